@@ -1,0 +1,51 @@
+// What a checkpoint's config.json and generation_config.json say, checked.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace orthrus {
+
+// Sampling defaults a checkpoint suggests (generation_config.json); greedy when it has none.
+struct GenerationDefaults {
+  float temperature = 0.0f;  // 0 unless do_sample is true
+  int top_k = 0;             // 0: off
+  float top_p = 1.0f;
+  float min_p = 0.0f;
+};
+
+// The architecture of a Qwen3 or Orthrus-Qwen3 checkpoint. Field names are Hugging Face's.
+// Every value has been checked to be usable; see load_config for the ranges.
+struct ModelConfig {
+  std::string architecture;      // "OrthrusLM" or "Qwen3ForCausalLM"
+  std::string dtype;             // as the file says it ("bfloat16"), or "" when it does not
+  int vocab_size = 0;            // rows of the embedding
+  int hidden_size = 0;           // width of the residual stream
+  int intermediate_size = 0;     // width of the MLP
+  int num_hidden_layers = 0;
+  int num_attention_heads = 0;   // query heads
+  int num_key_value_heads = 0;   // divides num_attention_heads
+  int head_dim = 0;              // even
+  float rms_norm_eps = 0;
+  double rope_theta = 0;
+  int max_position_embeddings = 0;  // longest context: prompt plus generated tokens
+  bool tie_word_embeddings = false;
+  std::vector<int32_t> eos_token_ids;  // generation_config.json's, else config.json's; may be empty
+  GenerationDefaults generation;
+
+  // The diffusion view; block_size is 0 and mask_token_id -1 when the checkpoint has none.
+  int block_size = 0;          // most tokens of a block [anchor, MASK, ...], >= 2
+  int32_t mask_token_id = -1;
+
+  bool has_diffusion_view() const { return block_size > 0; }
+};
+
+// Reads DIR/config.json and, when present, DIR/generation_config.json.
+// Throws Error: kFile for missing or malformed files, kUnsupported for features named in it that
+// the engine does not do (sliding windows, rope scaling, attention biases, quantization, ...).
+ModelConfig load_config(const std::filesystem::path& directory);
+
+}  // namespace orthrus

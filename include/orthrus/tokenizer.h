@@ -1,0 +1,71 @@
+// Text to token ids and back: the byte-level BPE of a Hugging Face tokenizer.json.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace orthrus {
+
+// Immutable after load; safe to use from many threads.
+class Tokenizer {
+ public:
+  // Reads a tokenizer.json. Throws Error(kFile) when it is missing or malformed, and
+  // Error(kUnsupported), naming the component, when it asks for a normalizer, pre-tokenizer,
+  // decoder or option that is not one of those Qwen3's tokenizers use.
+  static Tokenizer load(const std::filesystem::path& file);
+
+  // As load, from the file's text; `name` stands for the file in error messages.
+  static Tokenizer parse(std::string_view json, const std::string& name);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // One more than the largest token id.
+  int vocab_size() const;
+
+  // The ids of `text`, which must be UTF-8: Error(kUsage), naming the byte, when it is not.
+  // Added tokens ("<|im_start|>") found in the text become their own ids.
+  // O(n log n) in the length of the text, whatever the text is.
+  std::vector<int32_t> encode(std::string_view text) const;
+
+  // The text of `ids`; always valid UTF-8, broken sequences become U+FFFD.
+  // Ids outside the vocabulary have no text. With skip_special, tokens marked special have none.
+  std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
+
+  // The bytes that one id stands for, which need not be whole UTF-8 characters.
+  std::string_view token_bytes(int32_t id) const;
+
+  bool is_special(int32_t id) const;                             // an added token marked special
+  std::optional<int32_t> find_added(std::string_view content) const;  // id of an added token
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<const Impl> impl);
+  std::unique_ptr<const Impl> impl_;
+};
+
+// Decodes a stream of ids, never emitting half a UTF-8 character: bytes that may still become one
+// are held back. All text emitted, finish() included, is what Tokenizer::decode gives for all ids.
+class StreamDecoder {
+ public:
+  // `tokenizer` must outlive the decoder.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = false);
+
+  std::string put(int32_t id);  // the text that this id completes; often empty within a character
+  std::string finish();         // what is held back, as U+FFFD; the decoder starts afresh
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool skip_special_;
+  std::string pending_;  // at most 3 bytes: the start of a character
+};
+
+}  // namespace orthrus
