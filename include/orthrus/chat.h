@@ -40,6 +40,7 @@ ChatFormat detect_chat_format(const std::filesystem::path& directory);
 
 // What Qwen3's template gives for these messages. Throws Error(kUsage) for no messages, an unknown
 // role, or tools that are not JSON.
-std::string render_qwen3_chat(std::span<const ChatMessage> messages, const ChatOptions& options = {});
+std::string render_qwen3_chat(std::span<const ChatMessage> messages,
+                              const ChatOptions& options = {});
 
 }  // namespace orthrus

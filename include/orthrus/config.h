@@ -20,15 +20,15 @@ struct GenerationDefaults {
 // The architecture of a Qwen3 or Orthrus-Qwen3 checkpoint. Field names are Hugging Face's.
 // Every value has been checked to be usable; see load_config for the ranges.
 struct ModelConfig {
-  std::string architecture;      // "OrthrusLM" or "Qwen3ForCausalLM"
-  std::string dtype;             // as the file says it ("bfloat16"), or "" when it does not
-  int vocab_size = 0;            // rows of the embedding
-  int hidden_size = 0;           // width of the residual stream
-  int intermediate_size = 0;     // width of the MLP
+  std::string architecture;   // "OrthrusLM" or "Qwen3ForCausalLM"
+  std::string dtype;          // as the file says it ("bfloat16"), or "" when it does not
+  int vocab_size = 0;         // rows of the embedding
+  int hidden_size = 0;        // width of the residual stream
+  int intermediate_size = 0;  // width of the MLP
   int num_hidden_layers = 0;
-  int num_attention_heads = 0;   // query heads
-  int num_key_value_heads = 0;   // divides num_attention_heads
-  int head_dim = 0;              // even
+  int num_attention_heads = 0;  // query heads
+  int num_key_value_heads = 0;  // divides num_attention_heads
+  int head_dim = 0;             // even
   float rms_norm_eps = 0;
   double rope_theta = 0;
   int max_position_embeddings = 0;  // longest context: prompt plus generated tokens
@@ -37,7 +37,7 @@ struct ModelConfig {
   GenerationDefaults generation;
 
   // The diffusion view; block_size is 0 and mask_token_id -1 when the checkpoint has none.
-  int block_size = 0;          // most tokens of a block [anchor, MASK, ...], >= 2
+  int block_size = 0;  // most tokens of a block [anchor, MASK, ...], >= 2
   int32_t mask_token_id = -1;
 
   bool has_diffusion_view() const { return block_size > 0; }

@@ -9,7 +9,9 @@ namespace orthrus {
 
 enum class DType : uint8_t { kF32, kF16, kBF16 };
 
-constexpr size_t size_of(DType type) { return type == DType::kF32 ? 4 : 2; }
+constexpr size_t size_of(DType type) {
+  return type == DType::kF32 ? 4 : 2;
+}
 
 // As safetensors spells it.
 constexpr std::string_view name_of(DType type) {

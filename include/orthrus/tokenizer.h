@@ -43,7 +43,7 @@ class Tokenizer {
   // The bytes that one id stands for, which need not be whole UTF-8 characters.
   std::string_view token_bytes(int32_t id) const;
 
-  bool is_special(int32_t id) const;                             // an added token marked special
+  bool is_special(int32_t id) const;  // an added token marked special
   std::optional<int32_t> find_added(std::string_view content) const;  // id of an added token
 
  private:

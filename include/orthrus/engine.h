@@ -1,0 +1,161 @@
+// Loading a checkpoint and generating from it. examples/generate.cpp shows the whole of it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orthrus/config.h"
+#include "orthrus/sampling.h"
+#include "orthrus/status.h"
+#include "orthrus/tokenizer.h"
+
+namespace orthrus {
+
+enum class Mode : uint8_t {
+  kAr,    // plain autoregressive decoding: one pass a token
+  kDual,  // draft in the diffusion view, verify in the AR view: the same tokens in fewer passes
+};
+
+std::string_view name_of(Mode mode);  // "ar", "dual"
+
+enum class FinishReason : uint8_t {
+  kStop,       // an end-of-sequence token, or a stop string
+  kLength,     // max_tokens, or the end of the context
+  kCancelled,  // a callback said so
+  kFailed,     // see Generation::status
+};
+std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled", "failed"
+
+// What changes how a continuation is computed is marked; it does not change the continuation
+// (AcceptRule::kRejection with a temperature apart).
+struct GenerateOptions {
+  int max_tokens = 256;  // >= 1; capped by the context that the prompt leaves
+  SamplingParams sampling;
+  std::vector<std::string> stop;  // strings that end the text, which stops before them
+  bool ignore_eos = false;        // go on after end-of-sequence tokens
+
+  std::optional<Mode> mode;  // how: by default kDual where the checkpoint has a diffusion view
+  int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
+  AcceptRule accept = AcceptRule::kMatch;
+  int prefill_chunk = 256;  // how: most prompt tokens of one pass, >= 1
+};
+
+// What one forward pass contributed.
+struct Step {
+  std::span<const int32_t> tokens;  // that it emitted; never empty
+  std::string_view text;            // that became certain with them; empty within a character
+  int drafted = 0;                  // drafts that the pass verified; 0 in a plain AR step
+  int accepted = 0;                 // how many of them were right
+};
+
+struct GenerationStats {
+  int prefill_passes = 0;    // one for each chunk of the prompt
+  int cached_tokens = 0;     // prompt tokens whose keys a session still had
+  int ar_passes = 0;         // verify passes and plain AR steps
+  int diffusion_passes = 0;  // draft passes
+  int cycles = 0;            // of draft, verify and accept
+  int accepted = 0;          // drafts accepted
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  int generated = 0;  // tokens, the end-of-sequence token included
+
+  // Accepted drafts a cycle, the bonus token not counted.
+  double acceptance_length() const { return cycles == 0 ? 0.0 : double(accepted) / cycles; }
+  // Generated tokens a forward pass; however many chunks it took, the prefill counts as one.
+  double tokens_per_forward() const {
+    const int passes = 1 + ar_passes + diffusion_passes;
+    return double(generated) / passes;
+  }
+  // Of decoding: the first token, which the prefill gives, is not counted.
+  double tokens_per_second() const {
+    return decode_seconds > 0 ? (generated - 1) / decode_seconds : 0.0;
+  }
+};
+
+struct Generation {
+  std::vector<int32_t> output_ids;  // without the prompt; an end-of-sequence token is the last
+  std::string text;                 // of output_ids; empty without a tokenizer
+  FinishReason finish_reason = FinishReason::kStop;
+  Status status = Status::kOk;
+  GenerationStats stats;
+};
+
+struct Request {
+  std::vector<int32_t> prompt;  // 1..max_position_embeddings - 1 token ids
+  GenerateOptions options;
+  // Called after every pass that emitted tokens; returning false ends the generation there.
+  std::function<bool(const Step&)> on_step;
+  // Called after every prefill pass with prompt tokens done and in all; false ends the generation.
+  std::function<bool(int done, int total)> on_prefill;
+};
+
+struct EngineOptions {
+  int threads = 0;  // 0: as many as this process may use
+  // Called while weights are read and checked, with bytes done and in all.
+  std::function<void(size_t done, size_t total)> on_load;
+};
+
+class Session;
+
+// A loaded checkpoint. Immutable: any number of threads may generate at once.
+class Engine {
+ public:
+  // Loads a directory in the published Hugging Face layout: config.json, generation_config.json
+  // (optional), model.safetensors or its shards, tokenizer.json (optional). Throws Error.
+  static Engine load(const std::filesystem::path& directory, const EngineOptions& options = {});
+
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
+
+  const ModelConfig& config() const;
+  const Tokenizer* tokenizer() const;  // null when the directory has no tokenizer.json
+  int threads() const;
+
+  // The ids of a prompt. Throws Error(kUsage) for text that is not UTF-8, or no tokenizer.
+  std::vector<int32_t> encode(std::string_view text) const;
+
+  // Continues one prompt. Throws Error(kUsage), naming option and value, for options or prompts
+  // outside their ranges; what happens while decoding is told by Generation::status.
+  Generation generate(const Request& request) const;
+
+  // Continues several prompts together, sharing each forward pass. Every one comes out as it would
+  // alone.
+  std::vector<Generation> generate(std::span<const Request> requests) const;
+
+  // A conversation that keeps its keys and values from one generation to the next.
+  Session start_session() const;
+
+ private:
+  friend class Session;
+  struct Impl;
+  explicit Engine(std::shared_ptr<const Impl> impl);
+  std::shared_ptr<const Impl> impl_;
+};
+
+// One conversation. The Engine may be gone before it. Not for several threads at once.
+class Session {
+ public:
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // As Engine::generate. Where the prompt begins as the previous one and its output did, those
+  // tokens are not computed again.
+  Generation generate(const Request& request);
+
+ private:
+  friend class Engine;
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace orthrus

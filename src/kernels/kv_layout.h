@@ -1,0 +1,31 @@
+// How a page of the KV cache is laid out.
+#pragma once
+
+#include <cstddef>
+
+namespace orthrus {
+
+// Positions in a page, and in an attention tile: the two are the same, so that where attention
+// splits its sums is fixed by absolute positions alone.
+inline constexpr int kPageSize = 64;
+
+// The widest head that kernels keep on their stack; load_config refuses wider ones.
+inline constexpr int kMaxHeadDim = 1024;
+
+// A page holds kPageSize positions of every layer. Each layer has a tile for each key head, which
+// is one contiguous run: keys transposed, [head_dim][64], so that the scores of 64 positions are
+// computed side by side; then values, [64][value_stride]. Neither sum runs across SIMD lanes.
+struct KvLayout {
+  int layers = 0;
+  int kv_heads = 0;
+  int head_dim = 0;
+
+  // Values are padded with zeros to whole SIMD registers.
+  size_t value_stride() const { return (static_cast<size_t>(head_dim) + 7) / 8 * 8; }
+  size_t key_floats() const { return static_cast<size_t>(head_dim) * kPageSize; }
+  size_t tile_floats() const { return key_floats() + value_stride() * kPageSize; }
+  size_t layer_floats() const { return tile_floats() * static_cast<size_t>(kv_heads); }
+  size_t page_floats() const { return layer_floats() * static_cast<size_t>(layers); }
+};
+
+}  // namespace orthrus
