@@ -1,0 +1,93 @@
+// One forward pass of the network over a ragged batch of spans, in either view.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cache/kv_cache.h"
+#include "model/weights.h"
+
+namespace orthrus {
+
+// What every pass of a model shares: immutable after load, used from any thread.
+struct Model {
+  Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory);
+
+  ModelConfig config;
+  Checkpoint checkpoint;
+  Weights weights;
+  std::vector<float> inv_freq;  // rope_theta^(-2i / head_dim), [head_dim / 2]
+
+  KvLayout kv_layout() const {
+    return {config.num_hidden_layers, config.num_key_value_heads, config.head_dim};
+  }
+};
+
+// Consecutive tokens of one sequence, at positions sequence->length() and on.
+//
+// In the AR view they are causal, and the pass appends their keys and values to the sequence. In
+// the diffusion view they are a block: each sees the sequence's cache and the whole block, and
+// nothing is kept. A pass holds at most one span of a sequence.
+struct Span {
+  KvSequence* sequence = nullptr;
+  std::span<const int32_t> tokens;
+  View view = View::kAutoregressive;
+  int logits_begin = 0;  // logits are computed of the rows [logits_begin, logits_end) of the span
+  int logits_end = 0;
+};
+
+// Runs passes. Owns their activations, so one ForwardPass serves one thread of control at a time.
+class ForwardPass {
+ public:
+  // Both must outlive it.
+  ForwardPass(const Model& model, const Ops& ops) : model_(&model), ops_(&ops) {}
+
+  // On kOk every AR span's sequence is longer by its tokens; otherwise no sequence has changed.
+  Status run(std::span<const Span> spans);
+
+  // After run: the logits rows that spans[i] asked for, [logits_end - logits_begin][vocab_size].
+  // Valid, and writable, until the next run.
+  Rows logits(size_t span) const;
+
+ private:
+  // Activations of a pass, one row a token. Views into arena_.
+  struct Activations {
+    Rows x;           // the residual stream, [hidden_size]
+    Rows normed;      // RMSNorm of x, [hidden_size]
+    Rows delta;       // what attention or MLP adds to x, [hidden_size]
+    Rows q;           // [num_attention_heads * head_dim]
+    Rows k, v;        // [num_key_value_heads * head_dim]
+    Rows attended;    // [num_attention_heads * head_dim]
+    Rows gate, up;    // [intermediate_size]
+    Rows cos, sin;    // [head_dim / 2]
+    Rows head_input;  // rows that want logits: final RMSNorm of x, [hidden_size]
+    Rows logits;      // rows that want logits: [vocab_size]
+  };
+
+  // The rows of one view: all AR spans come first in the batch, then the diffusion spans, so that
+  // each view's projections see one run of rows.
+  struct ViewRows {
+    int first = 0;
+    int count = 0;
+    std::vector<AttentionSpan> spans;  // first_row counts from `first`
+  };
+
+  Status plan(std::span<const Span> spans);
+  void allocate(int rows, int logits_rows, int block_pages);
+  void attention(const LayerWeights& layer, size_t layer_index, View view);
+  void mlp(const LayerWeights& layer);
+
+  const Model* model_;
+  const Ops* ops_;
+
+  std::vector<int32_t> ids_, positions_;  // by row
+  std::vector<int> first_row_;            // by span: its first row
+  std::vector<int> first_logits_row_;     // by span: its first row among those that want logits
+  ViewRows views_[kViews];
+  std::vector<float*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
+  Activations a_;
+  Buffer arena_;
+  size_t arena_floats_ = 0;
+};
+
+}  // namespace orthrus

@@ -1,0 +1,210 @@
+#include "model/weights.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <set>
+
+#include "orthrus/error.h"
+
+namespace orthrus {
+namespace {
+
+constexpr std::string_view kViewSuffix[kViews] = {"", "_diff"};
+constexpr std::string_view kAttentionPart[kViews] = {"attention (AR view)",
+                                                     "attention (diffusion view)"};
+
+// True when any of `count` values has all exponent bits set.
+template <typename Word>
+bool any_nonfinite(const std::byte* data, size_t count, Word exponent) {
+  Word found = 0;
+  for (size_t i = 0; i < count; ++i) {
+    Word bits;
+    std::memcpy(&bits, data + i * sizeof(Word), sizeof(Word));
+    found |= static_cast<Word>((bits & exponent) == exponent);
+  }
+  return found != 0;
+}
+
+bool any_nonfinite(DType type, const std::byte* data, size_t bytes) {
+  switch (type) {
+    case DType::kF32:
+      return any_nonfinite<uint32_t>(data, bytes / 4, 0x7f800000);
+    case DType::kF16:
+      return any_nonfinite<uint16_t>(data, bytes / 2, 0x7c00);
+    case DType::kBF16:
+      return any_nonfinite<uint16_t>(data, bytes / 2, 0x7f80);
+  }
+  return false;
+}
+
+float widen(DType type, const std::byte* at) {
+  uint32_t bits = 0;
+  if (type == DType::kF32) {
+    std::memcpy(&bits, at, 4);
+    return std::bit_cast<float>(bits);
+  }
+  uint16_t half = 0;
+  std::memcpy(&half, at, 2);
+  if (type == DType::kBF16) return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
+  // A half's bits in a float's places are 2^-112 times its value.
+  bits = static_cast<uint32_t>(half & 0x7fff) << 13;
+  const float magnitude = std::bit_cast<float>(bits) * 0x1p112f;
+  return half & 0x8000 ? -magnitude : magnitude;
+}
+
+Matrix matrix_of(const Tensor& tensor) {
+  return {tensor.data, tensor.type, static_cast<int>(tensor.shape[0]),
+          static_cast<int>(tensor.shape[1])};
+}
+
+std::vector<float> floats_of(const Tensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.shape[0]));
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = widen(tensor.type, tensor.data + i * size_of(tensor.type));
+  }
+  return values;
+}
+
+std::string text_of(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+// At most this many lines of each kind of trouble; a wrong file can have thousands.
+constexpr size_t kMaxListed = 20;
+
+void list(std::string& message, std::string_view title, const std::vector<std::string>& lines) {
+  if (lines.empty()) return;
+  message += fmt::format("\n{} ({}):", title, lines.size());
+  for (size_t i = 0; i < std::min(lines.size(), kMaxListed); ++i) message += "\n  " + lines[i];
+  if (lines.size() > kMaxListed)
+    message += fmt::format("\n  ... and {} more", lines.size() - kMaxListed);
+}
+
+void check_tensors(const ModelConfig& config, const Checkpoint& checkpoint,
+                   const std::string& directory) {
+  std::vector<std::string> missing, misshapen, unexpected;
+  std::set<std::string_view> known;
+  const std::vector<TensorSpec> specs = expected_tensors(config);
+  for (const TensorSpec& spec : specs) {
+    known.insert(spec.name);
+    const Tensor* tensor = checkpoint.find(spec.name);
+    if (tensor == nullptr) {
+      missing.push_back(spec.name + " " + text_of(spec.shape));
+    } else if (tensor->shape != spec.shape) {
+      misshapen.push_back(fmt::format("{} has shape {}, config.json asks for {}", spec.name,
+                                      text_of(tensor->shape), text_of(spec.shape)));
+    }
+  }
+  for (const Tensor& tensor : checkpoint.tensors()) {
+    // A tied head may be stored all the same; transformers ignores it too.
+    if (config.tie_word_embeddings && tensor.name == "lm_head.weight") continue;
+    if (!known.contains(tensor.name)) {
+      unexpected.push_back(tensor.name + " " + text_of(tensor.shape));
+    }
+  }
+  if (missing.empty() && misshapen.empty() && unexpected.empty()) return;
+  std::string message =
+      fmt::format("{}: the tensors are not those of {} as config.json describes it", directory,
+                  config.architecture);
+  list(message, "missing", missing);
+  list(message, "misshapen", misshapen);
+  list(message, "unexpected", unexpected);
+  throw Error(ErrorKind::kFile, message);
+}
+
+}  // namespace
+
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
+  const int64_t hidden = config.hidden_size;
+  const int64_t q = int64_t{config.num_attention_heads} * config.head_dim;
+  const int64_t kv = int64_t{config.num_key_value_heads} * config.head_dim;
+  std::vector<TensorSpec> specs;
+  specs.push_back({"model.embed_tokens.weight", {config.vocab_size, hidden}, "embedding", {}});
+  for (int i = 0; i < config.num_hidden_layers; ++i) {
+    const std::string layer = fmt::format("model.layers.{}.", i);
+    specs.push_back({layer + "input_layernorm.weight", {hidden}, "norms", {}});
+    for (int view = 0; view < (config.has_diffusion_view() ? kViews : 1); ++view) {
+      const auto add = [&](std::string_view name, std::vector<int64_t> shape) {
+        specs.push_back({fmt::format("{}self_attn.{}{}.weight", layer, name, kViewSuffix[view]),
+                         std::move(shape), kAttentionPart[view], static_cast<View>(view)});
+      };
+      add("q_proj", {q, hidden});
+      add("k_proj", {kv, hidden});
+      add("v_proj", {kv, hidden});
+      add("o_proj", {hidden, q});
+      add("q_norm", {config.head_dim});
+      add("k_norm", {config.head_dim});
+    }
+    specs.push_back({layer + "post_attention_layernorm.weight", {hidden}, "norms", {}});
+    specs.push_back(
+        {layer + "mlp.gate_proj.weight", {config.intermediate_size, hidden}, "MLP", {}});
+    specs.push_back({layer + "mlp.up_proj.weight", {config.intermediate_size, hidden}, "MLP", {}});
+    specs.push_back(
+        {layer + "mlp.down_proj.weight", {hidden, config.intermediate_size}, "MLP", {}});
+  }
+  specs.push_back({"model.norm.weight", {hidden}, "norms", {}});
+  if (!config.tie_word_embeddings) {
+    specs.push_back({"lm_head.weight", {config.vocab_size, hidden}, "LM head", {}});
+  }
+  return specs;
+}
+
+Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
+                     const std::string& directory) {
+  check_tensors(config, checkpoint, directory);
+  const auto matrix = [&](const std::string& name) {
+    return matrix_of(*checkpoint.find(name + ".weight"));
+  };
+  const auto floats = [&](const std::string& name) {
+    return floats_of(*checkpoint.find(name + ".weight"));
+  };
+  Weights weights;
+  weights.embed_tokens = matrix("model.embed_tokens");
+  for (int i = 0; i < config.num_hidden_layers; ++i) {
+    const std::string at = fmt::format("model.layers.{}.", i);
+    LayerWeights layer;
+    layer.input_layernorm = floats(at + "input_layernorm");
+    for (int view = 0; view < (config.has_diffusion_view() ? kViews : 1); ++view) {
+      const auto name = [&](std::string_view part) {
+        return fmt::format("{}self_attn.{}{}", at, part, kViewSuffix[view]);
+      };
+      layer.attention[view] = {matrix(name("q_proj")), matrix(name("k_proj")),
+                               matrix(name("v_proj")), matrix(name("o_proj")),
+                               floats(name("q_norm")), floats(name("k_norm"))};
+    }
+    layer.post_attention_layernorm = floats(at + "post_attention_layernorm");
+    layer.gate_proj = matrix(at + "mlp.gate_proj");
+    layer.up_proj = matrix(at + "mlp.up_proj");
+    layer.down_proj = matrix(at + "mlp.down_proj");
+    weights.layers.push_back(std::move(layer));
+  }
+  weights.norm = floats("model.norm");
+  weights.lm_head = config.tie_word_embeddings ? weights.embed_tokens : matrix("lm_head");
+  return weights;
+}
+
+void check_finite(const Checkpoint& checkpoint, const std::string& directory,
+                  const std::function<void(size_t, size_t)>& progress) {
+  constexpr size_t kSlice = size_t{16} << 20;
+  size_t total = 0, done = 0;
+  for (const Tensor& tensor : checkpoint.tensors()) total += tensor.bytes;
+  for (const Tensor& tensor : checkpoint.tensors()) {
+    for (size_t at = 0; at < tensor.bytes; at += kSlice) {
+      const size_t bytes = std::min(kSlice, tensor.bytes - at);
+      if (any_nonfinite(tensor.type, tensor.data + at, bytes)) {
+        throw Error(ErrorKind::kFile,
+                    fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite",
+                                directory, tensor.name));
+      }
+      done += bytes;
+      if (progress) progress(done, total);
+    }
+  }
+}
+
+}  // namespace orthrus

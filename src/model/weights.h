@@ -1,0 +1,69 @@
+// A checkpoint's tensors, bound to their places in the network.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "kernels/ops.h"
+#include "orthrus/config.h"
+
+namespace orthrus {
+
+// The two views of the network (docs/design.md): they differ in their attention weights, in what
+// they see, and in whether their keys are kept.
+enum class View : uint8_t { kAutoregressive, kDiffusion };
+inline constexpr int kViews = 2;
+
+// Matrices lie in the mapped checkpoint; norm weights, being few, are widened to float32.
+struct AttentionWeights {
+  Matrix q_proj;              // [num_attention_heads * head_dim][hidden_size]
+  Matrix k_proj;              // [num_key_value_heads * head_dim][hidden_size]
+  Matrix v_proj;              // [num_key_value_heads * head_dim][hidden_size]
+  Matrix o_proj;              // [hidden_size][num_attention_heads * head_dim]
+  std::vector<float> q_norm;  // [head_dim]
+  std::vector<float> k_norm;  // [head_dim]
+};
+
+struct LayerWeights {
+  std::vector<float> input_layernorm;              // [hidden_size]
+  std::array<AttentionWeights, kViews> attention;  // by View; the diffusion view's may be empty
+  std::vector<float> post_attention_layernorm;     // [hidden_size]
+  Matrix gate_proj;                                // [intermediate_size][hidden_size]
+  Matrix up_proj;                                  // [intermediate_size][hidden_size]
+  Matrix down_proj;                                // [hidden_size][intermediate_size]
+};
+
+struct Weights {
+  Matrix embed_tokens;  // [vocab_size][hidden_size]
+  std::vector<LayerWeights> layers;
+  std::vector<float> norm;  // [hidden_size]
+  Matrix lm_head;           // [vocab_size][hidden_size]; embed_tokens when tied
+};
+
+// A tensor the network has, whichever checkpoint it may come from.
+struct TensorSpec {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::string_view part;  // "embedding", "attention (AR view)", "attention (diffusion view)", ...
+  std::optional<View> view;  // that alone uses it; none when both do
+};
+
+// All tensors a checkpoint of this configuration must have, in the order of the network.
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
+
+// Binds them. Throws Error(kFile) that lists every missing, unexpected and misshapen tensor.
+// The result points into `checkpoint`.
+Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
+                     const std::string& directory);
+
+// Reads every weight once, which also brings the file into memory, and throws Error(kFile) naming
+// the first tensor with a NaN or an infinity. `progress(done, total)` is told of bytes read.
+void check_finite(const Checkpoint& checkpoint, const std::string& directory,
+                  const std::function<void(size_t, size_t)>& progress);
+
+}  // namespace orthrus
