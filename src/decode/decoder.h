@@ -1,0 +1,91 @@
+// The decoding of one sequence: draft, verify, accept.
+//
+// A Decoder does not run passes. It says which span it wants in the next pass, and is given that
+// span's logits; so any number of them, at whatever point of their cycles, share a pass.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "decode/select.h"
+#include "model/forward.h"
+
+namespace orthrus {
+
+struct DecodeParams {
+  int block_size = 1;  // most tokens of a block; 1 is plain AR decoding
+  AcceptRule accept = AcceptRule::kMatch;
+  SamplingParams sampling;
+  int max_tokens = 1;                   // to generate; the context must have room for them
+  std::vector<int32_t> stop_token_ids;  // generating one, which is emitted, ends the sequence
+  int prefill_chunk = 1;                // most prompt tokens of a pass
+};
+
+struct DecodeCounts {
+  int prefill_passes = 0;
+  int ar_passes = 0;         // verify passes and plain steps
+  int diffusion_passes = 0;  // draft passes
+  int cycles = 0;            // of draft, verify and accept
+  int accepted = 0;          // drafts that were accepted, in all cycles
+};
+
+class Decoder {
+ public:
+  // `sequence` may already hold the keys of a proper prefix of the prompt. All three must outlive
+  // the decoder; the parameters have been checked (engine/request.h).
+  Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
+          const DecodeParams& params);
+
+  bool done() const { return phase_ == Phase::kDone; }
+  bool prefilling() const { return phase_ == Phase::kPrefill; }
+  int cached() const { return sequence_->length(); }  // positions whose keys are in the cache
+
+  // What to run next; valid until take(). Not when done().
+  Span next();
+
+  // The logits of that span, after the pass. Returns the tokens that this emits, none after a draft
+  // or an unfinished prefill; valid until the next call. kNonFiniteLogits ends the sequence.
+  Status take(ConstRows logits);
+  std::span<const int32_t> emitted() const { return emitted_; }
+
+  // Of the cycle that emitted: how many drafts were verified, and how many of those accepted.
+  int drafted() const { return drafted_; }
+  int accepted() const { return accepted_; }
+
+  const DecodeCounts& counts() const { return counts_; }
+
+ private:
+  enum class Phase { kPrefill, kDraft, kVerify, kDone };
+
+  Span prefill();
+
+  // The cycle, at position p = sequence.length(), with the anchor x_p known.
+  Span draft();                        // 1. Draft: [x_p, MASK, ...] in the diffusion view
+  void take_drafts(ConstRows logits);  //    d_1, d_2, ... from its rows
+  Span verify();                       // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
+  Status accept(ConstRows logits);     // 3. Accept: the longest prefix the AR view agrees to
+  void begin_cycle();
+
+  std::optional<int32_t> select_draft(std::span<const float> row, int position);
+  std::optional<int32_t> select_next(std::span<const float> row, int position, size_t i);
+  bool emit(int32_t token);  // false when it is the last
+
+  const ModelConfig* config_;
+  KvSequence* sequence_;
+  std::span<const int32_t> prompt_;
+  const DecodeParams* params_;
+
+  Phase phase_ = Phase::kPrefill;
+  int32_t anchor_ = -1;          // the last emitted token, whose keys are not yet cached
+  std::vector<int32_t> block_;   // tokens of the span of the current pass
+  std::vector<int32_t> drafts_;  // d_1, d_2, ... of the current cycle
+  std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
+  std::vector<int32_t> emitted_;                   // by the last take()
+  int drafted_ = 0;                                // in the cycle that emitted
+  int accepted_ = 0;                               // of those
+  int generated_ = 0;                              // tokens emitted since the prompt
+  DecodeCounts counts_;
+};
+
+}  // namespace orthrus

@@ -1,0 +1,32 @@
+#include "decode/philox.h"
+
+#include <cmath>
+
+namespace orthrus {
+
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t a = uint64_t{0xD2511F53} * counter[0];
+    const uint64_t b = uint64_t{0xCD9E8D57} * counter[2];
+    counter = {static_cast<uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(b),
+               static_cast<uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(a)};
+    key[0] += 0x9E3779B9;  // the golden ratio
+    key[1] += 0xBB67AE85;  // sqrt(3) - 1
+  }
+  return counter;
+}
+
+double uniform(uint64_t seed, Stream stream, int position, int32_t token) {
+  // One block of four numbers serves four neighbouring tokens.
+  const auto id = static_cast<uint32_t>(token);
+  const auto block =
+      philox4x32({id / 4, static_cast<uint32_t>(position), static_cast<uint32_t>(stream), 0},
+                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+  return (block[id % 4] + 0.5) * 0x1p-32;
+}
+
+double gumbel(uint64_t seed, Stream stream, int position, int32_t token) {
+  return -std::log(-std::log(uniform(seed, stream, position, token)));
+}
+
+}  // namespace orthrus

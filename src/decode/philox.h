@@ -1,0 +1,28 @@
+// Noise without a state: a random number for each (seed, stream, position, token), computed on its
+// own, so that which tokens were drafted, or rejected, before cannot move it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace orthrus {
+
+// Philox4x32 with 10 rounds: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
+// 1, 2, 3", SC 2011.
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
+// What a random number is for; streams are independent of each other.
+enum class Stream : uint32_t {
+  kSelect = 0,  // selecting the AR view's token, and coupled drafts
+  kDraft = 1,   // drawing a draft for the rejection rule
+  kAccept = 2,  // accepting it
+};
+
+// Uniform on (0, 1): the centres of 2^32 equal cells.
+double uniform(uint64_t seed, Stream stream, int position, int32_t token);
+
+// Standard Gumbel, -log(-log(u)) of that u. Never above kMaxGumbel.
+double gumbel(uint64_t seed, Stream stream, int position, int32_t token);
+inline constexpr double kMaxGumbel = 22.9;  // -log(-log(1 - 2^-33)) is 22.87
+
+}  // namespace orthrus

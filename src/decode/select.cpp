@@ -1,0 +1,155 @@
+#include "decode/select.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace orthrus {
+namespace {
+
+bool is_finite(float x) {
+  return std::abs(x) <= std::numeric_limits<float>::max();
+}
+
+// The order in which filters keep tokens: likelier first, lower ids first among equals.
+bool before(const Candidate& a, const Candidate& b) {
+  return a.score != b.score ? a.score > b.score : a.token < b.token;
+}
+
+float top_score(std::span<const Candidate> candidates) {
+  return std::min_element(candidates.begin(), candidates.end(), before)->score;
+}
+
+// Unnormalised: softmax weight relative to the likeliest token.
+double weight(float score, float top) {
+  return std::exp(static_cast<double>(score) - static_cast<double>(top));
+}
+
+void keep_top_k(std::vector<Candidate>& kept, size_t k) {
+  if (k == 0 || k >= kept.size()) return;
+  std::nth_element(kept.begin(), kept.begin() + static_cast<ptrdiff_t>(k), kept.end(), before);
+  kept.resize(k);
+}
+
+void keep_top_p(std::vector<Candidate>& kept, double top_p) {
+  if (top_p >= 1.0) return;
+  // Summed by ascending id, so that the total does not depend on how the filter before ordered
+  // them.
+  std::sort(kept.begin(), kept.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  const float top = top_score(kept);
+  double total = 0;
+  for (const Candidate& c : kept) total += weight(c.score, top);
+  // A heap gives the likeliest first without sorting the long tail that is cut.
+  const auto after = [](const Candidate& a, const Candidate& b) { return before(b, a); };
+  std::make_heap(kept.begin(), kept.end(), after);
+  auto end = kept.end();
+  double mass = 0;
+  do {
+    std::pop_heap(kept.begin(), end, after);
+    --end;
+    mass += weight(end->score, top);
+  } while (end != kept.begin() && mass < top_p * total);
+  kept.erase(kept.begin(), end);
+}
+
+void keep_min_p(std::vector<Candidate>& kept, float min_p) {
+  if (min_p <= 0) return;
+  const double bound = static_cast<double>(top_score(kept)) + std::log(static_cast<double>(min_p));
+  std::erase_if(kept, [&](const Candidate& c) { return static_cast<double>(c.score) < bound; });
+}
+
+// The token with the largest value + noise, the lowest id on a tie.
+class NoisyArgmax {
+ public:
+  NoisyArgmax(uint64_t seed, Stream stream, int position)
+      : seed_(seed), stream_(stream), position_(position) {}
+
+  void add(int32_t token, double value) {
+    if (value + kMaxGumbel < best_) return;  // no noise could make it the largest
+    const double noisy = value + gumbel(seed_, stream_, position_, token);
+    if (noisy > best_ || (noisy == best_ && token < token_)) {
+      best_ = noisy;
+      token_ = token;
+    }
+  }
+  int32_t token() const { return token_; }
+
+ private:
+  uint64_t seed_;
+  Stream stream_;
+  int position_;
+  double best_ = -std::numeric_limits<double>::infinity();
+  int32_t token_ = -1;
+};
+
+double probability_of(const Distribution& distribution, int32_t token) {
+  const auto at = std::lower_bound(
+      distribution.begin(), distribution.end(), token,
+      [](const TokenProbability& entry, int32_t wanted) { return entry.token < wanted; });
+  return at != distribution.end() && at->token == token ? at->probability : 0.0;
+}
+
+}  // namespace
+
+std::optional<int32_t> argmax(std::span<const float> logits) {
+  bool finite = true;
+  for (const float logit : logits) finite &= is_finite(logit);
+  if (!finite) return std::nullopt;
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+std::vector<Candidate> filter(std::span<const float> logits, const SamplingParams& params) {
+  std::vector<Candidate> kept(logits.size());
+  bool finite = true;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    kept[v] = {static_cast<int32_t>(v), logits[v] / params.temperature};
+    finite &= is_finite(kept[v].score);
+  }
+  if (!finite) return {};
+  keep_top_k(kept, static_cast<size_t>(params.top_k));
+  keep_top_p(kept, static_cast<double>(params.top_p));
+  keep_min_p(kept, params.min_p);
+  return kept;
+}
+
+int32_t draw(std::span<const Candidate> candidates, uint64_t seed, Stream stream, int position) {
+  NoisyArgmax best(seed, stream, position);
+  for (const Candidate& c : candidates) best.add(c.token, static_cast<double>(c.score));
+  return best.token();
+}
+
+std::optional<int32_t> select(std::span<const float> logits, int position,
+                              const SamplingParams& params) {
+  if (params.greedy()) return argmax(logits);
+  const std::vector<Candidate> candidates = filter(logits, params);
+  if (candidates.empty()) return std::nullopt;
+  return draw(candidates, params.seed, Stream::kSelect, position);
+}
+
+Distribution distribution(std::span<const Candidate> candidates) {
+  Distribution result;
+  const float top = top_score(candidates);
+  for (const Candidate& c : candidates) result.push_back({c.token, weight(c.score, top)});
+  std::sort(result.begin(), result.end(),
+            [](const TokenProbability& a, const TokenProbability& b) { return a.token < b.token; });
+  double total = 0;
+  for (const TokenProbability& entry : result) total += entry.probability;
+  for (TokenProbability& entry : result) entry.probability /= total;
+  return result;
+}
+
+int32_t accept_or_resample(int32_t draft, const Distribution& q, const Distribution& p,
+                           uint64_t seed, int position) {
+  const double u = uniform(seed, Stream::kAccept, position, 0);
+  if (u * probability_of(q, draft) <= probability_of(p, draft)) return draft;
+  // The draft was likelier than it should be, so some other token is less likely than it should.
+  NoisyArgmax best(seed, Stream::kSelect, position);
+  for (const TokenProbability& entry : p) {
+    const double residual = entry.probability - probability_of(q, entry.token);
+    if (residual > 0) best.add(entry.token, std::log(residual));
+  }
+  return best.token() < 0 ? draft : best.token();  // p and q are equal, but for rounding
+}
+
+}  // namespace orthrus

@@ -1,0 +1,151 @@
+#include "orthrus/engine.h"
+
+#include <fmt/core.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+
+#include "engine/job.h"
+#include "engine/scheduler.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "model/forward.h"
+#include "orthrus/error.h"
+
+namespace orthrus {
+namespace {
+
+int pages_for(const ModelConfig& config) {
+  return (config.max_position_embeddings + kPageSize - 1) / kPageSize;
+}
+
+int thread_count(int wanted) {
+  constexpr int kMaxThreads = 1024;
+  if (wanted < 0 || wanted > kMaxThreads) {
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("threads is {}; valid is 1 to {}, or 0 for as many as this process may use",
+                    wanted, kMaxThreads));
+  }
+  return wanted > 0 ? wanted : omp_get_num_procs();
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Model model;
+  std::optional<Tokenizer> tokenizer;
+  int threads;
+  CpuOps ops{threads};
+
+  const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
+};
+
+struct Session::Impl {
+  explicit Impl(std::shared_ptr<const Engine::Impl> owner)
+      : engine(std::move(owner)),
+        pool(engine->ops, engine->model.kv_layout(), pages_for(engine->model.config)),
+        pass(engine->model, engine->ops) {}
+
+  std::shared_ptr<const Engine::Impl> engine;
+  KvPool pool;
+  KvSequence sequence{pool};
+  std::vector<int32_t> cached_ids;  // whose keys `sequence` holds
+  ForwardPass pass;
+};
+
+Engine::Engine(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Engine Engine::load(const std::filesystem::path& directory, const EngineOptions& options) {
+  const int threads = thread_count(options.threads);
+  const std::string name = directory.string();
+  ModelConfig config = load_config(directory);
+  Model model(std::move(config), Checkpoint::open(directory), name);
+  std::optional<Tokenizer> tokenizer;
+  const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
+  if (std::filesystem::exists(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
+  check_finite(model.checkpoint, name, options.on_load);
+  return Engine(
+      std::shared_ptr<const Impl>(new Impl{std::move(model), std::move(tokenizer), threads}));
+}
+
+const ModelConfig& Engine::config() const {
+  return impl_->model.config;
+}
+const Tokenizer* Engine::tokenizer() const {
+  return impl_->tokenizer_or_null();
+}
+int Engine::threads() const {
+  return impl_->threads;
+}
+
+std::vector<int32_t> Engine::encode(std::string_view text) const {
+  if (!impl_->tokenizer) {
+    throw Error(ErrorKind::kUsage,
+                "this checkpoint has no tokenizer.json; give the prompt as token ids");
+  }
+  return impl_->tokenizer->encode(text);
+}
+
+Generation Engine::generate(const Request& request) const {
+  return std::move(generate(std::span(&request, 1)).front());
+}
+
+std::vector<Generation> Engine::generate(std::span<const Request> requests) const {
+  const ModelConfig& config = impl_->model.config;
+  KvPool pool(impl_->ops, impl_->model.kv_layout(),
+              pages_for(config) * static_cast<int>(requests.size()));
+  std::vector<KvSequence> sequences;
+  std::vector<std::unique_ptr<Job>> jobs;
+  std::vector<Job*> active;
+  sequences.reserve(requests.size());
+  for (const Request& request : requests) {
+    KvSequence& sequence = sequences.emplace_back(pool);
+    jobs.push_back(std::make_unique<Job>(config, tokenizer(), sequence, request));
+    active.push_back(jobs.back().get());
+  }
+  ForwardPass pass(impl_->model, impl_->ops);
+  run_jobs(pass, active);
+  std::vector<Generation> results;
+  for (const auto& job : jobs) results.push_back(std::move(*job).result());
+  return results;
+}
+
+Session Engine::start_session() const {
+  return Session(std::make_unique<Session::Impl>(impl_));
+}
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Generation Session::generate(const Request& request) {
+  Impl& s = *impl_;
+  // The last prompt token is computed again even when it is cached: its logits are needed.
+  const auto& prompt = request.prompt;
+  const size_t most = std::min(s.cached_ids.size(), prompt.empty() ? 0 : prompt.size() - 1);
+  size_t common = 0;
+  while (common < most && s.cached_ids[common] == prompt[common]) ++common;
+  s.sequence.crop(static_cast<int>(common));
+  s.cached_ids.resize(common);
+
+  Job job(s.engine->model.config, s.engine->tokenizer_or_null(), s.sequence, request);
+  Job* const jobs[] = {&job};
+  run_jobs(s.pass, jobs);
+  Generation result = std::move(job).result();
+
+  s.cached_ids = prompt;
+  s.cached_ids.insert(s.cached_ids.end(), result.output_ids.begin(), result.output_ids.end());
+  // Keys end before the last emitted token, and may go past a stop string.
+  const auto valid = std::min(s.cached_ids.size(), static_cast<size_t>(s.sequence.length()));
+  s.cached_ids.resize(valid);
+  s.sequence.crop(static_cast<int>(valid));
+  return result;
+}
+
+}  // namespace orthrus

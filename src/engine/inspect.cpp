@@ -1,0 +1,49 @@
+#include "orthrus/inspect.h"
+
+#include <algorithm>
+
+#include "checkpoint/checkpoint.h"
+#include "model/weights.h"
+
+namespace orthrus {
+namespace {
+
+void add(PartInfo& part, const TensorInfo& tensor) {
+  part.parameters += tensor.parameters;
+  part.bytes += tensor.bytes;
+}
+
+}  // namespace
+
+CheckpointInfo inspect(const std::filesystem::path& directory) {
+  CheckpointInfo info;
+  info.config = load_config(directory);
+  const ModelConfig& config = info.config;
+  const Checkpoint checkpoint = Checkpoint::open(directory);
+  bind_weights(config, checkpoint, directory.string());  // for its checks
+
+  info.ar_view.name = "AR view";
+  info.diffusion_view.name = "diffusion view";
+  info.total.name = "total";
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    const Tensor& tensor = *checkpoint.find(spec.name);
+    const auto bytes = static_cast<int64_t>(tensor.bytes);
+    const TensorInfo& entry = info.tensors.emplace_back(
+        TensorInfo{spec.name, std::string(spec.part), tensor.type, tensor.shape,
+                   bytes / static_cast<int64_t>(size_of(tensor.type)), bytes});
+    auto part = std::find_if(info.parts.begin(), info.parts.end(),
+                             [&](const PartInfo& p) { return p.name == entry.part; });
+    if (part == info.parts.end()) part = info.parts.insert(part, PartInfo{entry.part});
+    add(*part, entry);
+    add(info.total, entry);
+    if (!spec.view || *spec.view == View::kAutoregressive) add(info.ar_view, entry);
+    if (config.has_diffusion_view() && (!spec.view || *spec.view == View::kDiffusion)) {
+      add(info.diffusion_view, entry);
+    }
+  }
+  info.cache_bytes_per_token = int64_t{2} * config.num_hidden_layers * config.num_key_value_heads *
+                               config.head_dim * static_cast<int64_t>(sizeof(float));
+  return info;
+}
+
+}  // namespace orthrus

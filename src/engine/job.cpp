@@ -1,0 +1,81 @@
+#include "engine/job.h"
+
+#include <algorithm>
+#include <new>
+
+#include "engine/request.h"
+
+namespace orthrus {
+
+Job::Job(const ModelConfig& config, const Tokenizer* tokenizer, KvSequence& sequence,
+         const Request& request)
+    : config_(&config),
+      request_(&request),
+      params_(check_request(config, request, tokenizer != nullptr)),
+      decoder_(config, sequence, request.prompt, params_),
+      stops_(request.options.stop) {
+  if (tokenizer != nullptr) stream_.emplace(*tokenizer, /*skip_special=*/true);
+  result_.stats.cached_tokens = sequence.length();
+}
+
+void Job::take(ConstRows logits) try {
+  const bool prefill = decoder_.prefilling();
+  if (const Status status = decoder_.take(logits); status != Status::kOk) return fail(status);
+  if (prefill) {
+    prefilled_ = Clock::now();
+    const int total = static_cast<int>(request_->prompt.size());
+    const int done = decoder_.prefilling() ? decoder_.cached() : total;
+    if (request_->on_prefill && !request_->on_prefill(done, total)) {
+      return finish(FinishReason::kCancelled);
+    }
+  }
+  if (!decoder_.emitted().empty()) absorb(decoder_.emitted());
+} catch (const std::bad_alloc&) {
+  fail(Status::kOutOfMemory);
+}
+
+void Job::fail(Status status) {
+  result_.status = status;
+  finish(FinishReason::kFailed);
+}
+
+void Job::absorb(std::span<const int32_t> tokens) {
+  std::string text;
+  size_t kept = 0;  // a stop string may end the text before the last of the tokens
+  while (kept < tokens.size() && !stops_.found()) {
+    const int32_t token = tokens[kept++];
+    result_.output_ids.push_back(token);
+    if (stream_) text += stops_.put(stream_->put(token));
+  }
+  const bool stopped = stops_.found();
+  const bool last = stopped || decoder_.done();
+  if (last && stream_) text += stops_.put(stream_->finish()) + stops_.finish();
+  result_.text += text;
+  const Step step{tokens.first(kept), text, decoder_.drafted(), decoder_.accepted()};
+  const bool go_on = !request_->on_step || request_->on_step(step);
+  if (last) {
+    const auto& ends = params_.stop_token_ids;
+    const bool ended = std::find(ends.begin(), ends.end(), tokens[kept - 1]) != ends.end();
+    finish(stopped || ended ? FinishReason::kStop : FinishReason::kLength);
+  } else if (!go_on) {
+    finish(FinishReason::kCancelled);
+  }
+}
+
+void Job::finish(FinishReason reason) {
+  const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+  const DecodeCounts& counts = decoder_.counts();
+  GenerationStats& stats = result_.stats;
+  stats.prefill_passes = counts.prefill_passes;
+  stats.ar_passes = counts.ar_passes;
+  stats.diffusion_passes = counts.diffusion_passes;
+  stats.cycles = counts.cycles;
+  stats.accepted = counts.accepted;
+  stats.generated = static_cast<int>(result_.output_ids.size());
+  stats.prefill_seconds = seconds(prefilled_ - started_);
+  stats.decode_seconds = seconds(Clock::now() - prefilled_);
+  result_.finish_reason = reason;
+  done_ = true;
+}
+
+}  // namespace orthrus

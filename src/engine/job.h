@@ -1,0 +1,45 @@
+// One request on its way: a decoder, and what becomes of the tokens it emits.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "decode/decoder.h"
+#include "engine/stop_strings.h"
+#include "orthrus/engine.h"
+
+namespace orthrus {
+
+class Job {
+ public:
+  // Checks the request (Error(kUsage)). All must outlive the job; `tokenizer` may be null.
+  Job(const ModelConfig& config, const Tokenizer* tokenizer, KvSequence& sequence,
+      const Request& request);
+
+  bool done() const { return done_; }
+  Span next() { return decoder_.next(); }
+  void take(ConstRows logits);
+  void fail(Status status);
+
+  // After done().
+  Generation result() && { return std::move(result_); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void absorb(std::span<const int32_t> tokens);
+  void finish(FinishReason reason);
+
+  const ModelConfig* config_;
+  const Request* request_;
+  DecodeParams params_;
+  Decoder decoder_;
+  std::optional<StreamDecoder> stream_;  // none without a tokenizer
+  StopStrings stops_;
+  Generation result_;
+  bool done_ = false;
+  Clock::time_point started_ = Clock::now();
+  Clock::time_point prefilled_ = started_;
+};
+
+}  // namespace orthrus

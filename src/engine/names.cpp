@@ -1,0 +1,34 @@
+// The public enumerations, in words.
+#include "orthrus/engine.h"
+
+namespace orthrus {
+
+std::string_view describe(Status status) {
+  switch (status) {
+    case Status::kOk:
+      return "no error";
+    case Status::kOutOfMemory:
+      return "out of memory for keys and values or activations";
+    case Status::kNonFiniteLogits:
+      return "the model computed NaN or infinite logits";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Mode mode) { return mode == Mode::kAr ? "ar" : "dual"; }
+
+std::string_view name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+}  // namespace orthrus

@@ -1,0 +1,84 @@
+#include "engine/request.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "orthrus/error.h"
+
+namespace orthrus {
+namespace {
+
+[[noreturn]] void usage(const std::string& message) {
+  throw Error(ErrorKind::kUsage, message);
+}
+
+void check_range(bool valid, std::string_view name, auto value, std::string_view range) {
+  if (!valid) usage(fmt::format("{} is {}; valid is {}", name, value, range));
+}
+
+void check_prompt(const ModelConfig& config, std::span<const int32_t> prompt) {
+  if (prompt.empty()) usage("the prompt is empty; it must have at least one token");
+  if (prompt.size() >= static_cast<size_t>(config.max_position_embeddings)) {
+    usage(fmt::format("the prompt has {} tokens; this model's context of {} allows at most {}",
+                      prompt.size(), config.max_position_embeddings,
+                      config.max_position_embeddings - 1));
+  }
+  for (size_t i = 0; i < prompt.size(); ++i) {
+    if (prompt[i] < 0 || prompt[i] >= config.vocab_size) {
+      usage(fmt::format("prompt token {} has id {}; this model's ids are 0 to {}", i, prompt[i],
+                        config.vocab_size - 1));
+    }
+  }
+}
+
+void check_sampling(const SamplingParams& s) {
+  check_range(s.temperature >= 0 && s.temperature <= 100, "temperature", s.temperature, "0 to 100");
+  check_range(s.top_k >= 0, "top_k", s.top_k, "0 (off) or more");
+  check_range(s.top_p > 0 && s.top_p <= 1, "top_p", s.top_p, "above 0, up to 1");
+  check_range(s.min_p >= 0 && s.min_p <= 1, "min_p", s.min_p, "0 to 1");
+}
+
+int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
+  const Mode fallback = config.has_diffusion_view() ? Mode::kDual : Mode::kAr;
+  if (options.mode.value_or(fallback) == Mode::kDual) {
+    if (!config.has_diffusion_view()) {
+      usage(
+          fmt::format("mode dual needs a checkpoint with a diffusion view (OrthrusLM); this one is "
+                      "{}, which has the AR view only",
+                      config.architecture));
+    }
+    if (options.block_size == 0) return config.block_size;
+    check_range(options.block_size >= 2 && options.block_size <= config.block_size, "block_size",
+                options.block_size, fmt::format("2 to {} for this model", config.block_size));
+    return options.block_size;
+  }
+  if (options.block_size != 0) {
+    usage(fmt::format("block_size is {}, but only mode dual drafts in blocks", options.block_size));
+  }
+  return 1;
+}
+
+}  // namespace
+
+DecodeParams check_request(const ModelConfig& config, const Request& request, bool has_tokenizer) {
+  const GenerateOptions& options = request.options;
+  check_prompt(config, request.prompt);
+  check_sampling(options.sampling);
+  check_range(options.max_tokens >= 1, "max_tokens", options.max_tokens, "1 or more");
+  check_range(options.prefill_chunk >= 1, "prefill_chunk", options.prefill_chunk, "1 or more");
+  for (const std::string& stop : options.stop) {
+    if (stop.empty()) usage("a stop string is empty; it must have at least one character");
+    if (!has_tokenizer) usage("stop strings need a tokenizer.json, which this checkpoint lacks");
+  }
+  const int room = config.max_position_embeddings - static_cast<int>(request.prompt.size());
+  return {.block_size = block_size_of(config, options),
+          .accept = options.accept,
+          .sampling = options.sampling,
+          .max_tokens = std::min(options.max_tokens, room),
+          .stop_token_ids = options.ignore_eos ? std::vector<int32_t>{} : config.eos_token_ids,
+          .prefill_chunk = options.prefill_chunk};
+}
+
+}  // namespace orthrus

@@ -1,0 +1,13 @@
+// Runs jobs to their end, all that are not done sharing each pass.
+#pragma once
+
+#include <span>
+
+#include "engine/job.h"
+#include "model/forward.h"
+
+namespace orthrus {
+
+void run_jobs(ForwardPass& pass, std::span<Job* const> jobs);
+
+}  // namespace orthrus
