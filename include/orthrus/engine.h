@@ -99,7 +99,7 @@ struct Request {
 struct EngineOptions {
   int threads = 0;  // 0: as many as this process may use
   // Called while weights are read and checked, with bytes done and in all.
-  std::function<void(size_t done, size_t total)> on_load;
+  std::function<void(size_t done, size_t total)> on_load{};
 };
 
 class Session;

@@ -12,17 +12,20 @@
 namespace orthrus {
 
 // Move-only; tensors' data stays valid, and the maps read-only, while the Checkpoint lives.
+// The files must not be changed meanwhile: see MappedFile.
 class Checkpoint {
  public:
-  // Throws Error(kFile) for a missing, unreadable or malformed file, and for tensors of types other
-  // than F32, F16 and BF16; the message names file and tensor.
+  // Where both model.safetensors and an index are there, reads the first, as transformers does.
+  // Throws Error: kFile for a missing, unreadable or malformed file, or for shards that differ from
+  // their index; kUnsupported for tensors of types other than F32, F16 and BF16; kSystem when a
+  // file cannot be mapped. The message names file and tensor.
   static Checkpoint open(const std::filesystem::path& directory);
 
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();
 
-  const std::vector<Tensor>& tensors() const;  // sorted by name
+  const std::vector<Tensor>& tensors() const;       // sorted by name
   const Tensor* find(std::string_view name) const;  // null when there is none
 
  private:

@@ -1,0 +1,250 @@
+#include "checkpoint/config_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "checkpoint/json_document.h"
+#include "checkpoint/json_fields.h"
+
+namespace orthrus {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kOrthrus = "OrthrusLM";
+constexpr const char* kQwen3 = "Qwen3ForCausalLM";
+
+// Far above any model, and low enough for products of two or three of them to fit 64 bits.
+constexpr int kMaxVocab = 1 << 24;
+constexpr int kMaxHidden = 1 << 17;
+constexpr int kMaxIntermediate = 1 << 19;
+constexpr int kMaxLayers = 1024;
+constexpr int kMaxHeads = 1024;
+constexpr int kMaxHeadDim = 1024;
+constexpr int kMaxPositions = 1 << 24;
+constexpr int kMaxBlock = 1024;
+constexpr double kMaxTemperature = 1000;
+constexpr double kMinTopP = 1e-6;  // 0 would leave no token
+
+// What transformers' Qwen3Config takes for fields that are absent.
+constexpr int kDefaultKeyValueHeads = 32;
+constexpr int kDefaultHeadDim = 128;
+constexpr int kDefaultMaxPositions = 32768;
+constexpr double kDefaultNormEps = 1e-6;
+constexpr double kDefaultRopeTheta = 10000;
+
+// One pass over config.json, in the order of ModelConfig's fields.
+class ConfigReader {
+ public:
+  ConfigReader(const json& object, const std::string& file, Problems& problems)
+      : object_(object), file_(file), fields_(object, file, "", problems), problems_(problems) {}
+
+  ModelConfig read() {
+    read_architecture();
+    read_dtype();
+    read_sizes();
+    read_rope();
+    refuse_other_arithmetic();
+    read_layer_types();
+    if (const auto ids = fields_.integers("eos_token_id", config_.vocab_size - 1)) {
+      config_.eos_token_ids = *ids;
+    }
+    if (config_.architecture == kOrthrus) {
+      config_.block_size = fields_.integer("block_size", 2, kMaxBlock);
+      config_.mask_token_id = fields_.integer("mask_token_id", 0, config_.vocab_size - 1);
+    }
+    return std::move(config_);
+  }
+
+ private:
+  void read_architecture() {
+    const json* names = fields_.find("architectures");
+    for (const char* supported : {kOrthrus, kQwen3}) {
+      if (names != nullptr && *names == json::array({supported})) config_.architecture = supported;
+    }
+    if (!config_.architecture.empty()) return;
+    fields_.refuse("architectures",
+                   fmt::format("supported are [\"{}\"] and [\"{}\"]", kOrthrus, kQwen3),
+                   names == nullptr ? ErrorKind::kFile : ErrorKind::kUnsupported);
+  }
+
+  void read_dtype() {
+    for (const char* key : {"torch_dtype", "dtype"}) {  // the older name, and the newer
+      const json* value = fields_.find(key);
+      if (value == nullptr) continue;
+      if (*value != "float32" && *value != "float16" && *value != "bfloat16") {
+        fields_.refuse(key, "supported are \"float32\", \"float16\" and \"bfloat16\"",
+                       value->is_string() ? ErrorKind::kUnsupported : ErrorKind::kFile);
+      } else if (!config_.dtype.empty() && *value != config_.dtype) {
+        fields_.refuse(key, fmt::format("torch_dtype is \"{}\"", config_.dtype));
+      } else {
+        config_.dtype = value->get<std::string>();
+      }
+    }
+  }
+
+  void read_sizes() {
+    config_.vocab_size = fields_.integer("vocab_size", 1, kMaxVocab);
+    config_.hidden_size = fields_.integer("hidden_size", 1, kMaxHidden);
+    config_.intermediate_size = fields_.integer("intermediate_size", 1, kMaxIntermediate);
+    config_.num_hidden_layers = fields_.integer("num_hidden_layers", 1, kMaxLayers);
+    read_heads();
+    config_.rms_norm_eps = static_cast<float>(fields_.positive("rms_norm_eps", kDefaultNormEps));
+    config_.max_position_embeddings =
+        fields_.integer("max_position_embeddings", 1, kMaxPositions, kDefaultMaxPositions);
+    config_.tie_word_embeddings = fields_.boolean("tie_word_embeddings", false);
+  }
+
+  void read_heads() {
+    const int heads = fields_.integer("num_attention_heads", 1, kMaxHeads);
+    const bool is_null =
+        object_.contains("num_key_value_heads") && fields_.find("num_key_value_heads") == nullptr;
+    const int key_value_heads =
+        is_null ? heads
+                : fields_.integer("num_key_value_heads", 1, kMaxHeads, kDefaultKeyValueHeads);
+    if (problems_.none() && heads % key_value_heads != 0) {
+      fields_.refuse("num_key_value_heads",
+                     fmt::format("{} must divide num_attention_heads, which is {}",
+                                 object_.contains("num_key_value_heads")
+                                     ? "it"
+                                     : fmt::format("its default {}", key_value_heads),
+                                 heads));
+    }
+    config_.num_attention_heads = heads;
+    config_.num_key_value_heads = key_value_heads;
+    config_.head_dim = fields_.integer("head_dim", 2, kMaxHeadDim, kDefaultHeadDim);
+    if (config_.head_dim % 2 != 0) fields_.refuse("head_dim", "it must be even");
+  }
+
+  // The base has moved from rope_theta into rope_parameters between versions of transformers;
+  // rope_scaling is the older name of the latter.
+  void read_rope() {
+    std::optional<double> theta;
+    read_theta(fields_, theta);
+    for (const char* key : {"rope_parameters", "rope_scaling"}) {
+      const json* value = fields_.find(key);
+      if (value == nullptr) continue;
+      if (!value->is_object()) {
+        fields_.refuse(key, "it must be an object or null");
+        continue;
+      }
+      const JsonFields rope(*value, file_, fmt::format("{}.", key), problems_);
+      read_theta(rope, theta);
+      refuse_rope_scaling(*value, rope);
+    }
+    config_.rope_theta = theta.value_or(kDefaultRopeTheta);
+  }
+
+  void read_theta(const JsonFields& fields, std::optional<double>& theta) {
+    if (fields.find("rope_theta") == nullptr) return;
+    const double value = fields.positive("rope_theta", theta.value_or(kDefaultRopeTheta));
+    if (theta && *theta != value) {
+      fields.refuse("rope_theta", fmt::format("elsewhere in the file it is {}", *theta));
+    }
+    theta = value;
+  }
+
+  void refuse_rope_scaling(const json& object, const JsonFields& rope) {
+    for (const auto& [key, value] : object.items()) {
+      if (key == "rope_type" || key == "type") {
+        if (value != "default") {
+          rope.refuse(key, "supported is \"default\"", ErrorKind::kUnsupported);
+        }
+      } else if (key == "partial_rotary_factor") {
+        refuse_partial_rotary(rope);
+      } else if (key != "rope_theta") {
+        rope.refuse(key, "the field is not supported", ErrorKind::kUnsupported);
+      }
+    }
+  }
+
+  void refuse_partial_rotary(const JsonFields& fields) {
+    const json* factor = fields.find("partial_rotary_factor");
+    if (factor == nullptr || *factor == 1) return;
+    fields.refuse("partial_rotary_factor", "supported is 1", ErrorKind::kUnsupported);
+  }
+
+  // Fields that would make a layer compute something else than it does here.
+  void refuse_other_arithmetic() {
+    for (const char* key : {"attention_bias", "mlp_bias", "use_sliding_window"}) {
+      const json* value = fields_.find(key);
+      if (value == nullptr || *value == false) continue;
+      fields_.refuse(key, value->is_boolean() ? "supported is false" : "it must be true or false",
+                     value->is_boolean() ? ErrorKind::kUnsupported : ErrorKind::kFile);
+    }
+    if (const json* act = fields_.find("hidden_act"); act != nullptr && *act != "silu") {
+      fields_.refuse("hidden_act", "supported is \"silu\"", ErrorKind::kUnsupported);
+    }
+    if (fields_.find("quantization_config") != nullptr) {
+      fields_.refuse("quantization_config", "quantized checkpoints are not supported",
+                     ErrorKind::kUnsupported);
+    }
+    refuse_partial_rotary(fields_);
+  }
+
+  void read_layer_types() {
+    const json* types = fields_.find("layer_types");
+    if (types == nullptr) return;
+    if (!types->is_array()) {
+      fields_.refuse("layer_types", "it must be a list");
+      return;
+    }
+    const auto other =
+        std::ranges::find_if(*types, [](const json& type) { return type != "full_attention"; });
+    if (other != types->end()) {
+      fields_.refuse("layer_types",
+                     fmt::format("element {} is {}; supported is \"full_attention\" for all",
+                                 other - types->begin(), shown(*other)),
+                     ErrorKind::kUnsupported);
+    }
+    const auto layers = static_cast<size_t>(config_.num_hidden_layers);
+    if (problems_.none() && types->size() != layers) {
+      fields_.refuse("layer_types", fmt::format("it has {} elements, but num_hidden_layers is {}",
+                                                types->size(), layers));
+    }
+  }
+
+  const json& object_;
+  const std::string& file_;
+  JsonFields fields_;
+  Problems& problems_;
+  ModelConfig config_;
+};
+
+void read_generation(const JsonFields& fields, ModelConfig& config) {
+  if (const auto ids = fields.integers("eos_token_id", config.vocab_size - 1)) {
+    config.eos_token_ids = *ids;
+  }
+  if (!fields.boolean("do_sample", false)) return;
+  GenerationDefaults& defaults = config.generation;
+  defaults.temperature = 1;
+  if (fields.find("temperature") != nullptr) {
+    defaults.temperature = static_cast<float>(fields.number("temperature", 0, kMaxTemperature));
+  }
+  if (fields.find("top_k") != nullptr) defaults.top_k = fields.integer("top_k", 0, kMaxVocab);
+  if (fields.find("top_p") != nullptr) {
+    defaults.top_p = static_cast<float>(fields.number("top_p", kMinTopP, 1));
+  }
+  if (fields.find("min_p") != nullptr) {
+    defaults.min_p = static_cast<float>(fields.number("min_p", 0, 1));
+  }
+}
+
+}  // namespace
+
+ModelConfig parse_config(const NamedText& config, const std::optional<NamedText>& generation) {
+  Problems problems;
+  const json object = parse_json_object(config.text, config.name);
+  ModelConfig result = ConfigReader(object, config.name, problems).read();
+  if (generation) {
+    const json defaults = parse_json_object(generation->text, generation->name);
+    read_generation(JsonFields(defaults, generation->name, "", problems), result);
+  }
+  problems.throw_if_any();
+  return result;
+}
+
+}  // namespace orthrus

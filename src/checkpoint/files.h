@@ -1,0 +1,40 @@
+// The files of a checkpoint: weights are mapped, JSON texts are read.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace orthrus {
+
+// A whole file, mapped read-only; unmapped with the object. The file must not be changed meanwhile:
+// reading a part that was cut off ends the process (SIGBUS), and no check can prevent that.
+class MappedFile {
+ public:
+  // Throws Error(kFile) when there is no such file, or it is empty or not a regular file, and
+  // Error(kSystem) when it cannot be mapped.
+  static MappedFile open(const std::filesystem::path& path);
+
+  // Aligned to a page.
+  std::span<const std::byte> bytes() const { return {map_.get(), map_.get_deleter().size}; }
+
+ private:
+  struct Unmap {
+    size_t size = 0;
+    void operator()(const std::byte* data) const;
+  };
+  explicit MappedFile(std::unique_ptr<const std::byte, Unmap> map) : map_(std::move(map)) {}
+
+  std::unique_ptr<const std::byte, Unmap> map_;
+};
+
+// The contents of a regular file of 1 to `max_bytes` bytes; Error(kFile) otherwise.
+std::string read_text_file(const std::filesystem::path& path, size_t max_bytes);
+
+// Whether the directory has an entry of that name. A link to nothing counts: it is an incomplete
+// download, which opening it will report.
+bool has_entry(const std::filesystem::path& path);
+
+}  // namespace orthrus

@@ -1,0 +1,25 @@
+// JSON texts from files, parsed with the strictness that hostile input needs.
+#pragma once
+
+#include <exception>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace orthrus {
+
+// The object that `text` is. `name` stands for the file in messages. Throws Error(kFile) for
+// anything else than one JSON object in UTF-8, for an object that has a key twice (of which a
+// parser would silently drop one), and for nesting deeper than any real file's.
+nlohmann::json parse_json_object(std::string_view text, const std::string& name);
+
+// Throws Error(kFile) when there is a zero byte, which the JSON library takes for the text's end.
+void refuse_zero_bytes(std::string_view text, const std::string& name);
+
+// What the JSON library says is wrong, without its prefix, shortened and printable.
+std::string describe(const std::exception& json_error);
+
+// A value as JSON, shortened and printable.
+std::string shown(const nlohmann::json& value);
+
+}  // namespace orthrus

@@ -1,0 +1,26 @@
+// The JSON header of a safetensors file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orthrus/dtype.h"
+
+namespace orthrus {
+
+// A tensor as the header describes it.
+struct HeaderEntry {
+  std::string name;
+  DType type = DType::kF32;
+  std::vector<int64_t> shape;  // none below 0
+  uint64_t begin = 0;          // within the data; neither offset has been checked
+  uint64_t end = 0;
+};
+
+// The tensors that the header's text describes, in its order. `file` stands for the file in
+// messages. Throws Error: kFile for a malformed header, kUnsupported for other types than DType's.
+std::vector<HeaderEntry> parse_safetensors_header(std::string_view header, const std::string& file);
+
+}  // namespace orthrus

@@ -1,0 +1,61 @@
+// Writes safetensors files for tests.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orthrus/dtype.h"
+
+namespace orthrus::test {
+
+struct TensorToWrite {
+  std::string name;
+  DType type = DType::kF32;
+  std::vector<int64_t> shape;
+  std::string bytes;  // as they are to lie in the file
+};
+
+inline void write_file(const std::filesystem::path& path, std::string_view bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) throw std::runtime_error("cannot write " + path.string());
+}
+
+// A file with any header, padded with spaces so that the data is aligned to 8.
+inline std::string safetensors_file(std::string header, std::string_view data) {
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  std::string file;
+  for (size_t i = 0; i < 8; ++i) file += static_cast<char>(header.size() >> (8 * i));
+  return file.append(header).append(data);
+}
+
+// A well-formed file: wider types first, as the reference implementation aligns tensors.
+inline std::string safetensors_file(const std::vector<TensorToWrite>& tensors) {
+  nlohmann::json header = {{"__metadata__", {{"format", "pt"}}}};
+  std::string data;
+  for (const size_t width : {size_t{4}, size_t{2}}) {
+    for (const TensorToWrite& tensor : tensors) {
+      if (size_of(tensor.type) != width) continue;
+      const size_t begin = data.size();
+      data += tensor.bytes;
+      header[tensor.name] = {{"dtype", name_of(tensor.type)},
+                             {"shape", tensor.shape},
+                             {"data_offsets", {begin, data.size()}}};
+    }
+  }
+  return safetensors_file(header.dump(), data);
+}
+
+inline void write_safetensors(const std::filesystem::path& path,
+                              const std::vector<TensorToWrite>& tensors) {
+  write_file(path, safetensors_file(tensors));
+}
+
+}  // namespace orthrus::test

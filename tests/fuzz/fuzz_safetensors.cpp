@@ -1,0 +1,25 @@
+// A whole safetensors file. What parses must lie within the file and be as large as its shape says.
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+
+#include "checkpoint/safetensors.h"
+#include "orthrus/error.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
+  const auto bytes = std::as_bytes(std::span(input, size));
+  try {
+    size_t data_bytes = 0;
+    for (const orthrus::Tensor& tensor : orthrus::parse_safetensors(bytes, "fuzz")) {
+      size_t expected = size_of(tensor.type);
+      for (const int64_t dimension : tensor.shape) expected *= static_cast<size_t>(dimension);
+      if (tensor.bytes != expected) std::abort();
+      if (tensor.data < bytes.data()) std::abort();
+      if (tensor.data + tensor.bytes > bytes.data() + size) std::abort();
+      data_bytes += tensor.bytes;
+    }
+    if (data_bytes > size) std::abort();
+  } catch (const orthrus::Error&) {
+  }
+  return 0;
+}
