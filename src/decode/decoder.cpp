@@ -1,12 +1,13 @@
 #include "decode/decoder.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace orthrus {
 
 Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
-                 const DecodeParams& params)
-    : config_(&config), sequence_(&sequence), prompt_(prompt), params_(&params) {}
+                 DecodeParams params)
+    : config_(&config), sequence_(&sequence), prompt_(prompt), params_(std::move(params)) {}
 
 Span Decoder::next() {
   switch (phase_) {
@@ -44,7 +45,7 @@ Status Decoder::take(ConstRows logits) {
 
 Span Decoder::prefill() {
   const auto rest = prompt_.subspan(static_cast<size_t>(sequence_->length()));
-  const auto chunk = rest.first(std::min(rest.size(), static_cast<size_t>(params_->prefill_chunk)));
+  const auto chunk = rest.first(std::min(rest.size(), static_cast<size_t>(params_.prefill_chunk)));
   const int rows = static_cast<int>(chunk.size());
   const bool last = chunk.size() == rest.size();
   return {sequence_, chunk, View::kAutoregressive, last ? rows - 1 : rows, rows};
@@ -53,7 +54,7 @@ Span Decoder::prefill() {
 // A cycle emits at most one token more than it drafts, so at the token limit the block shortens;
 // where nothing can be drafted the cycle is a plain AR step: a verify of the anchor alone.
 void Decoder::begin_cycle() {
-  const int size = std::min(params_->block_size, params_->max_tokens - generated_);
+  const int size = std::min(params_.block_size, params_.max_tokens - generated_);
   block_.assign(static_cast<size_t>(size), config_->mask_token_id);
   drafts_.clear();
   draft_distributions_.clear();
@@ -113,8 +114,8 @@ Status Decoder::accept(ConstRows logits) {
 }
 
 std::optional<int32_t> Decoder::select_draft(std::span<const float> row, int position) {
-  const SamplingParams& sampling = params_->sampling;
-  if (params_->accept == AcceptRule::kMatch || sampling.greedy()) {
+  const SamplingParams& sampling = params_.sampling;
+  if (params_.accept == AcceptRule::kMatch || sampling.greedy()) {
     return select(row, position, sampling);
   }
   const std::vector<Candidate> candidates = filter(row, sampling);
@@ -126,18 +127,18 @@ std::optional<int32_t> Decoder::select_draft(std::span<const float> row, int pos
 // y_i: what the AR view selects after the anchor and the drafts d_1..d_i. It is d_{i+1} exactly
 // when that draft is accepted.
 std::optional<int32_t> Decoder::select_next(std::span<const float> row, int position, size_t i) {
-  if (i >= draft_distributions_.size()) return select(row, position, params_->sampling);
-  const std::vector<Candidate> candidates = filter(row, params_->sampling);
+  if (i >= draft_distributions_.size()) return select(row, position, params_.sampling);
+  const std::vector<Candidate> candidates = filter(row, params_.sampling);
   if (candidates.empty()) return std::nullopt;
   return accept_or_resample(drafts_[i], draft_distributions_[i], distribution(candidates),
-                            params_->sampling.seed, position);
+                            params_.sampling.seed, position);
 }
 
 bool Decoder::emit(int32_t token) {
   emitted_.push_back(token);
   ++generated_;
-  const auto& stops = params_->stop_token_ids;
-  return generated_ < params_->max_tokens &&
+  const auto& stops = params_.stop_token_ids;
+  return generated_ < params_.max_tokens &&
          std::find(stops.begin(), stops.end(), token) == stops.end();
 }
 

@@ -16,10 +16,10 @@ namespace orthrus {
 struct DecodeParams {
   int block_size = 1;  // most tokens of a block; 1 is plain AR decoding
   AcceptRule accept = AcceptRule::kMatch;
-  SamplingParams sampling;
-  int max_tokens = 1;                   // to generate; the context must have room for them
-  std::vector<int32_t> stop_token_ids;  // generating one, which is emitted, ends the sequence
-  int prefill_chunk = 1;                // most prompt tokens of a pass
+  SamplingParams sampling{};
+  int max_tokens = 1;                     // to generate; the context must have room for them
+  std::vector<int32_t> stop_token_ids{};  // generating one, which is emitted, ends the sequence
+  int prefill_chunk = 1;                  // most prompt tokens of a pass
 };
 
 struct DecodeCounts {
@@ -32,10 +32,10 @@ struct DecodeCounts {
 
 class Decoder {
  public:
-  // `sequence` may already hold the keys of a proper prefix of the prompt. All three must outlive
-  // the decoder; the parameters have been checked (engine/request.h).
+  // `sequence` may already hold the keys of a proper prefix of the prompt. Configuration, sequence
+  // and prompt must outlive the decoder; the parameters have been checked (engine/request.h).
   Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
-          const DecodeParams& params);
+          DecodeParams params);
 
   bool done() const { return phase_ == Phase::kDone; }
   bool prefilling() const { return phase_ == Phase::kPrefill; }
@@ -53,6 +53,7 @@ class Decoder {
   int drafted() const { return drafted_; }
   int accepted() const { return accepted_; }
 
+  const DecodeParams& params() const { return params_; }
   const DecodeCounts& counts() const { return counts_; }
 
  private:
@@ -74,7 +75,7 @@ class Decoder {
   const ModelConfig* config_;
   KvSequence* sequence_;
   std::span<const int32_t> prompt_;
-  const DecodeParams* params_;
+  DecodeParams params_;
 
   Phase phase_ = Phase::kPrefill;
   int32_t anchor_ = -1;          // the last emitted token, whose keys are not yet cached

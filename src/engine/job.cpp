@@ -9,10 +9,9 @@ namespace orthrus {
 
 Job::Job(const ModelConfig& config, const Tokenizer* tokenizer, KvSequence& sequence,
          const Request& request)
-    : config_(&config),
-      request_(&request),
-      params_(check_request(config, request, tokenizer != nullptr)),
-      decoder_(config, sequence, request.prompt, params_),
+    : request_(&request),
+      decoder_(config, sequence, request.prompt,
+               check_request(config, request, tokenizer != nullptr)),
       stops_(request.options.stop) {
   if (tokenizer != nullptr) stream_.emplace(*tokenizer, /*skip_special=*/true);
   result_.stats.cached_tokens = sequence.length();
@@ -54,7 +53,7 @@ void Job::absorb(std::span<const int32_t> tokens) {
   const Step step{tokens.first(kept), text, decoder_.drafted(), decoder_.accepted()};
   const bool go_on = !request_->on_step || request_->on_step(step);
   if (last) {
-    const auto& ends = params_.stop_token_ids;
+    const auto& ends = decoder_.params().stop_token_ids;
     const bool ended = std::find(ends.begin(), ends.end(), tokens[kept - 1]) != ends.end();
     finish(stopped || ended ? FinishReason::kStop : FinishReason::kLength);
   } else if (!go_on) {

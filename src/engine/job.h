@@ -30,9 +30,7 @@ class Job {
   void absorb(std::span<const int32_t> tokens);
   void finish(FinishReason reason);
 
-  const ModelConfig* config_;
   const Request* request_;
-  DecodeParams params_;
   Decoder decoder_;
   std::optional<StreamDecoder> stream_;  // none without a tokenizer
   StopStrings stops_;

@@ -15,7 +15,9 @@ std::string_view describe(Status status) {
   return "unknown";
 }
 
-std::string_view name_of(Mode mode) { return mode == Mode::kAr ? "ar" : "dual"; }
+std::string_view name_of(Mode mode) {
+  return mode == Mode::kAr ? "ar" : "dual";
+}
 
 std::string_view name_of(FinishReason reason) {
   switch (reason) {

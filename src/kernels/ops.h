@@ -59,8 +59,8 @@ struct AttentionSpan {
   int first_row = 0;
   int rows = 0;
   int first_position = 0;
-  KvPages cache;  // page i holds positions [64 i, 64 i + 64)
-  KvPages block;  // page i holds slots [64 i, 64 i + 64)
+  KvPages cache{};  // page i holds positions [64 i, 64 i + 64)
+  KvPages block{};  // page i holds slots [64 i, 64 i + 64)
 
   bool has_block() const { return block.pages != nullptr; }
 };

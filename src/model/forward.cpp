@@ -117,8 +117,7 @@ Status ForwardPass::plan(std::span<const Span> spans) {
         rows.spans.push_back({.first_row = first_row_[s] - rows.first,
                               .rows = count,
                               .first_position = position,
-                              .cache = {span.sequence->pages(), 0},
-                              .block = {}});
+                              .cache = {span.sequence->pages(), 0}});
         ids_.insert(ids_.end(), span.tokens.begin(), span.tokens.end());
         for (int i = 0; i < count; ++i) positions_.push_back(position + i);
       }

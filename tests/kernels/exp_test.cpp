@@ -1,9 +1,9 @@
+#include "kernels/cpu/exp.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <random>
-
-#include "kernels/cpu/exp.h"
 
 namespace orthrus {
 namespace {

@@ -148,7 +148,9 @@ TEST_P(Forward, NeighboursInAPassChangeNothing) {
         for (int r = 0; r < rows.rows; ++r)
           flat.insert(flat.end(), rows.row(r), rows.row(r) + rows.cols);
         const auto [known, fresh] = drafts.try_emplace({owner[i], first[i]}, flat);
-        if (!fresh) EXPECT_EQ(known->second, flat) << "the same block drafted twice";
+        if (!fresh) {
+          EXPECT_EQ(known->second, flat) << "the same block drafted twice";
+        }
       }
     }
   }

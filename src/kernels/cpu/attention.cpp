@@ -140,7 +140,12 @@ void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const 
   const int heads = q.cols / layout.head_dim;
   const int group = heads / layout.kv_heads;
   const auto head_dim = static_cast<size_t>(layout.head_dim);
-#pragma omp parallel num_threads(threads_)
+  size_t work = 0;
+  for (const AttentionSpan& span : spans) {
+    const auto visible = static_cast<size_t>(span.first_position + span.rows);
+    work += visible * static_cast<size_t>(span.rows * q.cols) * 2;
+  }
+#pragma omp parallel num_threads(team(work))
   for (const AttentionSpan& span : spans) {
     const int tasks = span.rows * heads;
     // Later rows see more; small shares handed out as threads come free even that out.

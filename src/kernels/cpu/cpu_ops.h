@@ -27,6 +27,11 @@ class CpuOps final : public Ops {
   void add(Rows x, ConstRows delta) const override;
 
  private:
+  // How many threads work on an operation of `work` multiply-adds: one alone where waking and
+  // joining the others would take longer than they save.
+  int team(size_t work) const { return work < kSharedWork ? 1 : threads_; }
+  static constexpr size_t kSharedWork = 1 << 18;
+
   int threads_;
 };
 

@@ -42,7 +42,10 @@ void CpuOps::embed(const Matrix& table, std::span<const int32_t> ids, Rows out) 
 }
 
 void CpuOps::swiglu(Rows gate, ConstRows up) const {
-#pragma omp parallel for schedule(static) num_threads(threads_) if (gate.rows > 1)
+  constexpr int kWorkPerElement = 16;  // mostly the exponential
+  const int threads =
+      gate.rows == 1 ? 1 : team(static_cast<size_t>(gate.rows) * gate.cols * kWorkPerElement);
+#pragma omp parallel for schedule(static) num_threads(threads)
   for (int m = 0; m < gate.rows; ++m) {
     float* __restrict g = gate.row(m);
     const float* __restrict u = up.row(m);

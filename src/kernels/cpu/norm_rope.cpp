@@ -46,7 +46,9 @@ void CpuOps::rms_norm(ConstRows x, std::span<const float> weight, float eps, Row
 
 void CpuOps::rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq,
                         Rows cos, Rows sin) const {
-#pragma omp parallel for schedule(static) num_threads(threads_) if (cos.rows > 1)
+  constexpr int kWorkPerAngle = 100;  // sine and cosine in double
+  const int threads = team(positions.size() * inv_freq.size() * kWorkPerAngle);
+#pragma omp parallel for schedule(static) num_threads(threads)
   for (int m = 0; m < cos.rows; ++m) {
     for (size_t i = 0; i < inv_freq.size(); ++i) {
       const float angle = static_cast<float>(positions[m]) * inv_freq[i];
@@ -61,7 +63,8 @@ void CpuOps::head_norm_rope(Rows x, std::span<const float> weight, float eps,
                             const Rope& rope) const {
   const auto head_dim = static_cast<int>(weight.size());
   const int heads = x.cols / head_dim;
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads_) if (x.rows > 1)
+  const int threads = team(static_cast<size_t>(x.rows) * x.cols * 8);
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
   for (int m = 0; m < x.rows; ++m) {
     for (int h = 0; h < heads; ++h) {
       float* head = x.row(m) + static_cast<size_t>(h) * head_dim;

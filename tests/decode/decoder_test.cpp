@@ -1,0 +1,184 @@
+// The cycle of draft, verify, accept: the official implementation's ids, where blocks end, what is
+// counted, what stays in the cache.
+#include "decode/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/cpu/cpu_ops.h"
+#include "support/golden.h"
+#include "support/model.h"
+
+namespace orthrus {
+namespace {
+
+struct Decoded {
+  std::vector<int32_t> ids;
+  DecodeCounts counts;
+  Status status = Status::kOk;
+  int cached = 0;
+  std::vector<int> block_sizes;  // of the diffusion passes
+};
+
+Decoded decode(const Model& model, std::span<const int32_t> prompt, const DecodeParams& params) {
+  const CpuOps ops(2);
+  TestSequence s(model, ops);
+  ForwardPass pass(model, ops);
+  Decoder decoder(model.config, s.sequence, prompt, params);
+  Decoded run;
+  while (!decoder.done()) {
+    const Span span = decoder.next();
+    if (span.view == View::kDiffusion)
+      run.block_sizes.push_back(static_cast<int>(span.tokens.size()));
+    EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    run.status = decoder.take(pass.logits(0));
+    run.ids.insert(run.ids.end(), decoder.emitted().begin(), decoder.emitted().end());
+  }
+  run.counts = decoder.counts();
+  run.cached = s.sequence.length();
+  return run;
+}
+
+TEST(Decoder, GeneratesTheOfficialImplementationsIdsInBothModes) {
+  for (const char* name : {"tied", "untied"}) {
+    const Golden golden = load_golden(name);
+    const Model model = load_model(golden.directory);
+    for (const GoldenCase& c : golden.cases) {
+      const auto n = static_cast<int>(c.generate_ar.size() - c.prompt.size());
+      const auto continuation = [&](const std::vector<int32_t>& all) {
+        return std::vector<int32_t>(all.begin() + static_cast<ptrdiff_t>(c.prompt.size()),
+                                    all.end());
+      };
+      const DecodeParams ar{.max_tokens = n, .prefill_chunk = 16};
+      const Decoded plain = decode(model, c.prompt, ar);
+      EXPECT_EQ(plain.ids, continuation(c.generate_ar));
+      EXPECT_EQ(plain.counts.ar_passes, n - 1);
+      EXPECT_EQ(plain.counts.diffusion_passes, 0);
+
+      DecodeParams dual = ar;
+      dual.block_size = model.config.block_size;
+      const Decoded both = decode(model, c.prompt, dual);
+      EXPECT_EQ(both.ids, continuation(c.generate_dual));
+      EXPECT_EQ(both.cached, static_cast<int>(c.prompt.size()) + n - 1);
+      // Every pass and every token is accounted for: the prefill gives one token, each verify or
+      // plain step gives its accepted drafts and one more.
+      EXPECT_EQ(both.counts.prefill_passes, static_cast<int>(c.prompt.size() + 15) / 16);
+      EXPECT_EQ(both.counts.cycles, both.counts.diffusion_passes);
+      EXPECT_EQ(1 + both.counts.ar_passes + both.counts.accepted, n);
+    }
+  }
+}
+
+TEST(Decoder, BlocksShortenAtTheTokenLimit) {
+  const Golden golden = load_golden("untied");
+  const Model model = load_model(golden.directory);
+  for (int n = 1; n <= 12; ++n) {
+    const Decoded run = decode(model, golden.cases[1].prompt,
+                               {.block_size = 8, .max_tokens = n, .prefill_chunk = 64});
+    ASSERT_EQ(run.ids.size(), static_cast<size_t>(n));
+    for (const int size : run.block_sizes) EXPECT_LE(size, 8);
+    if (n <= 2) {
+      EXPECT_TRUE(run.block_sizes.empty());  // nothing to draft: a plain step
+    } else {
+      EXPECT_EQ(run.block_sizes.at(0), std::min(8, n - 1));
+    }
+  }
+}
+
+// On a model that repeats itself, drafts are accepted; an end token among them ends the sequence
+// there, with the keys before it in the cache.
+TEST(Decoder, StopsAtAnEndTokenInTheMiddleOfAcceptedDrafts) {
+  const Model model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  const std::vector<int32_t> prompt{100, 200, 300, 400};
+  const DecodeParams params{.block_size = 16, .max_tokens = 120, .prefill_chunk = 64};
+  const Decoded whole = decode(model, prompt, params);
+  ASSERT_GT(whole.counts.accepted, 30) << "this test needs accepted drafts";
+  for (size_t at = 1; at < whole.ids.size(); ++at) {
+    const auto first = std::find(whole.ids.begin(), whole.ids.end(), whole.ids[at]);
+    if (first - whole.ids.begin() != static_cast<ptrdiff_t>(at)) continue;  // not its first place
+    DecodeParams stopping = params;
+    stopping.stop_token_ids = {whole.ids[at]};
+    const Decoded run = decode(model, prompt, stopping);
+    EXPECT_EQ(run.ids, std::vector<int32_t>(whole.ids.begin(), first + 1));
+    EXPECT_EQ(run.cached, static_cast<int>(prompt.size() + run.ids.size()) - 1);
+  }
+}
+
+// A decoder fed logits by hand: drafts and rows chosen so that exactly j drafts are accepted.
+TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
+  const Golden golden = load_golden("tied");
+  const Model model = load_model(golden.directory);
+  const CpuOps ops(1);
+  const int vocab = model.config.vocab_size;
+  const auto rows_selecting = [&](const std::vector<int32_t>& tokens) {
+    std::vector<float> rows(tokens.size() * vocab, 0.0f);
+    for (size_t i = 0; i < tokens.size(); ++i) rows[i * vocab + tokens[i]] = 1;
+    return rows;
+  };
+  const std::vector<int32_t> prompt{5, 6};
+  for (int agree = 0; agree <= 3; ++agree) {
+    TestSequence s(model, ops);
+    Decoder decoder(model.config, s.sequence, prompt,
+                    {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
+    const auto give = [&](const std::vector<int32_t>& tokens) {
+      const std::vector<float> rows = rows_selecting(tokens);
+      const Span span = decoder.next();
+      ASSERT_EQ(span.logits_end - span.logits_begin, static_cast<int>(tokens.size()));
+      if (span.view == View::kAutoregressive) {
+        ASSERT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
+        span.sequence->extend(static_cast<int>(span.tokens.size()));
+      }
+      ASSERT_EQ(decoder.take({rows.data(), static_cast<int>(tokens.size()), vocab,
+                              static_cast<size_t>(vocab)}),
+                Status::kOk);
+    };
+    give({10});  // prefill: the anchor is 10
+    const Span draft = decoder.next();
+    ASSERT_EQ(draft.view, View::kDiffusion);
+    EXPECT_EQ(std::vector<int32_t>(draft.tokens.begin(), draft.tokens.end()),
+              (std::vector<int32_t>{10, 500, 500, 500}));
+    give({11, 12, 13});  // three drafts
+    const Span verify = decoder.next();
+    EXPECT_EQ(std::vector<int32_t>(verify.tokens.begin(), verify.tokens.end()),
+              (std::vector<int32_t>{10, 11, 12, 13}));
+    std::vector<int32_t> selected{11, 12, 13, 14};
+    if (agree < 3) selected[agree] = 99;
+    give(selected);
+    selected.resize(agree + 1);
+    EXPECT_EQ(std::vector<int32_t>(decoder.emitted().begin(), decoder.emitted().end()), selected);
+    EXPECT_EQ(decoder.drafted(), 3);
+    EXPECT_EQ(decoder.accepted(), agree);
+    EXPECT_EQ(s.sequence.length(), 2 + agree + 1);
+    EXPECT_EQ(decoder.next().tokens[0], selected.back());  // the bonus token is the next anchor
+  }
+}
+
+TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
+  const Golden golden = load_golden("tied");
+  const Model model = load_model(golden.directory);
+  const CpuOps ops(1);
+  TestSequence s(model, ops);
+  const std::vector<int32_t> prompt{5};
+  Decoder decoder(model.config, s.sequence, prompt,
+                  {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
+  const int vocab = model.config.vocab_size;
+  std::vector<float> rows(static_cast<size_t>(vocab) * 3, 0.0f);
+  const auto take = [&](int count) {
+    const Span span = decoder.next();
+    if (span.view == View::kAutoregressive) {
+      EXPECT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
+      span.sequence->extend(static_cast<int>(span.tokens.size()));
+    }
+    return decoder.take({rows.data(), count, vocab, static_cast<size_t>(vocab)});
+  };
+  EXPECT_EQ(take(1), Status::kOk);
+  rows[vocab + 3] = NAN;  // the second draft
+  EXPECT_EQ(take(3), Status::kOk);
+  EXPECT_EQ(decoder.next().tokens.size(), 2u);  // the anchor and the first draft
+  rows[3] = NAN;
+  EXPECT_EQ(take(2), Status::kNonFiniteLogits);
+  EXPECT_TRUE(decoder.done());
+  EXPECT_TRUE(decoder.emitted().empty());
+}
+
+}  // namespace
+}  // namespace orthrus

@@ -1,0 +1,275 @@
+// The public API: loading, text, callbacks, cancelling, stop strings, sessions, errors.
+#include "orthrus/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "checkpoint/temporary_directory.h"
+#include "orthrus/error.h"
+#include "support/expect_error_parts.h"
+#include "support/random_checkpoint.h"
+
+namespace orthrus {
+namespace {
+
+std::filesystem::path tiny_code() {
+  return std::filesystem::path(ORTHRUS_MODELS) / "tiny-code";
+}
+
+class TinyCode : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { engine_ = std::make_unique<Engine>(Engine::load(tiny_code())); }
+  static void TearDownTestSuite() { engine_.reset(); }
+
+  static Request request(int max_tokens = 60) {
+    Request r;
+    r.prompt =
+        engine_->encode("def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n");
+    r.options.max_tokens = max_tokens;
+    return r;
+  }
+  static inline std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(TinyCode, StepsAddUpToTheGeneration) {
+  for (const Mode mode : {Mode::kAr, Mode::kDual}) {
+    Request r = request();
+    r.options.mode = mode;
+    std::vector<int32_t> ids;
+    std::string text;
+    int steps = 0, accepted = 0;
+    r.on_step = [&](const Step& step) {
+      EXPECT_FALSE(step.tokens.empty());
+      EXPECT_LE(step.accepted, step.drafted);
+      EXPECT_LE(static_cast<int>(step.tokens.size()), step.accepted + 1);
+      ids.insert(ids.end(), step.tokens.begin(), step.tokens.end());
+      text += step.text;
+      accepted += step.accepted;
+      ++steps;
+      return true;
+    };
+    const Generation g = engine_->generate(r);
+    EXPECT_EQ(ids, g.output_ids);
+    EXPECT_EQ(text, g.text);
+    EXPECT_EQ(text, engine_->tokenizer()->decode(g.output_ids, true));
+    EXPECT_EQ(steps, 1 + g.stats.ar_passes);
+    EXPECT_EQ(accepted, g.stats.accepted);
+    EXPECT_EQ(g.stats.generated, static_cast<int>(g.output_ids.size()));
+    EXPECT_EQ(g.stats.diffusion_passes, mode == Mode::kAr ? 0 : g.stats.cycles);
+    EXPECT_DOUBLE_EQ(
+        g.stats.tokens_per_forward(),
+        double(g.stats.generated) / (1 + g.stats.ar_passes + g.stats.diffusion_passes));
+    if (mode == Mode::kDual) {
+      EXPECT_GT(g.stats.acceptance_length(), 1.0);
+    }
+  }
+}
+
+TEST_F(TinyCode, ACallbackCancels) {
+  Request r = request();
+  int steps = 0;
+  r.on_step = [&](const Step&) { return ++steps < 3; };
+  const Generation g = engine_->generate(r);
+  EXPECT_EQ(g.finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(steps, 3);
+  EXPECT_FALSE(g.output_ids.empty());
+
+  r = request();
+  r.options.prefill_chunk = 2;
+  std::vector<int> progress;
+  const int total = static_cast<int>(r.prompt.size());
+  r.on_prefill = [&](int done, int all) {
+    EXPECT_EQ(all, total);
+    progress.push_back(done);
+    return done < 6;
+  };
+  const Generation cut = engine_->generate(r);
+  EXPECT_EQ(cut.finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(progress, (std::vector<int>{2, 4, 6}));
+  EXPECT_TRUE(cut.output_ids.empty());
+}
+
+TEST_F(TinyCode, StopStringsEndTextAndIdsWhereverTheyFallInACycle) {
+  const Generation whole = engine_->generate(request(80));
+  int checked = 0;
+  for (size_t at = 4; at + 5 < whole.text.size(); at += 9) {
+    const std::string stop = whole.text.substr(at, 5);
+    if (stop.size() < 5 || (stop[0] & 0xc0) == 0x80) continue;
+    const size_t first = whole.text.find(stop);
+    std::vector<int32_t> ids;
+    for (const Mode mode : {Mode::kAr, Mode::kDual}) {
+      Request r = request(80);
+      r.options.mode = mode;
+      r.options.stop = {"\x01never", stop};
+      std::string streamed;
+      r.on_step = [&](const Step& step) {
+        streamed += step.text;
+        return true;
+      };
+      const Generation g = engine_->generate(r);
+      EXPECT_EQ(g.finish_reason, FinishReason::kStop);
+      EXPECT_EQ(g.text, whole.text.substr(0, first));
+      EXPECT_EQ(streamed, g.text);
+      // The last id is the one that completes the stop string.
+      const auto prefix = std::span(g.output_ids);
+      EXPECT_NE(engine_->tokenizer()->decode(prefix).find(stop), std::string::npos);
+      EXPECT_EQ(engine_->tokenizer()->decode(prefix.first(prefix.size() - 1)).find(stop),
+                std::string::npos);
+      if (mode == Mode::kAr) ids = g.output_ids;
+      EXPECT_EQ(g.output_ids, ids);
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 10);
+}
+
+TEST_F(TinyCode, EndTokensStopUnlessIgnored) {
+  Request r = request(400);
+  r.prompt = engine_->encode("x = 1\n");
+  const Generation g = engine_->generate(r);
+  if (g.finish_reason == FinishReason::kStop) {
+    EXPECT_EQ(g.output_ids.back(), engine_->config().eos_token_ids.at(0));
+    EXPECT_EQ(g.text.find("<|endoftext|>"), std::string::npos);
+  } else {
+    EXPECT_EQ(g.output_ids.size(), 400u);
+  }
+  r.options.ignore_eos = true;
+  EXPECT_EQ(engine_->generate(r).output_ids.size(), 400u);
+  EXPECT_EQ(engine_->generate(r).finish_reason, FinishReason::kLength);
+}
+
+TEST_F(TinyCode, SessionsReuseWhatTheyComputed) {
+  Session session = engine_->start_session();
+  Request r = request(40);
+  r.options.ignore_eos = true;
+  const Generation first = session.generate(r);
+  EXPECT_EQ(first.stats.cached_tokens, 0);
+  Request next = r;
+  next.prompt.insert(next.prompt.end(), first.output_ids.begin(), first.output_ids.end());
+  const int before = static_cast<int>(next.prompt.size());
+  const auto more = engine_->encode("\n\nprint(");
+  next.prompt.insert(next.prompt.end(), more.begin(), more.end());
+  const Generation second = session.generate(next);
+  EXPECT_EQ(second.stats.cached_tokens, before - 1);  // the last token's keys were not computed yet
+  EXPECT_EQ(second.output_ids, engine_->generate(next).output_ids);
+  // The same again: all but the last prompt token are there.
+  EXPECT_EQ(session.generate(next).output_ids, second.output_ids);
+  const Generation third = session.generate(next);
+  EXPECT_EQ(third.stats.cached_tokens, static_cast<int>(next.prompt.size()) - 1);
+  // A refused request leaves a usable session.
+  Request bad = next;
+  bad.options.max_tokens = 0;
+  EXPECT_THROW(session.generate(bad), Error);
+  EXPECT_EQ(session.generate(next).output_ids, second.output_ids);
+}
+
+TEST_F(TinyCode, ManyThreadsMayGenerateAtOnce) {
+  const Generation want = engine_->generate(request(30));
+  std::vector<Generation> got(4);
+  {
+    std::vector<std::jthread> threads;
+    for (Generation& g : got) threads.emplace_back([&g] { g = engine_->generate(request(30)); });
+  }
+  for (const Generation& g : got) EXPECT_EQ(g.output_ids, want.output_ids);
+}
+
+TEST_F(TinyCode, RejectionIsMatchWhenGreedyAndRunsWhenNot) {
+  Request r = request();
+  const Generation match = engine_->generate(r);
+  r.options.accept = AcceptRule::kRejection;
+  EXPECT_EQ(engine_->generate(r).output_ids, match.output_ids);
+  r.options.sampling.temperature = 0.8f;
+  r.options.ignore_eos = true;
+  const Generation a = engine_->generate(r);
+  EXPECT_EQ(a.output_ids, engine_->generate(r).output_ids);
+  EXPECT_EQ(a.output_ids.size(), 60u);
+  EXPECT_GT(a.stats.accepted, 0);
+}
+
+TEST_F(TinyCode, TheContextEndsTheGeneration) {
+  Request r = request(1000000);
+  r.options.ignore_eos = true;
+  r.prompt.assign(2000, 5);
+  const Generation g = engine_->generate(r);
+  EXPECT_EQ(g.output_ids.size(), 48u);  // 2048 positions
+  EXPECT_EQ(g.finish_reason, FinishReason::kLength);
+}
+
+TEST_F(TinyCode, NoRequestsGiveNoGenerations) {
+  EXPECT_TRUE(engine_->generate(std::span<const Request>{}).empty());
+}
+
+TEST(Engine, WithoutATokenizerIdsStillWork) {
+  const test::TemporaryDirectory dir;
+  write_random_checkpoint(dir.path(), small_config_json(), DType::kF16);
+  const Engine engine = Engine::load(dir.path(), {.threads = 2});
+  EXPECT_EQ(engine.tokenizer(), nullptr);
+  EXPECT_EQ(engine.threads(), 2);
+  test::expect_error_parts([&] { engine.encode("x"); }, ErrorKind::kUsage, {"no tokenizer.json"});
+  Request r;
+  r.prompt = {1, 2, 3};
+  r.options.max_tokens = 20;
+  const Generation g = engine.generate(r);
+  EXPECT_EQ(g.output_ids.size(), 20u);
+  EXPECT_EQ(g.text, "");
+}
+
+// Head sizes, GQA ratios, depths and types that no shipped model has.
+TEST(Engine, UnusualShapesDecodeTheSameInBothModes) {
+  struct Shape {
+    int heads, kv_heads, head_dim, layers, block;
+    DType type;
+  };
+  for (const Shape& shape :
+       {Shape{1, 1, 2, 1, 2, DType::kF32}, Shape{6, 3, 18, 3, 5, DType::kF16},
+        Shape{5, 1, 34, 1, 100, DType::kBF16}, Shape{4, 4, 130, 2, 70, DType::kF32}}) {
+    const test::TemporaryDirectory dir;
+    auto config = small_config_json();
+    config["num_attention_heads"] = shape.heads;
+    config["num_key_value_heads"] = shape.kv_heads;
+    config["head_dim"] = shape.head_dim;
+    config["num_hidden_layers"] = shape.layers;
+    config["block_size"] = shape.block;
+    write_random_checkpoint(dir.path(), config, shape.type);
+    const Engine engine = Engine::load(dir.path());
+    Request r;
+    r.prompt = {4, 5, 6, 7};
+    r.options.max_tokens = 120;
+    r.options.mode = Mode::kAr;
+    const Generation ar = engine.generate(r);
+    r.options.mode = Mode::kDual;
+    EXPECT_EQ(engine.generate(r).output_ids, ar.output_ids);
+    EXPECT_EQ(ar.output_ids.size(), 120u);
+  }
+}
+
+// Finite weights can still overflow; that is a status, not a crash and not a token.
+TEST(Engine, OverflowingLogitsAreAStatus) {
+  const test::TemporaryDirectory dir;
+  write_config(dir.path(), small_config_json());
+  auto tensors = random_tensors(load_config(dir.path()), DType::kF32);
+  for (auto& tensor : tensors) {
+    if (tensor.name != "lm_head.weight") continue;
+    for (size_t i = 0; i < tensor.bytes.size(); i += 4) {
+      tensor.bytes.replace(i, 4, encode_weight(DType::kF32, 3e38f));
+    }
+  }
+  test::write_safetensors(dir.path() / "model.safetensors", tensors);
+  const Engine engine = Engine::load(dir.path());
+  Request r;
+  r.prompt = {1};
+  const Generation g = engine.generate(r);
+  EXPECT_EQ(g.finish_reason, FinishReason::kFailed);
+  EXPECT_EQ(g.status, Status::kNonFiniteLogits);
+}
+
+TEST(Engine, LoadErrors) {
+  test::expect_error_parts([] { Engine::load("/nonexistent/model"); }, ErrorKind::kFile,
+                           {"/nonexistent/model"});
+  test::expect_error_parts([] { Engine::load(tiny_code(), {.threads = -1}); }, ErrorKind::kUsage,
+                           {"threads is -1; valid is 1 to 1024"});
+}
+
+}  // namespace
+}  // namespace orthrus

@@ -1,0 +1,174 @@
+// The contract: what is generated is a function of weights, prompt, sampling parameters and seed.
+// Every other axis is varied at random against plain AR decoding alone, on one thread, with the
+// prompt in one pass.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <random>
+
+#include "orthrus/engine.h"
+
+namespace orthrus {
+namespace {
+
+std::filesystem::path path_of(const std::string& name) {
+  if (name == "tiny-code") return std::filesystem::path(ORTHRUS_MODELS) / name;
+  return std::filesystem::path(ORTHRUS_TEST_DATA) / "golden" / name;
+}
+
+constexpr SamplingParams kSampling[] = {
+    {.temperature = 0},
+    {.temperature = 0.7f},
+    {.temperature = 1},
+    {.temperature = 0.7f, .top_k = 20, .top_p = 0.8f},
+    {.temperature = 1, .top_p = 0.95f, .min_p = 0.02f},
+    {.temperature = 1, .top_k = 50, .min_p = 0.1f},
+};
+
+struct Effort {
+  const char* model;
+  int prompts;     // for each of kSampling
+  int variations;  // of each prompt
+  int longest_prompt;
+  int tokens;  // to generate
+};
+
+void PrintTo(const Effort& effort, std::ostream* out) {
+  *out << effort.model;
+}
+
+class Exactness : public testing::TestWithParam<Effort> {
+ protected:
+  Exactness() : random_(seed_) {
+    for (const int threads : {1, 2, 3}) {
+      engines_.push_back(Engine::load(path_of(GetParam().model), {.threads = threads}));
+    }
+  }
+  void TearDown() override {
+    if (HasFailure()) std::printf("seed: %u\n", seed_);
+  }
+
+  const ModelConfig& config() const { return engines_[0].config(); }
+  int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+  template <typename T>
+  T any_of(std::initializer_list<T> values) {
+    return values.begin()[pick(0, static_cast<int>(values.size()) - 1)];
+  }
+
+  std::vector<int32_t> random_prompt(int longest) {
+    std::vector<int32_t> ids(pick(1, longest));
+    // Few different tokens, repeated, so that drafts have something to go by.
+    const int kinds = pick(2, 30);
+    const int base = pick(0, config().vocab_size - kinds);
+    for (int32_t& id : ids) id = base + pick(0, kinds - 1);
+    return ids;
+  }
+
+  // Another way to compute the same.
+  GenerateOptions varied(GenerateOptions options) {
+    options.mode = pick(0, 3) == 0 ? Mode::kAr : Mode::kDual;
+    options.block_size = *options.mode == Mode::kDual ? pick(2, config().block_size) : 0;
+    if (pick(0, 2) == 0) options.block_size = 0;
+    options.prefill_chunk = any_of({1, 7, 64, 1 << 20});
+    return options;
+  }
+
+  unsigned seed_ = std::random_device{}();
+  std::mt19937 random_;
+  std::vector<Engine> engines_;  // of 1, 2 and 3 threads
+};
+
+std::string describe(const GenerateOptions& o, int neighbours, int threads) {
+  return "mode " + std::string(name_of(*o.mode)) + ", block " + std::to_string(o.block_size) +
+         ", chunk " + std::to_string(o.prefill_chunk) + ", neighbours " +
+         std::to_string(neighbours) + ", threads " + std::to_string(threads) + ", T " +
+         std::to_string(o.sampling.temperature) + ", sampling seed " +
+         std::to_string(o.sampling.seed);
+}
+
+TEST_P(Exactness, NothingButWeightsPromptSamplingAndSeedMatters) {
+  const Effort& effort = GetParam();
+  int compared = 0, accepted = 0;
+  for (const SamplingParams& sampling : kSampling) {
+    for (int p = 0; p < effort.prompts; ++p) {
+      Request plain;
+      plain.prompt = random_prompt(effort.longest_prompt);
+      plain.options.sampling = sampling;
+      plain.options.sampling.seed = random_();
+      plain.options.max_tokens = pick(effort.tokens / 2, effort.tokens);
+      plain.options.ignore_eos = true;
+      plain.options.mode = Mode::kAr;
+      plain.options.prefill_chunk = 1 << 20;
+      const Generation want = engines_[0].generate(plain);
+      ASSERT_EQ(want.status, Status::kOk);
+      ASSERT_EQ(want.output_ids.size(), static_cast<size_t>(plain.options.max_tokens));
+
+      for (int v = 0; v < effort.variations; ++v) {
+        const int neighbours = v % 2 == 0 ? 0 : pick(1, 7);
+        const int place = pick(0, neighbours);
+        std::vector<Request> requests(neighbours + 1);
+        for (int i = 0; i <= neighbours; ++i) {
+          requests[i] = plain;
+          if (i != place) {
+            requests[i].prompt = random_prompt(effort.longest_prompt);
+            requests[i].options.sampling = kSampling[pick(0, std::size(kSampling) - 1)];
+            requests[i].options.max_tokens = pick(1, effort.tokens);
+          }
+          requests[i].options = varied(requests[i].options);
+        }
+        const Engine& engine = engines_[pick(0, 2)];
+        const Generation got = engine.generate(requests)[place];
+        ASSERT_EQ(got.output_ids, want.output_ids)
+            << describe(requests[place].options, neighbours, engine.threads()) << ", prompt of "
+            << plain.prompt.size() << " tokens";
+        compared += static_cast<int>(got.output_ids.size());
+        accepted += got.stats.accepted;
+      }
+    }
+  }
+  std::printf("%s: %d tokens compared, %d of them accepted drafts\n", effort.model, compared,
+              accepted);
+}
+
+// A session that has been anywhere gives what a fresh engine gives.
+TEST_P(Exactness, WhatASessionDidBeforeDoesNotMatter) {
+  const Effort& effort = GetParam();
+  Session session = engines_[1].start_session();
+  std::vector<int32_t> history = random_prompt(effort.longest_prompt);
+  for (int turn = 0; turn < 8; ++turn) {
+    Request request;
+    request.options.sampling = kSampling[turn % std::size(kSampling)];
+    request.options.sampling.seed = random_();
+    request.options.max_tokens = pick(1, effort.tokens / 2);
+    request.options.ignore_eos = true;
+    request.options = varied(request.options);
+    // Continue the conversation, rewind it, or begin another.
+    const auto more = random_prompt(20);
+    const int action = pick(0, 3);
+    if (action == 0) history.resize(pick(1, static_cast<int>(history.size())));
+    if (action == 1) history = random_prompt(effort.longest_prompt);
+    if (action >= 2) history.insert(history.end(), more.begin(), more.end());
+    request.prompt = history;
+    const Generation got = session.generate(request);
+    const Generation want = engines_[0].generate(request);
+    ASSERT_EQ(got.output_ids, want.output_ids) << "turn " << turn << ", action " << action;
+    if (turn > 0 && action >= 2) {
+      EXPECT_GT(got.stats.cached_tokens, 0);
+    }
+    history.insert(history.end(), got.output_ids.begin(), got.output_ids.end());
+    if (history.size() > 400) history.resize(200);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, Exactness,
+                         testing::Values(Effort{"tied", 3, 10, 150, 60},
+                                         Effort{"untied", 3, 10, 150, 60},
+                                         Effort{"tiny-code", 1, 6, 150, 60}),
+                         [](const auto& info) {
+                           return std::string(info.param.model) == "tiny-code" ? "tiny_code"
+                                                                               : info.param.model;
+                         });
+
+}  // namespace
+}  // namespace orthrus

@@ -1,0 +1,110 @@
+// Requests outside their ranges, and what the error says.
+#include "engine/request.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "support/expect_error_parts.h"
+
+namespace orthrus {
+namespace {
+
+ModelConfig small_config() {
+  ModelConfig config;
+  config.architecture = "OrthrusLM";
+  config.vocab_size = 100;
+  config.max_position_embeddings = 50;
+  config.block_size = 8;
+  config.mask_token_id = 99;
+  config.eos_token_ids = {7};
+  return config;
+}
+
+Request request_of(const std::function<void(Request&)>& change) {
+  Request request;
+  request.prompt = {1, 2, 3};
+  change(request);
+  return request;
+}
+
+TEST(Request, EachBadValueIsNamedWithItsRange) {
+  struct Case {
+    std::function<void(Request&)> change;
+    std::string message;
+  };
+  const Case cases[] = {
+      {[](Request& r) { r.prompt.clear(); },
+       "the prompt is empty; it must have at least one token"},
+      {[](Request& r) { r.prompt.assign(50, 1); },
+       "the prompt has 50 tokens; this model's context of 50 allows at most 49"},
+      {[](Request& r) { r.prompt[1] = 100; },
+       "prompt token 1 has id 100; this model's ids are 0 to 99"},
+      {[](Request& r) { r.prompt[0] = -1; }, "prompt token 0 has id -1"},
+      {[](Request& r) { r.options.max_tokens = 0; }, "max_tokens is 0; valid is 1 or more"},
+      {[](Request& r) { r.options.max_tokens = -5; }, "max_tokens is -5"},
+      {[](Request& r) { r.options.prefill_chunk = 0; }, "prefill_chunk is 0; valid is 1 or more"},
+      {[](Request& r) { r.options.block_size = 1; },
+       "block_size is 1; valid is 2 to 8 for this model"},
+      {[](Request& r) { r.options.block_size = 9; },
+       "block_size is 9; valid is 2 to 8 for this model"},
+      {[](Request& r) {
+         r.options.mode = Mode::kAr;
+         r.options.block_size = 4;
+       },
+       "block_size is 4, but only mode dual drafts in blocks"},
+      {[](Request& r) { r.options.sampling.temperature = -1; },
+       "temperature is -1; valid is 0 to 100"},
+      {[](Request& r) { r.options.sampling.temperature = NAN; }, "temperature is nan"},
+      {[](Request& r) { r.options.sampling.temperature = INFINITY; }, "temperature is inf"},
+      {[](Request& r) { r.options.sampling.top_k = -1; }, "top_k is -1; valid is 0 (off) or more"},
+      {[](Request& r) { r.options.sampling.top_p = 0; }, "top_p is 0; valid is above 0, up to 1"},
+      {[](Request& r) { r.options.sampling.top_p = 1.5f; }, "top_p is 1.5"},
+      {[](Request& r) { r.options.sampling.min_p = NAN; }, "min_p is nan; valid is 0 to 1"},
+      {[](Request& r) { r.options.stop = {""}; }, "a stop string is empty"},
+  };
+  for (const Case& c : cases) {
+    test::expect_error_parts([&] { check_request(small_config(), request_of(c.change), true); },
+                             ErrorKind::kUsage, {c.message});
+  }
+}
+
+TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToAr) {
+  ModelConfig config = small_config();
+  config.architecture = "Qwen3ForCausalLM";
+  config.block_size = 0;
+  test::expect_error_parts(
+      [&] {
+        check_request(config, request_of([](Request& r) { r.options.mode = Mode::kDual; }), true);
+      },
+      ErrorKind::kUsage,
+      {"mode dual needs a checkpoint with a diffusion view", "Qwen3ForCausalLM"});
+  EXPECT_EQ(check_request(config, request_of([](Request&) {}), true).block_size, 1);
+}
+
+TEST(Request, StopStringsNeedATokenizer) {
+  test::expect_error_parts(
+      [&] {
+        check_request(small_config(), request_of([](Request& r) { r.options.stop = {"x"}; }),
+                      false);
+      },
+      ErrorKind::kUsage, {"stop strings need a tokenizer.json"});
+}
+
+TEST(Request, DefaultsAndCaps) {
+  const DecodeParams params = check_request(small_config(), request_of([](Request&) {}), true);
+  EXPECT_EQ(params.block_size, 8);
+  EXPECT_EQ(params.max_tokens, 47);  // what the context of 50 leaves
+  EXPECT_EQ(params.stop_token_ids, std::vector<int32_t>{7});
+  const DecodeParams ar = check_request(small_config(), request_of([](Request& r) {
+                                          r.options.mode = Mode::kAr;
+                                          r.options.ignore_eos = true;
+                                        }),
+                                        true);
+  EXPECT_EQ(ar.block_size, 1);
+  EXPECT_TRUE(ar.stop_token_ids.empty());
+}
+
+}  // namespace
+}  // namespace orthrus
