@@ -1,0 +1,36 @@
+# For people who build daily; scripts/demo.sh and scripts/test.sh set a new machine up by themselves.
+.PHONY: build demo test test-asan test-clang fuzz bench format clean
+
+build:  ## build/orthrus
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release
+
+demo:
+	@scripts/demo.sh
+
+test:
+	@scripts/test.sh
+
+test-asan:  ## all tests under AddressSanitizer and UBSan
+	@scripts/setup.sh libgtest-dev
+	@cmake --preset asan >/dev/null
+	@cmake --build --preset asan
+	@ctest --preset asan
+
+test-clang:  ## all tests, built with clang 19
+	@scripts/setup.sh libgtest-dev clang-19 libomp-19-dev
+	@cmake --preset clang >/dev/null
+	@cmake --build --preset clang
+	@ctest --preset clang
+
+fuzz:  ## every fuzz target for a minute
+	@scripts/fuzz.sh
+
+bench: build  ## AR and dual in alternation on models/tiny-code
+	@build/orthrus bench --model models/tiny-code
+
+format:
+	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
+
+clean:
+	@rm -rf build build-asan build-clang build-fuzz

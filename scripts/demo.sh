@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# From nothing to a trained Orthrus model writing code with both views.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+cmake --preset release -DORTHRUS_BUILD_TESTS=OFF >/dev/null
+cmake --build --preset release --target orthrus-cli
+
+prompt='def read_lines(path, encoding="utf-8"):
+    """Return the lines of a text file, without their ends."""
+'
+echo
+echo "models/tiny-code continues a prompt in both views; then plain AR decoding does it again."
+echo "Tokens of one forward pass share a colour (on a terminal)."
+echo
+exec build/orthrus generate --model models/tiny-code --prompt "$prompt" --max-tokens 200 --compare-ar "$@"

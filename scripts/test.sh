@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# From nothing to all tests run. Arguments go to ctest (-R NAME, --repeat until-fail:3, ...).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh libgtest-dev
+cmake --preset release -DORTHRUS_BUILD_TESTS=ON
+cmake --build --preset release
+ctest --preset release "$@"
