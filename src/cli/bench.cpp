@@ -1,0 +1,276 @@
+// orthrus bench: plain AR decoding against dual-view decoding, on the same prompts.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/bench_prompts.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/prompt_source.h"
+#include "cli/report.h"
+#include "cli/running.h"
+#include "cli/text.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cli {
+namespace {
+
+constexpr const char* kExamples = R"(EXAMPLES
+  orthrus bench -m models/tiny-code
+  orthrus bench -m models/tiny-code -n 256 --repeat 5 --block-size 8
+  orthrus bench -m models/tiny-code --prompts prompts.jsonl --temperature 0.7 --json
+
+Each prompt is continued in AR mode and in dual mode by turns, after a warm-up. Speeds are medians
+of decoding alone, the prefill not counted; a ratio is the median of the ratios of neighbouring
+runs; the total is the geometric mean. Ids that differ are a failure. Without --prompts or
+--prompt-ids the prompts are eight beginnings of Python files.)";
+
+struct Options {
+  ModelOptions model;
+  std::optional<std::string> prompts_file;
+  std::optional<std::string> prompt_ids;
+  SamplingOptions sampling;
+  int block_size = 0;
+  int max_tokens = 128;
+  int repeat = 3;
+  bool ignore_eos = false;
+  bool json = false;
+};
+
+struct BenchPrompt {
+  std::string label;
+  TokenIds ids;
+};
+
+struct Row {
+  std::string label;
+  int tokens = 0;
+  double ar_speed = 0;  // tokens a second, as all speeds
+  std::optional<double> dual_speed, ratio, tokens_per_forward, acceptance_length;
+  std::optional<std::string> difference;  // the first that was seen
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+std::optional<double> geometric_mean_of_ratios(const std::vector<Row>& rows) {
+  double sum = 0;
+  int count = 0;
+  for (const Row& row : rows) {
+    if (!row.ratio) continue;
+    sum += std::log(*row.ratio);
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  return std::exp(sum / count);
+}
+
+std::vector<BenchPrompt> bench_prompts(const Options& options, const Engine& engine) {
+  if (options.prompt_ids) {
+    return {{"--prompt-ids", parse_ids("--prompt-ids", *options.prompt_ids)}};
+  }
+  std::vector<BenchPrompt> prompts;
+  for (const std::string& text :
+       options.prompts_file ? read_prompts(*options.prompts_file) : built_in_prompts()) {
+    prompts.push_back({escaped(text), engine.encode(text)});
+  }
+  return prompts;
+}
+
+class Bench {
+ public:
+  explicit Bench(const Options& options) : options_(options), engine_(load_engine(options.model)) {
+    for (const Mode mode : {Mode::kAr, Mode::kDual}) {
+      if (mode == Mode::kDual && !has_dual()) break;
+      GenerateOptions& o = options_of(mode);
+      o.mode = mode;
+      o.max_tokens = options.max_tokens;
+      o.ignore_eos = options.ignore_eos;
+      o.sampling = options.sampling.resolve(engine_.config().generation);
+    }
+    // Without a diffusion view the engine is to say what is wrong with a block size.
+    (has_dual() ? dual_ : ar_).block_size = options.block_size;
+  }
+
+  int run() {
+    const std::vector<BenchPrompt> prompts = bench_prompts(options_, engine_);
+    warm_up(prompts.front());
+    if (!options_.json) output_.write(header());
+    for (const BenchPrompt& prompt : prompts) {
+      std::optional<Row> row = measure(prompt);
+      if (!row) break;
+      if (!options_.json) output_.write(in_words(*row));
+      rows_.push_back(*std::move(row));
+      if (output_.failed()) break;
+    }
+    output_.write(options_.json ? json_line(in_json()) : total());
+    return output_.finish(exit_code());
+  }
+
+ private:
+  bool has_dual() const { return engine_.config().has_diffusion_view(); }
+  GenerateOptions& options_of(Mode mode) { return mode == Mode::kAr ? ar_ : dual_; }
+
+  Generation generate(const BenchPrompt& prompt, Mode mode) {
+    Request request;
+    request.prompt = prompt.ids;
+    request.options = options_of(mode);
+    watch(request, interrupt_);
+    Generation generation = engine_.generate(request);
+    check_not_failed(generation);
+    return generation;
+  }
+
+  void warm_up(const BenchPrompt& prompt) {
+    generate(prompt, Mode::kAr);
+    if (has_dual() && !interrupt_.requested()) generate(prompt, Mode::kDual);
+  }
+
+  // Nothing when interrupted.
+  std::optional<Row> measure(const BenchPrompt& prompt) {
+    Row row;
+    row.label = prompt.label;
+    std::vector<double> ar_speeds, dual_speeds, ratios;
+    std::optional<TokenIds> expected;
+    const auto check = [&](const Generation& generation, std::string_view mode, int repeat) {
+      if (!expected) expected = generation.output_ids;
+      const auto difference = first_difference(generation.output_ids, *expected);
+      if (!difference || row.difference) return;
+      row.difference = fmt::format(
+          "{}, in repetition {}",
+          difference->in_words(fmt::format("in {} mode", mode), "in the first AR run"), repeat + 1);
+    };
+    for (int repeat = 0; repeat < options_.repeat; ++repeat) {
+      const Generation ar = generate(prompt, Mode::kAr);
+      if (interrupt_.requested()) return std::nullopt;
+      check(ar, "ar", repeat);
+      row.tokens = ar.stats.generated;
+      ar_speeds.push_back(tokens_per_second(ar.stats));
+      if (!has_dual()) continue;
+      const Generation dual = generate(prompt, Mode::kDual);
+      if (interrupt_.requested()) return std::nullopt;
+      check(dual, "dual", repeat);
+      dual_speeds.push_back(tokens_per_second(dual.stats));
+      row.tokens_per_forward = dual.stats.tokens_per_forward();
+      row.acceptance_length = dual.stats.acceptance_length();
+      if (ar_speeds.back() > 0) ratios.push_back(dual_speeds.back() / ar_speeds.back());
+    }
+    row.ar_speed = median(ar_speeds);
+    if (!dual_speeds.empty()) row.dual_speed = median(dual_speeds);
+    if (!ratios.empty()) row.ratio = median(ratios);
+    return row;
+  }
+
+  std::string header() const {
+    std::string text = fmt::format("{} tokens a prompt at most, {}, {} repetitions, {} threads\n",
+                                   options_.max_tokens,
+                                   options_.ignore_eos ? "end-of-sequence tokens ignored"
+                                                       : "fewer where the model ends the text",
+                                   options_.repeat, engine_.threads());
+    text += fmt::format("{:<32}{:>7}{:>11}", "prompt", "tokens", "AR tok/s");
+    if (has_dual()) {
+      text += fmt::format("{:>12}{:>8}{:>7}{:>10}{:>7}", "dual tok/s", "ratio", "TPF", "accepted",
+                          "equal");
+    }
+    return text + "\n";
+  }
+
+  std::string in_words(const Row& row) const {
+    constexpr size_t kWidth = 30;
+    const std::string label =
+        row.label.size() > kWidth ? row.label.substr(0, kWidth - 3) + "..." : row.label;
+    std::string text = fmt::format("{:<32}{:>7}{:>11.1f}", label, row.tokens, row.ar_speed);
+    if (has_dual()) {
+      text +=
+          fmt::format("{:>12.1f}{:>8}{:>7.2f}{:>10.2f}{:>7}", *row.dual_speed,
+                      row.ratio ? fmt::format("{:.2f}", *row.ratio) : "-", *row.tokens_per_forward,
+                      *row.acceptance_length, row.difference ? "no" : "yes");
+    }
+    text += "\n";
+    if (row.difference) text += fmt::format("  {}\n", *row.difference);
+    return text;
+  }
+
+  std::string total() const {
+    const std::optional<double> ratio = geometric_mean_of_ratios(rows_);
+    if (!ratio) return {};
+    return fmt::format("{:<62}{:>8.2f}{:>24}\n", "geometric mean", *ratio,
+                       all_equal() ? "yes" : "no");
+  }
+
+  bool all_equal() const {
+    return std::none_of(rows_.begin(), rows_.end(),
+                        [](const Row& row) { return row.difference.has_value(); });
+  }
+
+  int exit_code() const {
+    if (!all_equal()) return kFailure;
+    return interrupt_.requested() ? kInterrupted : kSuccess;
+  }
+
+  nlohmann::ordered_json in_json() const {
+    const auto or_null = [](const auto& value) {
+      return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+    };
+    nlohmann::ordered_json json = {{"model", options_.model.directory},
+                                   {"threads", engine_.threads()},
+                                   {"max_tokens", options_.max_tokens},
+                                   {"repeat", options_.repeat},
+                                   {"prompts", nlohmann::ordered_json::array()}};
+    for (const Row& row : rows_) {
+      json["prompts"].push_back({{"prompt", row.label},
+                                 {"tokens", row.tokens},
+                                 {"ar_tokens_per_second", row.ar_speed},
+                                 {"dual_tokens_per_second", or_null(row.dual_speed)},
+                                 {"ratio", or_null(row.ratio)},
+                                 {"tokens_per_forward", or_null(row.tokens_per_forward)},
+                                 {"acceptance_length", or_null(row.acceptance_length)},
+                                 {"equal", !row.difference},
+                                 {"difference", or_null(row.difference)}});
+    }
+    json["geometric_mean_of_ratios"] = or_null(geometric_mean_of_ratios(rows_));
+    json["equal"] = all_equal();
+    return json;
+  }
+
+  const Options& options_;
+  Engine engine_;
+  Interrupt interrupt_;  // after loading, which cannot be ended in order
+  Output output_;
+  GenerateOptions ar_, dual_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace
+
+Command add_bench(CLI::App& root) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& app = *root.add_subcommand("bench", "Compare the speeds of AR and dual-view decoding");
+  options->model.add_to(app);
+  CLI::Option* const prompts =
+      app.add_option("--prompts", options->prompts_file, "A file with a JSON string a line")
+          ->type_name("FILE");
+  app.add_option("--prompt-ids", options->prompt_ids, "One prompt as token ids: 1,2,3")
+      ->type_name("IDS")
+      ->excludes(prompts);
+  add_count(app, "-n,--max-tokens", options->max_tokens, "Most tokens to generate for a prompt");
+  add_count(app, "--repeat", options->repeat, "Measurements of each prompt", 1000);
+  app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");
+  app.add_flag("--json", options->json, "Print one JSON object, at the end, in place of the table");
+  options->sampling.add_to(app);
+  add_block_size(app, options->block_size);
+  app.footer(kExamples);
+  return {&app, [options] { return Bench(*options).run(); }};
+}
+
+}  // namespace orthrus::cli

@@ -1,0 +1,241 @@
+// orthrus chat: a conversation, whose keys and values are kept from turn to turn.
+#include "orthrus/chat.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "cli/choices.h"
+#include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "cli/running.h"
+#include "cli/stream_printer.h"
+#include "cli/text.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cli {
+namespace {
+
+constexpr const char* kExamples = R"(EXAMPLES
+  orthrus chat -m Orthrus-Qwen3-1.7B
+  orthrus chat -m Orthrus-Qwen3-1.7B --system 'You answer in one sentence.' --no-thinking
+  echo 'Which is larger, 9.9 or 9.11?' | orthrus chat -m Orthrus-Qwen3-1.7B
+
+Each line of standard input is a message. /clear starts over, /exit or the end of the input ends
+the chat. Ctrl-C ends the reply; while you type, it ends the chat.)";
+
+constexpr const char* kHelp =
+    "/clear  start over\n"
+    "/exit   end the chat, as Ctrl-D does\n"
+    "/help   this\n"
+    "Anything else is a message. Ctrl-C ends a reply.\n";
+
+enum class ChatTemplate { kOfCheckpoint, kQwen3 };
+
+struct Options {
+  ModelOptions model;
+  DecodingOptions decoding;
+  int max_tokens = 2048;
+  ChatTemplate chat_template = ChatTemplate::kOfCheckpoint;
+  std::optional<std::string> system;
+  bool no_thinking = false;
+  ColorChoice color = ColorChoice::kAuto;
+};
+
+void check_format(const Options& options) {
+  if (options.chat_template == ChatTemplate::kQwen3) return;
+  const ChatFormat found = detect_chat_format(options.model.directory);
+  if (found == ChatFormat::kQwen3) return;
+  const std::string directory = without_controls(options.model.directory);
+  if (found == ChatFormat::kNone) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{} carries no chat template, so its model was not made for chat. "
+                            "'orthrus generate' continues plain text; --chat-format qwen3 uses "
+                            "Qwen3's template all the same.",
+                            directory));
+  }
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("{} carries a chat template that is not Qwen3's, the only one known here. "
+                  "--chat-format qwen3 uses Qwen3's all the same.",
+                  directory));
+}
+
+// An answer as it comes. It ends at <|im_end|> also where that is not one of the checkpoint's
+// end-of-sequence tokens, and one pass may give tokens beyond it.
+class Reply {
+ public:
+  Reply(const Tokenizer& tokenizer, StreamPrinter& printer)
+      : decoder_(tokenizer, /*skip_special=*/true),
+        end_of_turn_(tokenizer.find_added("<|im_end|>")),
+        printer_(&printer) {}
+
+  bool put(const Step& step) {  // false to end the generation
+    const auto end = std::find(step.tokens.begin(), step.tokens.end(), end_of_turn_);
+    std::string more;
+    for (auto token = step.tokens.begin(); token != end; ++token) more += decoder_.put(*token);
+    return print(step, more) && end == step.tokens.end();
+  }
+
+  void finish() { print({}, decoder_.finish()); }
+
+  const std::string& text() const { return text_; }
+
+ private:
+  bool print(Step step, std::string_view more) {
+    text_ += more;
+    step.text = more;
+    return printer_->put(step);
+  }
+
+  StreamDecoder decoder_;
+  std::optional<int32_t> end_of_turn_;
+  StreamPrinter* printer_;
+  std::string text_;
+};
+
+class Chat {
+ public:
+  explicit Chat(const Options& options)
+      : options_(options),
+        engine_(load_engine(options.model)),
+        session_(engine_.start_session()),
+        style_(style_of_output(options.color)) {
+    if (engine_.tokenizer() == nullptr) {
+      throw Error(ErrorKind::kFile, fmt::format("{}: there is no tokenizer.json; chat needs one.",
+                                                without_controls(options.model.directory)));
+    }
+    generate_options_ = options.decoding.resolve(engine_.config());
+    generate_options_.max_tokens = options.max_tokens;
+    start_over();
+  }
+
+  int run() {
+    bool all_answered = true;
+    while (!output_.failed() && !interrupted_) {
+      if (standard_input_is_terminal()) write_error_stream("> ");
+      const std::optional<std::string> line = read_line();
+      if (!line && standard_input_is_terminal()) write_error_stream("\n");
+      if (!line || *line == "/exit") break;
+      if (line->empty()) continue;
+      if (*line == "/help") {
+        write_error_stream(kHelp);
+      } else if (*line == "/clear") {
+        start_over();
+        write_error_stream("The conversation starts over.\n");
+      } else {
+        all_answered &= answer(*line);
+      }
+    }
+    if (interrupted_) return output_.finish(kInterrupted);
+    return output_.finish(all_answered ? kSuccess : kFailure);
+  }
+
+ private:
+  void start_over() {
+    history_.clear();
+    if (options_.system) add_message("system", *options_.system);
+  }
+
+  void add_message(std::string role, std::string content) {
+    ChatMessage message;
+    message.role = std::move(role);
+    message.content = std::move(content);
+    history_.push_back(std::move(message));
+  }
+
+  // False when the message is refused; the conversation is then as it was before.
+  bool answer(const std::string& message) {
+    try {
+      engine_.encode(message);  // an error names the byte of the message, not of the conversation
+    } catch (const Error& error) {
+      print_error(error.what());
+      return false;
+    }
+    add_message("user", message);
+    Request request;
+    request.prompt = conversation();
+    request.options = generate_options_;
+    const int context = engine_.config().max_position_embeddings;
+    if (request.prompt.size() >= static_cast<size_t>(context)) {
+      print_error(
+          fmt::format("With this message the conversation has {} tokens; the model's context of {} "
+                      "has no room for an answer. /clear starts over.",
+                      request.prompt.size(), context));
+      history_.pop_back();
+      return false;
+    }
+    add_message("assistant", reply(request));
+    return true;
+  }
+
+  std::vector<int32_t> conversation() const {
+    ChatOptions chat;
+    chat.enable_thinking = !options_.no_thinking;
+    return engine_.encode(render_qwen3_chat(history_, chat));
+  }
+
+  std::string reply(Request& request) {
+    StreamPrinter printer(output_, style_, engine_.tokenizer());
+    Reply reply(*engine_.tokenizer(), printer);
+    const Interrupt interrupt;
+    watch(request, interrupt, [&reply](const Step& step) { return reply.put(step); });
+    const Generation generation = session_.generate(request);
+    reply.finish();
+    printer.end_line();
+    check_not_failed(generation);
+    write_error_stream(turn_summary(generation.stats, request.prompt.size()));
+    // At a terminal, Ctrl-C ends one reply; the next one, at the prompt, the chat.
+    interrupted_ = interrupt.requested() && !standard_input_is_terminal();
+    return reply.text();
+  }
+
+  std::string turn_summary(const GenerationStats& stats, size_t prompt_size) const {
+    return fmt::format(
+        "[{} tokens, {:.2f} tokens per forward, {:.1f} tokens/s; context {} of {}, {} of the "
+        "prompt's {} tokens were cached]\n",
+        stats.generated, stats.tokens_per_forward(), tokens_per_second(stats),
+        prompt_size + static_cast<size_t>(stats.generated),
+        engine_.config().max_position_embeddings, stats.cached_tokens, prompt_size);
+  }
+
+  const Options& options_;
+  Engine engine_;
+  Session session_;
+  Style style_;
+  Output output_;
+  GenerateOptions generate_options_;
+  std::vector<ChatMessage> history_;
+  bool interrupted_ = false;
+};
+
+}  // namespace
+
+Command add_chat(CLI::App& root) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& app = *root.add_subcommand("chat", "Talk to a chat model");
+  options->model.add_to(app);
+  app.add_option("--system", options->system, "System message")->type_name("TEXT");
+  app.add_flag("--no-thinking", options->no_thinking, "Ask for answers without thinking");
+  add_choice<ChatTemplate>(app, "--chat-format", options->chat_template,
+                           {{"auto", ChatTemplate::kOfCheckpoint}, {"qwen3", ChatTemplate::kQwen3}},
+                           "auto (the checkpoint's chat template, which must be Qwen3's) or qwen3 "
+                           "(Qwen3's all the same)")
+      ->default_str("auto");
+  add_count(app, "-n,--max-tokens", options->max_tokens,
+            "Most tokens of an answer; the context may end it before");
+  add_color(app, options->color);
+  options->decoding.add_to(app);
+  app.footer(kExamples);
+  return {&app, [options] {
+            check_format(*options);
+            return Chat(*options).run();
+          }};
+}
+
+}  // namespace orthrus::cli

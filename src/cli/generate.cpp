@@ -1,0 +1,174 @@
+// orthrus generate: continues a prompt.
+#include <fmt/core.h>
+
+#include <memory>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/prompt_source.h"
+#include "cli/report.h"
+#include "cli/running.h"
+#include "cli/stream_printer.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cli {
+namespace {
+
+constexpr const char* kExamples = R"(EXAMPLES
+  orthrus generate -m models/tiny-code -p 'def fibonacci(n):'
+  orthrus generate -m models/tiny-code -f begin.py -n 64 --compare-ar
+  orthrus generate -m models/tiny-code -p 'import' --temperature 0.7 --seed 3
+  orthrus generate -m models/tiny-code --prompt-ids 1,2,3 --json
+  git show HEAD | orthrus generate -m models/tiny-code --stop 'def '
+
+The text goes to standard output, the summary to standard error. Ctrl-C ends the generation after
+the pass that runs, with the summary, and exit code 130.)";
+
+struct Options {
+  ModelOptions model;
+  PromptSource prompt;
+  DecodingOptions decoding;
+  int max_tokens = GenerateOptions{}.max_tokens;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+  bool json = false;
+  bool compare_ar = false;
+  ColorChoice color = ColorChoice::kAuto;
+};
+
+// Of a long prompt, what fits a screen: whole lines of its end.
+std::string_view end_of(std::string_view prompt) {
+  constexpr size_t kMost = 2000;
+  if (prompt.size() <= kMost) return prompt;
+  const size_t newline = prompt.find('\n', prompt.size() - kMost);
+  return newline == std::string_view::npos ? std::string_view{} : prompt.substr(newline + 1);
+}
+
+class GenerateCommand {
+ public:
+  explicit GenerateCommand(const Options& options)
+      : options_(options),
+        prompt_(options.prompt.read()),
+        engine_(load_engine(options.model)),
+        style_(style_of_output(options.color)) {
+    request_.options = options.decoding.resolve(engine_.config());
+    request_.options.max_tokens = options.max_tokens;
+    request_.options.stop = options.stop;
+    request_.options.ignore_eos = options.ignore_eos;
+    const bool by_chance =
+        request_.options.accept == AcceptRule::kRejection && !request_.options.sampling.greedy();
+    if (options.compare_ar && by_chance) {
+      throw Error(ErrorKind::kUsage,
+                  "--compare-ar needs --accept match, or --temperature 0: with --accept rejection "
+                  "only the distribution is that of plain AR decoding, not the tokens.");
+    }
+    const auto* text = std::get_if<std::string>(&prompt_);
+    request_.prompt = text ? engine_.encode(*text) : std::get<TokenIds>(prompt_);
+  }
+
+  int run() {
+    const Interrupt interrupt;
+    const Generation generation =
+        options_.json ? generate_silently(interrupt, request_) : generate_aloud(interrupt);
+    if (output_.failed()) return output_.finish(kFailure);
+    check_not_failed(generation);
+    if (!options_.json) {
+      if (style_.terminal) write_error_stream("\n");
+      write_error_stream(summary(generation));
+    }
+
+    std::optional<Generation> plain_ar;
+    if (options_.compare_ar && !interrupt.requested()) {
+      plain_ar = generate_in_plain_ar(interrupt, generation.output_ids.size());
+      check_not_failed(*plain_ar);
+      if (interrupt.requested()) plain_ar.reset();
+    }
+    if (plain_ar && !options_.json) write_error_stream(comparison(generation, *plain_ar));
+    if (options_.json) write_json(generation, plain_ar);
+    return output_.finish(exit_code(generation, plain_ar, interrupt));
+  }
+
+ private:
+  static int exit_code(const Generation& generation, const std::optional<Generation>& plain_ar,
+                       const Interrupt& interrupt) {
+    if (plain_ar && generation.output_ids != plain_ar->output_ids) return kFailure;
+    const bool cancelled = generation.finish_reason == FinishReason::kCancelled;
+    return cancelled || interrupt.requested() ? kInterrupted : kSuccess;
+  }
+
+  Generation generate_silently(const Interrupt& interrupt, Request request) {
+    watch(request, interrupt);
+    return engine_.generate(request);
+  }
+
+  Generation generate_in_plain_ar(const Interrupt& interrupt, size_t expected_tokens) {
+    Request request = request_;
+    request.options.mode = Mode::kAr;
+    request.options.block_size = 0;
+    Progress progress("Plain AR decoding");
+    size_t tokens = 0;
+    watch(request, interrupt, [&](const Step& step) {
+      tokens += step.tokens.size();
+      progress.update(static_cast<double>(tokens), static_cast<double>(expected_tokens));
+      return true;
+    });
+    return engine_.generate(request);
+  }
+
+  Generation generate_aloud(const Interrupt& interrupt) {
+    StreamPrinter printer(output_, style_, engine_.tokenizer());
+    const auto* text = std::get_if<std::string>(&prompt_);
+    if (text && style_.color) printer.put_prompt(end_of(*text));
+    Request request = request_;
+    watch(request, interrupt, [&printer](const Step& step) { return printer.put(step); });
+    Generation generation = engine_.generate(request);
+    // To a file or a pipe goes the text as it is; a line of ids always ends.
+    if (style_.terminal || engine_.tokenizer() == nullptr) printer.end_line();
+    return generation;
+  }
+
+  void write_json(const Generation& generation, const std::optional<Generation>& plain_ar) {
+    nlohmann::ordered_json json;
+    if (engine_.tokenizer() != nullptr) json["text"] = generation.text;
+    json["prompt_ids"] = request_.prompt;
+    json["output_ids"] = generation.output_ids;
+    json["finish_reason"] = name_of(generation.finish_reason);
+    json["stats"] = to_json(generation.stats);
+    if (plain_ar) json["equal_to_ar"] = generation.output_ids == plain_ar->output_ids;
+    output_.write(json_line(json));
+  }
+
+  const Options& options_;
+  Prompt prompt_;
+  Engine engine_;
+  Style style_;
+  Output output_;
+  Request request_;
+};
+
+}  // namespace
+
+Command add_generate(CLI::App& root) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& app = *root.add_subcommand("generate", "Continue a prompt");
+  options->model.add_to(app);
+  options->prompt.add_to(app);
+  options->prompt.add_ids_to(app, "--prompt-ids", "Token ids, as 1,2,3; needs no tokenizer.json");
+  add_count(app, "-n,--max-tokens", options->max_tokens,
+            "Most tokens to generate; the context may end it before");
+  app.add_option("--stop", options->stop, "End the text before this string; may be given again")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
+  app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");
+  app.add_flag("--json", options->json, "Print one JSON object, at the end, in place of the text");
+  app.add_flag("--compare-ar", options->compare_ar,
+               "Decode again in plain AR mode; fail unless the ids are the same");
+  add_color(app, options->color);
+  options->decoding.add_to(app);
+  app.footer(kExamples);
+  return {&app, [options] { return GenerateCommand(*options).run(); }};
+}
+
+}  // namespace orthrus::cli

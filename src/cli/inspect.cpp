@@ -1,0 +1,181 @@
+// orthrus inspect: what a checkpoint is made of.
+#include "orthrus/inspect.h"
+
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/prompt_source.h"
+#include "cli/report.h"
+#include "cli/text.h"
+
+namespace orthrus::cli {
+namespace {
+
+constexpr const char* kExamples = R"(EXAMPLES
+  orthrus inspect -m models/tiny-code
+  orthrus inspect -m models/tiny-code --tensors
+  orthrus inspect -m models/tiny-code --json | python3 -m json.tool
+
+Reads and checks the configuration and the headers of the weights, not their values.)";
+
+struct Options {
+  std::string directory;
+  bool tensors = false;
+  bool json = false;
+};
+
+int64_t cache_bytes_of_context(const CheckpointInfo& info) {
+  return info.cache_bytes_per_token * info.config.max_position_embeddings;
+}
+
+std::string shape_in_words(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t size : shape) text += (text.empty() ? "" : " x ") + std::to_string(size);
+  return text;
+}
+
+std::string row(std::string_view label, const std::string& value) {
+  return fmt::format("{:<17}{}\n", label, value);
+}
+
+std::string configuration(const ModelConfig& config) {
+  std::string text = row("architecture", without_controls(config.architecture));
+  if (!config.dtype.empty()) text += row("dtype", without_controls(config.dtype));
+  text += row("layers", fmt::format("{}, of width {}, MLP of width {}", config.num_hidden_layers,
+                                    config.hidden_size, config.intermediate_size));
+  text += row("attention",
+              fmt::format("{} query heads, {} key-value heads, of width {}",
+                          config.num_attention_heads, config.num_key_value_heads, config.head_dim));
+  text += row("vocabulary",
+              fmt::format("{} ids, LM head {}", with_commas(config.vocab_size),
+                          config.tie_word_embeddings ? "tied to the embedding" : "of its own"));
+  text +=
+      row("context", fmt::format("{} tokens, RoPE base {}",
+                                 with_commas(config.max_position_embeddings), config.rope_theta));
+  text += row("diffusion view", config.has_diffusion_view()
+                                    ? fmt::format("blocks of up to {} tokens, mask id {}",
+                                                  config.block_size, config.mask_token_id)
+                                    : "none");
+  text += row("end of sequence",
+              config.eos_token_ids.empty() ? "none" : "id " + ids_in_words(config.eos_token_ids));
+  const GenerationDefaults& sampling = config.generation;
+  text += row("suggests", sampling.temperature > 0
+                              ? fmt::format("temperature {}, top-k {}, top-p {}, min-p {}",
+                                            sampling.temperature, sampling.top_k, sampling.top_p,
+                                            sampling.min_p)
+                              : "greedy decoding");
+  return text;
+}
+
+std::string part_row(const PartInfo& part) {
+  return fmt::format("{:<26}{:>17}{:>14}\n", part.name, with_commas(part.parameters),
+                     bytes_in_words(part.bytes));
+}
+
+std::string parts(const CheckpointInfo& info) {
+  std::string text = fmt::format("{:<26}{:>17}{:>14}\n", "part", "parameters", "weights");
+  for (const PartInfo& part : info.parts) text += part_row(part);
+  text += part_row(info.total) + "\n";
+  text += fmt::format("{:<26}{:>17}{:>14}\n", "used by a pass of", "parameters", "weights");
+  text += part_row(info.ar_view);
+  if (info.config.has_diffusion_view()) text += part_row(info.diffusion_view);
+  return text;
+}
+
+std::string tensors(const CheckpointInfo& info) {
+  std::string text;
+  for (const TensorInfo& tensor : info.tensors) {
+    text += fmt::format("{:<56} {:<5}{:>16}{:>14}  {}\n", tensor.name, name_of(tensor.type),
+                        shape_in_words(tensor.shape), with_commas(tensor.parameters), tensor.part);
+  }
+  return text;
+}
+
+std::string describe(const CheckpointInfo& info, bool with_tensors) {
+  std::string text = configuration(info.config) + "\n" + parts(info) + "\n";
+  text += row("cache", fmt::format("{} a token, {} at the full context",
+                                   bytes_in_words(info.cache_bytes_per_token),
+                                   bytes_in_words(cache_bytes_of_context(info))));
+  if (with_tensors) text += "\n" + tensors(info);
+  return text;
+}
+
+nlohmann::ordered_json to_json(const PartInfo& part) {
+  return {{"name", part.name}, {"parameters", part.parameters}, {"bytes", part.bytes}};
+}
+
+nlohmann::ordered_json to_json(const ModelConfig& config) {
+  const GenerationDefaults& sampling = config.generation;
+  return {{"architecture", config.architecture},
+          {"dtype", config.dtype},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"intermediate_size", config.intermediate_size},
+          {"num_hidden_layers", config.num_hidden_layers},
+          {"num_attention_heads", config.num_attention_heads},
+          {"num_key_value_heads", config.num_key_value_heads},
+          {"head_dim", config.head_dim},
+          {"rms_norm_eps", config.rms_norm_eps},
+          {"rope_theta", config.rope_theta},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"tie_word_embeddings", config.tie_word_embeddings},
+          {"eos_token_ids", config.eos_token_ids},
+          {"block_size", config.block_size},
+          {"mask_token_id", config.mask_token_id},
+          {"generation",
+           {{"temperature", sampling.temperature},
+            {"top_k", sampling.top_k},
+            {"top_p", sampling.top_p},
+            {"min_p", sampling.min_p}}}};
+}
+
+nlohmann::ordered_json to_json(const CheckpointInfo& info) {
+  nlohmann::ordered_json json = {{"config", to_json(info.config)}};
+  json["parts"] = nlohmann::ordered_json::array();
+  for (const PartInfo& part : info.parts) json["parts"].push_back(to_json(part));
+  json["total"] = to_json(info.total);
+  json["ar_view"] = to_json(info.ar_view);
+  json["diffusion_view"] =
+      info.config.has_diffusion_view() ? to_json(info.diffusion_view) : nlohmann::ordered_json();
+  json["cache_bytes_per_token"] = info.cache_bytes_per_token;
+  json["cache_bytes_of_context"] = cache_bytes_of_context(info);
+  json["tensors"] = nlohmann::ordered_json::array();
+  for (const TensorInfo& tensor : info.tensors) {
+    json["tensors"].push_back({{"name", tensor.name},
+                               {"part", tensor.part},
+                               {"dtype", name_of(tensor.type)},
+                               {"shape", tensor.shape},
+                               {"parameters", tensor.parameters},
+                               {"bytes", tensor.bytes}});
+  }
+  return json;
+}
+
+int run(const Options& options) {
+  const CheckpointInfo info = orthrus::inspect(options.directory);
+  Output output;
+  output.write(options.json ? json_line(to_json(info)) : describe(info, options.tensors));
+  return output.finish(kSuccess);
+}
+
+}  // namespace
+
+Command add_inspect(CLI::App& root) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& app =
+      *root.add_subcommand("inspect", "Tell a checkpoint's configuration, parameters and memory");
+  app.add_option("-m,--model", options->directory, "Checkpoint directory")
+      ->type_name("DIR")
+      ->required();
+  app.add_flag("--tensors", options->tensors, "List the tensors, too");
+  app.add_flag("--json", options->json, "Print one JSON object, which always lists the tensors");
+  app.footer(kExamples);
+  return {&app, [options] { return run(*options); }};
+}
+
+}  // namespace orthrus::cli

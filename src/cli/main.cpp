@@ -1,0 +1,85 @@
+// The command line: which subcommand, and what becomes of errors.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <exception>
+#include <new>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/text.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cli {
+namespace {
+
+int print_help(const std::string& text) {
+  Output output;
+  output.write(text);
+  return output.finish(kSuccess);
+}
+
+// CLI11 would only say that a command is missing.
+void check_command(std::string_view word, std::span<const Command> commands) {
+  if (word.starts_with('-')) return;
+  std::string names;
+  for (const Command& command : commands) {
+    if (word == command.app->get_name()) return;
+    names += (names.empty() ? "" : ", ") + command.app->get_name();
+  }
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{} is not a command; valid is one of {}.", in_quotes(word), names));
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Exact Orthrus dual-view decoding of Qwen3.", "orthrus");
+  app.set_version_flag("--version", "orthrus " ORTHRUS_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  app.footer("orthrus COMMAND --help tells a command's options, with examples.");
+  const Command commands[] = {add_generate(app), add_chat(app), add_inspect(app), add_tokenize(app),
+                              add_bench(app)};
+  if (argc <= 1) {
+    write_error_stream(app.help());
+    return kUsageError;
+  }
+  check_command(argv[1], commands);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return print_help(app.help());
+  } catch (const CLI::CallForVersion& version) {
+    return print_help(std::string(version.what()) + "\n");
+  } catch (const CLI::ParseError& error) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}\nSee orthrus --help, or orthrus COMMAND --help.", error.what()));
+  }
+  for (const Command& command : commands) {
+    if (command.app->parsed()) return command.run();
+  }
+  return kUsageError;
+}
+
+}  // namespace
+}  // namespace orthrus::cli
+
+int main(int argc, char** argv) {
+  using namespace orthrus;
+  // A reader that has gone is met as a failed write, not as the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return cli::run(argc, argv);
+  } catch (const Error& error) {
+    cli::print_error(error.what());
+    return error.kind() == ErrorKind::kUsage ? cli::kUsageError : cli::kFailure;
+  } catch (const std::bad_alloc&) {
+    cli::print_error("There is not enough memory.");
+  } catch (const std::exception& error) {
+    cli::print_error(error.what());
+  }
+  return cli::kFailure;
+}

@@ -1,0 +1,124 @@
+#include "cli/options.h"
+
+#include <fmt/core.h>
+
+#include <limits>
+#include <utility>
+
+#include "cli/choices.h"
+#include "cli/numbers.h"
+
+namespace orthrus::cli {
+namespace {
+
+constexpr const char* kSampling = "Sampling (by default what the checkpoint suggests, else greedy)";
+constexpr const char* kDecoding = "Decoding (how fast; not which tokens, save for rejection)";
+
+// `flags` end in the long name. `Target` is T or std::optional<T>.
+template <typename T, typename Target>
+CLI::Option* add_number(CLI::App& app, const std::string& flags, Target& target, Range<T> range,
+                        const std::string& description) {
+  const auto set = [&target, range = std::move(range), name = flags.substr(flags.find("--"))](
+                       const std::string& text) { target = parse_number(name, text, range); };
+  return app.add_option_function<std::string>(flags, set, description)->type_name("N");
+}
+
+}  // namespace
+
+CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
+                       const std::string& description, int most) {
+  return add_number(app, flags, value,
+                    Range<int>{1, most, fmt::format("a whole number from 1 to {}", most)},
+                    description)
+      ->default_str(std::to_string(value));
+}
+
+void add_block_size(CLI::App& app, int& block_size) {
+  constexpr int kMost = std::numeric_limits<int>::max();
+  add_number(app, "--block-size", block_size,
+             Range<int>{2, kMost, "a whole number from 2 to the checkpoint's block size"},
+             "Most tokens of a draft block; by default the checkpoint's block size")
+      ->group(kDecoding);
+}
+
+void add_color(CLI::App& app, ColorChoice& color) {
+  add_choice<ColorChoice>(
+      app, "--color", color,
+      {{"auto", ColorChoice::kAuto},
+       {"always", ColorChoice::kAlways},
+       {"never", ColorChoice::kNever}},
+      "Show by colour what each forward pass gave: auto (on a terminal), always "
+      "or never")
+      ->default_str("auto");
+}
+
+void ModelOptions::add_to(CLI::App& app) {
+  app.add_option("-m,--model", directory,
+                 "Checkpoint directory: config.json, model.safetensors, tokenizer.json")
+      ->type_name("DIR")
+      ->required();
+  add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
+             "Threads; 0 is as many as this process may use")
+      ->default_str("0");
+}
+
+void SamplingOptions::add_to(CLI::App& app) {
+  constexpr int kMaxInt = std::numeric_limits<int>::max();
+  constexpr float kTiny = std::numeric_limits<float>::min();
+  constexpr uint64_t kMaxSeed = std::numeric_limits<uint64_t>::max();
+  add_number(app, "--temperature", temperature, Range<float>{0, 100, "a number from 0 to 100"},
+             "0 is greedy: the other sampling options have no effect then")
+      ->group(kSampling);
+  add_number(app, "--top-k", top_k,
+             Range<int>{0, kMaxInt, fmt::format("a whole number from 0 (off) to {}", kMaxInt)},
+             "Keep the N likeliest tokens; 0 keeps all")
+      ->group(kSampling);
+  add_number(app, "--top-p", top_p, Range<float>{kTiny, 1, "a number above 0, up to 1"},
+             "Keep the fewest likeliest tokens that together have probability N")
+      ->group(kSampling);
+  add_number(app, "--min-p", min_p, Range<float>{0, 1, "a number from 0 to 1"},
+             "Keep tokens at least N times as likely as the likeliest")
+      ->group(kSampling);
+  add_number(app, "--seed", seed,
+             Range<uint64_t>{0, kMaxSeed, fmt::format("a whole number from 0 to {}", kMaxSeed)},
+             "The same seed gives the same tokens")
+      ->default_str("0")
+      ->group(kSampling);
+}
+
+SamplingParams SamplingOptions::resolve(const GenerationDefaults& defaults) const {
+  return {.temperature = temperature.value_or(defaults.temperature),
+          .top_k = top_k.value_or(defaults.top_k),
+          .top_p = top_p.value_or(defaults.top_p),
+          .min_p = min_p.value_or(defaults.min_p),
+          .seed = seed};
+}
+
+void DecodingOptions::add_to(CLI::App& app) {
+  sampling.add_to(app);
+  add_choice<Mode>(app, "--mode", mode, {{"ar", Mode::kAr}, {"dual", Mode::kDual}},
+                   "ar or dual; by default dual where the checkpoint has a diffusion view")
+      ->group(kDecoding);
+  add_block_size(app, block_size);
+  add_choice<AcceptRule>(
+      app, "--accept", accept,
+      {{"match", AcceptRule::kMatch}, {"rejection", AcceptRule::kRejection}},
+      "How drafts are accepted: match (the tokens of plain AR decoding with this "
+      "seed) or rejection (the same distribution only)")
+      ->default_str("match")
+      ->group(kDecoding);
+  add_count(app, "--prefill-chunk", prefill_chunk, "Most prompt tokens of one forward pass")
+      ->group(kDecoding);
+}
+
+GenerateOptions DecodingOptions::resolve(const ModelConfig& config) const {
+  GenerateOptions options;
+  options.sampling = sampling.resolve(config.generation);
+  options.mode = mode;
+  options.block_size = block_size;
+  options.accept = accept;
+  options.prefill_chunk = prefill_chunk;
+  return options;
+}
+
+}  // namespace orthrus::cli

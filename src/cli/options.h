@@ -1,0 +1,48 @@
+// Options that several subcommands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/terminal.h"
+#include "orthrus/engine.h"
+
+namespace orthrus::cli {
+
+// Each adds one option to `app`. A value outside its range is an Error(kUsage) that names it. What
+// is given must outlive the parsing.
+CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
+                       const std::string& description, int most = 2147483647);  // from 1
+void add_block_size(CLI::App& app, int& block_size);
+void add_color(CLI::App& app, ColorChoice& color);
+
+struct ModelOptions {
+  std::string directory;
+  int threads = 0;
+
+  void add_to(CLI::App& app);
+};
+
+struct SamplingOptions {
+  std::optional<float> temperature, top_p, min_p;
+  std::optional<int> top_k;
+  uint64_t seed = 0;
+
+  void add_to(CLI::App& app);
+  SamplingParams resolve(const GenerationDefaults& defaults) const;
+};
+
+struct DecodingOptions {
+  SamplingOptions sampling;
+  std::optional<Mode> mode;
+  int block_size = 0;
+  AcceptRule accept = AcceptRule::kMatch;
+  int prefill_chunk = GenerateOptions{}.prefill_chunk;
+
+  void add_to(CLI::App& app);
+  GenerateOptions resolve(const ModelConfig& config) const;
+};
+
+}  // namespace orthrus::cli

@@ -1,0 +1,70 @@
+#include "cli/prompt_source.h"
+
+#include <fmt/core.h>
+
+#include <limits>
+
+#include "cli/input.h"
+#include "cli/numbers.h"
+#include "cli/terminal.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cli {
+
+TokenIds parse_ids(std::string_view option, std::string_view text) {
+  const Range<int32_t> range{0, std::numeric_limits<int32_t>::max(),
+                             "a token id, as in 1,2,3: a whole number from 0 to 2147483647"};
+  TokenIds ids;
+  for (bool more = true; more;) {
+    const size_t comma = text.find(',');
+    more = comma != std::string_view::npos;
+    std::string_view item = text.substr(0, comma);
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ') || item.ends_with('\n')) item.remove_suffix(1);
+    ids.push_back(parse_number(fmt::format("{}: item {}", option, ids.size() + 1), item, range));
+    if (more) text.remove_prefix(comma + 1);
+  }
+  return ids;
+}
+
+std::string ids_in_words(const TokenIds& ids) {
+  std::string text;
+  for (const int32_t id : ids) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(id);
+  }
+  return text;
+}
+
+void PromptSource::add_to(CLI::App& app) {
+  app.add_option("-p,--prompt", text_, "The text itself")->type_name("TEXT");
+  app.add_option("-f,--file", file_, "A file of the text, used as it is, its last newline included")
+      ->type_name("FILE");
+}
+
+void PromptSource::add_ids_to(CLI::App& app, const std::string& name,
+                              const std::string& description) {
+  ids_name_ = name;
+  app.add_option(name, ids_, description)->type_name("IDS");
+}
+
+Prompt PromptSource::read() const {
+  const int sources = int{text_.has_value()} + int{file_.has_value()} + int{ids_.has_value()};
+  const std::string names =
+      ids_name_.empty() ? "--prompt and --file" : fmt::format("--prompt, --file and {}", ids_name_);
+  if (sources > 1) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("Only one of {} can be given; {} were.", names, sources));
+  }
+  if (text_) return *text_;
+  if (file_) return read_file(*file_);
+  if (ids_) return parse_ids(ids_name_, *ids_);
+  if (standard_input_is_terminal()) {
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("There is no prompt; give one of {}, or pipe text to standard input.", names));
+  }
+  return read_standard_input();
+}
+
+}  // namespace orthrus::cli

@@ -1,0 +1,22 @@
+// Loading a checkpoint and running a request, with what a person at a terminal expects.
+#pragma once
+
+#include <functional>
+
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "orthrus/engine.h"
+
+namespace orthrus::cli {
+
+Engine load_engine(const ModelOptions& options);  // with progress
+
+// Sets the request's callbacks: `on_step` after each pass that emitted tokens, progress while the
+// prompt is read, an end where `interrupt` is requested. `interrupt` must outlive the request.
+void watch(Request& request, const Interrupt& interrupt,
+           std::function<bool(const Step&)> on_step = {});
+
+// Throws Error(kSystem) when the generation failed.
+void check_not_failed(const Generation& generation);
+
+}  // namespace orthrus::cli

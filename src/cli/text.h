@@ -1,0 +1,23 @@
+// Text for people: escaped, shortened, with units.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace orthrus::cli {
+
+// `text` (UTF-8) with what could drive a terminal written as \xNN: the control characters of ASCII
+// but for newline and tab, and those of Latin-1.
+std::string without_controls(std::string_view text);
+
+// All of `bytes` in printable ASCII, as in a C string literal.
+std::string escaped(std::string_view bytes);
+
+// `text` escaped, in double quotes, cut after about 60 characters.
+std::string in_quotes(std::string_view text);
+
+std::string with_commas(int64_t number);    // 1,234,567
+std::string bytes_in_words(int64_t bytes);  // 46.4 MiB
+
+}  // namespace orthrus::cli

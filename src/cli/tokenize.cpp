@@ -1,0 +1,106 @@
+// orthrus tokenize: text to token ids, and back.
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/prompt_source.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+#include "cli/text.h"
+#include "orthrus/error.h"
+#include "orthrus/tokenizer.h"
+
+namespace orthrus::cli {
+namespace {
+
+constexpr const char* kExamples = R"(EXAMPLES
+  orthrus tokenize -m models/tiny-code -p 'def fibonacci(n):'
+  orthrus tokenize -m models/tiny-code -f begin.py --pieces
+  orthrus tokenize --tokenizer tokenizer.json --count < README.md
+  orthrus tokenize -m models/tiny-code --decode 1,2,3
+
+The ids are printed as --prompt-ids and --decode take them: 1,2,3.)";
+
+struct Options {
+  std::optional<std::string> directory;
+  std::optional<std::string> file;
+  PromptSource source;
+  bool pieces = false;
+  bool count = false;
+  bool json = false;
+};
+
+Tokenizer load_tokenizer(const Options& options) {
+  if (options.directory.has_value() == options.file.has_value()) {
+    throw Error(ErrorKind::kUsage, "Give either --model or --tokenizer.");
+  }
+  if (options.file) return Tokenizer::load(*options.file);
+  return Tokenizer::load(std::filesystem::path(*options.directory) / "tokenizer.json");
+}
+
+void check_ids(const TokenIds& ids, const Tokenizer& tokenizer) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < tokenizer.vocab_size()) continue;
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--decode: item {} is {}; this tokenizer's ids are 0 "
+                            "to {}.",
+                            i + 1, ids[i], tokenizer.vocab_size() - 1));
+  }
+}
+
+std::string decoded(const TokenIds& ids, const Tokenizer& tokenizer) {
+  check_ids(ids, tokenizer);
+  const std::string text = tokenizer.decode(ids);
+  const Style style = style_of_output(ColorChoice::kNever);
+  return style.terminal ? without_controls(text) + "\n" : text;
+}
+
+std::string encoded(const std::string& text, const Tokenizer& tokenizer, const Options& options) {
+  const TokenIds ids = tokenizer.encode(text);
+  if (options.count) return fmt::format("{}\n", ids.size());
+  if (options.json) return json_line(ids);
+  if (!options.pieces) return ids_in_words(ids) + "\n";
+  std::string lines;
+  for (const int32_t id : ids) {
+    lines += fmt::format("{:>7}  \"{}\"\n", id, escaped(tokenizer.token_bytes(id)));
+  }
+  return lines;
+}
+
+int run(const Options& options) {
+  const Prompt input = options.source.read();
+  const Tokenizer tokenizer = load_tokenizer(options);
+  const auto* ids = std::get_if<TokenIds>(&input);
+  Output output;
+  output.write(ids ? decoded(*ids, tokenizer)
+                   : encoded(std::get<std::string>(input), tokenizer, options));
+  return output.finish(kSuccess);
+}
+
+}  // namespace
+
+Command add_tokenize(CLI::App& root) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& app = *root.add_subcommand("tokenize", "Turn text into token ids, or back");
+  app.add_option("-m,--model", options->directory, "Checkpoint directory")->type_name("DIR");
+  app.add_option("--tokenizer", options->file, "A tokenizer.json")->type_name("FILE");
+  options->source.add_to(app);
+  options->source.add_ids_to(app, "--decode", "Print the text of these ids");
+  CLI::Option* const pieces =
+      app.add_flag("--pieces", options->pieces, "A line for each token: id and bytes");
+  CLI::Option* const count = app.add_flag("--count", options->count, "Only how many tokens");
+  CLI::Option* const json = app.add_flag("--json", options->json, "The ids as a JSON array");
+  pieces->excludes(count)->excludes(json);
+  count->excludes(json);
+  for (CLI::Option* option : {pieces, count, json}) option->excludes("--decode");
+  app.footer(kExamples);
+  return {&app, [options] { return run(*options); }};
+}
+
+}  // namespace orthrus::cli

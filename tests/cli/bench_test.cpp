@@ -1,0 +1,98 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "checkpoint/temporary_directory.h"
+#include "cli/run_orthrus.h"
+#include "support/random_checkpoint.h"
+
+namespace orthrus::test {
+namespace {
+
+class BenchTest : public testing::Test {
+ protected:
+  std::string write(const std::string& name, const std::string& text) const {
+    const std::filesystem::path path = directory_.path() / name;
+    std::ofstream(path) << text;
+    return path.string();
+  }
+
+  const TemporaryDirectory directory_;
+};
+
+TEST_F(BenchTest, JsonOfTwoPrompts) {
+  const std::string prompts = write("prompts", "\"def f(x):\\n\"\n\n\"import \"\n");
+  const nlohmann::json json =
+      run_for_json({"bench", "-m", kTinyCode, "--prompts", prompts, "-n", "8", "--repeat", "2",
+                    "--ignore-eos", "--block-size", "4", "--temperature", "0.5"});
+  EXPECT_EQ(json["equal"], true);
+  ASSERT_EQ(json["prompts"].size(), 2u);
+  double logarithms = 0;
+  for (const auto& row : json["prompts"]) {
+    EXPECT_EQ(row["tokens"], 8);
+    EXPECT_EQ(row["equal"], true);
+    EXPECT_TRUE(row["difference"].is_null());
+    EXPECT_GT(row["ar_tokens_per_second"], 0);
+    EXPECT_GT(row["dual_tokens_per_second"], 0);
+    EXPECT_GT(row["tokens_per_forward"], 0);
+    EXPECT_GE(row["acceptance_length"], 0);
+    EXPECT_LE(row["acceptance_length"], 3);
+    logarithms += std::log(row["ratio"].get<double>());
+  }
+  EXPECT_EQ(json["prompts"][0]["prompt"], "def f(x):\\n");
+  EXPECT_NEAR(json["geometric_mean_of_ratios"], std::exp(logarithms / 2), 1e-9);
+}
+
+TEST_F(BenchTest, TableOfIds) {
+  const ProcessResult result =
+      run_orthrus({"bench", "-m", kGolden, "--prompt-ids", "87", "-n", "6", "--repeat", "1"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* part : {"AR tok/s", "dual tok/s", "ratio", "TPF", "accepted", "--prompt-ids",
+                           "yes\n", "geometric mean"}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << "\n" << result.out;
+  }
+}
+
+TEST_F(BenchTest, ACheckpointWithoutDiffusionViewHasOnlyArSpeeds) {
+  nlohmann::json config = small_config_json();
+  config["architectures"] = {"Qwen3ForCausalLM"};
+  config.erase("block_size");
+  config.erase("mask_token_id");
+  write_random_checkpoint(directory_.path(), config, DType::kF32);
+  const std::vector<std::string> arguments = {
+      "bench", "-m", directory_.path().string(), "--prompt-ids", "1,2", "-n", "4"};
+  const nlohmann::json json = run_for_json(arguments);
+  EXPECT_GT(json["prompts"][0]["ar_tokens_per_second"], 0);
+  EXPECT_TRUE(json["prompts"][0]["dual_tokens_per_second"].is_null());
+  EXPECT_TRUE(json["geometric_mean_of_ratios"].is_null());
+  const ProcessResult table = run_orthrus(arguments);
+  EXPECT_EQ(table.out.find("dual"), std::string::npos) << table.out;
+
+  std::vector<std::string> with_blocks = arguments;
+  with_blocks.insert(with_blocks.end(), {"--block-size", "4"});
+  EXPECT_EQ(run_orthrus(with_blocks).exit_code, 2);
+}
+
+TEST_F(BenchTest, BadPromptFiles) {
+  struct Case {
+    std::string text, message;
+  };
+  const Case cases[] = {
+      {"", "there is no prompt in it"},
+      {"\"a\"\ndef f\n", "line 2 is \"def f\"; valid is a JSON string"},
+      {"[1]\n", "line 1 is \"[1]\""},
+      {std::string(1000, '['), "line 1 is \"[[["},
+  };
+  for (const Case& c : cases) {
+    const std::string path = write("prompts", c.text);
+    const ProcessResult result = run_orthrus({"bench", "-m", kTinyCode, "--prompts", path});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_NE(result.err.find(path), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find(c.message), std::string::npos) << result.err;
+    EXPECT_LT(result.err.size(), 500u);
+  }
+}
+
+}  // namespace
+}  // namespace orthrus::test

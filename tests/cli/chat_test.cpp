@@ -1,0 +1,119 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "checkpoint/temporary_directory.h"
+#include "cli/run_orthrus.h"
+
+namespace orthrus::test {
+namespace {
+
+ProcessResult chat(const std::string& input, std::vector<std::string> more = {}) {
+  std::vector<std::string> all = {"chat", "-m", kTinyCode, "--chat-format", "qwen3", "-n", "6"};
+  all.insert(all.end(), more.begin(), more.end());
+  return run_orthrus(all, {.input = input});
+}
+
+size_t occurrences(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(Chat, RefusesACheckpointWithoutTemplate) {
+  const ProcessResult result = run_orthrus({"chat", "-m", kTinyCode}, {.input = "hi\n"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  for (const char* part :
+       {"tiny-code carries no chat template", "'orthrus generate'", "--chat-format qwen3"}) {
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+  }
+}
+
+TEST(Chat, RefusesAnUnknownTemplate) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory.path() / "chat_template.jinja") << "{{ messages }}";
+  const ProcessResult result = run_orthrus({"chat", "-m", directory.path().string()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("not Qwen3's"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("--chat-format qwen3"), std::string::npos) << result.err;
+}
+
+TEST(Chat, NeedsATokenizer) {
+  const ProcessResult result =
+      run_orthrus({"chat", "-m", kGolden, "--chat-format", "qwen3"}, {.input = "hi\n"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("there is no tokenizer.json"), std::string::npos) << result.err;
+}
+
+TEST(Chat, TwoTurnsOverAPipeKeepTheCache) {
+  const ProcessResult result = chat("hello\nand again");  // the last line without its end
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(occurrences(result.err, " tokens per forward"), 2u) << result.err;
+  EXPECT_EQ(occurrences(result.err, ", 0 of the prompt's"), 1u) << result.err;
+  EXPECT_EQ(result.out.find('\x1b'), std::string::npos);
+  EXPECT_TRUE(result.out.ends_with('\n'));
+  EXPECT_EQ(result.out.find("> "), std::string::npos) << "the prompt of a terminal";
+}
+
+TEST(Chat, ATurnDependsOnTheTurnsBefore) {
+  const std::string alone = chat("hello\n").out;
+  const std::string both = chat("what is this\nhello\n").out;
+  const std::string cleared = chat("what is this\n/clear\nhello\n").out;
+  EXPECT_FALSE(cleared.ends_with(alone) && both.ends_with(alone)) << both;
+  EXPECT_TRUE(cleared.ends_with(alone)) << cleared;
+}
+
+TEST(Chat, TheSystemMessageAndThinkingAreInThePrompt) {
+  // A reply is a function of the prompt; its size shows in the summary.
+  const auto prompt_size = [](const ProcessResult& result) {
+    const size_t at = result.err.find("prompt's ");
+    EXPECT_NE(at, std::string::npos) << result.err;
+    return std::stoi(result.err.substr(at + 9));
+  };
+  const int plain = prompt_size(chat("hello\n"));
+  EXPECT_GT(prompt_size(chat("hello\n", {"--system", "Be kind."})), plain);
+  EXPECT_GT(prompt_size(chat("hello\n", {"--no-thinking"})), plain);
+}
+
+TEST(Chat, ExitEndsItAndHelpHelps) {
+  const ProcessResult result = chat("/help\n\n/exit\nnever read\n");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find("/clear  start over"), std::string::npos) << result.err;
+}
+
+TEST(Chat, AMessageTooLongForTheContextIsRefusedAndTheChatGoesOn) {
+  std::string message;
+  for (int i = 0; i < 2100; ++i) message += "x ";
+  const ProcessResult result = chat(message + "\nhello\n");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("the model's context of 2048 has no room for an answer"),
+            std::string::npos)
+      << result.err;
+  EXPECT_EQ(result.out, chat("hello\n").out);
+}
+
+TEST(Chat, AMessageThatIsNotUtf8IsRefusedAndTheChatGoesOn) {
+  const ProcessResult result = chat("ab\xff\nhello\n");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("byte 2 (0xff)"), std::string::npos) << result.err;
+  EXPECT_EQ(result.out, chat("hello\n").out);
+}
+
+TEST(Chat, InterruptEndsAPipedChat) {
+  const ProcessResult result =
+      run_orthrus({"chat", "-m", kTinyCode, "--chat-format", "qwen3", "--mode", "ar"},
+                  {.input = "def f(x):\nnever answered\n", .interrupt_at_first_output = true});
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_EQ(occurrences(result.err, " tokens per forward"), 1u) << result.err;
+}
+
+TEST(Chat, DualModeSaysWhatArModeSays) {
+  const std::string dual = chat("def f(x):\nreturn x\n").out;
+  EXPECT_EQ(chat("def f(x):\nreturn x\n", {"--mode", "ar"}).out, dual);
+}
+
+}  // namespace
+}  // namespace orthrus::test

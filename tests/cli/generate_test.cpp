@@ -1,0 +1,200 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "checkpoint/temporary_directory.h"
+#include "cli/run_orthrus.h"
+#include "orthrus/tokenizer.h"
+
+namespace orthrus::test {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+const std::string kPrompt = "def fibonacci(n):\n";
+
+Arguments generate(Arguments more = {}) {
+  Arguments all = {"generate", "-m", kTinyCode, "-p", kPrompt, "-n", "16"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+std::vector<std::string> keys_of(const nlohmann::json& object) {
+  std::vector<std::string> keys;
+  for (const auto& item : object.items()) keys.push_back(item.key());
+  return keys;
+}
+
+void expect_contains(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "there is no \"" << part << "\" in:\n" << text;
+}
+
+const Tokenizer& tokenizer() {
+  static const Tokenizer loaded = Tokenizer::load(kTinyCode + "/tokenizer.json");
+  return loaded;
+}
+
+TEST(Generate, TextOnOutputSummaryOnErrors) {
+  const ProcessResult result = run_orthrus(generate());
+  EXPECT_EQ(result.exit_code, 0);
+  const auto ids = run_for_json(generate())["output_ids"].get<std::vector<int32_t>>();
+  EXPECT_EQ(result.out, tokenizer().decode(ids, true));
+  for (const char* part :
+       {"tokens             16, finish reason length", "1 prefill", "AR (verify)",
+        "diffusion (draft)", "acceptance length", "tokens per forward", "tokens/s"}) {
+    expect_contains(result.err, part);
+  }
+  EXPECT_EQ(result.err.find('\x1b'), std::string::npos);
+}
+
+TEST(Generate, JsonHasItsFields) {
+  const nlohmann::json json = run_for_json(generate());
+  EXPECT_EQ(keys_of(json), (Arguments{"finish_reason", "output_ids", "prompt_ids", "stats",
+                                      "text"}));  // in the order of the alphabet
+  EXPECT_EQ(keys_of(json["stats"]),
+            (Arguments{"acceptance_length", "accepted", "ar_passes", "cycles", "decode_seconds",
+                       "diffusion_passes", "prefill_passes", "prefill_seconds",
+                       "tokens_per_forward", "tokens_per_second"}));
+  const auto ids = json["output_ids"].get<std::vector<int32_t>>();
+  EXPECT_EQ(ids.size(), 16u);
+  EXPECT_EQ(json["text"], tokenizer().decode(ids, true));
+  EXPECT_EQ(json["prompt_ids"].get<std::vector<int32_t>>(), tokenizer().encode(kPrompt));
+  EXPECT_EQ(json["finish_reason"], "length");
+
+  const nlohmann::json& stats = json["stats"];
+  const int cycles = stats["cycles"];
+  ASSERT_GT(cycles, 0);
+  EXPECT_EQ(stats["prefill_passes"], 1);
+  EXPECT_EQ(stats["diffusion_passes"], cycles);
+  EXPECT_DOUBLE_EQ(stats["acceptance_length"], stats["accepted"].get<double>() / cycles);
+  const int passes = 1 + stats["ar_passes"].get<int>() + cycles;
+  EXPECT_DOUBLE_EQ(stats["tokens_per_forward"], 16.0 / passes);
+}
+
+TEST(Generate, PromptFromFileAndFromStandardInput) {
+  const std::string expected = run_orthrus(generate()).out;
+  const TemporaryDirectory directory;
+  std::ofstream(directory.path() / "prompt.py") << kPrompt;
+  const ProcessResult from_file = run_orthrus({"generate", "-m", kTinyCode, "-n", "16", "--file",
+                                               (directory.path() / "prompt.py").string()});
+  EXPECT_EQ(from_file.out, expected);
+  const ProcessResult from_input =
+      run_orthrus({"generate", "-m", kTinyCode, "-n", "16"}, {.input = kPrompt});
+  EXPECT_EQ(from_input.out, expected);
+}
+
+TEST(Generate, IdsWithoutTokenizer) {
+  std::ifstream file(kGolden + "/expected.json");
+  const nlohmann::json expected = nlohmann::json::parse(file)[0];
+  const std::vector<int32_t> prompt = expected["prompt"];
+  ASSERT_EQ(prompt.size(), 1u);
+  std::vector<int32_t> ids = expected["generate_dual"];
+  ids.erase(ids.begin());  // the prompt
+  ids.resize(12);
+  const Arguments arguments = {
+      "generate", "-m", kGolden,       "--prompt-ids", std::to_string(prompt[0]),
+      "-n",       "12", "--ignore-eos"};
+  const nlohmann::json json = run_for_json(arguments);
+  EXPECT_FALSE(json.contains("text"));
+  EXPECT_EQ(json["prompt_ids"], prompt);
+  EXPECT_EQ(json["output_ids"], ids);
+
+  std::string in_words;
+  for (const int32_t id : ids) {
+    if (!in_words.empty()) in_words += ',';
+    in_words += std::to_string(id);
+  }
+  EXPECT_EQ(run_orthrus(arguments).out, in_words + "\n");
+}
+
+TEST(Generate, StopStringsEndTheText) {
+  const std::string text = run_orthrus(generate()).out;
+  const std::string stop = text.substr(text.size() / 2, 3);
+  const nlohmann::json json = run_for_json(generate({"--stop", "no such text", "--stop", stop}));
+  EXPECT_EQ(json["text"], text.substr(0, text.find(stop)));
+  EXPECT_EQ(json["finish_reason"], "stop");
+  // Brackets are a list in some command lines; not here.
+  EXPECT_EQ(run_for_json(generate({"--stop", "[" + stop + "]"}))["text"], text);
+}
+
+TEST(Generate, HowDoesNotChangeWhat) {
+  const nlohmann::json expected = run_for_json(generate({"--mode", "ar"}));
+  EXPECT_EQ(expected["stats"]["diffusion_passes"], 0);
+  EXPECT_EQ(expected["stats"]["ar_passes"], 15);
+  const Arguments ways[] = {{"--mode", "dual"},        {"--block-size", "2"},
+                            {"--block-size=5"},        {"--accept", "match"},
+                            {"--accept", "rejection"}, {"--prefill-chunk", "3"},
+                            {"--threads", "1"}};
+  for (const Arguments& way : ways) {
+    EXPECT_EQ(run_for_json(generate(way))["output_ids"], expected["output_ids"]) << way[0];
+  }
+}
+
+TEST(Generate, SeedsDecideWhenSampling) {
+  const auto sampled = [](const std::string& seed, const std::string& mode) {
+    return run_for_json(
+        generate({"--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--min-p", "0.01",
+                  "--seed", seed, "--mode", mode}))["output_ids"];
+  };
+  const nlohmann::json first = sampled("1", "ar");
+  EXPECT_EQ(sampled("1", "dual"), first);
+  EXPECT_NE(sampled("2", "dual"), first);
+  EXPECT_NE(sampled("18446744073709551615", "dual"), first);
+}
+
+TEST(Generate, TheCheckpointsSamplingIsTheDefault) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    std::filesystem::create_symlink(kTinyCode + "/" + name, directory.path() / name);
+  }
+  std::ofstream(directory.path() / "generation_config.json")
+      << R"({"do_sample": true, "temperature": 1.0, "top_k": 40, "top_p": 0.9})";
+  const auto ids = [&](const std::string& model, Arguments more) {
+    Arguments all = {"generate", "-m", model, "-p", kPrompt, "-n", "16", "--seed", "5"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_for_json(all)["output_ids"];
+  };
+  const nlohmann::json greedy = ids(kTinyCode, {});
+  const nlohmann::json sampled =
+      ids(kTinyCode, {"--temperature", "1", "--top-k", "40", "--top-p", "0.9"});
+  ASSERT_NE(greedy, sampled);
+  EXPECT_EQ(ids(directory.path().string(), {}), sampled);
+  EXPECT_EQ(ids(directory.path().string(), {"--temperature", "0"}), greedy);
+}
+
+TEST(Generate, ComparesWithPlainAr) {
+  const ProcessResult result = run_orthrus(generate({"--compare-ar"}));
+  EXPECT_EQ(result.exit_code, 0);
+  expect_contains(result.err, "plain AR decoding  ");
+  expect_contains(result.err, "same ids as plain AR decoding: yes (16 tokens)\n");
+  EXPECT_EQ(run_for_json(generate({"--compare-ar"}))["equal_to_ar"], true);
+  EXPECT_EQ(run_for_json(generate(
+                {"--compare-ar", "--block-size", "4", "--temperature", "0.8"}))["equal_to_ar"],
+            true);
+}
+
+TEST(Generate, InterruptEndsWithTheSummary) {
+  const ProcessResult result = run_orthrus(
+      {"generate", "-m", kTinyCode, "-p", kPrompt, "-n", "2000", "--ignore-eos", "--mode", "ar"},
+      {.interrupt_at_first_output = true});
+  EXPECT_EQ(result.exit_code, 130);
+  expect_contains(result.err, "finish reason cancelled");
+  expect_contains(result.err, "tokens per forward");
+}
+
+TEST(Generate, EndsQuietlyWhenItsReaderGoes) {
+  const ProcessResult result = run_orthrus(
+      {"generate", "-m", kTinyCode, "-p", kPrompt, "-n", "2000", "--ignore-eos", "--mode", "ar"},
+      {.close_at_first_output = true});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "");
+}
+
+TEST(Generate, AFullDiskIsAFailure) {
+  const ProcessResult result = run_orthrus(generate(), {.output_file = "/dev/full"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "orthrus: Cannot write to standard output: No space left on device.\n");
+}
+
+}  // namespace
+}  // namespace orthrus::test

@@ -1,0 +1,58 @@
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "cli/run_orthrus.h"
+
+namespace orthrus::test {
+namespace {
+
+TEST(Inspect, SumsAddUp) {
+  for (const std::string& model : {kTinyCode, kGolden}) {
+    const nlohmann::json json = run_for_json({"inspect", "-m", model});
+    int64_t parameters = 0, bytes = 0;
+    std::map<std::string, int64_t> parts;
+    for (const auto& tensor : json["tensors"]) {
+      int64_t product = 1;
+      for (const int64_t size : tensor["shape"]) product *= size;
+      EXPECT_EQ(tensor["parameters"], product) << tensor;
+      EXPECT_EQ(tensor["bytes"], product * (tensor["dtype"] == "F32" ? 4 : 2)) << tensor;
+      parameters += product;
+      bytes += tensor["bytes"].get<int64_t>();
+      parts[tensor["part"]] += product;
+    }
+    EXPECT_GT(parameters, 0);
+    EXPECT_EQ(json["total"]["parameters"], parameters);
+    EXPECT_EQ(json["total"]["bytes"], bytes);
+    EXPECT_EQ(json["parts"].size(), parts.size());
+    for (const auto& part : json["parts"]) EXPECT_EQ(part["parameters"], parts[part["name"]]);
+    EXPECT_EQ(json["ar_view"]["parameters"], parameters - parts["attention (diffusion view)"]);
+    EXPECT_EQ(json["diffusion_view"]["parameters"], parameters - parts["attention (AR view)"]);
+
+    const nlohmann::json& config = json["config"];
+    const int64_t per_token = int64_t{2} * 4 * config["num_hidden_layers"].get<int64_t>() *
+                              config["num_key_value_heads"].get<int64_t>() *
+                              config["head_dim"].get<int64_t>();
+    EXPECT_EQ(json["cache_bytes_per_token"], per_token);
+    EXPECT_EQ(json["cache_bytes_of_context"],
+              per_token * config["max_position_embeddings"].get<int64_t>());
+  }
+}
+
+TEST(Inspect, TextForAPerson) {
+  const ProcessResult summary = run_orthrus({"inspect", "-m", kTinyCode});
+  EXPECT_EQ(summary.exit_code, 0);
+  for (const char* part :
+       {"OrthrusLM", "blocks of up to 16 tokens, mask id 3", "24,291,712",
+        "attention (diffusion view)", "AR view", "20.0 MiB at the full context"}) {
+    EXPECT_NE(summary.out.find(part), std::string::npos) << part << "\n" << summary.out;
+  }
+  EXPECT_EQ(summary.out.find("model.embed_tokens.weight"), std::string::npos);
+  const ProcessResult listed = run_orthrus({"inspect", "-m", kTinyCode, "--tensors"});
+  EXPECT_TRUE(listed.out.starts_with(summary.out));
+  EXPECT_NE(listed.out.find("model.embed_tokens.weight"), std::string::npos);
+  EXPECT_NE(listed.out.find("8192 x 384"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace orthrus::test
