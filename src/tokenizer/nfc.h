@@ -1,0 +1,12 @@
+// Unicode's canonical composition.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace orthrus {
+
+// `text`, which must be UTF-8, in normalization form C. O(n log n), whatever the text is.
+std::string nfc(std::string_view text);
+
+}  // namespace orthrus

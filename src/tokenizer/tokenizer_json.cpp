@@ -1,0 +1,303 @@
+#include "tokenizer/tokenizer_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "checkpoint/display.h"
+#include "checkpoint/json_document.h"
+#include "orthrus/error.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/nfc.h"
+#include "tokenizer/token_index.h"
+#include "tokenizer/tokenizer_document.h"
+
+namespace orthrus {
+namespace {
+
+using nlohmann::json;
+
+// Looking for added tokens takes up to this many steps for a byte of text.
+constexpr size_t kLongestAddedToken = 1024;
+
+// A value of the file, null where there is none, and how one gets there.
+class Field {
+ public:
+  Field(const json& value, std::string path, const std::string& file)
+      : value_(&value), path_(std::move(path)), file_(&file) {}
+
+  // That of an object; the file's own fields have no path before them.
+  Field operator[](const std::string& key) const {
+    static const json null;
+    require_object();
+    const auto found = value_->find(key);
+    return {found == value_->end() ? null : *found, path_.empty() ? key : path_ + "." + key,
+            *file_};
+  }
+
+  // Those of a list.
+  std::vector<Field> items() const {
+    require_list();
+    std::vector<Field> items;
+    for (const json& item : *value_) {
+      items.emplace_back(item, fmt::format("{}[{}]", path_, items.size()), *file_);
+    }
+    return items;
+  }
+
+  bool is_null() const { return value_->is_null(); }
+
+  bool boolean(bool fallback) const {
+    if (is_null()) return fallback;
+    if (!value_->is_boolean()) refuse("it must be true or false");
+    return value_->get<bool>();
+  }
+
+  const std::string& string() const {
+    if (!value_->is_string()) refuse("it must be a string");
+    return value_->get_ref<const std::string&>();
+  }
+
+  int32_t token_id() const {
+    if (!value_->is_number_unsigned() || value_->get<uint64_t>() >= kMaxTokens) {
+      refuse(fmt::format("it must be an integer from 0 to {}", kMaxTokens - 1));
+    }
+    return value_->get<int32_t>();
+  }
+
+  void require_object() const {
+    if (!value_->is_object()) refuse("it must be an object");
+  }
+
+  void require_list() const {
+    if (!value_->is_array()) refuse("it must be a list");
+  }
+
+  void require(bool supported, std::string_view only) const {
+    if (!supported) refuse(fmt::format("only {} is supported", only), ErrorKind::kUnsupported);
+  }
+  void require_null() const { require(is_null(), "null"); }
+  void require_false() const { require(!boolean(false), "false"); }
+
+  [[noreturn]] void refuse(std::string_view expectation, ErrorKind kind = ErrorKind::kFile) const {
+    throw Error(kind, fmt::format("{}: {} is {}; {}.", *file_, path_, shown(*value_), expectation));
+  }
+
+ private:
+  const json* value_;
+  std::string path_;
+  const std::string* file_;
+};
+
+// The components of a pipeline's stage: itself, or those of a Sequence, nested or not.
+void flatten(const Field& stage, const std::string& list_key, std::vector<Field>& parts) {
+  if (stage["type"].string() != "Sequence") {
+    parts.push_back(stage);
+    return;
+  }
+  for (const Field& part : stage[list_key].items()) flatten(part, list_key, parts);
+}
+
+bool read_normalizer(const Field& normalizer) {
+  if (normalizer.is_null()) return false;
+  std::vector<Field> parts;
+  flatten(normalizer, "normalizers", parts);
+  for (const Field& part : parts) part["type"].require(part["type"].string() == "NFC", R"("NFC")");
+  return !parts.empty();
+}
+
+std::string read_split(const Field& split) {
+  const Field pattern = split["pattern"];
+  pattern.require(!pattern["Regex"].is_null(), R"({"Regex": ...})");
+  const Field behavior = split["behavior"];
+  behavior.require(behavior.string() == "Isolated", R"("Isolated")");
+  split["invert"].require_false();
+  return pattern["Regex"].string();
+}
+
+std::string read_pre_tokenizer(const Field& pre_tokenizer) {
+  constexpr std::string_view kExpected = "a Sequence of Split and ByteLevel";
+  pre_tokenizer.require(!pre_tokenizer.is_null(), kExpected);
+  std::vector<Field> parts;
+  flatten(pre_tokenizer, "pretokenizers", parts);
+  for (const Field& part : parts) {
+    const std::string& type = part["type"].string();
+    part["type"].require(type == "Split" || type == "ByteLevel", R"("Split" or "ByteLevel")");
+  }
+  pre_tokenizer.require(parts.size() == 2 && parts[0]["type"].string() == "Split" &&
+                            parts[1]["type"].string() == "ByteLevel",
+                        kExpected);
+  const Field& byte_level = parts[1];
+  byte_level["add_prefix_space"].require_false();
+  const Field use_regex = byte_level["use_regex"];
+  use_regex.require(!use_regex.boolean(true), "false");  // true where it is absent
+  return read_split(parts[0]);
+}
+
+void check_type(const Field& component, const std::string& only) {
+  component.require(!component.is_null(), only);
+  const Field type = component["type"];
+  type.require(type.string() == only, '"' + only + '"');
+}
+
+void check_affix(const Field& affix) {
+  affix.require(affix.is_null() || affix.string().empty(), R"(null or "")");
+}
+
+void check_model(const Field& model) {
+  check_type(model, "BPE");
+  model["dropout"].require_null();
+  if (!model["unk_token"].is_null()) model["unk_token"].string();  // every byte has a token: unused
+  check_affix(model["continuing_subword_prefix"]);
+  check_affix(model["end_of_word_suffix"]);
+  model["byte_fallback"].require_false();
+  model["vocab"].require_object();
+  model["merges"].require_list();
+}
+
+std::vector<TokenizerSpec::AddedToken> read_added_tokens(const Field& list, bool normalize) {
+  std::vector<TokenizerSpec::AddedToken> tokens;
+  if (list.is_null()) return tokens;
+  for (const Field& item : list.items()) {
+    item["single_word"].require_false();
+    item["lstrip"].require_false();
+    item["rstrip"].require_false();
+    const Field content = item["content"];
+    if (content.string().empty() || content.string().size() > kLongestAddedToken) {
+      content.refuse(fmt::format("it must have 1 to {} bytes", kLongestAddedToken));
+    }
+    const bool special = item["special"].boolean(false);
+    const bool normalized = item["normalized"].boolean(!special);
+    tokens.push_back({normalized && normalize ? nfc(content.string()) : content.string(),
+                      item["id"].token_id(), special, normalized});
+  }
+  return tokens;
+}
+
+// The vocabulary's tokens and the added ones, which may also be in the vocabulary: one id each.
+class Vocabulary {
+ public:
+  Vocabulary(const TokenizerSpec& spec, const std::string& file)
+      : file_(file), index_(spec.vocab.size()) {
+    std::vector<const std::string*> text_of;
+    const auto take_id = [&](const std::string& text, int32_t id, std::string_view where) {
+      if (text_of.size() <= static_cast<size_t>(id)) text_of.resize(static_cast<size_t>(id) + 1);
+      const std::string*& owner = text_of[static_cast<size_t>(id)];
+      if (owner != nullptr && *owner != text) {
+        fail(fmt::format("{} {} has id {}, which is that of {}; ids must differ.", where,
+                         in_quotes(text), id, in_quotes(*owner)));
+      }
+      owner = &text;
+    };
+    for (const auto& token : spec.vocab) {
+      take_id(token.text, token.id, "model.vocab's");
+      index_.add(token.text, token.id);
+    }
+    if (const auto twice = index_.sort()) {
+      fail(fmt::format("model.vocab has {} twice.", in_quotes(*twice)));
+    }
+    std::set<std::string_view> contents;
+    for (const auto& added : spec.added_tokens) {
+      if (!contents.insert(added.content).second) {
+        fail(fmt::format("added_tokens has {} twice.", in_quotes(added.content)));
+      }
+      const auto known = index_.find(added.content);
+      if (known && *known != added.id) {
+        fail(fmt::format("added_tokens' {} has id {}, but in model.vocab it has id {}.",
+                         in_quotes(added.content), added.id, *known));
+      }
+      take_id(added.content, added.id, "added_tokens'");
+    }
+  }
+
+  std::array<int32_t, 256> byte_ids() const {
+    std::array<int32_t, 256> ids;
+    for (int byte = 0; byte < 256; ++byte) {
+      const std::string letter = letter_of_byte(static_cast<unsigned char>(byte));
+      const auto id = index_.find(letter);
+      if (!id) {
+        fail(
+            fmt::format("model.vocab lacks {}, the letter of byte 0x{:02x}; each of the 256 bytes "
+                        "must have a token.",
+                        in_quotes(letter), byte));
+      }
+      ids[static_cast<size_t>(byte)] = *id;
+    }
+    return ids;
+  }
+
+  Bpe::Merge merge(size_t rank, const std::pair<std::string, std::string>& parts) const {
+    return {find(rank, parts.first), find(rank, parts.second),
+            find(rank, parts.first + parts.second)};
+  }
+
+  void check_no_pair_twice(const std::vector<Bpe::Merge>& merges) const {
+    std::vector<std::pair<uint64_t, size_t>> pairs;
+    pairs.reserve(merges.size());
+    for (size_t rank = 0; rank < merges.size(); ++rank) {
+      const auto left = static_cast<uint64_t>(merges[rank].left);
+      pairs.emplace_back(left << 32 | static_cast<uint32_t>(merges[rank].right), rank);
+    }
+    std::sort(pairs.begin(), pairs.end());
+    const auto twice =
+        std::adjacent_find(pairs.begin(), pairs.end(),
+                           [](const auto& a, const auto& b) { return a.first == b.first; });
+    if (twice == pairs.end()) return;
+    fail(fmt::format("model.merges[{}] merges the same pair as model.merges[{}].",
+                     std::next(twice)->second, twice->second));
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorKind::kFile, fmt::format("{}: {}", file_, what));
+  }
+
+  int32_t find(size_t rank, const std::string& text) const {
+    const auto id = index_.find(text);
+    if (!id) {
+      fail(fmt::format("model.merges[{}] needs {}, which is not in model.vocab.", rank,
+                       in_quotes(text)));
+    }
+    return *id;
+  }
+
+  const std::string& file_;
+  TokenIndex index_;  // of the texts in the spec
+};
+
+}  // namespace
+
+TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name) {
+  TokenizerDocument document = parse_tokenizer_document(text, name);
+  const Field root(document.fields, "", name);
+  const Field version = root["version"];
+  version.require(version.is_null() || version.string() == "1.0", R"("1.0")");
+  root["truncation"].require_null();
+  root["padding"].require_null();
+  if (!root["post_processor"].is_null()) check_type(root["post_processor"], "ByteLevel");
+  check_type(root["decoder"], "ByteLevel");
+  check_model(root["model"]);
+
+  TokenizerSpec spec;
+  spec.normalize = read_normalizer(root["normalizer"]);
+  spec.split_pattern = read_pre_tokenizer(root["pre_tokenizer"]);
+  spec.ignore_merges = root["model"]["ignore_merges"].boolean(false);
+  spec.added_tokens = read_added_tokens(root["added_tokens"], spec.normalize);
+  spec.vocab.reserve(document.vocab.size());
+  for (auto& [token, id] : document.vocab) spec.vocab.push_back({std::move(token), id});
+
+  const Vocabulary vocabulary(spec, name);
+  spec.byte_ids = vocabulary.byte_ids();
+  spec.merges.reserve(document.merges.size());
+  for (const auto& parts : document.merges) {
+    spec.merges.push_back(vocabulary.merge(spec.merges.size(), parts));
+  }
+  vocabulary.check_no_pair_twice(spec.merges);
+  return spec;
+}
+
+}  // namespace orthrus
