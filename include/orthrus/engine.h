@@ -38,8 +38,9 @@ std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled"
 struct GenerateOptions {
   int max_tokens = 256;  // >= 1; capped by the context that the prompt leaves
   SamplingParams sampling;
-  std::vector<std::string> stop;  // strings that end the text, which stops before them
-  bool ignore_eos = false;        // go on after end-of-sequence tokens
+  std::vector<std::string> stop;        // strings that end the text, which stops before them
+  bool ignore_eos = false;              // go on after the checkpoint's end-of-sequence tokens
+  std::vector<int32_t> stop_token_ids;  // further tokens that end the sequence, themselves kept
 
   std::optional<Mode> mode;  // how: by default kDual where the checkpoint has a diffusion view
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all

@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "orthrus/error.h"
 
@@ -72,12 +72,21 @@ DecodeParams check_request(const ModelConfig& config, const Request& request, bo
     if (stop.empty()) usage("a stop string is empty; it must have at least one character");
     if (!has_tokenizer) usage("stop strings need a tokenizer.json, which this checkpoint lacks");
   }
+  for (const int32_t id : options.stop_token_ids) {
+    check_range(id >= 0 && id < config.vocab_size, "a stop token id", id,
+                fmt::format("0 to {} for this model", config.vocab_size - 1));
+  }
+  std::vector<int32_t> stop_token_ids = options.stop_token_ids;
+  if (!options.ignore_eos) {
+    stop_token_ids.insert(stop_token_ids.end(), config.eos_token_ids.begin(),
+                          config.eos_token_ids.end());
+  }
   const int room = config.max_position_embeddings - static_cast<int>(request.prompt.size());
   return {.block_size = block_size_of(config, options),
           .accept = options.accept,
           .sampling = options.sampling,
           .max_tokens = std::min(options.max_tokens, room),
-          .stop_token_ids = options.ignore_eos ? std::vector<int32_t>{} : config.eos_token_ids,
+          .stop_token_ids = std::move(stop_token_ids),
           .prefill_chunk = options.prefill_chunk};
 }
 

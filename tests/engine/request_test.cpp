@@ -62,6 +62,10 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
       {[](Request& r) { r.options.sampling.top_p = 0; }, "top_p is 0; valid is above 0, up to 1"},
       {[](Request& r) { r.options.sampling.top_p = 1.5f; }, "top_p is 1.5"},
       {[](Request& r) { r.options.sampling.min_p = NAN; }, "min_p is nan; valid is 0 to 1"},
+      {[](Request& r) {
+         r.options.stop_token_ids = {3, 100};
+       },
+       "a stop token id is 100; valid is 0 to 99 for this model"},
       {[](Request& r) { r.options.stop = {""}; }, "a stop string is empty"},
   };
   for (const Case& c : cases) {
@@ -100,10 +104,11 @@ TEST(Request, DefaultsAndCaps) {
   const DecodeParams ar = check_request(small_config(), request_of([](Request& r) {
                                           r.options.mode = Mode::kAr;
                                           r.options.ignore_eos = true;
+                                          r.options.stop_token_ids = {11};
                                         }),
                                         true);
   EXPECT_EQ(ar.block_size, 1);
-  EXPECT_TRUE(ar.stop_token_ids.empty());
+  EXPECT_EQ(ar.stop_token_ids, std::vector<int32_t>{11});
 }
 
 }  // namespace
