@@ -1,8 +1,9 @@
 cmake_minimum_required(VERSION 3.25)
 
 # Each folder of src/ includes only what docs/design.md lets it include.
-set(may_include_checkpoint "")
-set(may_include_tokenizer "")
+set(may_include_files "")
+set(may_include_checkpoint files)
+set(may_include_tokenizer files)
 set(may_include_kernels "")
 set(may_include_cache kernels)
 set(may_include_model checkpoint kernels cache)

@@ -76,7 +76,7 @@ struct GenerationStats {
   }
   // Of decoding: the first token, which the prefill gives, is not counted.
   double tokens_per_second() const {
-    return decode_seconds > 0 ? (generated - 1) / decode_seconds : 0.0;
+    return generated > 1 && decode_seconds > 0 ? (generated - 1) / decode_seconds : 0.0;
   }
 };
 

@@ -31,7 +31,8 @@ class Tokenizer {
   // One more than the largest token id.
   int vocab_size() const;
 
-  // The ids of `text`, which must be UTF-8: Error(kUsage), naming the byte, when it is not.
+  // The ids of `text`, which must be UTF-8 of less than 2 GiB: Error(kUsage), naming the byte, when
+  // it is not. Error(kFile) when the file's split pattern backtracks without reasonable end.
   // Added tokens ("<|im_start|>") found in the text become their own ids.
   // O(n log n) in the length of the text, whatever the text is.
   std::vector<int32_t> encode(std::string_view text) const;

@@ -9,10 +9,10 @@
 #include <system_error>
 #include <utility>
 
-#include "checkpoint/display.h"
-#include "checkpoint/files.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
+#include "files/display.h"
+#include "files/files.h"
 #include "orthrus/error.h"
 
 namespace orthrus {

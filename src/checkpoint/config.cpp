@@ -1,8 +1,8 @@
 #include "orthrus/config.h"
 
 #include "checkpoint/config_json.h"
-#include "checkpoint/display.h"
-#include "checkpoint/files.h"
+#include "files/display.h"
+#include "files/files.h"
 
 namespace orthrus {
 namespace {

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "checkpoint/json_document.h"
 #include "checkpoint/json_fields.h"
+#include "files/json_document.h"
 
 namespace orthrus {
 namespace {

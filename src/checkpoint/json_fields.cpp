@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "checkpoint/display.h"
-#include "checkpoint/json_document.h"
+#include "files/display.h"
+#include "files/json_document.h"
 
 namespace orthrus {
 namespace {

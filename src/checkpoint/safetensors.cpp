@@ -11,8 +11,8 @@
 #include <string_view>
 #include <utility>
 
-#include "checkpoint/display.h"
 #include "checkpoint/safetensors_header.h"
+#include "files/display.h"
 #include "orthrus/error.h"
 
 namespace orthrus {

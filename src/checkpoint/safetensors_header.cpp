@@ -7,8 +7,8 @@
 #include <optional>
 #include <utility>
 
-#include "checkpoint/display.h"
-#include "checkpoint/json_document.h"
+#include "files/display.h"
+#include "files/json_document.h"
 #include "orthrus/error.h"
 
 namespace orthrus {

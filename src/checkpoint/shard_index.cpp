@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/display.h"
-#include "checkpoint/json_document.h"
+#include "files/display.h"
+#include "files/json_document.h"
 #include "orthrus/error.h"
 
 namespace orthrus {

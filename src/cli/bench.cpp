@@ -155,12 +155,12 @@ class Bench {
       if (interrupt_.requested()) return std::nullopt;
       check(ar, "ar", repeat);
       row.tokens = ar.stats.generated;
-      ar_speeds.push_back(tokens_per_second(ar.stats));
+      ar_speeds.push_back(ar.stats.tokens_per_second());
       if (!has_dual()) continue;
       const Generation dual = generate(prompt, Mode::kDual);
       if (interrupt_.requested()) return std::nullopt;
       check(dual, "dual", repeat);
-      dual_speeds.push_back(tokens_per_second(dual.stats));
+      dual_speeds.push_back(dual.stats.tokens_per_second());
       row.tokens_per_forward = dual.stats.tokens_per_forward();
       row.acceptance_length = dual.stats.acceptance_length();
       if (ar_speeds.back() > 0) ratios.push_back(dual_speeds.back() / ar_speeds.back());

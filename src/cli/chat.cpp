@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -66,39 +65,6 @@ void check_format(const Options& options) {
                   directory));
 }
 
-// An answer as it comes. It ends at <|im_end|> also where that is not one of the checkpoint's
-// end-of-sequence tokens, and one pass may give tokens beyond it.
-class Reply {
- public:
-  Reply(const Tokenizer& tokenizer, StreamPrinter& printer)
-      : decoder_(tokenizer, /*skip_special=*/true),
-        end_of_turn_(tokenizer.find_added("<|im_end|>")),
-        printer_(&printer) {}
-
-  bool put(const Step& step) {  // false to end the generation
-    const auto end = std::find(step.tokens.begin(), step.tokens.end(), end_of_turn_);
-    std::string more;
-    for (auto token = step.tokens.begin(); token != end; ++token) more += decoder_.put(*token);
-    return print(step, more) && end == step.tokens.end();
-  }
-
-  void finish() { print({}, decoder_.finish()); }
-
-  const std::string& text() const { return text_; }
-
- private:
-  bool print(Step step, std::string_view more) {
-    text_ += more;
-    step.text = more;
-    return printer_->put(step);
-  }
-
-  StreamDecoder decoder_;
-  std::optional<int32_t> end_of_turn_;
-  StreamPrinter* printer_;
-  std::string text_;
-};
-
 class Chat {
  public:
   explicit Chat(const Options& options)
@@ -112,6 +78,10 @@ class Chat {
     }
     generate_options_ = options.decoding.resolve(engine_.config());
     generate_options_.max_tokens = options.max_tokens;
+    // The turn ends there also where it is not one of the checkpoint's end-of-sequence tokens.
+    if (const auto end_of_turn = engine_.tokenizer()->find_added("<|im_end|>")) {
+      generate_options_.stop_token_ids.push_back(*end_of_turn);
+    }
     start_over();
   }
 
@@ -182,24 +152,22 @@ class Chat {
 
   std::string reply(Request& request) {
     StreamPrinter printer(output_, style_, engine_.tokenizer());
-    Reply reply(*engine_.tokenizer(), printer);
     const Interrupt interrupt;
-    watch(request, interrupt, [&reply](const Step& step) { return reply.put(step); });
-    const Generation generation = session_.generate(request);
-    reply.finish();
+    watch(request, interrupt, [&printer](const Step& step) { return printer.put(step); });
+    Generation generation = session_.generate(request);
     printer.end_line();
     check_not_failed(generation);
     write_error_stream(turn_summary(generation.stats, request.prompt.size()));
     // At a terminal, Ctrl-C ends one reply; the next one, at the prompt, the chat.
     interrupted_ = interrupt.requested() && !standard_input_is_terminal();
-    return reply.text();
+    return std::move(generation.text);
   }
 
   std::string turn_summary(const GenerationStats& stats, size_t prompt_size) const {
     return fmt::format(
         "[{} tokens, {:.2f} tokens per forward, {:.1f} tokens/s; context {} of {}, {} of the "
         "prompt's {} tokens were cached]\n",
-        stats.generated, stats.tokens_per_forward(), tokens_per_second(stats),
+        stats.generated, stats.tokens_per_forward(), stats.tokens_per_second(),
         prompt_size + static_cast<size_t>(stats.generated),
         engine_.config().max_position_embeddings, stats.cached_tokens, prompt_size);
   }

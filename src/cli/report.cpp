@@ -45,14 +45,14 @@ std::string summary(const Generation& generation) {
   }
   text += line("tokens per forward", fmt::format("{:.2f}", stats.tokens_per_forward()));
   text += line("prefill", fmt::format("{:.3f} s", stats.prefill_seconds));
-  text += line("decoding", fmt::format("{:.1f} tokens/s, {:.3f} s", tokens_per_second(stats),
+  text += line("decoding", fmt::format("{:.1f} tokens/s, {:.3f} s", stats.tokens_per_second(),
                                        stats.decode_seconds));
   return text;
 }
 
 std::string comparison(const Generation& generation, const Generation& plain_ar) {
-  const double plain_speed = tokens_per_second(plain_ar.stats);
-  const double speed = tokens_per_second(generation.stats);
+  const double plain_speed = plain_ar.stats.tokens_per_second();
+  const double speed = generation.stats.tokens_per_second();
   std::string text =
       line("plain AR decoding",
            fmt::format("{:.1f} tokens/s{}", plain_speed,
@@ -67,10 +67,6 @@ std::string comparison(const Generation& generation, const Generation& plain_ar)
   return text;
 }
 
-double tokens_per_second(const GenerationStats& stats) {
-  return stats.generated > 0 ? stats.tokens_per_second() : 0.0;
-}
-
 nlohmann::ordered_json to_json(const GenerationStats& stats) {
   return {{"prefill_passes", stats.prefill_passes},
           {"ar_passes", stats.ar_passes},
@@ -81,7 +77,7 @@ nlohmann::ordered_json to_json(const GenerationStats& stats) {
           {"tokens_per_forward", stats.tokens_per_forward()},
           {"prefill_seconds", stats.prefill_seconds},
           {"decode_seconds", stats.decode_seconds},
-          {"tokens_per_second", tokens_per_second(stats)}};
+          {"tokens_per_second", stats.tokens_per_second()}};
 }
 
 std::string json_line(const nlohmann::ordered_json& value) {

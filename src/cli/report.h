@@ -22,9 +22,6 @@ std::optional<Difference> first_difference(const std::vector<int32_t>& left,
 std::string summary(const Generation& generation);
 std::string comparison(const Generation& generation, const Generation& plain_ar);
 
-// As GenerationStats::tokens_per_second; 0 also when the generation was ended before any token.
-double tokens_per_second(const GenerationStats& stats);
-
 nlohmann::ordered_json to_json(const GenerationStats& stats);
 
 // One line; bytes that are not UTF-8 are replaced.

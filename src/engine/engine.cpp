@@ -25,7 +25,7 @@ int thread_count(int wanted) {
   if (wanted < 0 || wanted > kMaxThreads) {
     throw Error(
         ErrorKind::kUsage,
-        fmt::format("threads is {}; valid is 1 to {}, or 0 for as many as this process may use",
+        fmt::format("threads is {}; valid is 1 to {}, or 0 for as many as this process may use.",
                     wanted, kMaxThreads));
   }
   return wanted > 0 ? wanted : omp_get_num_procs();
@@ -86,7 +86,7 @@ int Engine::threads() const {
 std::vector<int32_t> Engine::encode(std::string_view text) const {
   if (!impl_->tokenizer) {
     throw Error(ErrorKind::kUsage,
-                "this checkpoint has no tokenizer.json; give the prompt as token ids");
+                "This checkpoint has no tokenizer.json; give the prompt as token ids.");
   }
   return impl_->tokenizer->encode(text);
 }

@@ -15,19 +15,19 @@ namespace {
 }
 
 void check_range(bool valid, std::string_view name, auto value, std::string_view range) {
-  if (!valid) usage(fmt::format("{} is {}; valid is {}", name, value, range));
+  if (!valid) usage(fmt::format("{} is {}; valid is {}.", name, value, range));
 }
 
 void check_prompt(const ModelConfig& config, std::span<const int32_t> prompt) {
-  if (prompt.empty()) usage("the prompt is empty; it must have at least one token");
+  if (prompt.empty()) usage("The prompt is empty; it must have at least one token.");
   if (prompt.size() >= static_cast<size_t>(config.max_position_embeddings)) {
-    usage(fmt::format("the prompt has {} tokens; this model's context of {} allows at most {}",
+    usage(fmt::format("The prompt has {} tokens; this model's context of {} allows at most {}.",
                       prompt.size(), config.max_position_embeddings,
                       config.max_position_embeddings - 1));
   }
   for (size_t i = 0; i < prompt.size(); ++i) {
     if (prompt[i] < 0 || prompt[i] >= config.vocab_size) {
-      usage(fmt::format("prompt token {} has id {}; this model's ids are 0 to {}", i, prompt[i],
+      usage(fmt::format("Prompt token {} has id {}; this model's ids are 0 to {}.", i, prompt[i],
                         config.vocab_size - 1));
     }
   }
@@ -45,8 +45,8 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
   if (options.mode.value_or(fallback) == Mode::kDual) {
     if (!config.has_diffusion_view()) {
       usage(
-          fmt::format("mode dual needs a checkpoint with a diffusion view (OrthrusLM); this one is "
-                      "{}, which has the AR view only",
+          fmt::format("Mode dual needs a checkpoint with a diffusion view (OrthrusLM); this one is "
+                      "{}, which has the AR view only.",
                       config.architecture));
     }
     if (options.block_size == 0) return config.block_size;
@@ -55,7 +55,8 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
     return options.block_size;
   }
   if (options.block_size != 0) {
-    usage(fmt::format("block_size is {}, but only mode dual drafts in blocks", options.block_size));
+    usage(
+        fmt::format("block_size is {}, but only mode dual drafts in blocks.", options.block_size));
   }
   return 1;
 }
@@ -69,11 +70,11 @@ DecodeParams check_request(const ModelConfig& config, const Request& request, bo
   check_range(options.max_tokens >= 1, "max_tokens", options.max_tokens, "1 or more");
   check_range(options.prefill_chunk >= 1, "prefill_chunk", options.prefill_chunk, "1 or more");
   for (const std::string& stop : options.stop) {
-    if (stop.empty()) usage("a stop string is empty; it must have at least one character");
-    if (!has_tokenizer) usage("stop strings need a tokenizer.json, which this checkpoint lacks");
+    if (stop.empty()) usage("A stop string is empty; it must have at least one character.");
+    if (!has_tokenizer) usage("Stop strings need a tokenizer.json, which this checkpoint lacks.");
   }
   for (const int32_t id : options.stop_token_ids) {
-    check_range(id >= 0 && id < config.vocab_size, "a stop token id", id,
+    check_range(id >= 0 && id < config.vocab_size, "A stop token id", id,
                 fmt::format("0 to {} for this model", config.vocab_size - 1));
   }
   std::vector<int32_t> stop_token_ids = options.stop_token_ids;

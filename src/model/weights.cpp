@@ -109,7 +109,7 @@ void check_tensors(const ModelConfig& config, const Checkpoint& checkpoint,
   }
   if (missing.empty() && misshapen.empty() && unexpected.empty()) return;
   std::string message =
-      fmt::format("{}: the tensors are not those of {} as config.json describes it", directory,
+      fmt::format("{}: the tensors are not those of {} as config.json describes it.", directory,
                   config.architecture);
   list(message, "missing", missing);
   list(message, "misshapen", misshapen);
@@ -198,7 +198,7 @@ void check_finite(const Checkpoint& checkpoint, const std::string& directory,
       const size_t bytes = std::min(kSlice, tensor.bytes - at);
       if (any_nonfinite(tensor.type, tensor.data + at, bytes)) {
         throw Error(ErrorKind::kFile,
-                    fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite",
+                    fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
                                 directory, tensor.name));
       }
       done += bytes;

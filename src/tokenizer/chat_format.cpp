@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/display.h"
-#include "checkpoint/files.h"
-#include "checkpoint/json_document.h"
+#include "files/display.h"
+#include "files/files.h"
+#include "files/json_document.h"
 #include "orthrus/chat.h"
 #include "orthrus/error.h"
 

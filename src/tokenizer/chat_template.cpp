@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "checkpoint/display.h"
+#include "files/display.h"
 #include "orthrus/chat.h"
 #include "orthrus/error.h"
 #include "tokenizer/python_json.h"

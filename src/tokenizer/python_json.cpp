@@ -6,13 +6,13 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "checkpoint/display.h"
-#include "checkpoint/json_document.h"
+#include "files/display.h"
+#include "files/json_document.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -125,7 +125,7 @@ class Writer : public nlohmann::json_sax<json> {
     bool is_object;
     std::string key = {};
     std::vector<std::string> items = {};
-    std::unordered_map<std::string, size_t> place_of_key = {};
+    std::map<std::string, size_t> place_of_key = {};
   };
 
   [[noreturn]] void fail(const std::string& why) const {

@@ -12,7 +12,7 @@
 #include <optional>
 #include <utility>
 
-#include "checkpoint/display.h"
+#include "files/display.h"
 #include "orthrus/error.h"
 #include "tokenizer/utf8.h"
 
@@ -27,11 +27,11 @@ constexpr size_t kLongestPattern = 1 << 16;
 constexpr uint32_t kHeapLimit = 1 << 18;  // KiB
 
 // A match is tried with few steps first, then with ever more. The tries with more are paid for from
-// a budget in proportion to the text: real patterns need about two steps a byte, and one that
-// backtracks without end is stopped soon, however often it has just not reached a limit.
-constexpr uint32_t kFreeSteps = 1000;
-constexpr uint64_t kBudget = 10'000'000;
-constexpr uint64_t kBudgetPerByte = 64;
+// a budget in proportion to the text: real patterns need up to 6 a byte, in long runs of spaces,
+// and one that backtracks without end is stopped soon, however often it just misses a limit.
+constexpr uint32_t kFreeSteps = 64;
+constexpr uint64_t kBudget = 1'000'000;
+constexpr uint64_t kBudgetPerByte = 32;
 constexpr uint64_t kMostSteps = std::numeric_limits<uint32_t>::max();
 
 template <auto free>

@@ -6,8 +6,8 @@
 #include <limits>
 #include <utility>
 
-#include "checkpoint/display.h"
-#include "checkpoint/files.h"
+#include "files/display.h"
+#include "files/files.h"
 #include "orthrus/error.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"

@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "checkpoint/display.h"
-#include "checkpoint/json_document.h"
+#include "files/display.h"
+#include "files/json_document.h"
 #include "orthrus/error.h"
 
 namespace orthrus {

@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
-#include "checkpoint/display.h"
-#include "checkpoint/json_document.h"
+#include "files/display.h"
+#include "files/json_document.h"
 #include "orthrus/error.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/nfc.h"

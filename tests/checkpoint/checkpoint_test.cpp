@@ -14,10 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint/expect_error.h"
-#include "checkpoint/safetensors_writer.h"
-#include "checkpoint/temporary_directory.h"
 #include "orthrus/error.h"
+#include "support/expect_error.h"
+#include "support/safetensors_writer.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {

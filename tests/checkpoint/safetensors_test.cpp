@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/expect_error.h"
-#include "checkpoint/safetensors_writer.h"
 #include "orthrus/error.h"
+#include "support/expect_error.h"
+#include "support/safetensors_writer.h"
 
 namespace orthrus {
 namespace {

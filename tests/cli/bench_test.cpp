@@ -3,9 +3,9 @@
 #include <cmath>
 #include <fstream>
 
-#include "checkpoint/temporary_directory.h"
 #include "cli/run_orthrus.h"
 #include "support/random_checkpoint.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus::test {
 namespace {

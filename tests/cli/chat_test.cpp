@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <fstream>
 
-#include "checkpoint/temporary_directory.h"
 #include "cli/run_orthrus.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus::test {
 namespace {

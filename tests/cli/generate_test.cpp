@@ -2,9 +2,9 @@
 
 #include <fstream>
 
-#include "checkpoint/temporary_directory.h"
 #include "cli/run_orthrus.h"
 #include "orthrus/tokenizer.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus::test {
 namespace {

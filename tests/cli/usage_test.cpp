@@ -131,8 +131,8 @@ TEST(Usage, Prompts) {
       {generate({"-p", "x", "-f", "y"}), 2,
        "Only one of --prompt, --file and --prompt-ids can be given; 2 were."},
       {generate({"-p", "x", "-f", "y", "--prompt-ids", "1"}), 2, "3 were"},
-      {generate({"-p", ""}), 2, "the prompt is empty"},
-      {generate({}), 2, "the prompt is empty"},  // standard input has ended
+      {generate({"-p", ""}), 2, "The prompt is empty"},
+      {generate({}), 2, "The prompt is empty"},  // standard input has ended
       {generate({"-p", "abc\xff"}), 2, "byte 3 (0xff)"},
       {generate({"-p", std::string(10000, 'x') + " y"}), 2, "context of 2048"},
       {generate({"--prompt-ids", "1,x"}), 2, "--prompt-ids: item 2 is \"x\"; valid is a token id"},
@@ -146,7 +146,7 @@ TEST(Usage, Prompts) {
       {{"generate", "-m", kGolden, "-p", "x"}, 2, "no tokenizer.json"},
       {{"generate", "-m", kGolden, "--prompt-ids", "1", "--stop", "x"},
        2,
-       "stop strings need a tokenizer.json"},
+       "Stop strings need a tokenizer.json"},
   });
 }
 

@@ -5,10 +5,10 @@
 
 #include <thread>
 
-#include "checkpoint/temporary_directory.h"
 #include "orthrus/error.h"
 #include "support/expect_error_parts.h"
 #include "support/random_checkpoint.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {

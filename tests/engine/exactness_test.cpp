@@ -7,9 +7,9 @@
 #include <map>
 #include <random>
 
-#include "checkpoint/temporary_directory.h"
 #include "orthrus/engine.h"
 #include "support/random_checkpoint.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {

@@ -36,12 +36,12 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
   };
   const Case cases[] = {
       {[](Request& r) { r.prompt.clear(); },
-       "the prompt is empty; it must have at least one token"},
+       "The prompt is empty; it must have at least one token"},
       {[](Request& r) { r.prompt.assign(50, 1); },
-       "the prompt has 50 tokens; this model's context of 50 allows at most 49"},
+       "The prompt has 50 tokens; this model's context of 50 allows at most 49"},
       {[](Request& r) { r.prompt[1] = 100; },
-       "prompt token 1 has id 100; this model's ids are 0 to 99"},
-      {[](Request& r) { r.prompt[0] = -1; }, "prompt token 0 has id -1"},
+       "Prompt token 1 has id 100; this model's ids are 0 to 99"},
+      {[](Request& r) { r.prompt[0] = -1; }, "Prompt token 0 has id -1"},
       {[](Request& r) { r.options.max_tokens = 0; }, "max_tokens is 0; valid is 1 or more"},
       {[](Request& r) { r.options.max_tokens = -5; }, "max_tokens is -5"},
       {[](Request& r) { r.options.prefill_chunk = 0; }, "prefill_chunk is 0; valid is 1 or more"},
@@ -65,8 +65,8 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
       {[](Request& r) {
          r.options.stop_token_ids = {3, 100};
        },
-       "a stop token id is 100; valid is 0 to 99 for this model"},
-      {[](Request& r) { r.options.stop = {""}; }, "a stop string is empty"},
+       "A stop token id is 100; valid is 0 to 99 for this model"},
+      {[](Request& r) { r.options.stop = {""}; }, "A stop string is empty"},
   };
   for (const Case& c : cases) {
     test::expect_error_parts([&] { check_request(small_config(), request_of(c.change), true); },
@@ -83,7 +83,7 @@ TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToAr) {
         check_request(config, request_of([](Request& r) { r.options.mode = Mode::kDual; }), true);
       },
       ErrorKind::kUsage,
-      {"mode dual needs a checkpoint with a diffusion view", "Qwen3ForCausalLM"});
+      {"Mode dual needs a checkpoint with a diffusion view", "Qwen3ForCausalLM"});
   EXPECT_EQ(check_request(config, request_of([](Request&) {}), true).block_size, 1);
 }
 
@@ -93,7 +93,7 @@ TEST(Request, StopStringsNeedATokenizer) {
         check_request(small_config(), request_of([](Request& r) { r.options.stop = {"x"}; }),
                       false);
       },
-      ErrorKind::kUsage, {"stop strings need a tokenizer.json"});
+      ErrorKind::kUsage, {"Stop strings need a tokenizer.json"});
 }
 
 TEST(Request, DefaultsAndCaps) {

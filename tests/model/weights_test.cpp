@@ -4,11 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include "checkpoint/temporary_directory.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "support/expect_error_parts.h"
 #include "support/model.h"
 #include "support/random_checkpoint.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {
@@ -32,7 +32,8 @@ TEST(Weights, MissingMisshapenAndUnexpectedTensorsAreListedTogether) {
   test::write_safetensors(dir.path() / "model.safetensors", tensors);
   test::expect_error_parts(
       [&] { load_model(dir.path()); }, ErrorKind::kFile,
-      {dir.path().string() + ": the tensors are not those of OrthrusLM as config.json describes it",
+      {dir.path().string() +
+           ": the tensors are not those of OrthrusLM as config.json describes it.",
        "missing (1):\n  model.layers.0.self_attn.k_proj_diff.weight [20, 24]",
        "misshapen (1):\n  model.layers.1.mlp.up_proj.weight has shape [24, 40], config.json asks "
        "for [40, 24]",

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/files.h"
 #include "checkpoint/safetensors.h"
+#include "files/files.h"
 #include "orthrus/config.h"
 
 namespace orthrus {

@@ -9,8 +9,8 @@
 #include <random>
 #include <vector>
 
-#include "checkpoint/safetensors_writer.h"
 #include "model/weights.h"
+#include "support/safetensors_writer.h"
 
 namespace orthrus {
 

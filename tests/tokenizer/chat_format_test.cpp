@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "checkpoint/expect_error.h"
-#include "checkpoint/temporary_directory.h"
 #include "orthrus/chat.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {

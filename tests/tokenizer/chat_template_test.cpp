@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/expect_error.h"
 #include "orthrus/chat.h"
+#include "support/expect_error.h"
 
 namespace orthrus {
 namespace {

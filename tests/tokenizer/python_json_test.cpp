@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "checkpoint/expect_error.h"
+#include "support/expect_error.h"
 
 namespace orthrus {
 namespace {

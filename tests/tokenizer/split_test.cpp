@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/expect_error.h"
+#include "support/expect_error.h"
 
 namespace orthrus {
 namespace {
@@ -113,7 +113,7 @@ TEST(Split, PatternsThatBacktrackWithoutEndAreStopped) {
 // Each match stays below a limit, but there are very many.
 TEST(Split, PatternsThatBacktrackALittleTooMuchEverywhereAreStopped) {
   std::string text;
-  for (int i = 0; i < 1000; ++i) text.append(1000, 'a') += ' ';
+  for (int i = 0; i < 300; ++i) text.append(1000, 'a') += ' ';
   EXPECT_THROW(split("a*a*[xy]|a", text), Error);
   EXPECT_THROW(split(kInterpreted + std::string("a*a*[xy]|a"), text), Error);
 }

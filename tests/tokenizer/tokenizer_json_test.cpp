@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/expect_error.h"
+#include "support/expect_error.h"
 #include "tokenizer/small_tokenizer.h"
 
 namespace orthrus {
@@ -87,11 +87,14 @@ TEST(TokenizerJson, WhatIsNotSupportedIsRefusedByName) {
       {kUnsupported, "/pre_tokenizer", R"({"type": "Metaspace"})",
        R"(pre_tokenizer.type is "Metaspace"; only "Split" or "ByteLevel" is supported.)"},
       {kUnsupported, "/pre_tokenizer", R"({"type": "ByteLevel"})",
-       R"(pre_tokenizer is {"type":"ByteLevel"}; only a Sequence of Split and ByteLevel is supported.)"},
+       R"(pre_tokenizer is {"type":"ByteLevel"}; only a Sequence of Split and ByteLevel is )"
+       "supported."},
       {kUnsupported, "/pre_tokenizer/pretokenizers/0", R"({"type": "Digits"})",
-       R"(pre_tokenizer.pretokenizers[0].type is "Digits"; only "Split" or "ByteLevel" is supported.)"},
+       R"(pre_tokenizer.pretokenizers[0].type is "Digits"; only "Split" or "ByteLevel" is )"
+       "supported."},
       {kUnsupported, "/pre_tokenizer/pretokenizers/0/pattern", R"({"String": " "})",
-       R"(pre_tokenizer.pretokenizers[0].pattern is {"String":" "}; only {"Regex": ...} is supported.)"},
+       R"(pre_tokenizer.pretokenizers[0].pattern is {"String":" "}; only {"Regex": ...} is )"
+       "supported."},
       {kUnsupported, "/pre_tokenizer/pretokenizers/0/behavior", R"("Removed")",
        R"(pre_tokenizer.pretokenizers[0].behavior is "Removed"; only "Isolated" is supported.)"},
       {kUnsupported, "/pre_tokenizer/pretokenizers/0/invert", "true",
@@ -200,7 +203,8 @@ TEST(TokenizerJson, IdsAreChecked) {
        R"(added_tokens' "hello" has id 300, but in model.vocab it has id 259.)"},
       {kFile, "/added_tokens/0/content", R"("</s>")", R"(added_tokens has "</s>" twice.)"},
       {kFile, "/model/vocab/a", "removed",
-       R"(model.vocab lacks "a", the letter of byte 0x61; each of the 256 bytes must have a token.)"},
+       R"(model.vocab lacks "a", the letter of byte 0x61; each of the 256 bytes must have a )"
+       "token."},
       {kFile, "/model/vocab/\u0120", "removed",
        "model.vocab lacks \"\u0120\", the letter of byte 0x20; each of the 256 bytes must have a "
        "token."},

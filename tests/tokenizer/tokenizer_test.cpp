@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "checkpoint/expect_error.h"
-#include "checkpoint/temporary_directory.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
 #include "tokenizer/small_tokenizer.h"
 
 namespace orthrus {

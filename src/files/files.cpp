@@ -1,4 +1,4 @@
-#include "checkpoint/files.h"
+#include "files/files.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "checkpoint/display.h"
+#include "files/display.h"
 #include "orthrus/error.h"
 
 namespace orthrus {

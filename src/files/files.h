@@ -1,4 +1,4 @@
-// The files of a checkpoint: weights are mapped, JSON texts are read.
+// Files that people give us: weights are mapped, texts are read.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "checkpoint/display.h"
+#include "files/display.h"
 
 #include <fmt/format.h>
 #include <utf8proc.h>

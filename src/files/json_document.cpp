@@ -1,4 +1,4 @@
-#include "checkpoint/json_document.h"
+#include "files/json_document.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "checkpoint/display.h"
+#include "files/display.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
