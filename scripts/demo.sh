@@ -7,11 +7,14 @@ scripts/setup.sh
 cmake --preset release -DORTHRUS_BUILD_TESTS=OFF >/dev/null
 cmake --build --preset release --target orthrus-cli
 
-prompt='def read_lines(path, encoding="utf-8"):
-    """Return the lines of a text file, without their ends."""
+prompt='class Stack:
+    """A last-in, first-out stack."""
+
+    def __init__(self):
 '
 echo
 echo "models/tiny-code continues a prompt in both views; then plain AR decoding does it again."
 echo "Tokens of one forward pass share a colour (on a terminal)."
 echo
-exec build/orthrus generate --model models/tiny-code --prompt "$prompt" --max-tokens 200 --compare-ar "$@"
+exec build/orthrus generate --model models/tiny-code --prompt "$prompt" --max-tokens 200 \
+  --compare-ar "$@"
