@@ -3,7 +3,7 @@
 # needs. Uses sudo only when not root; does nothing, and needs no network, when all are there.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
+packages=(g++ make cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
           libutf8proc-dev "$@")
 
 missing=()

@@ -8,7 +8,7 @@ set(may_include_kernels "")
 set(may_include_cache kernels)
 set(may_include_model checkpoint kernels cache)
 set(may_include_decode model cache kernels)
-set(may_include_engine decode model cache kernels checkpoint tokenizer)
+set(may_include_engine files decode model cache kernels checkpoint tokenizer)
 set(may_include_cli "")
 
 file(GLOB folders RELATIVE ${SOURCE_DIR}/src ${SOURCE_DIR}/src/*)

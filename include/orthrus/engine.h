@@ -45,13 +45,13 @@ struct GenerateOptions {
   std::optional<Mode> mode;  // how: by default kDual where the checkpoint has a diffusion view
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
   AcceptRule accept = AcceptRule::kMatch;
-  int prefill_chunk = 256;  // how: most prompt tokens of one pass, >= 1
+  int prefill_chunk = 256;  // how: most tokens of this prompt in one pass, >= 1
 };
 
 // What one forward pass contributed.
 struct Step {
   std::span<const int32_t> tokens;  // that it emitted; never empty
-  std::string_view text;            // that became certain with them; empty within a character
+  std::string_view text;            // that became certain with them; may be empty
   int drafted = 0;                  // drafts that the pass verified; 0 in a plain AR step
   int accepted = 0;                 // how many of them were right
 };
@@ -81,8 +81,8 @@ struct GenerationStats {
 };
 
 struct Generation {
-  std::vector<int32_t> output_ids;  // without the prompt; an end-of-sequence token is the last
-  std::string text;                 // of output_ids; empty without a tokenizer
+  std::vector<int32_t> output_ids;  // without the prompt; the token that ended it is the last
+  std::string text;                 // of output_ids, up to a stop string; empty without a tokenizer
   FinishReason finish_reason = FinishReason::kStop;
   Status status = Status::kOk;
   GenerationStats stats;
@@ -92,6 +92,7 @@ struct Request {
   std::vector<int32_t> prompt;  // 1..max_position_embeddings - 1 token ids
   GenerateOptions options;
   // Called after every pass that emitted tokens; returning false ends the generation there.
+  // What a callback throws comes out of generate(), and ends every request of the call.
   std::function<bool(const Step&)> on_step;
   // Called after every prefill pass with prompt tokens done and in all; false ends the generation.
   std::function<bool(int done, int total)> on_prefill;
@@ -128,7 +129,7 @@ class Engine {
   Generation generate(const Request& request) const;
 
   // Continues several prompts together, sharing each forward pass. Every one comes out as it would
-  // alone.
+  // alone. An invalid request throws before any has begun.
   std::vector<Generation> generate(std::span<const Request> requests) const;
 
   // A conversation that keeps its keys and values from one generation to the next.

@@ -10,8 +10,8 @@ namespace orthrus {
 struct SamplingParams {
   float temperature = 0.0f;  // [0, 100]; below 1e-5: greedy, and what follows has no effect
   int top_k = 0;             // keep the k likeliest tokens; 0: all
-  float top_p = 1.0f;        // (0, 1]: keep the fewest likeliest tokens of at least this mass
-  float min_p = 0.0f;        // [0, 1]: keep tokens at least min_p times as likely as the likeliest
+  float top_p = 1.0f;  // (0, 1]: keep the fewest likeliest tokens of this share of what is left
+  float min_p = 0.0f;  // [0, 1]: keep tokens at least min_p times as likely as the likeliest
   uint64_t seed = 0;
 
   bool greedy() const { return temperature < 1e-5f; }

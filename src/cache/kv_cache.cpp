@@ -5,8 +5,8 @@
 
 namespace orthrus {
 
-KvPool::KvPool(const Ops& ops, const KvLayout& layout, int max_pages)
-    : ops_(&ops), layout_(layout), max_pages_(static_cast<size_t>(max_pages)) {}
+KvPool::KvPool(const Ops& ops, const KvLayout& layout, size_t max_pages)
+    : ops_(&ops), layout_(layout), max_pages_(max_pages) {}
 
 float* KvPool::acquire() {
   if (!free_.empty()) {

@@ -12,7 +12,7 @@ namespace orthrus {
 class KvPool {
  public:
   // At most max_pages pages at a time. `ops` must outlive the pool.
-  KvPool(const Ops& ops, const KvLayout& layout, int max_pages);
+  KvPool(const Ops& ops, const KvLayout& layout, size_t max_pages);
 
   const KvLayout& layout() const { return layout_; }
 

@@ -26,8 +26,8 @@ constexpr int kMaxHeads = 1024;
 constexpr int kMaxHeadDim = 1024;
 constexpr int kMaxPositions = 1 << 24;
 constexpr int kMaxBlock = 1024;
-constexpr double kMaxTemperature = 1000;
-constexpr double kMinTopP = 1e-6;  // 0 would leave no token
+constexpr double kMaxTemperature = 100;  // as SamplingParams
+constexpr double kMinTopP = 1e-6;        // 0 would leave no token
 
 // What transformers' Qwen3Config takes for fields that are absent.
 constexpr int kDefaultKeyValueHeads = 32;

@@ -75,8 +75,8 @@ class GenerateCommand {
     if (output_.failed()) return output_.finish(kFailure);
     check_not_failed(generation);
     if (!options_.json) {
-      if (style_.terminal) write_error_stream("\n");
-      write_error_stream(summary(generation));
+      // On a line of its own also where both streams go to one place.
+      write_error_stream("\n" + summary(generation));
     }
 
     std::optional<Generation> plain_ar;

@@ -7,7 +7,13 @@ namespace orthrus {
 
 Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
                  DecodeParams params)
-    : config_(&config), sequence_(&sequence), prompt_(prompt), params_(std::move(params)) {}
+    : config_(&config), sequence_(&sequence), prompt_(prompt), params_(std::move(params)) {
+  // Never more than a block: decoding allocates nothing of this later.
+  const auto most = static_cast<size_t>(params_.block_size);
+  block_.reserve(most);
+  drafts_.reserve(most);
+  emitted_.reserve(most);
+}
 
 Span Decoder::next() {
   switch (phase_) {
@@ -95,6 +101,8 @@ Status Decoder::accept(ConstRows logits) {
                                      static_cast<size_t>(logits.cols)};
     const auto y = select_next(row, p + static_cast<int>(i) + 1, i);
     if (!y) {
+      // What was selected before stands, as in plain decoding, which fails one step later.
+      if (!emitted_.empty()) break;
       phase_ = Phase::kDone;
       return Status::kNonFiniteLogits;
     }

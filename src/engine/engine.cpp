@@ -8,7 +8,9 @@
 #include <new>
 
 #include "engine/job.h"
+#include "engine/request.h"
 #include "engine/scheduler.h"
+#include "files/files.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "model/forward.h"
 #include "orthrus/error.h"
@@ -16,8 +18,8 @@
 namespace orthrus {
 namespace {
 
-int pages_for(const ModelConfig& config) {
-  return (config.max_position_embeddings + kPageSize - 1) / kPageSize;
+size_t pages_for(const ModelConfig& config) {
+  return static_cast<size_t>(config.max_position_embeddings + kPageSize - 1) / kPageSize;
 }
 
 int thread_count(int wanted) {
@@ -67,7 +69,7 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
   Model model(std::move(config), Checkpoint::open(directory), name);
   std::optional<Tokenizer> tokenizer;
   const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
-  if (std::filesystem::exists(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
+  if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
   check_finite(model.checkpoint, name, options.on_load);
   return Engine(
       std::shared_ptr<const Impl>(new Impl{std::move(model), std::move(tokenizer), threads}));
@@ -97,8 +99,7 @@ Generation Engine::generate(const Request& request) const {
 
 std::vector<Generation> Engine::generate(std::span<const Request> requests) const {
   const ModelConfig& config = impl_->model.config;
-  KvPool pool(impl_->ops, impl_->model.kv_layout(),
-              pages_for(config) * static_cast<int>(requests.size()));
+  KvPool pool(impl_->ops, impl_->model.kv_layout(), pages_for(config) * requests.size());
   std::vector<KvSequence> sequences;
   std::vector<std::unique_ptr<Job>> jobs;
   std::vector<Job*> active;
@@ -126,15 +127,18 @@ Session::~Session() = default;
 
 Generation Session::generate(const Request& request) {
   Impl& s = *impl_;
+  const Engine::Impl& engine = *s.engine;
+  // Before the cache is cropped: a refused request leaves the conversation as it was.
+  check_request(engine.model.config, request, engine.tokenizer.has_value());
   // The last prompt token is computed again even when it is cached: its logits are needed.
   const auto& prompt = request.prompt;
-  const size_t most = std::min(s.cached_ids.size(), prompt.empty() ? 0 : prompt.size() - 1);
+  const size_t most = std::min(s.cached_ids.size(), prompt.size() - 1);
   size_t common = 0;
   while (common < most && s.cached_ids[common] == prompt[common]) ++common;
   s.sequence.crop(static_cast<int>(common));
   s.cached_ids.resize(common);
 
-  Job job(s.engine->model.config, s.engine->tokenizer_or_null(), s.sequence, request);
+  Job job(engine.model.config, engine.tokenizer_or_null(), s.sequence, request);
   Job* const jobs[] = {&job};
   run_jobs(s.pass, jobs);
   Generation result = std::move(job).result();

@@ -46,16 +46,18 @@ void Job::absorb(std::span<const int32_t> tokens) {
     result_.output_ids.push_back(token);
     if (stream_) text += stops_.put(stream_->put(token));
   }
-  const bool stopped = stops_.found();
-  const bool last = stopped || decoder_.done();
-  if (last && stream_) text += stops_.put(stream_->finish()) + stops_.finish();
+  const bool last = stops_.found() || decoder_.done();
+  if (last && stream_) {
+    text += stops_.put(stream_->finish());
+    text += stops_.finish();
+  }
   result_.text += text;
   const Step step{tokens.first(kept), text, decoder_.drafted(), decoder_.accepted()};
   const bool go_on = !request_->on_step || request_->on_step(step);
   if (last) {
     const auto& ends = decoder_.params().stop_token_ids;
     const bool ended = std::find(ends.begin(), ends.end(), tokens[kept - 1]) != ends.end();
-    finish(stopped || ended ? FinishReason::kStop : FinishReason::kLength);
+    finish(stops_.found() || ended ? FinishReason::kStop : FinishReason::kLength);
   } else if (!go_on) {
     finish(FinishReason::kCancelled);
   }

@@ -156,6 +156,11 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
 
 Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                      const std::string& directory) {
+  if (config.head_dim > kMaxHeadDim) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: head_dim is {}; the kernels take up to {}.", directory,
+                            config.head_dim, kMaxHeadDim));
+  }
   check_tensors(config, checkpoint, directory);
   const auto matrix = [&](const std::string& name) {
     return matrix_of(*checkpoint.find(name + ".weight"));

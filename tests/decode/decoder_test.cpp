@@ -174,8 +174,14 @@ TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
   rows[vocab + 3] = NAN;  // the second draft
   EXPECT_EQ(take(3), Status::kOk);
   EXPECT_EQ(decoder.next().tokens.size(), 2u);  // the anchor and the first draft
+  // After an accepted draft: what was selected stands, as plain decoding would have emitted it.
+  EXPECT_EQ(take(2), Status::kOk);
+  EXPECT_EQ(std::vector<int32_t>(decoder.emitted().begin(), decoder.emitted().end()),
+            std::vector<int32_t>{0});
+  EXPECT_EQ(s.sequence.length(), 2);
   rows[3] = NAN;
-  EXPECT_EQ(take(2), Status::kNonFiniteLogits);
+  EXPECT_EQ(take(3), Status::kOk);  // no usable draft
+  EXPECT_EQ(take(1), Status::kNonFiniteLogits);
   EXPECT_TRUE(decoder.done());
   EXPECT_TRUE(decoder.emitted().empty());
 }

@@ -124,19 +124,50 @@ TEST_F(TinyCode, StopStringsEndTextAndIdsWhereverTheyFallInACycle) {
   EXPECT_GT(checked, 10);
 }
 
+// The end token of this checkpoint is one that it is known to generate.
 TEST_F(TinyCode, EndTokensStopUnlessIgnored) {
-  Request r = request(400);
-  r.prompt = engine_->encode("x = 1\n");
-  const Generation g = engine_->generate(r);
-  if (g.finish_reason == FinishReason::kStop) {
-    EXPECT_EQ(g.output_ids.back(), engine_->config().eos_token_ids.at(0));
-    EXPECT_EQ(g.text.find("<|endoftext|>"), std::string::npos);
-  } else {
-    EXPECT_EQ(g.output_ids.size(), 400u);
+  Request r = request(60);
+  const std::vector<int32_t> whole = engine_->generate(r).output_ids;
+  const int32_t end = whole[40];
+  const auto first = std::find(whole.begin(), whole.end(), end);
+  const std::vector<int32_t> cut(whole.begin(), first + 1);
+
+  const test::TemporaryDirectory dir;
+  for (const char* file : {"model.safetensors", "tokenizer.json", "config.json"}) {
+    std::filesystem::copy(tiny_code() / file, dir / file);
   }
-  r.options.ignore_eos = true;
-  EXPECT_EQ(engine_->generate(r).output_ids.size(), 400u);
-  EXPECT_EQ(engine_->generate(r).finish_reason, FinishReason::kLength);
+  test::write_file(dir / "generation_config.json",
+                   "{\"eos_token_id\": " + std::to_string(end) + "}");
+  const Engine ending = Engine::load(dir.path());
+  for (const Mode mode : {Mode::kAr, Mode::kDual}) {
+    r = request(60);
+    r.options.mode = mode;
+    const Generation by_eos = ending.generate(r);
+    EXPECT_EQ(by_eos.output_ids, cut);
+    EXPECT_EQ(by_eos.finish_reason, FinishReason::kStop);
+    r.options.ignore_eos = true;
+    const Generation ignoring = ending.generate(r);
+    EXPECT_EQ(ignoring.output_ids, whole);
+    EXPECT_EQ(ignoring.finish_reason, FinishReason::kLength);
+    r.options.stop_token_ids = {end};
+    const Generation by_request = ending.generate(r);
+    EXPECT_EQ(by_request.output_ids, cut);
+    EXPECT_EQ(by_request.finish_reason, FinishReason::kStop);
+  }
+}
+
+// What a stop string and a character hold back at the end comes out in order.
+TEST_F(TinyCode, WhatIsHeldBackAtTheEndComesOutInOrder) {
+  const Generation whole = engine_->generate(request(40));
+  for (int n = 1; n <= 40; ++n) {
+    Request r = request(n);
+    const std::string text = engine_->tokenizer()->decode(
+        std::span(whole.output_ids)
+            .first(static_cast<size_t>(std::min<size_t>(n, whole.output_ids.size()))),
+        true);
+    r.options.stop = {text + "\x01 never"};  // so that all of the text is held back
+    EXPECT_EQ(engine_->generate(r).text, text);
+  }
 }
 
 TEST_F(TinyCode, SessionsReuseWhatTheyComputed) {
@@ -157,11 +188,13 @@ TEST_F(TinyCode, SessionsReuseWhatTheyComputed) {
   EXPECT_EQ(session.generate(next).output_ids, second.output_ids);
   const Generation third = session.generate(next);
   EXPECT_EQ(third.stats.cached_tokens, static_cast<int>(next.prompt.size()) - 1);
-  // A refused request leaves a usable session.
+  // A refused request leaves the session as it was.
   Request bad = next;
-  bad.options.max_tokens = 0;
+  bad.prompt.clear();
   EXPECT_THROW(session.generate(bad), Error);
-  EXPECT_EQ(session.generate(next).output_ids, second.output_ids);
+  const Generation fourth = session.generate(next);
+  EXPECT_EQ(fourth.output_ids, second.output_ids);
+  EXPECT_EQ(fourth.stats.cached_tokens, static_cast<int>(next.prompt.size()) - 1);
 }
 
 TEST_F(TinyCode, ManyThreadsMayGenerateAtOnce) {

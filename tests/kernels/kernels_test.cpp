@@ -161,7 +161,7 @@ TEST_F(Kernels, RmsNorm) {
 
 TEST_F(Kernels, HeadNormRope) {
   for (int trial = 0; trial < 50; ++trial) {
-    const int rows = pick(1, 9), heads = pick(1, 5), dim = 2 * pick(1, 70);
+    const int rows = pick(1, 60), heads = pick(1, 8), dim = 2 * pick(1, 100);
     auto got = filled(rows, heads * dim, [&] { return normal(); });
     Storage want = got, alone = got;
     want.view.data = want.floats.data();
@@ -176,7 +176,7 @@ TEST_F(Kernels, HeadNormRope) {
     kReference.rope_table(positions, inv_freq, cos2.view, sin2.view);
     expect_same_bits(cos.view, cos2.view, "cos");
     expect_same_bits(sin.view, sin2.view, "sin");
-    CpuOps(3).head_norm_rope(got.view, weight, 1e-6f, {cos.view, sin.view});
+    CpuOps(pick(2, 5)).head_norm_rope(got.view, weight, 1e-6f, {cos.view, sin.view});
     kReference.head_norm_rope(want.view, weight, 1e-6f, {cos.view, sin.view});
     expect_close(got.view, want.view, 2e-6);
     for (int m = 0; m < rows; ++m) {
@@ -187,14 +187,28 @@ TEST_F(Kernels, HeadNormRope) {
   }
 }
 
-TEST_F(Kernels, Swiglu) {
-  auto got = filled(3, 77, [&] { return normal() * 30; });
-  Storage want = got;
-  want.view.data = want.floats.data();
-  const auto up = filled(3, 77, [&] { return normal(); });
-  CpuOps(2).swiglu(got.view, up.view);
-  kReference.swiglu(want.view, up.view);
-  expect_close(got.view, want.view, 1e-6);
+TEST_F(Kernels, SwigluAndAdd) {
+  for (int trial = 0; trial < 10; ++trial) {
+    const int rows = pick(1, 60), cols = pick(1, 600);  // small ones alone, large ones shared
+    const auto gate = filled(rows, cols, [&] { return normal() * 30; });
+    const auto up = filled(rows, cols, [&] { return normal(); });
+    const auto apply = [&](const Ops& ops, bool row_by_row) {
+      Storage result(rows, cols);
+      result.floats = gate.floats;
+      result.view.data = result.floats.data();
+      for (int m = 0; m < (row_by_row ? rows : 1); ++m) {
+        const int count = row_by_row ? 1 : rows;
+        ops.swiglu(result.view.slice(m, count),
+                   ConstRows{up.view.row(m), count, cols, up.view.stride});
+        ops.add(result.view.slice(m, count),
+                ConstRows{up.view.row(m), count, cols, up.view.stride});
+      }
+      return result;
+    };
+    const Storage together = apply(CpuOps(pick(2, 5)), false);
+    expect_close(together.view, apply(kReference, false).view, 1e-6);
+    expect_same_bits(apply(CpuOps(1), true).view, together.view, "swiglu and add");
+  }
 }
 
 // Pages of keys and values, filled with whatever: NaN where nothing has been written.

@@ -143,16 +143,16 @@ void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const 
   size_t work = 0;
   for (const AttentionSpan& span : spans) {
     const auto visible = static_cast<size_t>(span.first_position + span.rows);
-    work += visible * static_cast<size_t>(span.rows * q.cols) * 2;
+    work += visible * static_cast<size_t>(span.rows) * static_cast<size_t>(q.cols) * 2;
   }
 #pragma omp parallel num_threads(team(work))
   for (const AttentionSpan& span : spans) {
-    const int tasks = span.rows * heads;
+    const int64_t tasks = int64_t{span.rows} * heads;
     // Later rows see more; small shares handed out as threads come free even that out.
 #pragma omp for schedule(dynamic, 4) nowait
-    for (int task = 0; task < tasks; ++task) {
-      const int row = task / heads;
-      const int head = task % heads;
+    for (int64_t task = 0; task < tasks; ++task) {
+      const int row = static_cast<int>(task / heads);
+      const int head = static_cast<int>(task % heads);
       const size_t at = static_cast<size_t>(head) * head_dim;
       attend(q.row(span.first_row + row) + at, span, row, head / group, layout,
              out.row(span.first_row + row) + at);
