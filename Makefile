@@ -2,6 +2,7 @@
 .PHONY: build demo test test-asan test-clang fuzz bench format clean
 
 build:  ## build/orthrus
+	@scripts/setup.sh libgtest-dev
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release
 
@@ -30,6 +31,7 @@ bench: build  ## AR and dual in alternation on models/tiny-code
 	@build/orthrus bench --model models/tiny-code
 
 format:
+	@scripts/setup.sh clang-format
 	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
 
 clean:
