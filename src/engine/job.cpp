@@ -64,6 +64,10 @@ void Job::absorb(std::span<const int32_t> tokens) {
 }
 
 void Job::finish(FinishReason reason) {
+  if (stream_) {  // what a cancelled or failed generation held back belongs to its ids
+    result_.text += stops_.put(stream_->finish());
+    result_.text += stops_.finish();
+  }
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   const DecodeCounts& counts = decoder_.counts();
   GenerationStats& stats = result_.stats;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 
+#include "files/display.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -76,6 +77,7 @@ std::string text_of(const std::vector<int64_t>& shape) {
 
 // At most this many lines of each kind of trouble; a wrong file can have thousands.
 constexpr size_t kMaxListed = 20;
+constexpr size_t kShownName = 100;  // bytes of a name that a file made up
 
 void list(std::string& message, std::string_view title, const std::vector<std::string>& lines) {
   if (lines.empty()) return;
@@ -104,7 +106,7 @@ void check_tensors(const ModelConfig& config, const Checkpoint& checkpoint,
     // A tied head may be stored all the same; transformers ignores it too.
     if (config.tie_word_embeddings && tensor.name == "lm_head.weight") continue;
     if (!known.contains(tensor.name)) {
-      unexpected.push_back(tensor.name + " " + text_of(tensor.shape));
+      unexpected.push_back(printable(tensor.name, kShownName) + " " + text_of(tensor.shape));
     }
   }
   if (missing.empty() && misshapen.empty() && unexpected.empty()) return;

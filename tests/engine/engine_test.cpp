@@ -74,6 +74,7 @@ TEST_F(TinyCode, ACallbackCancels) {
   EXPECT_EQ(g.finish_reason, FinishReason::kCancelled);
   EXPECT_EQ(steps, 3);
   EXPECT_FALSE(g.output_ids.empty());
+  EXPECT_EQ(g.text, engine_->tokenizer()->decode(g.output_ids, true));
 
   r = request();
   r.options.prefill_chunk = 2;

@@ -28,7 +28,7 @@ TEST(Weights, MissingMisshapenAndUnexpectedTensorsAreListedTogether) {
   write_config(dir.path(), small_config_json());
   auto tensors = random_tensors(load_config(dir.path()), DType::kF32);
   named(tensors, "model.layers.1.mlp.up_proj.weight").shape = {24, 40};
-  named(tensors, "model.layers.0.self_attn.k_proj_diff.weight").name = "model.layers.0.extra";
+  named(tensors, "model.layers.0.self_attn.k_proj_diff.weight").name = "model.layers.0.ext\nra";
   test::write_safetensors(dir.path() / "model.safetensors", tensors);
   test::expect_error_parts(
       [&] { load_model(dir.path()); }, ErrorKind::kFile,
@@ -37,7 +37,7 @@ TEST(Weights, MissingMisshapenAndUnexpectedTensorsAreListedTogether) {
        "missing (1):\n  model.layers.0.self_attn.k_proj_diff.weight [20, 24]",
        "misshapen (1):\n  model.layers.1.mlp.up_proj.weight has shape [24, 40], config.json asks "
        "for [40, 24]",
-       "unexpected (1):\n  model.layers.0.extra [20, 24]"});
+       "unexpected (1):\n  model.layers.0.ext\\x0ara [20, 24]"});
 }
 
 TEST(Weights, DiffusionTensorsInAPlainQwen3CheckpointAreUnexpected) {
