@@ -93,14 +93,6 @@ double JsonFields::positive(std::string_view key, double fallback) const {
   return fallback;
 }
 
-std::string JsonFields::string(std::string_view key, const std::string& fallback) const {
-  const json* value = at(key);
-  if (value == nullptr) return fallback;
-  if (value->is_string()) return value->get<std::string>();
-  refuse(key, "it must be a string");
-  return fallback;
-}
-
 std::optional<std::vector<int32_t>> JsonFields::integers(std::string_view key, int high) const {
   const json* value = find(key);
   if (value == nullptr) return std::nullopt;

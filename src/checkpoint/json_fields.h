@@ -42,7 +42,6 @@ class JsonFields {
   double number(std::string_view key, double low, double high,
                 std::optional<double> fallback = {}) const;
   double positive(std::string_view key, double fallback) const;  // above 0, as a float too
-  std::string string(std::string_view key, const std::string& fallback) const;
 
   // An integer or a list of integers, each from 0 to `high`; nothing when absent or null.
   std::optional<std::vector<int32_t>> integers(std::string_view key, int high) const;

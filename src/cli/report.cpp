@@ -40,7 +40,7 @@ std::string summary(const Generation& generation) {
                            stats.ar_passes, stats.diffusion_passes));
   if (stats.cycles > 0) {
     text += line("acceptance length",
-                 fmt::format("{:.2f} ({} drafts in {} cycles)", stats.acceptance_length(),
+                 fmt::format("{:.2f} ({} drafts accepted in {} cycles)", stats.acceptance_length(),
                              stats.accepted, stats.cycles));
   }
   text += line("tokens per forward", fmt::format("{:.2f}", stats.tokens_per_forward()));
