@@ -21,7 +21,7 @@ struct KvLayout {
   int head_dim = 0;
 
   // Values are padded to whole SIMD registers; no result depends on the padding.
-  size_t value_stride() const { return (static_cast<size_t>(head_dim) + 7) / 8 * 8; }
+  size_t value_stride() const { return (static_cast<size_t>(head_dim) + 15) / 16 * 16; }
   size_t key_floats() const { return static_cast<size_t>(head_dim) * kPageSize; }
   size_t tile_floats() const { return key_floats() + value_stride() * kPageSize; }
   size_t layer_floats() const { return tile_floats() * static_cast<size_t>(kv_heads); }

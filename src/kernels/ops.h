@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -32,7 +33,8 @@ struct RowsOf {
 using Rows = RowsOf<float>;
 using ConstRows = RowsOf<const float>;
 
-// A weight matrix as it lies in the checkpoint: row-major [rows][cols], y = W x.
+// A weight matrix, y = W x. F32, F16 and BF16 lie as in the checkpoint, row-major [rows][cols];
+// Q8_0 lies as the backend's convert() left it.
 struct Matrix {
   const void* data = nullptr;
   DType type = DType::kF32;
@@ -40,15 +42,22 @@ struct Matrix {
   int cols = 0;
 };
 
+// A matrix and where its product goes.
+struct Product {
+  const Matrix* w = nullptr;
+  Rows out;
+};
+
+// What greedy selection needs of a row of logits.
+struct Top {
+  int32_t id = -1;        // of the largest logit, the lowest such id; -1 when one is not finite
+  float logit = 0;        // that logit
+  float probability = 0;  // softmax of the row at id; only where asked for
+};
+
 // Rotary embedding of a pass: cos and sin of position * theta^(-2i/head_dim), [rows][head_dim / 2].
 struct Rope {
   ConstRows cos, sin;
-};
-
-// Pages of keys and values, as one layer sees them: its tiles begin at pages[i] + offset.
-struct KvPages {
-  float* const* pages = nullptr;
-  size_t offset = 0;
 };
 
 // The rows of one span, and the keys and values they attend to. With no block it is the AR view:
@@ -59,10 +68,10 @@ struct AttentionSpan {
   int first_row = 0;
   int rows = 0;
   int first_position = 0;
-  KvPages cache{};  // page i holds positions [64 i, 64 i + 64)
-  KvPages block{};  // page i holds slots [64 i, 64 i + 64)
+  float* const* cache = nullptr;  // page i holds positions [64 i, 64 i + 64) of all layers
+  float* const* block = nullptr;  // page i holds slots [64 i, 64 i + 64), of the current layer
 
-  bool has_block() const { return block.pages != nullptr; }
+  bool has_block() const { return block != nullptr; }
 };
 
 struct FreeBuffer {
@@ -77,40 +86,61 @@ class Ops {
   // Zeroed memory that the other operations can use. Throws std::bad_alloc.
   virtual Buffer allocate(size_t floats) const = 0;
 
-  // out[m] = table[ids[m]]; ids are within the table.
+  // Runs `body` on every thread of a team. All of them call the same operations in the same order
+  // with the same arguments; the operations share out their work and wait for each other where one
+  // needs what another wrote. Outside of parallel() an operation runs on the calling thread alone.
+  // `body` does not throw.
+  virtual void parallel(const std::function<void()>& body) const = 0;
+
+  // Memory that the products of one pass work in: `workspace` below. Of passes of at most `rows`
+  // rows with matrices of at most `cols` columns.
+  virtual size_t workspace_floats(int rows, int cols) const = 0;
+
+  // Bytes of a matrix of this type, and the conversion of F32, F16 or BF16 weights into it, where
+  // `to` has those bytes, aligned to 64. Rounds to the nearest; what is too large for F16 becomes
+  // infinite.
+  virtual size_t matrix_bytes(DType type, int rows, int cols) const = 0;
+  virtual Matrix convert(const Matrix& from, DType type, void* to) const = 0;
+
+  // out[m] = table[ids[m]]; ids are within the table, which is not Q8_0.
   virtual void embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const = 0;
 
   // out[m] = x[m] / sqrt(mean(x[m]^2) + eps) * weight. `out` may be x.
   virtual void rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const = 0;
 
-  // out[m][n] = sum over k of x[m][k] w[n][k].
-  virtual void matmul(ConstRows x, const Matrix& w, Rows out) const = 0;
+  // out[m][n] = sum over k of x[m][k] w[n][k], for every product.
+  virtual void matmul(ConstRows x, std::span<const Product> products, float* workspace) const = 0;
+
+  // out[m] += W x[m].
+  virtual void matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const = 0;
+
+  // out[m] = silu(gate x[m]) * (up x[m]), element by element.
+  virtual void matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
+                             float* workspace) const = 0;
+
+  // The largest of W x[m], without storing the product. Probabilities where `probability`.
+  virtual void matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
+                          float* workspace) const = 0;
 
   // The table for rows at `positions`: out.cos and out.sin of Rope. inv_freq has head_dim / 2
   // entries; the angle is the float32 product, as the official implementation computes it.
   virtual void rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq,
                           Rows cos, Rows sin) const = 0;
 
-  // Each head of each row, in place: RMSNorm over head_dim with `weight`, then the rotation of
-  // halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). x.cols is heads * weight.size().
-  virtual void head_norm_rope(Rows x, std::span<const float> weight, float eps,
-                              const Rope& rope) const = 0;
-
-  // Stores keys and values, [rows][kv_heads * head_dim], where their spans say.
-  virtual void write_kv(ConstRows k, ConstRows v, std::span<const AttentionSpan> spans,
-                        const KvLayout& layout) const = 0;
+  // Each head of each row of q and k, in place: RMSNorm over head_dim with its weight, then the
+  // rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). Then stores keys and values,
+  // [rows][kv_heads * head_dim], where their spans say. `cache_offset`: floats from the start of a
+  // cache page to the layer's tiles.
+  virtual void norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
+                               std::span<const float> k_weight, float eps, const Rope& rope,
+                               std::span<const AttentionSpan> spans, const KvLayout& layout,
+                               size_t cache_offset) const = 0;
 
   // out[m] = softmax(q[m] K^T / sqrt(head_dim)) V for each query head, over what row m's span lets
   // it see. q and out: [rows][heads * head_dim]; query head h reads key head h / (heads /
   // kv_heads).
   virtual void attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                         Rows out) const = 0;
-
-  // gate = silu(gate) * up.
-  virtual void swiglu(Rows gate, ConstRows up) const = 0;
-
-  // x += delta.
-  virtual void add(Rows x, ConstRows delta) const = 0;
+                         size_t cache_offset, Rows out) const = 0;
 };
 
 }  // namespace orthrus

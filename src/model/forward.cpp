@@ -19,9 +19,18 @@ Model::Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::s
 
 Status ForwardPass::run(std::span<const Span> spans) {
   if (const Status status = plan(spans); status != Status::kOk) return status;
+  ops_->parallel([&] { network(spans); });
+  for (const Span& span : spans) {
+    if (span.view == View::kAutoregressive) {
+      span.sequence->extend(static_cast<int>(span.tokens.size()));
+    }
+  }
+  return Status::kOk;
+}
+
+void ForwardPass::network(std::span<const Span> spans) {
   const Weights& w = model_->weights;
   const float eps = model_->config.rms_norm_eps;
-
   ops_->embed(w.embed_tokens, ids_, a_.x);
   ops_->rope_table(positions_, model_->inv_freq, a_.cos, a_.sin);
   for (size_t i = 0; i < w.layers.size(); ++i) {
@@ -29,58 +38,62 @@ Status ForwardPass::run(std::span<const Span> spans) {
     ops_->rms_norm(a_.x, layer.input_layernorm, eps, a_.normed);
     attention(layer, i, View::kAutoregressive);
     attention(layer, i, View::kDiffusion);
-    ops_->add(a_.x, a_.delta);
-
     ops_->rms_norm(a_.x, layer.post_attention_layernorm, eps, a_.normed);
     mlp(layer);
-    ops_->add(a_.x, a_.delta);
   }
-
-  for (size_t s = 0; s < spans.size(); ++s) {
-    const int count = spans[s].logits_end - spans[s].logits_begin;
-    ops_->rms_norm(a_.x.slice(first_row_[s] + spans[s].logits_begin, count), w.norm, eps,
-                   a_.head_input.slice(first_logits_row_[s], count));
-    if (spans[s].view == View::kAutoregressive) {
-      spans[s].sequence->extend(static_cast<int>(spans[s].tokens.size()));
-    }
-  }
-  if (a_.logits.rows > 0) ops_->matmul(a_.head_input, w.lm_head, a_.logits);
-  return Status::kOk;
+  head(spans);
 }
 
 // The same code serves both views. They differ in the weights, in where keys are written, and in
 // what is visible, and the last two are the spans' to say.
 void ForwardPass::attention(const LayerWeights& layer, size_t layer_index, View view) {
-  ViewRows& rows = views_[static_cast<int>(view)];
+  const ViewRows& rows = views_[static_cast<int>(view)];
   if (rows.count == 0) return;
   const AttentionWeights& w = layer.attention[static_cast<int>(view)];
   const float eps = model_->config.rms_norm_eps;
   const KvLayout layout = model_->kv_layout();
+  const size_t offset = layer_index * layout.layer_floats();
   const auto of_view = [&](const Rows& all) { return all.slice(rows.first, rows.count); };
-  for (AttentionSpan& span : rows.spans) span.cache.offset = layer_index * layout.layer_floats();
+  const Rows q = of_view(a_.q), k = of_view(a_.k), v = of_view(a_.v);
 
-  ops_->matmul(of_view(a_.normed), w.q_proj, of_view(a_.q));
-  ops_->matmul(of_view(a_.normed), w.k_proj, of_view(a_.k));
-  ops_->matmul(of_view(a_.normed), w.v_proj, of_view(a_.v));
-  const Rope rope{of_view(a_.cos), of_view(a_.sin)};
-  ops_->head_norm_rope(of_view(a_.q), w.q_norm, eps, rope);
-  ops_->head_norm_rope(of_view(a_.k), w.k_norm, eps, rope);
-  ops_->write_kv(of_view(a_.k), of_view(a_.v), rows.spans, layout);
-  ops_->attention(of_view(a_.q), rows.spans, layout, of_view(a_.attended));
-  ops_->matmul(of_view(a_.attended), w.o_proj, of_view(a_.delta));
+  const Product projections[] = {{&w.q_proj, q}, {&w.k_proj, k}, {&w.v_proj, v}};
+  ops_->matmul(of_view(a_.normed), projections, workspace_);
+  ops_->norm_rope_store(q, k, v, w.q_norm, w.k_norm, eps, {of_view(a_.cos), of_view(a_.sin)},
+                        rows.spans, layout, offset);
+  ops_->attention(q, rows.spans, layout, offset, of_view(a_.attended));
+  ops_->matmul_add(of_view(a_.attended), w.o_proj, of_view(a_.x), workspace_);
 }
 
 void ForwardPass::mlp(const LayerWeights& layer) {
-  ops_->matmul(a_.normed, layer.gate_proj, a_.gate);
-  ops_->matmul(a_.normed, layer.up_proj, a_.up);
-  ops_->swiglu(a_.gate, a_.up);
-  ops_->matmul(a_.gate, layer.down_proj, a_.delta);
+  ops_->matmul_swiglu(a_.normed, layer.gate_proj, layer.up_proj, a_.gated, workspace_);
+  ops_->matmul_add(a_.gated, layer.down_proj, a_.x, workspace_);
 }
 
-Rows ForwardPass::logits(size_t span) const {
-  const int end =
-      span + 1 < first_logits_row_.size() ? first_logits_row_[span + 1] : a_.logits.rows;
-  return a_.logits.slice(first_logits_row_[span], end - first_logits_row_[span]);
+void ForwardPass::head(std::span<const Span> spans) {
+  const Weights& w = model_->weights;
+  for (size_t s = 0; s < spans.size(); ++s) {
+    const int count = spans[s].logits_end - spans[s].logits_begin;
+    if (count == 0) continue;
+    ops_->rms_norm(a_.x.slice(first_row_[s] + spans[s].logits_begin, count), w.norm,
+                   model_->config.rms_norm_eps, a_.head_input.slice(first_head_row_[s], count));
+  }
+  if (logits_rows_ > 0) {
+    const Product logits[] = {{&w.lm_head, a_.logits}};
+    ops_->matmul(a_.head_input.slice(0, logits_rows_), logits, workspace_);
+  }
+  if (top_rows_ > 0) {
+    ops_->matmul_top(a_.head_input.slice(logits_rows_, top_rows_), w.lm_head, probability_, tops_,
+                     workspace_);
+  }
+}
+
+ConstRows ForwardPass::logits(size_t span) const {
+  return a_.logits.slice(first_head_row_[span], head_rows_[span]);
+}
+
+std::span<const Top> ForwardPass::tops(size_t span) const {
+  return std::span(tops_).subspan(static_cast<size_t>(first_head_row_[span] - logits_rows_),
+                                  static_cast<size_t>(head_rows_[span]));
 }
 
 // Gives every span its rows, its pages, and every row its token and position.
@@ -92,12 +105,7 @@ Status ForwardPass::plan(std::span<const Span> spans) {
     ids_.clear();
     positions_.clear();
     first_row_.assign(spans.size(), 0);
-    first_logits_row_.clear();
-    int logits_rows = 0;
-    for (const Span& span : spans) {
-      first_logits_row_.push_back(logits_rows);
-      logits_rows += span.logits_end - span.logits_begin;
-    }
+    plan_head(spans);
     int block_pages = 0;
     for (const View view : {View::kAutoregressive, View::kDiffusion}) {
       ViewRows& rows = views_[static_cast<int>(view)];
@@ -117,13 +125,13 @@ Status ForwardPass::plan(std::span<const Span> spans) {
         rows.spans.push_back({.first_row = first_row_[s] - rows.first,
                               .rows = count,
                               .first_position = position,
-                              .cache = {span.sequence->pages(), 0}});
+                              .cache = span.sequence->pages()});
         ids_.insert(ids_.end(), span.tokens.begin(), span.tokens.end());
         for (int i = 0; i < count; ++i) positions_.push_back(position + i);
       }
       rows.count = static_cast<int>(ids_.size()) - rows.first;
     }
-    allocate(static_cast<int>(ids_.size()), logits_rows, block_pages);
+    allocate(static_cast<int>(ids_.size()), block_pages);
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
   }
@@ -131,14 +139,34 @@ Status ForwardPass::plan(std::span<const Span> spans) {
   size_t next = 0;
   for (const Span& span : spans) {
     if (span.view != View::kDiffusion) continue;
-    views_[static_cast<int>(View::kDiffusion)].spans[next++].block = {pages, 0};
+    views_[static_cast<int>(View::kDiffusion)].spans[next++].block = pages;
     pages += pages_of(span);
   }
   return Status::kOk;
 }
 
+// Rows that want logits first, then rows that want tops: each kind is one product.
+void ForwardPass::plan_head(std::span<const Span> spans) {
+  first_head_row_.assign(spans.size(), 0);
+  head_rows_.assign(spans.size(), 0);
+  probability_ = false;
+  int next = 0;
+  for (const bool logits : {true, false}) {
+    for (size_t s = 0; s < spans.size(); ++s) {
+      if ((spans[s].output == HeadOutput::kLogits) != logits) continue;
+      first_head_row_[s] = next;
+      head_rows_[s] = spans[s].logits_end - spans[s].logits_begin;
+      next += head_rows_[s];
+      probability_ |= spans[s].output == HeadOutput::kTopAndProbability;
+    }
+    if (logits) logits_rows_ = next;
+  }
+  top_rows_ = next - logits_rows_;
+  tops_.resize(static_cast<size_t>(top_rows_));
+}
+
 // Lays the pass's activations out in the arena, which grows when a pass is the largest so far.
-void ForwardPass::allocate(int rows, int logits_rows, int block_pages) {
+void ForwardPass::allocate(int rows, int block_pages) {
   const ModelConfig& c = model_->config;
   const int q_width = c.num_attention_heads * c.head_dim;
   const int kv_width = c.num_key_value_heads * c.head_dim;
@@ -149,17 +177,15 @@ void ForwardPass::allocate(int rows, int logits_rows, int block_pages) {
   const Shape shapes[] = {
       {&a_.x, rows, c.hidden_size},
       {&a_.normed, rows, c.hidden_size},
-      {&a_.delta, rows, c.hidden_size},
       {&a_.q, rows, q_width},
       {&a_.k, rows, kv_width},
       {&a_.v, rows, kv_width},
       {&a_.attended, rows, q_width},
-      {&a_.gate, rows, c.intermediate_size},
-      {&a_.up, rows, c.intermediate_size},
+      {&a_.gated, rows, c.intermediate_size},
       {&a_.cos, rows, c.head_dim / 2},
       {&a_.sin, rows, c.head_dim / 2},
-      {&a_.head_input, logits_rows, c.hidden_size},
-      {&a_.logits, logits_rows, c.vocab_size},
+      {&a_.head_input, logits_rows_ + top_rows_, c.hidden_size},
+      {&a_.logits, logits_rows_, c.vocab_size},
   };
   constexpr size_t kAlign = 16;  // rows begin on cache lines
   const auto stride = [](int cols) {
@@ -167,7 +193,10 @@ void ForwardPass::allocate(int rows, int logits_rows, int block_pages) {
   };
   const size_t page_floats = model_->kv_layout().layer_floats();
 
-  size_t needed = page_floats * static_cast<size_t>(block_pages);
+  const int widest = std::max({c.hidden_size, q_width, c.intermediate_size});
+  const size_t workspace_floats = ops_->workspace_floats(rows, widest);
+
+  size_t needed = page_floats * static_cast<size_t>(block_pages) + workspace_floats;
   for (const Shape& shape : shapes) needed += stride(shape.cols) * static_cast<size_t>(shape.rows);
   block_pages_.resize(static_cast<size_t>(block_pages));
   if (needed > arena_floats_) {
@@ -186,6 +215,7 @@ void ForwardPass::allocate(int rows, int logits_rows, int block_pages) {
     page = next;
     next += page_floats;
   }
+  workspace_ = next;
 }
 
 }  // namespace orthrus

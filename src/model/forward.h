@@ -23,6 +23,13 @@ struct Model {
   }
 };
 
+// What a span wants of the LM head.
+enum class HeadOutput : uint8_t {
+  kLogits,             // all logits
+  kTop,                // the largest logit, which is all that greedy selection looks at
+  kTopAndProbability,  // and its softmax
+};
+
 // Consecutive tokens of one sequence, at positions sequence->length() and on.
 //
 // In the AR view they are causal, and the pass appends their keys and values to the sequence. In
@@ -32,8 +39,9 @@ struct Span {
   KvSequence* sequence = nullptr;
   std::span<const int32_t> tokens;
   View view = View::kAutoregressive;
-  int logits_begin = 0;  // logits are computed of the rows [logits_begin, logits_end) of the span
+  int logits_begin = 0;  // the LM head runs for the rows [logits_begin, logits_end) of the span
   int logits_end = 0;
+  HeadOutput output = HeadOutput::kLogits;
 };
 
 // Runs passes. Owns their activations, so one ForwardPass serves one thread of control at a time.
@@ -45,23 +53,23 @@ class ForwardPass {
   // On kOk every AR span's sequence is longer by its tokens; otherwise no sequence has changed.
   Status run(std::span<const Span> spans);
 
-  // After run: the logits rows that spans[i] asked for, [logits_end - logits_begin][vocab_size].
-  // Valid, and writable, until the next run.
-  Rows logits(size_t span) const;
+  // After run, of the rows that spans[i] asked for: all logits, [logits_end - logits_begin]
+  // [vocab_size], or the largest, whichever it asked for. Valid until the next run.
+  ConstRows logits(size_t span) const;
+  std::span<const Top> tops(size_t span) const;
 
  private:
   // Activations of a pass, one row a token. Views into arena_.
   struct Activations {
     Rows x;           // the residual stream, [hidden_size]
     Rows normed;      // RMSNorm of x, [hidden_size]
-    Rows delta;       // what attention or MLP adds to x, [hidden_size]
     Rows q;           // [num_attention_heads * head_dim]
     Rows k, v;        // [num_key_value_heads * head_dim]
     Rows attended;    // [num_attention_heads * head_dim]
-    Rows gate, up;    // [intermediate_size]
+    Rows gated;       // silu(gate) * up, [intermediate_size]
     Rows cos, sin;    // [head_dim / 2]
-    Rows head_input;  // rows that want logits: final RMSNorm of x, [hidden_size]
-    Rows logits;      // rows that want logits: [vocab_size]
+    Rows head_input;  // final RMSNorm of x: rows that want logits, then rows that want tops
+    Rows logits;      // [vocab_size]
   };
 
   // The rows of one view: all AR spans come first in the batch, then the diffusion spans, so that
@@ -73,19 +81,29 @@ class ForwardPass {
   };
 
   Status plan(std::span<const Span> spans);
-  void allocate(int rows, int logits_rows, int block_pages);
+  void plan_head(std::span<const Span> spans);
+  void allocate(int rows, int block_pages);
+  // Every thread of the team runs these.
+  void network(std::span<const Span> spans);
   void attention(const LayerWeights& layer, size_t layer_index, View view);
   void mlp(const LayerWeights& layer);
+  void head(std::span<const Span> spans);
 
   const Model* model_;
   const Ops* ops_;
 
   std::vector<int32_t> ids_, positions_;  // by row
   std::vector<int> first_row_;            // by span: its first row
-  std::vector<int> first_logits_row_;     // by span: its first row among those that want logits
+  std::vector<int> first_head_row_;       // by span: its first row of those the LM head runs for
+  std::vector<int> head_rows_;            // by span: how many
+  int logits_rows_ = 0;                   // rows that want logits come first,
+  int top_rows_ = 0;                      // then those that want tops
+  bool probability_ = false;              // any of them with its probability
+  std::vector<Top> tops_;                 // [top_rows_]
   ViewRows views_[kViews];
   std::vector<float*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;
+  float* workspace_ = nullptr;  // of the products
   Buffer arena_;
   size_t arena_floats_ = 0;
 };

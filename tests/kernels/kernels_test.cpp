@@ -1,155 +1,244 @@
 // The CPU operations: equal to the reference within rounding on random inputs of odd sizes, and the
-// same to the bit however rows are batched and however many threads there are.
+// same to the bit however rows are batched, however many threads there are, and on every
+// instruction set that this processor has.
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
-#include <bit>
+#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
+#include <functional>
 #include <vector>
 
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/instruction_sets.h"
 #include "kernels/reference_ops.h"
+#include "kernels/storage.h"
 
 namespace orthrus {
 namespace {
 
 const ReferenceOps kReference;
+constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0};
 
-class Kernels : public testing::Test {
+// Runs work(ops, workspace) on a team.
+void in_team(int threads, const std::function<void(const Ops&, float*)>& work) {
+  const CpuOps ops(threads);
+  const Buffer workspace = ops.allocate(ops.workspace_floats(200, 400));
+  ops.parallel([&] { work(ops, workspace.get()); });
+}
+
+using cpu::has_fused_multiply_add;
+using cpu::instruction_sets;
+
+// Each test runs on every instruction set.
+class Kernels : public RandomTest, public testing::WithParamInterface<int64_t> {
  protected:
-  // A fresh seed each run, printed when a test fails.
-  Kernels() : seed_(std::random_device{}()), random_(seed_) {}
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
-
-  int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
-  float normal() { return normal_(random_); }
-
-  unsigned seed_;
-  std::mt19937 random_;
-  std::normal_distribution<float> normal_;
+  Kernels() { hwy::SetSupportedTargetsForTest(GetParam()); }
+  ~Kernels() override { hwy::SetSupportedTargetsForTest(0); }
 };
+INSTANTIATE_TEST_SUITE_P(InstructionSets, Kernels, testing::ValuesIn(instruction_sets()),
+                         [](const auto& info) { return hwy::TargetName(info.param); });
 
-// Rows with their storage; the stride is a little wider than the row.
-struct Storage {
-  Storage(int rows, int cols) : floats(static_cast<size_t>(rows) * (cols + 3)) {
-    view = {floats.data(), rows, cols, static_cast<size_t>(cols) + 3};
-  }
-  std::vector<float> floats;
-  Rows view;
-};
+using KernelsOfAllSets = RandomTest;
 
-template <typename Fill>
-Storage filled(int rows, int cols, Fill fill) {
-  Storage s(rows, cols);
-  for (int m = 0; m < rows; ++m) {
-    for (int i = 0; i < cols; ++i) s.view.row(m)[i] = fill();
-  }
-  return s;
-}
-
-struct WeightStorage {
-  std::vector<uint32_t> words;
-  Matrix view;
-};
-
-template <typename Fill>
-WeightStorage random_weights(DType type, int rows, int cols, Fill normal) {
-  WeightStorage s;
-  const size_t count = static_cast<size_t>(rows) * cols;
-  s.words.resize(count);
-  for (size_t i = 0; i < count; ++i) {
-    const auto bits = std::bit_cast<uint32_t>(normal());
-    if (type == DType::kF32) {
-      s.words[i] = bits;
-    } else if (type == DType::kBF16) {
-      reinterpret_cast<uint16_t*>(s.words.data())[i] = static_cast<uint16_t>(bits >> 16);
-    } else {  // sign, an exponent up to 16 (2.0), any mantissa: subnormals included
-      const uint32_t half = (bits & 0x83ff) | ((bits >> 16) % 17) << 10;
-      reinterpret_cast<uint16_t*>(s.words.data())[i] = static_cast<uint16_t>(half);
-    }
-  }
-  s.view = {s.words.data(), type, rows, cols};
-  return s;
-}
-
-void expect_close(ConstRows got, ConstRows want, double tolerance) {
-  for (int m = 0; m < want.rows; ++m) {
-    for (int i = 0; i < want.cols; ++i) {
-      const double scale = std::max(1.0, std::abs(double(want.row(m)[i])));
-      ASSERT_NEAR(got.row(m)[i], want.row(m)[i], tolerance * scale)
-          << "row " << m << " column " << i;
-    }
-  }
-}
-
-void expect_same_bits(ConstRows got, ConstRows want, const char* what) {
-  ASSERT_EQ(got.rows, want.rows);
-  for (int m = 0; m < want.rows; ++m) {
-    ASSERT_EQ(std::memcmp(got.row(m), want.row(m), want.cols * sizeof(float)), 0)
-        << what << ", row " << m;
-  }
-}
-
-constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
-
-TEST_F(Kernels, MatmulIsTheReferenceWithinRounding) {
+TEST_P(Kernels, MatmulIsTheReferenceWithinRounding) {
   for (const DType type : kTypes) {
     for (int trial = 0; trial < 40; ++trial) {
-      const int tokens = pick(1, 40), rows = pick(1, 70), cols = pick(1, 200);
-      const auto w = random_weights(type, rows, cols, [&] { return normal(); });
-      const auto x = filled(tokens, cols, [&] { return normal(); });
+      const int tokens = pick(1, 20), cols = pick(1, trial % 8 == 0 ? 2500 : 200);
+      const int rows = pick(1, 70), more_rows = pick(1, 40);
+      const DType more_type = trial % 4 == 0 ? kTypes[pick(0, 3)] : type;
+      const auto random = [&] { return normal(); };
+      const auto w = random_weights(CpuOps(1), type, rows, cols, random);
+      const auto more = random_weights(CpuOps(1), more_type, more_rows, cols, random);
+      const auto x = filled(tokens, cols, random);
       Storage got(tokens, rows), want(tokens, rows);
-      CpuOps(pick(1, 3)).matmul(x.view, w.view, got.view);
-      kReference.matmul(x.view, w.view, want.view);
+      Storage got_more(tokens, more_rows), want_more(tokens, more_rows);
+      const CpuOps ops(pick(1, 3));
+      const Buffer workspace = ops.allocate(ops.workspace_floats(tokens, cols));
+      ops.parallel([&] {
+        const Product products[] = {{&w.view, got.view}, {&more.view, got_more.view}};
+        ops.matmul(x.view, products, workspace.get());
+      });
+      const Product products[] = {{&w.view, want.view}, {&more.view, want_more.view}};
+      kReference.matmul(x.view, products, nullptr);
       SCOPED_TRACE(testing::Message()
                    << name_of(type) << " " << tokens << "x" << rows << "x" << cols);
-      expect_close(got.view, want.view, 1e-4);
+      const double tolerance = 1e-6 * (64 + cols);
+      expect_close(got.view, want.view, tolerance);
+      expect_close(got_more.view, want_more.view, tolerance);
     }
   }
 }
 
-TEST_F(Kernels, MatmulBitsDoNotDependOnBatchOrThreads) {
+TEST_P(Kernels, MatmulAddAndSwigluAreTheReferenceWithinRounding) {
   for (const DType type : kTypes) {
     for (int trial = 0; trial < 20; ++trial) {
-      const int tokens = pick(1, 150), rows = pick(1, 70), cols = pick(1, 300);
-      const auto w = random_weights(type, rows, cols, [&] { return normal(); });
-      const auto x = filled(tokens, cols, [&] { return normal(); });
-      Storage together(tokens, rows), apart(tokens, rows);
-      CpuOps(2).matmul(x.view, w.view, together.view);
-      for (int first = 0; first < tokens;) {
-        const int count = std::min(pick(1, 9), tokens - first);
-        CpuOps(pick(1, 5))
-            .matmul(x.view.slice(first, count), w.view, apart.view.slice(first, count));
-        first += count;
-      }
-      expect_same_bits(apart.view, together.view, "matmul");
+      const int tokens = pick(1, 20), rows = pick(1, 70), cols = pick(1, 200);
+      const DType up_type = trial % 4 == 0 ? kTypes[pick(0, 3)] : type;
+      const auto random = [&] { return normal(); };
+      const auto gate = random_weights(CpuOps(1), type, rows, cols, random);
+      const auto up = random_weights(CpuOps(1), up_type, rows, cols, random);
+      const auto x = filled(tokens, cols, random);
+      Storage added = filled(tokens, rows, random);
+      Storage want_added = added, gated(tokens, rows), want_gated(tokens, rows);
+      in_team(pick(1, 3), [&](const Ops& ops, float* workspace) {
+        ops.matmul_add(x.view, gate.view, added.view, workspace);
+        ops.matmul_swiglu(x.view, gate.view, up.view, gated.view, workspace);
+      });
+      kReference.matmul_add(x.view, gate.view, want_added.view, nullptr);
+      kReference.matmul_swiglu(x.view, gate.view, up.view, want_gated.view, nullptr);
+      SCOPED_TRACE(testing::Message()
+                   << name_of(type) << " " << tokens << "x" << rows << "x" << cols);
+      expect_close(added.view, want_added.view, 2e-4);
+      expect_close(gated.view, want_gated.view, 5e-4);
     }
   }
 }
 
-TEST_F(Kernels, EmbedIsExact) {
+TEST_P(Kernels, ProductBitsDoNotDependOnBatchOrThreads) {
   for (const DType type : kTypes) {
+    for (int trial = 0; trial < 12; ++trial) {
+      const int tokens = pick(1, 60), rows = pick(1, 70), cols = pick(1, 300);
+      const auto random = [&] { return normal(); };
+      const auto w = random_weights(CpuOps(1), type, rows, cols, random);
+      const auto up = random_weights(CpuOps(1), type, rows, cols, random);
+      const auto x = filled(tokens, cols, random);
+      const Storage residual = filled(tokens, rows, random);
+      struct Results {
+        Storage product, added, gated;
+      };
+      const auto apply = [&](Results& to, int first, int count, int threads) {
+        in_team(threads, [&](const Ops& ops, float* workspace) {
+          const ConstRows part = ConstRows(x.view).slice(first, count);
+          const Product products[] = {{&w.view, to.product.view.slice(first, count)}};
+          ops.matmul(part, products, workspace);
+          ops.matmul_add(part, w.view, to.added.view.slice(first, count), workspace);
+          ops.matmul_swiglu(part, w.view, up.view, to.gated.view.slice(first, count), workspace);
+        });
+      };
+      Results together{{tokens, rows}, residual, {tokens, rows}};
+      Results apart = together;
+      apply(together, 0, tokens, 2);
+      for (int first = 0; first < tokens;) {
+        const int count = std::min(pick(1, 9), tokens - first);
+        apply(apart, first, count, pick(1, 5));
+        first += count;
+      }
+      SCOPED_TRACE(name_of(type));
+      expect_same_bits(apart.product.view, together.product.view, "matmul");
+      expect_same_bits(apart.added.view, together.added.view, "matmul_add");
+      expect_same_bits(apart.gated.view, together.gated.view, "matmul_swiglu");
+    }
+  }
+}
+
+TEST_F(KernelsOfAllSets, ProductBitsDoNotDependOnTheInstructionSet) {
+  for (const DType type : kTypes) {
+    const int tokens = pick(1, 12), rows = pick(1, 70), cols = pick(1, 300);
+    const auto random = [&] { return normal(); };
+    const auto w = random_weights(CpuOps(1), type, rows, cols, random);
+    const auto x = filled(tokens, cols, random);
+    std::vector<Storage> results;
+    for (const int64_t set : instruction_sets()) {
+      if (!has_fused_multiply_add(set)) continue;
+      hwy::SetSupportedTargetsForTest(set);
+      Storage& out = results.emplace_back(tokens, rows);
+      in_team(2, [&](const Ops& ops, float* workspace) {
+        ops.matmul_swiglu(x.view, w.view, w.view, out.view, workspace);
+      });
+      expect_same_bits(out.view, results.front().view, hwy::TargetName(set));
+    }
+    hwy::SetSupportedTargetsForTest(0);
+  }
+}
+
+// The largest logit is the one that the stored product has; and its probability the softmax.
+TEST_P(Kernels, TopIsTheLargestOfTheProduct) {
+  for (const DType type : kTypes) {
+    for (int trial = 0; trial < 20; ++trial) {
+      const int tokens = pick(1, 20), rows = pick(1, 200), cols = pick(1, 100);
+      const auto w = random_weights(CpuOps(1), type, rows, cols, [&] { return normal() * 0.3f; });
+      const auto x = filled(tokens, cols, [&] { return normal(); });
+      Storage logits(tokens, rows);
+      std::vector<Top> tops(tokens), unlikely(tokens), want(tokens);
+      in_team(pick(1, 5), [&](const Ops& ops, float* workspace) {
+        const Product products[] = {{&w.view, logits.view}};
+        ops.matmul(x.view, products, workspace);
+        ops.matmul_top(x.view, w.view, true, tops, workspace);
+        ops.matmul_top(x.view, w.view, false, unlikely, workspace);
+      });
+      kReference.matmul_top(x.view, w.view, true, want, nullptr);
+      for (int m = 0; m < tokens; ++m) {
+        const float* row = logits.view.row(m);
+        const auto best = static_cast<int>(std::max_element(row, row + rows) - row);
+        EXPECT_EQ(tops[m].id, best);
+        EXPECT_EQ(tops[m].logit, row[best]);
+        EXPECT_EQ(unlikely[m].id, best);
+        EXPECT_NEAR(tops[m].probability, want[m].probability, 1e-3);
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, TopTakesTheLowestOfEqualLogits) {
+  const int rows = 300;
+  Storage x(1, 1);
+  x.view.row(0)[0] = 1;
+  std::vector<float> column(rows);
+  for (const std::vector<int>& largest : {std::vector{299, 17, 40}, {16, 15}, {0, 299}}) {
+    std::fill(column.begin(), column.end(), -1.0f);
+    for (const int n : largest) column[n] = 2;
+    const Matrix matrix{column.data(), DType::kF32, rows, 1};
+    for (int threads = 1; threads <= 5; ++threads) {
+      std::vector<Top> top(1);
+      in_team(threads, [&](const Ops& ops, float* workspace) {
+        ops.matmul_top(x.view, matrix, true, top, workspace);
+      });
+      EXPECT_EQ(top[0].id, *std::min_element(largest.begin(), largest.end()));
+      EXPECT_NEAR(top[0].probability,
+                  1 / (largest.size() + (rows - largest.size()) * std::exp(-3.0)), 1e-5);
+    }
+  }
+}
+
+TEST_P(Kernels, TopOfARowThatIsNotFiniteIsNone) {
+  const float bad[] = {NAN, INFINITY, -INFINITY};
+  for (const float value : bad) {
+    std::vector<float> column(100, 1.0f);
+    column[pick(0, 99)] = value;
+    const Matrix matrix{column.data(), DType::kF32, 100, 1};
+    Storage x(2, 1);
+    x.view.row(0)[0] = x.view.row(1)[0] = 1;
+    std::vector<Top> top(2);
+    in_team(pick(1, 3), [&](const Ops& ops, float* workspace) {
+      ops.matmul_top(x.view, matrix, true, top, workspace);
+    });
+    EXPECT_EQ(top[0].id, -1);
+    EXPECT_EQ(top[1].id, -1);
+  }
+}
+
+TEST_P(Kernels, EmbedIsExact) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
     const int cols = pick(1, 60);
-    const auto table = random_weights(type, 20, cols, [&] { return normal(); });
+    const auto table = random_weights(CpuOps(1), type, 20, cols, [&] { return normal(); });
     const std::vector<int32_t> ids{0, 19, 7, 7, 3};
     Storage got(5, cols), want(5, cols);
-    CpuOps(2).embed(table.view, ids, got.view);
+    in_team(2, [&](const Ops& ops, float*) { ops.embed(table.view, ids, got.view); });
     kReference.embed(table.view, ids, want.view);
     expect_same_bits(got.view, want.view, "embed");
   }
 }
 
-TEST_F(Kernels, RmsNorm) {
+TEST_P(Kernels, RmsNorm) {
   for (int trial = 0; trial < 50; ++trial) {
     const int rows = pick(1, 9), cols = pick(1, 200);
     const auto x = filled(rows, cols, [&] { return normal() * 10; });
     std::vector<float> weight(cols);
     for (float& w : weight) w = normal();
     Storage got(rows, cols), want(rows, cols), alone(rows, cols);
-    CpuOps(2).rms_norm(x.view, weight, 1e-6f, got.view);
+    in_team(2, [&](const Ops& ops, float*) { ops.rms_norm(x.view, weight, 1e-6f, got.view); });
     kReference.rms_norm(x.view, weight, 1e-6f, want.view);
     expect_close(got.view, want.view, 1e-6);
     for (int m = 0; m < rows; ++m) {
@@ -159,56 +248,18 @@ TEST_F(Kernels, RmsNorm) {
   }
 }
 
-TEST_F(Kernels, HeadNormRope) {
-  for (int trial = 0; trial < 50; ++trial) {
-    const int rows = pick(1, 60), heads = pick(1, 8), dim = 2 * pick(1, 100);
-    auto got = filled(rows, heads * dim, [&] { return normal(); });
-    Storage want = got, alone = got;
-    want.view.data = want.floats.data();
-    alone.view.data = alone.floats.data();
-    std::vector<float> weight(dim), inv_freq(dim / 2);
-    for (float& w : weight) w = normal();
-    for (int i = 0; i < dim / 2; ++i) inv_freq[i] = std::pow(1e6f, -2.0f * i / dim);
-    std::vector<int32_t> positions(rows);
-    for (int32_t& p : positions) p = pick(0, 40000);
-    Storage cos(rows, dim / 2), sin(rows, dim / 2), cos2(rows, dim / 2), sin2(rows, dim / 2);
-    CpuOps(2).rope_table(positions, inv_freq, cos.view, sin.view);
-    kReference.rope_table(positions, inv_freq, cos2.view, sin2.view);
-    expect_same_bits(cos.view, cos2.view, "cos");
-    expect_same_bits(sin.view, sin2.view, "sin");
-    CpuOps(pick(2, 5)).head_norm_rope(got.view, weight, 1e-6f, {cos.view, sin.view});
-    kReference.head_norm_rope(want.view, weight, 1e-6f, {cos.view, sin.view});
-    expect_close(got.view, want.view, 2e-6);
-    for (int m = 0; m < rows; ++m) {
-      CpuOps(1).head_norm_rope(alone.view.slice(m, 1), weight, 1e-6f,
-                               {cos.view.slice(m, 1), sin.view.slice(m, 1)});
-    }
-    expect_same_bits(alone.view, got.view, "head_norm_rope");
-  }
-}
-
-TEST_F(Kernels, SwigluAndAdd) {
-  for (int trial = 0; trial < 10; ++trial) {
-    const int rows = pick(1, 60), cols = pick(1, 600);  // small ones alone, large ones shared
-    const auto gate = filled(rows, cols, [&] { return normal() * 30; });
-    const auto up = filled(rows, cols, [&] { return normal(); });
-    const auto apply = [&](const Ops& ops, bool row_by_row) {
-      Storage result(rows, cols);
-      result.floats = gate.floats;
-      result.view.data = result.floats.data();
-      for (int m = 0; m < (row_by_row ? rows : 1); ++m) {
-        const int count = row_by_row ? 1 : rows;
-        ops.swiglu(result.view.slice(m, count),
-                   ConstRows{up.view.row(m), count, cols, up.view.stride});
-        ops.add(result.view.slice(m, count),
-                ConstRows{up.view.row(m), count, cols, up.view.stride});
-      }
-      return result;
-    };
-    const Storage together = apply(CpuOps(pick(2, 5)), false);
-    expect_close(together.view, apply(kReference, false).view, 1e-6);
-    expect_same_bits(apply(CpuOps(1), true).view, together.view, "swiglu and add");
-  }
+TEST_P(Kernels, RopeTable) {
+  const int rows = pick(1, 60), half = pick(1, 100);
+  std::vector<float> inv_freq(half);
+  for (int i = 0; i < half; ++i) inv_freq[i] = std::pow(1e6f, -1.0f * i / half);
+  std::vector<int32_t> positions(rows);
+  for (int32_t& p : positions) p = pick(0, 40000);
+  Storage cos(rows, half), sin(rows, half), cos2(rows, half), sin2(rows, half);
+  in_team(2,
+          [&](const Ops& ops, float*) { ops.rope_table(positions, inv_freq, cos.view, sin.view); });
+  kReference.rope_table(positions, inv_freq, cos2.view, sin2.view);
+  expect_same_bits(cos.view, cos2.view, "cos");
+  expect_same_bits(sin.view, sin2.view, "sin");
 }
 
 // Pages of keys and values, filled with whatever: NaN where nothing has been written.
@@ -223,43 +274,122 @@ struct Cache {
   std::vector<float*> pages;
 };
 
+// Keys and values, [rows][kv_heads * head_dim], into slots from `slot` on.
+void put(const Cache& cache, size_t offset, int slot, ConstRows k, ConstRows v,
+         const KvLayout& layout) {
+  for (int i = 0; i < k.rows; ++i, ++slot) {
+    for (int h = 0; h < layout.kv_heads; ++h) {
+      float* tile = cache.pages[slot / kPageSize] + offset + layout.tile_floats() * h;
+      for (int d = 0; d < layout.head_dim; ++d) {
+        tile[d * kPageSize + slot % kPageSize] = k.row(i)[h * layout.head_dim + d];
+        tile[layout.key_floats() + (slot % kPageSize) * layout.value_stride() + d] =
+            v.row(i)[h * layout.head_dim + d];
+      }
+    }
+  }
+}
+
+bool same_bits(const Cache& a, const Cache& b) {
+  for (size_t i = 0; i < a.buffers.size(); ++i) {
+    const size_t bytes = a.buffers[i].size() * sizeof(float);
+    if (std::memcmp(a.buffers[i].data(), b.buffers[i].data(), bytes) != 0) return false;
+  }
+  return true;
+}
+
+TEST_P(Kernels, NormRopeStore) {
+  for (int trial = 0; trial < 20; ++trial) {
+    const KvLayout layout{2, pick(1, 3), 2 * pick(1, 50)};
+    const int dim = layout.head_dim;
+    const int heads = layout.kv_heads * pick(1, 4);
+    const int rows = pick(1, 70), block_rows = pick(1, 70), total = rows + block_rows;
+    const int context = pick(0, 200);
+    const size_t offset = layout.layer_floats();  // the second layer
+    const auto random = [&] { return normal(); };
+    const auto q = filled(total, heads * dim, random);
+    const auto k = filled(total, layout.kv_heads * dim, random);
+    const auto v = filled(total, layout.kv_heads * dim, random);
+    const auto cos = filled(total, dim / 2, random), sin = filled(total, dim / 2, random);
+    std::vector<float> q_weight(dim), k_weight(dim);
+    for (float& w : q_weight) w = normal();
+    for (float& w : k_weight) w = normal();
+
+    const Cache cache(layout, context + rows), block(layout, block_rows);
+    const std::vector<AttentionSpan> spans{
+        {0, rows, context, cache.pages.data(), nullptr},
+        {rows, block_rows, pick(0, 9), cache.pages.data(), block.pages.data()}};
+    Storage got_q = q, got_k = k, want_q = q, want_k = k;
+    in_team(pick(1, 5), [&](const Ops& ops, float*) {
+      ops.norm_rope_store(got_q.view, got_k.view, v.view, q_weight, k_weight, 1e-6f,
+                          {cos.view, sin.view}, spans, layout, offset);
+    });
+
+    // What was stored is what was computed, and nothing else was touched.
+    const Cache expected(layout, context + rows), expected_block(layout, block_rows);
+    put(expected, offset, context, got_k.view.slice(0, rows), v.view.slice(0, rows), layout);
+    put(expected_block, 0, 0, got_k.view.slice(rows, block_rows), v.view.slice(rows, block_rows),
+        layout);
+    EXPECT_TRUE(same_bits(cache, expected));
+    EXPECT_TRUE(same_bits(block, expected_block));
+
+    // What was computed is the reference, within rounding.
+    kReference.norm_rope_store(want_q.view, want_k.view, v.view, q_weight, k_weight, 1e-6f,
+                               {cos.view, sin.view}, spans, layout, offset);
+    expect_close(got_q.view, want_q.view, 5e-6);
+    expect_close(got_k.view, want_k.view, 5e-6);
+
+    // Row by row, the same bits.
+    Storage q_alone = q, k_alone = k;
+    for (int m = 0; m < total; ++m) {
+      const AttentionSpan one{0, 1, m, cache.pages.data(), expected.pages.data()};
+      CpuOps(1).norm_rope_store(q_alone.view.slice(m, 1), k_alone.view.slice(m, 1),
+                                v.view.slice(m, 1), q_weight, k_weight, 1e-6f,
+                                {cos.view.slice(m, 1), sin.view.slice(m, 1)}, std::span(&one, 1),
+                                layout, 0);
+    }
+    expect_same_bits(q_alone.view, got_q.view, "q");
+    expect_same_bits(k_alone.view, got_k.view, "k");
+  }
+}
+
 // Three spans side by side: a verify block or prefill chunk behind some context, a diffusion block,
 // and one AR step; each with pages of its own.
-TEST_F(Kernels, AttentionIsTheReferenceAndItsBitsDoNotDependOnBatchOrThreads) {
+TEST_P(Kernels, AttentionIsTheReferenceAndItsBitsDoNotDependOnBatchOrThreads) {
   for (int trial = 0; trial < 30; ++trial) {
-    const KvLayout layout{2, pick(1, 3), 2 * pick(1, 50)};
+    const KvLayout layout{2, pick(1, 3), 2 * pick(1, trial % 5 == 0 ? 100 : 50)};
     const int heads = layout.kv_heads * pick(1, 4);
     const int kv_width = layout.kv_heads * layout.head_dim;
     const int q_width = heads * layout.head_dim;
     const int context[3] = {pick(0, 200), pick(0, 200), pick(0, 300)};
     const int rows[3] = {pick(1, 90), pick(2, 80), 1};
+    const size_t offset = layout.layer_floats();  // the second layer
+    const auto random = [&] { return normal(); };
     std::vector<Cache> caches, blocks;
-    std::vector<AttentionSpan> spans;
     int total = 0;
     for (int s = 0; s < 3; ++s) {
-      caches.emplace_back(layout, context[s] + rows[s]);
-      blocks.emplace_back(layout, rows[s]);
-    }
-    const size_t offset = layout.layer_floats();  // the second layer
-    for (int s = 0; s < 3; ++s) {
-      // The context, written position by position.
-      const auto k = filled(context[s], kv_width, [&] { return normal(); });
-      const auto v = filled(context[s], kv_width, [&] { return normal(); });
-      for (int p = 0; p < context[s]; ++p) {
-        const AttentionSpan one{0, 1, p, {caches[s].pages.data(), offset}, {}};
-        kReference.write_kv(k.view.slice(p, 1), v.view.slice(p, 1), std::span(&one, 1), layout);
+      const bool has_block = s == 1;
+      const int cached = context[s] + (has_block ? 0 : rows[s]);
+      caches.emplace_back(layout, cached);
+      put(caches[s], offset, 0, filled(cached, kv_width, random).view,
+          filled(cached, kv_width, random).view, layout);
+      blocks.emplace_back(layout, has_block ? rows[s] : 0);
+      if (has_block) {
+        put(blocks[s], 0, 0, filled(rows[s], kv_width, random).view,
+            filled(rows[s], kv_width, random).view, layout);
       }
-      const KvPages block = s == 1 ? KvPages{blocks[s].pages.data(), 0} : KvPages{};
-      spans.push_back({total, rows[s], context[s], {caches[s].pages.data(), offset}, block});
+    }
+    std::vector<AttentionSpan> spans;
+    for (int s = 0; s < 3; ++s) {
+      spans.push_back({total, rows[s], context[s], caches[s].pages.data(),
+                       s == 1 ? blocks[s].pages.data() : nullptr});
       total += rows[s];
     }
     const auto q = filled(total, q_width, [&] { return normal() * 2; });
-    const auto k = filled(total, kv_width, [&] { return normal(); });
-    const auto v = filled(total, kv_width, [&] { return normal(); });
     Storage got(total, q_width), want(total, q_width), apart(total, q_width);
-    CpuOps(2).write_kv(k.view, v.view, spans, layout);
-    CpuOps(2).attention(q.view, spans, layout, got.view);
-    kReference.attention(q.view, spans, layout, want.view);
+    in_team(pick(1, 5), [&](const Ops& ops, float*) {
+      ops.attention(q.view, spans, layout, offset, got.view);
+    });
+    kReference.attention(q.view, spans, layout, offset, want.view);
     expect_close(got.view, want.view, 1e-5);
 
     // Row by row: an AR row at position p is the AR step at p.
@@ -268,19 +398,23 @@ TEST_F(Kernels, AttentionIsTheReferenceAndItsBitsDoNotDependOnBatchOrThreads) {
         AttentionSpan one = span;
         one.first_row = 0;
         const int row = span.first_row + i;
+        const int threads = pick(1, 4);
         if (span.has_block()) {
           // The whole block is visible, so it is the block with its other queries changed.
-          Storage queries = filled(span.rows, q_width, [&] { return normal(); });
+          Storage queries = filled(span.rows, q_width, random);
           std::memcpy(queries.view.row(i), q.view.row(row), q_width * sizeof(float));
           Storage out(span.rows, q_width);
-          CpuOps(pick(1, 4)).attention(queries.view, std::span(&one, 1), layout, out.view);
+          in_team(threads, [&](const Ops& ops, float*) {
+            ops.attention(queries.view, std::span(&one, 1), layout, offset, out.view);
+          });
           std::memcpy(apart.view.row(row), out.view.row(i), q_width * sizeof(float));
         } else {
           one.rows = 1;
           one.first_position = span.first_position + i;
-          CpuOps(pick(1, 4))
-              .attention(q.view.slice(row, 1), std::span(&one, 1), layout,
-                         apart.view.slice(row, 1));
+          in_team(threads, [&](const Ops& ops, float*) {
+            ops.attention(q.view.slice(row, 1), std::span(&one, 1), layout, offset,
+                          apart.view.slice(row, 1));
+          });
         }
       }
     }

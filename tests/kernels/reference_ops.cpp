@@ -1,5 +1,6 @@
 #include "kernels/reference_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -16,20 +17,38 @@ double half_to_double(uint16_t bits) {
   return bits & 0x8000 ? -magnitude : magnitude;
 }
 
+// The tiles of one layer.
+struct Tiles {
+  float* const* pages;
+  size_t offset;
+  float* of(int slot, int h, const KvLayout& layout) const {
+    return pages[slot / kPageSize] + offset + layout.tile_floats() * h;
+  }
+};
+
 // The key or value of `slot`, head h, dimension d.
-double key_at(const KvPages& from, int slot, int h, int d, const KvLayout& layout) {
-  const float* tile = from.pages[slot / kPageSize] + from.offset + layout.tile_floats() * h;
+double key_at(const Tiles& from, int slot, int h, int d, const KvLayout& layout) {
+  const float* tile = from.of(slot, h, layout);
   return tile[d * kPageSize + slot % kPageSize];
 }
 
-double value_at(const KvPages& from, int slot, int h, int d, const KvLayout& layout) {
-  const float* tile = from.pages[slot / kPageSize] + from.offset + layout.tile_floats() * h;
+double value_at(const Tiles& from, int slot, int h, int d, const KvLayout& layout) {
+  const float* tile = from.of(slot, h, layout);
   return tile[layout.key_floats() + (slot % kPageSize) * layout.value_stride() + d];
 }
 
 }  // namespace
 
 double weight_at(const Matrix& w, int row, int col) {
+  if (w.type == DType::kQ8_0) {
+    const size_t blocks = (w.cols + 31) / 32;
+    const size_t group_bytes = (blocks * (16 * 32 + 16 * 2) + 63) / 64 * 64;
+    const auto* group = static_cast<const uint8_t*>(w.data) + row / 16 * group_bytes;
+    const int block = col / 32, quad = col % 32 / 4;
+    const int weight = group[block * 512 + (quad * 16 + row % 16) * 4 + col % 4] - 128;
+    const auto* scales = reinterpret_cast<const uint16_t*>(group + blocks * 512);
+    return weight * half_to_double(scales[block * 16 + row % 16]);
+  }
   const size_t at = static_cast<size_t>(row) * w.cols + col;
   if (w.type == DType::kF32) return static_cast<const float*>(w.data)[at];
   const uint16_t bits = static_cast<const uint16_t*>(w.data)[at];
@@ -38,6 +57,36 @@ double weight_at(const Matrix& w, int row, int col) {
   float value;
   std::memcpy(&value, &wide, sizeof(value));
   return value;
+}
+
+// The activations that a Q8_0 product sees: 32 columns share a scale.
+static std::vector<float> rounded(const float* x, int cols) {
+  std::vector<float> result(x, x + cols);
+  for (int first = 0; first < cols; first += 32) {
+    const int end = std::min(cols, first + 32);
+    float largest = 0;
+    for (int k = first; k < end; ++k) largest = std::max(largest, std::abs(x[k]));
+    const float scale = largest / 127.0f;
+    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    for (int k = first; k < end; ++k) result[k] = std::nearbyint(x[k] * inverse) * scale;
+  }
+  return result;
+}
+
+static double dot(const float* x, const Matrix& w, int row) {
+  std::vector<float> operand(x, x + w.cols);
+  if (w.type == DType::kQ8_0) operand = rounded(x, w.cols);
+  double sum = 0;
+  for (int k = 0; k < w.cols; ++k) sum += operand[k] * weight_at(w, row, k);
+  return sum;
+}
+
+size_t ReferenceOps::matrix_bytes(DType type, int rows, int cols) const {
+  return static_cast<size_t>(rows) * cols * size_of(type);
+}
+
+Matrix ReferenceOps::convert(const Matrix& from, DType, void*) const {
+  return from;
 }
 
 Buffer ReferenceOps::allocate(size_t floats) const {
@@ -63,13 +112,42 @@ void ReferenceOps::rms_norm(ConstRows x, std::span<const float> weight, float ep
   }
 }
 
-void ReferenceOps::matmul(ConstRows x, const Matrix& w, Rows out) const {
-  for (int m = 0; m < x.rows; ++m) {
-    for (int n = 0; n < w.rows; ++n) {
-      double dot = 0;
-      for (int k = 0; k < w.cols; ++k) dot += x.row(m)[k] * weight_at(w, n, k);
-      out.row(m)[n] = static_cast<float>(dot);
+void ReferenceOps::matmul(ConstRows x, std::span<const Product> products, float*) const {
+  for (const Product& product : products) {
+    for (int m = 0; m < x.rows; ++m) {
+      for (int n = 0; n < product.w->rows; ++n) {
+        product.out.row(m)[n] = static_cast<float>(dot(x.row(m), *product.w, n));
+      }
     }
+  }
+}
+
+void ReferenceOps::matmul_add(ConstRows x, const Matrix& w, Rows out, float*) const {
+  for (int m = 0; m < x.rows; ++m) {
+    for (int n = 0; n < w.rows; ++n) out.row(m)[n] += static_cast<float>(dot(x.row(m), w, n));
+  }
+}
+
+void ReferenceOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
+                                 float*) const {
+  for (int m = 0; m < x.rows; ++m) {
+    for (int n = 0; n < gate.rows; ++n) {
+      const double g = dot(x.row(m), gate, n);
+      out.row(m)[n] = static_cast<float>(g / (1 + std::exp(-g)) * dot(x.row(m), up, n));
+    }
+  }
+}
+
+void ReferenceOps::matmul_top(ConstRows x, const Matrix& w, bool, std::span<Top> out,
+                              float*) const {
+  for (int m = 0; m < x.rows; ++m) {
+    std::vector<double> logits(w.rows);
+    for (int n = 0; n < w.rows; ++n) logits[n] = dot(x.row(m), w, n);
+    const auto best = std::max_element(logits.begin(), logits.end());
+    double total = 0;
+    for (const double logit : logits) total += std::exp(logit - *best);
+    out[m] = {static_cast<int32_t>(best - logits.begin()), static_cast<float>(*best),
+              static_cast<float>(1 / total)};
   }
 }
 
@@ -84,33 +162,35 @@ void ReferenceOps::rope_table(std::span<const int32_t> positions, std::span<cons
   }
 }
 
-void ReferenceOps::head_norm_rope(Rows x, std::span<const float> weight, float eps,
-                                  const Rope& rope) const {
-  const int dim = static_cast<int>(weight.size());
-  for (int m = 0; m < x.rows; ++m) {
-    for (int h = 0; h < x.cols / dim; ++h) {
-      const Rows head{x.row(m) + h * dim, 1, dim, 0};
-      rms_norm(head, weight, eps, head);
-      for (int i = 0; i < dim / 2; ++i) {
-        const double a = head.data[i], b = head.data[i + dim / 2];
-        const double c = rope.cos.row(m)[i], s = rope.sin.row(m)[i];
-        head.data[i] = static_cast<float>(a * c - b * s);
-        head.data[i + dim / 2] = static_cast<float>(b * c + a * s);
+void ReferenceOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
+                                   std::span<const float> k_weight, float eps, const Rope& rope,
+                                   std::span<const AttentionSpan> spans, const KvLayout& layout,
+                                   size_t cache_offset) const {
+  const int dim = layout.head_dim;
+  const auto norm_rope = [&](const Rows& x, std::span<const float> weight) {
+    for (int m = 0; m < x.rows; ++m) {
+      for (int h = 0; h < x.cols / dim; ++h) {
+        const Rows head{x.row(m) + h * dim, 1, dim, 0};
+        rms_norm(head, weight, eps, head);
+        for (int i = 0; i < dim / 2; ++i) {
+          const double a = head.data[i], b = head.data[i + dim / 2];
+          const double c = rope.cos.row(m)[i], s = rope.sin.row(m)[i];
+          head.data[i] = static_cast<float>(a * c - b * s);
+          head.data[i + dim / 2] = static_cast<float>(b * c + a * s);
+        }
       }
     }
-  }
-}
-
-void ReferenceOps::write_kv(ConstRows k, ConstRows v, std::span<const AttentionSpan> spans,
-                            const KvLayout& layout) const {
+  };
+  norm_rope(q, q_weight);
+  norm_rope(k, k_weight);
   for (const AttentionSpan& span : spans) {
+    const Tiles to = span.has_block() ? Tiles{span.block, 0} : Tiles{span.cache, cache_offset};
     for (int i = 0; i < span.rows; ++i) {
-      const KvPages& to = span.has_block() ? span.block : span.cache;
       const int slot = span.has_block() ? i : span.first_position + i;
       for (int h = 0; h < layout.kv_heads; ++h) {
-        float* tile = to.pages[slot / kPageSize] + to.offset + layout.tile_floats() * h;
-        for (int d = 0; d < layout.head_dim; ++d) {
-          const int column = h * layout.head_dim + d;
+        float* tile = to.of(slot, h, layout);
+        for (int d = 0; d < dim; ++d) {
+          const int column = h * dim + d;
           tile[d * kPageSize + slot % kPageSize] = k.row(span.first_row + i)[column];
           tile[layout.key_floats() + (slot % kPageSize) * layout.value_stride() + d] =
               v.row(span.first_row + i)[column];
@@ -121,20 +201,21 @@ void ReferenceOps::write_kv(ConstRows k, ConstRows v, std::span<const AttentionS
 }
 
 void ReferenceOps::attention(ConstRows q, std::span<const AttentionSpan> spans,
-                             const KvLayout& layout, Rows out) const {
+                             const KvLayout& layout, size_t cache_offset, Rows out) const {
   const int dim = layout.head_dim;
   const int heads = q.cols / dim;
   for (const AttentionSpan& span : spans) {
     for (int i = 0; i < span.rows; ++i) {
+      const Tiles cache{span.cache, cache_offset}, block{span.block, 0};
       struct Slot {
-        const KvPages* from;
+        const Tiles* from;
         int slot;
       };
       std::vector<Slot> visible;
       const int cached = span.has_block() ? span.first_position : span.first_position + i + 1;
-      for (int s = 0; s < cached; ++s) visible.push_back({&span.cache, s});
+      for (int s = 0; s < cached; ++s) visible.push_back({&cache, s});
       if (span.has_block()) {
-        for (int s = 0; s < span.rows; ++s) visible.push_back({&span.block, s});
+        for (int s = 0; s < span.rows; ++s) visible.push_back({&block, s});
       }
       for (int h = 0; h < heads; ++h) {
         const int kv_head = h / (heads / layout.kv_heads);
@@ -155,21 +236,6 @@ void ReferenceOps::attention(ConstRows q, std::span<const AttentionSpan> spans,
         }
       }
     }
-  }
-}
-
-void ReferenceOps::swiglu(Rows gate, ConstRows up) const {
-  for (int m = 0; m < gate.rows; ++m) {
-    for (int i = 0; i < gate.cols; ++i) {
-      const double g = gate.row(m)[i];
-      gate.row(m)[i] = static_cast<float>(g / (1 + std::exp(-g)) * up.row(m)[i]);
-    }
-  }
-}
-
-void ReferenceOps::add(Rows x, ConstRows delta) const {
-  for (int m = 0; m < x.rows; ++m) {
-    for (int i = 0; i < x.cols; ++i) x.row(m)[i] = x.row(m)[i] + delta.row(m)[i];
   }
 }
 

@@ -9,22 +9,30 @@ namespace orthrus {
 class ReferenceOps final : public Ops {
  public:
   Buffer allocate(size_t floats) const override;
+  void parallel(const std::function<void()>& body) const override { body(); }
+  size_t workspace_floats(int, int) const override { return 0; }
+  size_t matrix_bytes(DType type, int rows, int cols) const override;
+  // Q8_0 is left to the code under test: its layout is not the reference's to say.
+  Matrix convert(const Matrix& from, DType type, void* to) const override;
   void embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const override;
   void rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const override;
-  void matmul(ConstRows x, const Matrix& w, Rows out) const override;
+  void matmul(ConstRows x, std::span<const Product> products, float* workspace) const override;
+  void matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const override;
+  void matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
+                     float* workspace) const override;
+  void matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
+                  float* workspace) const override;
   void rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq, Rows cos,
                   Rows sin) const override;
-  void head_norm_rope(Rows x, std::span<const float> weight, float eps,
-                      const Rope& rope) const override;
-  void write_kv(ConstRows k, ConstRows v, std::span<const AttentionSpan> spans,
-                const KvLayout& layout) const override;
+  void norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
+                       std::span<const float> k_weight, float eps, const Rope& rope,
+                       std::span<const AttentionSpan> spans, const KvLayout& layout,
+                       size_t cache_offset) const override;
   void attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                 Rows out) const override;
-  void swiglu(Rows gate, ConstRows up) const override;
-  void add(Rows x, ConstRows delta) const override;
+                 size_t cache_offset, Rows out) const override;
 };
 
-// The weight at (row, col), bit by bit from its storage type.
+// The weight at (row, col), bit by bit from its storage type; of Q8_0 as kernels/cpu lays it out.
 double weight_at(const Matrix& w, int row, int col);
 
 }  // namespace orthrus

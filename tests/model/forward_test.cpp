@@ -143,7 +143,7 @@ TEST_P(Forward, NeighboursInAPassChangeNothing) {
         spans[i].sequence->crop(keep[i]);
       } else {
         ASSERT_EQ(spans[i].sequence->length(), first[i]) << "a draft must not extend the cache";
-        const Rows rows = pass.logits(i);
+        const ConstRows rows = pass.logits(i);
         Row flat;
         for (int r = 0; r < rows.rows; ++r)
           flat.insert(flat.end(), rows.row(r), rows.row(r) + rows.cols);

@@ -5,159 +5,237 @@
 // exponentials below it, and the values weighted by them. Partial results are merged one by one in
 // that order. So neither the number of queries, nor the chunk a query came in, nor threads can
 // change a bit; a tile's stale positions, past what the query sees, are never read into a sum.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/attention.cpp"
+#include <hwy/foreach_target.h>
+// The above must be first.
+#include <hwy/highway.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "kernels/cpu/cpu_ops.h"
-#include "kernels/cpu/exp.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/lanes-inl.h"
 
-namespace orthrus {
+HWY_BEFORE_NAMESPACE();
+namespace orthrus::cpu::HWY_NAMESPACE {
 namespace {
 
-using namespace cpu;
+// Queries by registers of a tile: 16 running sums with 32 registers, 8 with 16.
+constexpr int kTileQueries = HWY_MAX_BYTES >= 64 ? 4 : 2;
+constexpr int kTileRegisters = 4;
 
-constexpr int kTileRegisters = kPageSize / kLanes;
-
-// softmax(scores) V over some tiles, unnormalised: `values` is sum of exp(score - top) * value.
-struct Partial {
-  float top = -INFINITY;
-  float total = 0;
-  float* values;  // [value_stride]
+// The queries of a task and what they have seen so far: softmax(scores) V over some tiles,
+// unnormalised, as values = the sum of exp(score - top) * value.
+struct Queries {
+  int count = 0;
+  size_t stride = 0;                                  // of `query`, `values` and `part`
+  HWY_ALIGN float query[kMostQueries * kMaxHeadDim];  // scaled by 1 / sqrt(head_dim)
+  HWY_ALIGN float values[kMostQueries * kMaxHeadDim];
+  HWY_ALIGN float part[kTileQueries * kMaxHeadDim];  // of the current tile
+  float top[kMostQueries];
+  float total[kMostQueries];
 };
 
-// The scores of all 64 positions of a tile: keys are transposed, so each register holds 8 positions
-// and takes one product per dimension, in ascending dimension.
-void tile_scores(const float* query, const float* keys, int head_dim, float* scores) {
-  Float8 acc[kTileRegisters] = {};
-  for (int d = 0; d < head_dim; ++d) {
-    const Float8 q = broadcast(query[d]);
-    for (int r = 0; r < kTileRegisters; ++r) {
-      acc[r] = madd(acc[r], q, load(keys + static_cast<size_t>(d) * kPageSize + r * kLanes));
+// The scores of a tile's 64 positions for Q queries, in ascending dimension: keys are transposed,
+// so a register holds positions side by side.
+template <int Q>
+void tile_scores(const float* query, size_t stride, const float* keys, int head_dim,
+                 float scores[][kPageSize]) {
+  for (int at = 0; at < kPageSize; at += kTileRegisters * kWidth) {
+    VF acc[Q][kTileRegisters];
+    for (auto& of_query : acc) {
+      for (VF& a : of_query) a = hn::Zero(kF);
     }
-  }
-  for (int r = 0; r < kTileRegisters; ++r) store(scores + r * kLanes, acc[r]);
-}
-
-void tile_values(const float* weights, const float* values, int visible, size_t stride,
-                 float* out) {
-  size_t d = 0;
-  for (; d + 4 * kLanes <= stride; d += 4 * kLanes) {
-    Float8 acc[4] = {};
-    for (int t = 0; t < visible; ++t) {
-      const Float8 p = broadcast(weights[t]);
-      for (int r = 0; r < 4; ++r)
-        acc[r] = madd(acc[r], p, load(values + t * stride + d + r * kLanes));
+    for (int d = 0; d < head_dim; ++d) {
+      VF key[kTileRegisters];
+      HWY_UNROLL(4)
+      for (int r = 0; r < kTileRegisters; ++r) {
+        key[r] = load(keys + static_cast<size_t>(d) * kPageSize + at + r * kWidth);
+      }
+      HWY_UNROLL(4)
+      for (int i = 0; i < Q; ++i) {
+        const VF q = hn::Set(kF, query[i * stride + d]);
+        HWY_UNROLL(4)
+        for (int r = 0; r < kTileRegisters; ++r) acc[i][r] = hn::MulAdd(q, key[r], acc[i][r]);
+      }
     }
-    for (int r = 0; r < 4; ++r) store(out + d + r * kLanes, acc[r]);
-  }
-  for (; d < stride; d += kLanes) {
-    Float8 acc = {};
-    for (int t = 0; t < visible; ++t) {
-      acc = madd(acc, broadcast(weights[t]), load(values + t * stride + d));
-    }
-    store(out + d, acc);
-  }
-}
-
-void attend_tile(const float* query, const float* tile, int visible, const KvLayout& layout,
-                 Partial& part) {
-  alignas(32) float scores[kPageSize];
-  tile_scores(query, tile, layout.head_dim, scores);
-  part.top = scores[0];
-  for (int t = 1; t < visible; ++t) part.top = scores[t] > part.top ? scores[t] : part.top;
-  for (int t = visible; t < kPageSize; ++t) scores[t] = part.top;  // whatever lies there
-  for (int t = 0; t < kPageSize; ++t) scores[t] = exp_f32(scores[t] - part.top);
-  for (int t = visible; t < kPageSize; ++t) scores[t] = 0;
-  Float8 total = {};
-  for (int r = 0; r < kTileRegisters; ++r) total += load(scores + r * kLanes);
-  part.total = sum(total);
-  tile_values(scores, tile + layout.key_floats(), visible, layout.value_stride(), part.values);
-}
-
-void merge(Partial& sum, const Partial& tile, size_t stride) {
-  const float top = tile.top > sum.top ? tile.top : sum.top;
-  // exp_f32 flattens out far below; -infinity, before the first tile, must weigh nothing.
-  const float keep = sum.total > 0 ? exp_f32(sum.top - top) : 0.0f;
-  const float take = exp_f32(tile.top - top);
-  sum.top = top;
-  sum.total = sum.total * keep + tile.total * take;
-  for (size_t d = 0; d < stride; ++d) sum.values[d] = sum.values[d] * keep + tile.values[d] * take;
-}
-
-// One query head of one row.
-void attend(const float* q, const AttentionSpan& span, int row, int kv_head, const KvLayout& layout,
-            float* out) {
-  const size_t stride = layout.value_stride();
-  const float scale = 1.0f / std::sqrt(static_cast<float>(layout.head_dim));
-  float query[kMaxHeadDim], sum_values[kMaxHeadDim], part_values[kMaxHeadDim];
-  for (int d = 0; d < layout.head_dim; ++d) query[d] = q[d] * scale;
-  std::memset(sum_values, 0, stride * sizeof(float));
-  Partial sum{.values = sum_values};
-  Partial part{.values = part_values};
-
-  const auto visit = [&](const KvPages& from, int positions) {
-    const size_t at = from.offset + layout.tile_floats() * static_cast<size_t>(kv_head);
-    for (int first = 0; first < positions; first += kPageSize) {
-      const int visible = positions - first < kPageSize ? positions - first : kPageSize;
-      attend_tile(query, from.pages[first / kPageSize] + at, visible, layout, part);
-      merge(sum, part, stride);
-    }
-  };
-  if (span.has_block()) {
-    visit(span.cache, span.first_position);
-    visit(span.block, span.rows);
-  } else {
-    visit(span.cache, span.first_position + row + 1);
-  }
-  for (int d = 0; d < layout.head_dim; ++d) out[d] = sum.values[d] / sum.total;
-}
-
-}  // namespace
-
-void CpuOps::write_kv(ConstRows k, ConstRows v, std::span<const AttentionSpan> spans,
-                      const KvLayout& layout) const {
-  for (const AttentionSpan& span : spans) {
-    for (int i = 0; i < span.rows; ++i) {
-      const KvPages& to = span.has_block() ? span.block : span.cache;
-      const int slot = span.has_block() ? i : span.first_position + i;
-      const float* key = k.row(span.first_row + i);
-      const float* value = v.row(span.first_row + i);
-      for (int h = 0; h < layout.kv_heads; ++h) {
-        float* tile = to.pages[slot / kPageSize] + to.offset + layout.tile_floats() * h;
-        float* keys = tile + slot % kPageSize;
-        for (int d = 0; d < layout.head_dim; ++d) keys[d * kPageSize] = *key++;
-        std::memcpy(tile + layout.key_floats() + (slot % kPageSize) * layout.value_stride(), value,
-                    layout.head_dim * sizeof(float));
-        value += layout.head_dim;
+    for (int i = 0; i < Q; ++i) {
+      for (int r = 0; r < kTileRegisters; ++r) {
+        hn::Store(acc[i][r], kF, scores[i] + at + r * kWidth);
       }
     }
   }
 }
 
-void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                       Rows out) const {
-  const int heads = q.cols / layout.head_dim;
-  const int group = heads / layout.kv_heads;
-  const auto head_dim = static_cast<size_t>(layout.head_dim);
-  size_t work = 0;
-  for (const AttentionSpan& span : spans) {
-    const auto visible = static_cast<size_t>(span.first_position + span.rows);
-    work += visible * static_cast<size_t>(span.rows) * static_cast<size_t>(q.cols) * 2;
+// part[i] = the sum over positions t in [0, visible[i]), ascending, of weights[i][t] * value t, for
+// Q queries and R registers of dimensions.
+template <int Q, int R>
+void tile_values(const float weights[][kPageSize], const int* visible, const float* values,
+                 size_t stride, float* part) {
+  VF acc[Q][R];
+  for (auto& of_query : acc) {
+    for (VF& a : of_query) a = hn::Zero(kF);
   }
-#pragma omp parallel num_threads(team(work))
-  for (const AttentionSpan& span : spans) {
-    const int64_t tasks = int64_t{span.rows} * heads;
-    // Later rows see more; small shares handed out as threads come free even that out.
-#pragma omp for schedule(dynamic, 4) nowait
-    for (int64_t task = 0; task < tasks; ++task) {
-      const int row = static_cast<int>(task / heads);
-      const int head = static_cast<int>(task % heads);
-      const size_t at = static_cast<size_t>(head) * head_dim;
-      attend(q.row(span.first_row + row) + at, span, row, head / group, layout,
-             out.row(span.first_row + row) + at);
+  const int common = *std::min_element(visible, visible + Q);
+  for (int t = 0; t < common; ++t) {
+    VF value[R];
+    HWY_UNROLL(4)
+    for (int r = 0; r < R; ++r) value[r] = load(values + t * stride + r * kWidth);
+    HWY_UNROLL(4)
+    for (int i = 0; i < Q; ++i) {
+      const VF w = hn::Set(kF, weights[i][t]);
+      HWY_UNROLL(4)
+      for (int r = 0; r < R; ++r) acc[i][r] = hn::MulAdd(w, value[r], acc[i][r]);
+    }
+  }
+  for (int i = 0; i < Q; ++i) {
+    for (int r = 0; r < R; ++r) {
+      VF sum = acc[i][r];
+      for (int t = common; t < visible[i]; ++t) {
+        sum = hn::MulAdd(hn::Set(kF, weights[i][t]), load(values + t * stride + r * kWidth), sum);
+      }
+      hn::Store(sum, kF, part + i * stride + r * kWidth);
     }
   }
 }
 
-}  // namespace orthrus
+// Scores to exp(score - top), zero where not visible. Returns their sum.
+float exponentials(float* scores, int visible, float* top) {
+  for (int t = visible; t < kPageSize; ++t) scores[t] = scores[0];  // whatever lies there
+  VF largest = load(scores);
+  for (int t = kWidth; t < kPageSize; t += kWidth) largest = hn::Max(largest, load(scores + t));
+  *top = hn::GetLane(hn::MaxOfLanes(kF, largest));
+  const VF tops = hn::Set(kF, *top);
+  for (int t = 0; t < kPageSize; t += kWidth) {
+    hn::Store(exp(hn::Sub(load(scores + t), tops)), kF, scores + t);
+  }
+  for (int t = visible; t < kPageSize; ++t) scores[t] = 0;
+  HWY_ALIGN float lanes[kLanes];
+  for (int lane = 0; lane < kLanes; lane += kWidth) {
+    VF sum = load(scores + lane);
+    for (int t = kLanes; t < kPageSize; t += kLanes) sum = hn::Add(sum, load(scores + t + lane));
+    hn::Store(sum, kF, lanes + lane);
+  }
+  return sum_of(lanes);
+}
+
+float exp_of(float x) {
+  return hn::GetLane(exp(hn::Set(kF, x)));
+}
+
+void merge(Queries& s, int query, float tile_top, float tile_total, const float* part) {
+  const float top = std::max(tile_top, s.top[query]);
+  // exp flattens out far below; -infinity, before the first tile, must weigh nothing.
+  const float keep = s.total[query] > 0 ? exp_of(s.top[query] - top) : 0.0f;
+  const float take = exp_of(tile_top - top);
+  s.top[query] = top;
+  s.total[query] = s.total[query] * keep + tile_total * take;
+  float* values = s.values + query * s.stride;
+  const VF keeps = hn::Set(kF, keep), takes = hn::Set(kF, take);
+  for (size_t d = 0; d < s.stride; d += kWidth) {
+    hn::Store(hn::Add(hn::Mul(load(values + d), keeps), hn::Mul(load(part + d), takes)), kF,
+              values + d);
+  }
+}
+
+// Q queries against one tile.
+template <int Q>
+void attend_tile(Queries& s, int first, const float* tile, const int* visible,
+                 const KvLayout& layout) {
+  HWY_ALIGN float scores[Q][kPageSize];
+  float tops[Q], totals[Q];
+  tile_scores<Q>(s.query + first * s.stride, s.stride, tile, layout.head_dim, scores);
+  for (int i = 0; i < Q; ++i) totals[i] = exponentials(scores[i], visible[i], &tops[i]);
+  const float* values = tile + layout.key_floats();
+  constexpr size_t kWhole = kTileRegisters * kWidth;
+  size_t d = 0;
+  for (; d + kWhole <= s.stride; d += kWhole) {
+    tile_values<Q, kTileRegisters>(scores, visible, values + d, s.stride, s.part + d);
+  }
+  for (; d < s.stride; d += kWidth) {
+    tile_values<Q, 1>(scores, visible, values + d, s.stride, s.part + d);
+  }
+  for (int i = 0; i < Q; ++i) merge(s, first + i, tops[i], totals[i], s.part + i * s.stride);
+}
+
+// All queries against one tile: of its positions query i sees visible[i], which is 0 for none.
+void attend_tile(Queries& s, const float* tile, const int* visible, const KvLayout& layout) {
+  int i = 0;
+  while (i < s.count) {
+    if (visible[i] <= 0) {
+      ++i;
+    } else if (i + kTileQueries <= s.count &&
+               std::all_of(visible + i, visible + i + kTileQueries, [](int n) { return n > 0; })) {
+      attend_tile<kTileQueries>(s, i, tile, visible + i, layout);
+      i += kTileQueries;
+    } else {
+      attend_tile<1>(s, i, tile, visible + i, layout);
+      ++i;
+    }
+  }
+}
+
+void attend_queries(ConstRows q, const AttentionSpan& span, int kv_head, int group, int first,
+                    int count, const KvLayout& layout, size_t cache_offset, Rows out) {
+  Queries s;
+  s.count = count;
+  s.stride = layout.value_stride();
+  const float scale = 1.0f / std::sqrt(static_cast<float>(layout.head_dim));
+  const auto head_of = [&](auto rows, int i) {
+    const int query = first + i;
+    return rows.row(span.first_row + query / group) +
+           static_cast<size_t>(kv_head * group + query % group) * layout.head_dim;
+  };
+  for (int i = 0; i < count; ++i) {
+    const float* from = head_of(q, i);
+    for (int d = 0; d < layout.head_dim; ++d) s.query[i * s.stride + d] = from[d] * scale;
+    s.top[i] = -INFINITY;
+    s.total[i] = 0;
+  }
+  std::memset(s.values, 0, count * s.stride * sizeof(float));
+
+  // The positions [0, sees[i]) of query i.
+  const auto visit = [&](float* const* pages, size_t offset, const int* sees) {
+    const size_t at = offset + layout.tile_floats() * static_cast<size_t>(kv_head);
+    const int most = *std::max_element(sees, sees + count);
+    int visible[kMostQueries];
+    for (int start = 0; start < most; start += kPageSize) {
+      for (int i = 0; i < count; ++i) visible[i] = std::clamp(sees[i] - start, 0, kPageSize);
+      attend_tile(s, pages[start / kPageSize] + at, visible, layout);
+    }
+  };
+  int sees[kMostQueries];
+  if (span.has_block()) {
+    std::fill_n(sees, count, span.first_position);
+    visit(span.cache, cache_offset, sees);
+    std::fill_n(sees, count, span.rows);
+    visit(span.block, 0, sees);
+  } else {
+    for (int i = 0; i < count; ++i) sees[i] = span.first_position + (first + i) / group + 1;
+    visit(span.cache, cache_offset, sees);
+  }
+  for (int i = 0; i < count; ++i) {
+    float* to = head_of(out, i);
+    for (int d = 0; d < layout.head_dim; ++d) to[d] = s.values[i * s.stride + d] / s.total[i];
+  }
+}
+
+}  // namespace
+}  // namespace orthrus::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace orthrus::cpu {
+
+HWY_EXPORT(attend_queries);
+
+void attend(ConstRows q, const AttentionSpan& span, int kv_head, int group, int first, int count,
+            const KvLayout& layout, size_t cache_offset, Rows out) {
+  HWY_DYNAMIC_DISPATCH(attend_queries)
+  (q, span, kv_head, group, first, count, layout, cache_offset, out);
+}
+
+}  // namespace orthrus::cpu
+#endif  // HWY_ONCE

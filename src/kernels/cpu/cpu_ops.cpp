@@ -1,11 +1,56 @@
+// How the CPU's work is shared out among the threads of a team. Every loop hands out whole outputs,
+// so which thread computes one cannot matter. An operation ends with a barrier: the next one reads
+// what all threads wrote.
 #include "kernels/cpu/cpu_ops.h"
 
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
 
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/convert.h"
+#include "kernels/cpu/formats.h"
+#include "kernels/cpu/matmul.h"
+#include "kernels/cpu/rows.h"
+
 namespace orthrus {
+namespace {
+
+using namespace cpu;
+
+int blocks_of(const Matrix& w) {
+  return (w.rows + kBlockRows - 1) / kBlockRows;
+}
+
+// Bytes from one row of an operand to the next. Not a multiple of a large power of two, or the rows
+// of a tile would share the same few sets of the L1 cache.
+size_t operand_stride(DType type, int cols) {
+  return round_up(operand_bytes(type, cols), 256) + 64;
+}
+
+// The rows of x as weights of `type` want them. One row each thread prepares for itself, which is
+// faster than waiting for one that does.
+Operand prepare(ConstRows x, DType type, float* workspace) {
+  auto* const bytes = reinterpret_cast<std::byte*>(workspace);
+  const size_t stride = operand_stride(type, x.cols);
+  if (x.rows == 1) {
+    std::byte* const own = bytes + stride * static_cast<size_t>(omp_get_thread_num());
+    prepare_row(x.row(0), x.cols, type, own);
+    return {own, stride, 1};
+  }
+#pragma omp for schedule(static)
+  for (int m = 0; m < x.rows; ++m) {
+    prepare_row(x.row(m), x.cols, type, bytes + stride * static_cast<size_t>(m));
+  }
+  return {bytes, stride, x.rows};
+}
+
+}  // namespace
 
 void FreeBuffer::operator()(float* data) const {
   std::free(data);
@@ -19,6 +64,181 @@ Buffer CpuOps::allocate(size_t floats) const {
   if (data == nullptr) throw std::bad_alloc();
   std::memset(data, 0, bytes);
   return Buffer(data);
+}
+
+void CpuOps::parallel(const std::function<void()>& body) const {
+#pragma omp parallel num_threads(threads_)
+  body();
+}
+
+// Floats of an operand of any type: as many rows as x has, or one for each thread.
+size_t CpuOps::operand_floats(int rows, int cols) const {
+  return static_cast<size_t>(std::max(rows, threads_)) * operand_stride(DType::kF32, cols) /
+         sizeof(float);
+}
+
+// Two operands, for two types of weights; or one, and each thread's running tops.
+size_t CpuOps::workspace_floats(int rows, int cols) const {
+  const size_t tops = static_cast<size_t>(threads_) * static_cast<size_t>(rows);
+  return 2 * operand_floats(rows, cols) + tops * sizeof(RunningTop) / sizeof(float);
+}
+
+size_t CpuOps::matrix_bytes(DType type, int rows, int cols) const {
+  if (type != DType::kQ8_0) return static_cast<size_t>(rows) * cols * size_of(type);
+  return round_up(rows, kBlockRows) / kBlockRows * Q8Group::bytes(cols);
+}
+
+Matrix CpuOps::convert(const Matrix& from, DType type, void* to) const {
+  const int blocks = blocks_of(from);
+#pragma omp parallel for schedule(static) num_threads(threads_)
+  for (int b = 0; b < blocks; ++b) convert_block(from, b, type, to);
+  return {to, type, from.rows, from.cols};
+}
+
+void CpuOps::embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const {
+#pragma omp for schedule(static)
+  for (int m = 0; m < out.rows; ++m) widen_row(table, ids[m], out.row(m));
+}
+
+void CpuOps::rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const {
+#pragma omp for schedule(static)
+  for (int m = 0; m < x.rows; ++m) norm_row(x.row(m), weight, eps, out.row(m));
+}
+
+void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* workspace) const {
+  Operand operand;
+  for (size_t i = 0; i < products.size();) {
+    // Products of one type share the operand, and their blocks are handed out together.
+    const DType type = products[i].w->type;
+    size_t end = i;
+    int blocks = 0;
+    for (; end < products.size() && products[end].w->type == type; ++end) {
+      blocks += blocks_of(*products[end].w);
+    }
+    operand = prepare(x, type, workspace);
+#pragma omp for schedule(static)
+    for (int all = 0; all < blocks; ++all) {
+      int b = all;
+      size_t p = i;
+      for (; b >= blocks_of(*products[p].w); ++p) b -= blocks_of(*products[p].w);
+      store_block(operand, *products[p].w, b, products[p].out);
+    }
+    i = end;
+  }
+}
+
+void CpuOps::matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const {
+  const Operand operand = prepare(x, w.type, workspace);
+  const int blocks = blocks_of(w);
+#pragma omp for schedule(static)
+  for (int b = 0; b < blocks; ++b) add_block(operand, w, b, out);
+}
+
+void CpuOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
+                           float* workspace) const {
+  const Operand of_gate = prepare(x, gate.type, workspace);
+  const Operand of_up = up.type == gate.type
+                            ? of_gate
+                            : prepare(x, up.type, workspace + operand_floats(x.rows, x.cols));
+  const int blocks = blocks_of(gate);
+#pragma omp for schedule(static)
+  for (int b = 0; b < blocks; ++b) swiglu_block(of_gate, gate, of_up, up, b, out);
+}
+
+void CpuOps::matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
+                        float* workspace) const {
+  const int threads = omp_get_num_threads();
+  const Operand operand = prepare(x, w.type, workspace);
+  auto* const tops = reinterpret_cast<RunningTop*>(workspace + operand_floats(x.rows, x.cols));
+  RunningTop* const own = tops + static_cast<size_t>(omp_get_thread_num()) * x.rows;
+  std::fill_n(own, x.rows, kNoTop);
+  const int blocks = blocks_of(w);
+#pragma omp for schedule(static)
+  for (int b = 0; b < blocks; ++b) top_block(operand, w, b, probability, own);
+    // Threads have ascending blocks, so the first of equals has the lowest id.
+#pragma omp for schedule(static)
+  for (int m = 0; m < x.rows; ++m) {
+    RunningTop best = kNoTop;
+    bool finite = true;
+    for (int t = 0; t < threads; ++t) {
+      const RunningTop& of_thread = tops[static_cast<size_t>(t) * x.rows + m];
+      finite &= of_thread.finite;
+      if (of_thread.id >= 0 && (best.id < 0 || of_thread.top > best.top)) best = of_thread;
+    }
+    float total = 0;
+    for (int t = 0; t < threads && probability; ++t) {
+      const RunningTop& of_thread = tops[static_cast<size_t>(t) * x.rows + m];
+      if (of_thread.id >= 0) total += of_thread.total * std::exp(of_thread.top - best.top);
+    }
+    out[m] = {finite ? best.id : -1, best.top, probability ? 1 / total : 0};
+  }
+}
+
+void CpuOps::rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq,
+                        Rows cos, Rows sin) const {
+#pragma omp for schedule(static)
+  for (int m = 0; m < cos.rows; ++m) {
+    for (size_t i = 0; i < inv_freq.size(); ++i) {
+      const float angle = static_cast<float>(positions[m]) * inv_freq[i];
+      // In double: the library's float functions may be a unit off, and differ between versions.
+      cos.row(m)[i] = static_cast<float>(std::cos(static_cast<double>(angle)));
+      sin.row(m)[i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+    }
+  }
+}
+
+void CpuOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
+                             std::span<const float> k_weight, float eps, const Rope& rope,
+                             std::span<const AttentionSpan> spans, const KvLayout& layout,
+                             size_t cache_offset) const {
+  const int heads = q.cols / layout.head_dim;
+  const auto dim = static_cast<size_t>(layout.head_dim);
+  for (const AttentionSpan& span : spans) {
+#pragma omp for collapse(2) schedule(static) nowait
+    for (int i = 0; i < span.rows; ++i) {
+      for (int h = 0; h < heads + layout.kv_heads; ++h) {
+        const int m = span.first_row + i;
+        const float* cos = rope.cos.row(m);
+        const float* sin = rope.sin.row(m);
+        if (h < heads) {
+          norm_rope_head(q.row(m) + dim * h, q_weight, eps, cos, sin);
+          continue;
+        }
+        const size_t kv_head = h - heads;
+        float* const key = k.row(m) + dim * kv_head;
+        norm_rope_head(key, k_weight, eps, cos, sin);
+        const int slot = span.has_block() ? i : span.first_position + i;
+        float* const tile = (span.has_block() ? span.block[slot / kPageSize]
+                                              : span.cache[slot / kPageSize] + cache_offset) +
+                            layout.tile_floats() * kv_head;
+        store_key_value(key, v.row(m) + dim * kv_head, slot % kPageSize, layout, tile);
+      }
+    }
+  }
+#pragma omp barrier
+}
+
+void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
+                       size_t cache_offset, Rows out) const {
+  const int group = q.cols / layout.head_dim / layout.kv_heads;
+  const int threads = omp_get_num_threads();
+  for (const AttentionSpan& span : spans) {
+    // Many queries together read each tile once; but there should be a task for every thread.
+    const int queries = span.rows * group;
+    const int share = queries * layout.kv_heads / threads;
+    const int together = std::clamp(share, 1, kMostQueries);
+    const int parts = (queries + together - 1) / together;
+    // Later rows see more; tasks handed out as threads come free even that out.
+#pragma omp for collapse(2) schedule(dynamic) nowait
+    for (int part = 0; part < parts; ++part) {
+      for (int kv_head = 0; kv_head < layout.kv_heads; ++kv_head) {
+        const int first = part * together;
+        attend(q, span, kv_head, group, first, std::min(together, queries - first), layout,
+               cache_offset, out);
+      }
+    }
+  }
+#pragma omp barrier
 }
 
 }  // namespace orthrus

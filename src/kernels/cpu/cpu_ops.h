@@ -1,5 +1,5 @@
-// The operations on the CPU: plain loops, shaped so that the compiler vectorises them, one OpenMP
-// loop an operation.
+// The operations on the CPU: an OpenMP team shares out blocks of work, kernels for the instruction
+// set at hand (matmul.h, attention.h, rows.h) do them.
 #pragma once
 
 #include "kernels/ops.h"
@@ -8,29 +8,34 @@ namespace orthrus {
 
 class CpuOps final : public Ops {
  public:
-  // threads >= 1: how many work on an operation. The results do not depend on it.
+  // threads >= 1: the size of parallel()'s team. The results do not depend on it.
   explicit CpuOps(int threads) : threads_(threads) {}
 
   Buffer allocate(size_t floats) const override;
+  void parallel(const std::function<void()>& body) const override;
+  size_t workspace_floats(int rows, int cols) const override;
+  size_t matrix_bytes(DType type, int rows, int cols) const override;
+  Matrix convert(const Matrix& from, DType type, void* to) const override;
+
   void embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const override;
   void rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const override;
-  void matmul(ConstRows x, const Matrix& w, Rows out) const override;
+  void matmul(ConstRows x, std::span<const Product> products, float* workspace) const override;
+  void matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const override;
+  void matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
+                     float* workspace) const override;
+  void matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
+                  float* workspace) const override;
   void rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq, Rows cos,
                   Rows sin) const override;
-  void head_norm_rope(Rows x, std::span<const float> weight, float eps,
-                      const Rope& rope) const override;
-  void write_kv(ConstRows k, ConstRows v, std::span<const AttentionSpan> spans,
-                const KvLayout& layout) const override;
+  void norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
+                       std::span<const float> k_weight, float eps, const Rope& rope,
+                       std::span<const AttentionSpan> spans, const KvLayout& layout,
+                       size_t cache_offset) const override;
   void attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                 Rows out) const override;
-  void swiglu(Rows gate, ConstRows up) const override;
-  void add(Rows x, ConstRows delta) const override;
+                 size_t cache_offset, Rows out) const override;
 
  private:
-  // How many threads work on an operation of `work` multiply-adds: one alone where waking and
-  // joining the others would take longer than they save.
-  int team(size_t work) const { return work < kSharedWork ? 1 : threads_; }
-  static constexpr size_t kSharedWork = 1 << 18;
+  size_t operand_floats(int rows, int cols) const;
 
   int threads_;
 };

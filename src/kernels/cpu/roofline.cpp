@@ -1,0 +1,86 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/roofline.cpp"
+#include <hwy/foreach_target.h>
+// The above must be first.
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/lanes-inl.h"
+#include "kernels/cpu/roofline.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace orthrus::cpu::HWY_NAMESPACE {
+namespace {
+
+// Twelve chains that do not wait for each other hide the latency of any processor so far.
+constexpr int kChains = 12;
+
+float multiply_adds(int rounds) {
+  VF acc[kChains];
+  for (int i = 0; i < kChains; ++i) acc[i] = hn::Set(kF, 1.0f + static_cast<float>(i));
+  const VF factor = hn::Set(kF, 0.999f);
+  for (int n = 0; n < rounds; ++n) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < kChains; ++i) acc[i] = hn::MulAdd(acc[i], factor, factor);
+  }
+  VF sum = acc[0];
+  for (int i = 1; i < kChains; ++i) sum = hn::Add(sum, acc[i]);
+  return hn::GetLane(hn::SumOfLanes(kF, sum));
+}
+
+int flops_of_round() {
+  return 2 * kChains * kWidth;
+}
+
+float sum_all(const float* p, size_t count) {
+  VF acc[4];
+  for (VF& a : acc) a = hn::Zero(kF);
+  size_t i = 0;
+  for (; i + 4 * kWidth <= count; i += 4 * kWidth) {
+    __builtin_prefetch(p + i + 4096, 0, 2);
+    HWY_UNROLL(4)
+    for (int r = 0; r < 4; ++r) acc[r] = hn::Add(acc[r], load(p + i + r * kWidth));
+  }
+  float sum =
+      hn::GetLane(hn::SumOfLanes(kF, hn::Add(hn::Add(acc[0], acc[1]), hn::Add(acc[2], acc[3]))));
+  for (; i < count; ++i) sum += p[i];
+  return sum;
+}
+
+}  // namespace
+}  // namespace orthrus::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace orthrus::cpu {
+
+HWY_EXPORT(multiply_adds);
+HWY_EXPORT(flops_of_round);
+HWY_EXPORT(sum_all);
+
+double run_multiply_adds(int threads) {
+  constexpr int kRounds = 1 << 20;
+  float sum = 0;
+#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(+ : sum)
+  for (int t = 0; t < threads; ++t) sum += HWY_DYNAMIC_DISPATCH(multiply_adds)(kRounds);
+  // The sum is read so that the work cannot be left out.
+  volatile float result = sum;
+  (void)result;
+  return static_cast<double>(threads) * kRounds * HWY_DYNAMIC_DISPATCH(flops_of_round)();
+}
+
+float read_all(std::span<const float> memory, int threads) {
+  constexpr size_t kShare = 1 << 16;
+  const auto shares = static_cast<int64_t>((memory.size() + kShare - 1) / kShare);
+  float sum = 0;
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : sum)
+  for (int64_t s = 0; s < shares; ++s) {
+    const auto share = memory.subspan(static_cast<size_t>(s) * kShare);
+    sum += HWY_DYNAMIC_DISPATCH(sum_all)(share.data(), std::min(share.size(), kShare));
+  }
+  return sum;
+}
+
+}  // namespace orthrus::cpu
+#endif  // HWY_ONCE

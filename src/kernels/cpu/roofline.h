@@ -1,0 +1,15 @@
+// What the machine can do at most, measured: what the kernels' speeds are compared with.
+#pragma once
+
+#include <span>
+
+namespace orthrus::cpu {
+
+// Fused multiply-adds of float32 on `threads` threads at once, with all operands in registers, for
+// some milliseconds. Returns how many floating-point operations that was, two each.
+double run_multiply_adds(int threads);
+
+// Reads memory once, on `threads` threads. Returns a sum that depends on all of it.
+float read_all(std::span<const float> memory, int threads);
+
+}  // namespace orthrus::cpu

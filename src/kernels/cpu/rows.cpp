@@ -1,0 +1,131 @@
+// Each row by itself, in one fixed order of operations.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/rows.cpp"
+#include <hwy/foreach_target.h>
+// The above must be first.
+#include <hwy/highway.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "kernels/cpu/lanes-inl.h"
+#include "kernels/cpu/rows.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace orthrus::cpu::HWY_NAMESPACE {
+namespace {
+
+// Calls body(at, count) for whole registers, and for what is left of n with count < kWidth.
+template <typename Body>
+HWY_INLINE void for_registers(size_t n, Body body) {
+  size_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) body(i, static_cast<size_t>(kWidth));
+  if (i < n) body(i, n - i);
+}
+
+// The floats at p, the first `count` of them; zeros after.
+HWY_INLINE VF load_some(const float* p, size_t count) {
+  if (count == kWidth) return load(p);
+  HWY_ALIGN float some[kWidth] = {};
+  std::memcpy(some, p, count * sizeof(float));
+  return hn::Load(kF, some);
+}
+HWY_INLINE void store_some(VF v, float* p, size_t count) {
+  if (count == kWidth) return hn::StoreU(v, kF, p);
+  HWY_ALIGN float some[kWidth];
+  hn::Store(v, kF, some);
+  std::memcpy(p, some, count * sizeof(float));
+}
+
+// Sixteen running sums over i % 16, then the tree.
+float sum_of_squares(const float* x, size_t n) {
+  HWY_ALIGN float lanes[kLanes];
+  for (int lane = 0; lane < kLanes; lane += kWidth) {
+    VF acc = hn::Zero(kF);
+    for (size_t i = lane; i < n; i += kLanes) {
+      const VF v = load_some(x + i, HWY_MIN(n - i, static_cast<size_t>(kWidth)));
+      acc = hn::MulAdd(v, v, acc);
+    }
+    hn::Store(acc, kF, lanes + lane);
+  }
+  return sum_of(lanes);
+}
+
+void norm(const float* x, const float* weight, size_t n, float eps, float* out) {
+  const float scale = 1.0f / std::sqrt(sum_of_squares(x, n) / static_cast<float>(n) + eps);
+  const VF scales = hn::Set(kF, scale);
+  for_registers(n, [&](size_t i, size_t count) HWY_ATTR {
+    const VF scaled = hn::Mul(load_some(x + i, count), scales);
+    store_some(hn::Mul(scaled, load_some(weight + i, count)), out + i, count);
+  });
+}
+
+void norm_rope(float* head, const float* weight, size_t n, float eps, const float* cos,
+               const float* sin) {
+  norm(head, weight, n, eps, head);
+  const size_t half = n / 2;
+  for_registers(half, [&](size_t i, size_t count) HWY_ATTR {
+    const VF a = load_some(head + i, count), b = load_some(head + half + i, count);
+    const VF c = load_some(cos + i, count), s = load_some(sin + i, count);
+    store_some(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), head + i, count);
+    store_some(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), head + half + i, count);
+  });
+}
+
+template <typename Weight>
+void widen_from(const Weight* from, int count, float* to) {
+  int i = 0;
+  for (; i + kWidth <= count; i += kWidth) hn::StoreU(load(from + i), kF, to + i);
+  if (i == count) return;
+  Weight rest[kWidth] = {};
+  std::memcpy(rest, from + i, (count - i) * sizeof(Weight));
+  store_some(load(rest), to + i, count - i);
+}
+
+void widen(const Matrix& table, int row, float* out) {
+  const size_t at = static_cast<size_t>(row) * static_cast<size_t>(table.cols);
+  switch (table.type) {
+    case DType::kF32:
+      return widen_from(static_cast<const float*>(table.data) + at, table.cols, out);
+    case DType::kF16:
+      return widen_from(static_cast<const F16*>(table.data) + at, table.cols, out);
+    case DType::kBF16:
+      return widen_from(static_cast<const BF16*>(table.data) + at, table.cols, out);
+    case DType::kQ8_0:  // not a table's type (ops.h)
+      return;
+  }
+}
+
+}  // namespace
+}  // namespace orthrus::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace orthrus::cpu {
+
+HWY_EXPORT(widen);
+HWY_EXPORT(norm);
+HWY_EXPORT(norm_rope);
+
+void widen_row(const Matrix& table, int row, float* out) {
+  HWY_DYNAMIC_DISPATCH(widen)(table, row, out);
+}
+
+void norm_row(const float* x, std::span<const float> weight, float eps, float* out) {
+  HWY_DYNAMIC_DISPATCH(norm)(x, weight.data(), weight.size(), eps, out);
+}
+
+void norm_rope_head(float* head, std::span<const float> weight, float eps, const float* cos,
+                    const float* sin) {
+  HWY_DYNAMIC_DISPATCH(norm_rope)(head, weight.data(), weight.size(), eps, cos, sin);
+}
+
+void store_key_value(const float* key, const float* value, int slot, const KvLayout& layout,
+                     float* tile) {
+  for (int d = 0; d < layout.head_dim; ++d) tile[d * kPageSize + slot] = key[d];
+  std::memcpy(tile + layout.key_floats() + static_cast<size_t>(slot) * layout.value_stride(), value,
+              static_cast<size_t>(layout.head_dim) * sizeof(float));
+}
+
+}  // namespace orthrus::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,24 @@
+// Work on single rows: embedding, RMSNorm, RoPE (rows.cpp).
+#pragma once
+
+#include <span>
+
+#include "kernels/ops.h"
+
+namespace orthrus::cpu {
+
+// out = the table's row, as floats.
+void widen_row(const Matrix& table, int row, float* out);
+
+// out = x / sqrt(mean(x^2) + eps) * weight. `out` may be x.
+void norm_row(const float* x, std::span<const float> weight, float eps, float* out);
+
+// One head in place: norm_row, then the rotation of its halves. cos, sin: [head_dim / 2].
+void norm_rope_head(float* head, std::span<const float> weight, float eps, const float* cos,
+                    const float* sin);
+
+// A key and its value, one head, into slot `slot` of its tile (kv_layout.h).
+void store_key_value(const float* key, const float* value, int slot, const KvLayout& layout,
+                     float* tile);
+
+}  // namespace orthrus::cpu
