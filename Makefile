@@ -3,7 +3,7 @@
 
 build:  ## build/orthrus
 	@scripts/setup.sh libgtest-dev
-	@cmake --preset release >/dev/null
+	@cmake --preset release -DORTHRUS_BUILD_TESTS=ON >/dev/null
 	@cmake --build --preset release
 
 demo:

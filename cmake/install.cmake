@@ -2,6 +2,9 @@
 include(CMakePackageConfigHelpers)
 
 install(TARGETS orthrus EXPORT orthrus-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(ORTHRUS_BUILD_COMMAND)
+  install(TARGETS orthrus-cli RUNTIME)
+endif()
 install(DIRECTORY include/orthrus DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT orthrus-targets NAMESPACE orthrus::
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/orthrus)

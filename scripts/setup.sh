@@ -19,7 +19,7 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "setup: these Debian packages are missing, and there is no sudo: ${missing[*]}" >&2
     exit 1
   }
-  as_root=(sudo)
+  as_root=(sudo env DEBIAN_FRONTEND=noninteractive)
 fi
 echo "setup: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive

@@ -7,15 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace orthrus {
+#include "orthrus/sampling.h"
 
-// Sampling defaults a checkpoint suggests (generation_config.json); greedy when it has none.
-struct GenerationDefaults {
-  float temperature = 0.0f;  // 0 unless do_sample is true
-  int top_k = 0;             // 0: off
-  float top_p = 1.0f;
-  float min_p = 0.0f;
-};
+namespace orthrus {
 
 // The architecture of a Qwen3 or Orthrus-Qwen3 checkpoint. Field names are Hugging Face's.
 // Every value has been checked to be usable; see load_config for the ranges.
@@ -34,7 +28,8 @@ struct ModelConfig {
   int max_position_embeddings = 0;  // longest context: prompt plus generated tokens
   bool tie_word_embeddings = false;
   std::vector<int32_t> eos_token_ids;  // generation_config.json's, else config.json's; may be empty
-  GenerationDefaults generation;
+  SamplingParams
+      generation;  // what generation_config.json suggests; greedy when it asks for nothing
 
   // The diffusion view; block_size is 0 and mask_token_id -1 when the checkpoint has none.
   int block_size = 0;  // most tokens of a block [anchor, MASK, ...], >= 2

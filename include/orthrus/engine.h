@@ -38,7 +38,8 @@ std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled"
 struct GenerateOptions {
   int max_tokens = 256;  // >= 1; capped by the context that the prompt leaves
   SamplingParams sampling;
-  std::vector<std::string> stop;        // strings that end the text, which stops before them
+  std::vector<std::string> stop;        // strings, or special tokens by name, that end the text,
+                                        // which stops before them
   bool ignore_eos = false;              // go on after the checkpoint's end-of-sequence tokens
   std::vector<int32_t> stop_token_ids;  // further tokens that end the sequence, themselves kept
 

@@ -219,7 +219,7 @@ void read_generation(const JsonFields& fields, ModelConfig& config) {
     config.eos_token_ids = *ids;
   }
   if (!fields.boolean("do_sample", false)) return;
-  GenerationDefaults& defaults = config.generation;
+  SamplingParams& defaults = config.generation;
   defaults.temperature = 1;
   if (fields.find("temperature") != nullptr) {
     defaults.temperature = static_cast<float>(fields.number("temperature", 0, kMaxTemperature));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,7 +30,7 @@ constexpr const char* kExamples = R"(EXAMPLES
 
 Each prompt is continued in AR mode and in dual mode by turns, after a warm-up. Speeds are medians
 of decoding alone, the prefill not counted; a ratio is the median of the ratios of neighbouring
-runs; the total is the geometric mean. Ids that differ are a failure. Without --prompts or
+runs. Of all prompts: the medians of speeds, the geometric mean of ratios, the means of the rest. Ids that differ are a failure. Without --prompts or
 --prompt-ids the prompts are eight beginnings of Python files.)";
 
 struct Options {
@@ -63,16 +64,32 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-std::optional<double> geometric_mean_of_ratios(const std::vector<Row>& rows) {
-  double sum = 0;
-  int count = 0;
+// Over all prompts: medians of speeds, the geometric mean of ratios, means of the rest.
+struct Totals {
+  double ar_speed = 0;
+  std::optional<double> dual_speed, ratio, tokens_per_forward, acceptance_length;
+};
+
+Totals totals(const std::vector<Row>& rows) {
+  std::vector<double> ar_speeds, dual_speeds, logs, forwards, lengths;
   for (const Row& row : rows) {
-    if (!row.ratio) continue;
-    sum += std::log(*row.ratio);
-    ++count;
+    ar_speeds.push_back(row.ar_speed);
+    if (row.dual_speed) dual_speeds.push_back(*row.dual_speed);
+    if (row.ratio) logs.push_back(std::log(*row.ratio));
+    if (row.tokens_per_forward) forwards.push_back(*row.tokens_per_forward);
+    if (row.acceptance_length) lengths.push_back(*row.acceptance_length);
   }
-  if (count == 0) return std::nullopt;
-  return std::exp(sum / count);
+  const auto mean = [](const std::vector<double>& values) -> std::optional<double> {
+    if (values.empty()) return std::nullopt;
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  };
+  Totals all;
+  if (!ar_speeds.empty()) all.ar_speed = median(ar_speeds);
+  if (!dual_speeds.empty()) all.dual_speed = median(dual_speeds);
+  if (const auto log = mean(logs)) all.ratio = std::exp(*log);
+  all.tokens_per_forward = mean(forwards);
+  all.acceptance_length = mean(lengths);
+  return all;
 }
 
 std::vector<BenchPrompt> bench_prompts(const Options& options, const Engine& engine) {
@@ -202,10 +219,11 @@ class Bench {
   }
 
   std::string total() const {
-    const std::optional<double> ratio = geometric_mean_of_ratios(rows_);
-    if (!ratio) return {};
-    return fmt::format("{:<62}{:>8.2f}{:>24}\n", "geometric mean", *ratio,
-                       all_equal() ? "yes" : "no");
+    const Totals all = totals(rows_);
+    if (!all.ratio) return {};
+    return fmt::format("{:<39}{:>11.1f}{:>12.1f}{:>8.2f}{:>7.2f}{:>10.2f}{:>7}\n", "all",
+                       all.ar_speed, *all.dual_speed, *all.ratio, *all.tokens_per_forward,
+                       *all.acceptance_length, all_equal() ? "yes" : "no");
   }
 
   bool all_equal() const {
@@ -238,7 +256,12 @@ class Bench {
                                  {"equal", !row.difference},
                                  {"difference", or_null(row.difference)}});
     }
-    json["geometric_mean_of_ratios"] = or_null(geometric_mean_of_ratios(rows_));
+    const Totals all = totals(rows_);
+    json["ar_tokens_per_second"] = all.ar_speed;
+    json["dual_tokens_per_second"] = or_null(all.dual_speed);
+    json["geometric_mean_of_ratios"] = or_null(all.ratio);
+    json["tokens_per_forward"] = or_null(all.tokens_per_forward);
+    json["acceptance_length"] = or_null(all.acceptance_length);
     json["equal"] = all_equal();
     return json;
   }

@@ -3,7 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "cli/choices.h"
@@ -45,6 +47,18 @@ struct Options {
   bool no_thinking = false;
   ColorChoice color = ColorChoice::kAuto;
 };
+
+std::string_view trimmed(std::string_view line) {
+  const size_t first = line.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return line.substr(first, line.find_last_not_of(" \t") - first + 1);
+}
+
+// A slash and one word of letters. A path or a comment is a message.
+bool looks_like_command(std::string_view line) {
+  return line.size() > 1 && line[0] == '/' &&
+         std::all_of(line.begin() + 1, line.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+}
 
 void check_format(const Options& options) {
   if (options.chat_template == ChatTemplate::kQwen3) return;
@@ -91,13 +105,18 @@ class Chat {
       if (standard_input_is_terminal()) write_error_stream("> ");
       const std::optional<std::string> line = read_line();
       if (!line && standard_input_is_terminal()) write_error_stream("\n");
-      if (!line || *line == "/exit") break;
-      if (line->empty()) continue;
-      if (*line == "/help") {
+      if (!line) break;
+      const std::string_view command = trimmed(*line);
+      if (command == "/exit") break;
+      if (command.empty()) continue;
+      if (command == "/help") {
         write_error_stream(kHelp);
-      } else if (*line == "/clear") {
+      } else if (command == "/clear") {
         start_over();
         write_error_stream("The conversation starts over.\n");
+      } else if (looks_like_command(command)) {
+        print_error(fmt::format("{} is not a command; valid is /clear, /exit or /help.",
+                                in_quotes(command)));
       } else {
         all_answered &= answer(*line);
       }

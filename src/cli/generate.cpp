@@ -158,7 +158,9 @@ Command add_generate(CLI::App& root) {
   options->prompt.add_ids_to(app, "--prompt-ids", "Token ids, as 1,2,3; needs no tokenizer.json");
   add_count(app, "-n,--max-tokens", options->max_tokens,
             "Most tokens to generate; the context may end it before");
-  app.add_option("--stop", options->stop, "End the text before this string; may be given again")
+  app.add_option(
+         "--stop", options->stop,
+         "End the text before this string or special token; again for another: --stop A --stop B")
       ->type_name("TEXT")
       ->allow_extra_args(false);
   app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/prompt_source.h"
 #include "cli/report.h"
@@ -63,7 +64,7 @@ std::string configuration(const ModelConfig& config) {
                                     : "none");
   text += row("end of sequence",
               config.eos_token_ids.empty() ? "none" : "id " + ids_in_words(config.eos_token_ids));
-  const GenerationDefaults& sampling = config.generation;
+  const SamplingParams& sampling = config.generation;
   text += row("suggests", sampling.temperature > 0
                               ? fmt::format("temperature {}, top-k {}, top-p {}, min-p {}",
                                             sampling.temperature, sampling.top_k, sampling.top_p,
@@ -105,12 +106,17 @@ std::string describe(const CheckpointInfo& info, bool with_tensors) {
   return text;
 }
 
+// The double whose decimal digits are the float's: 1e-06, not 9.999999974752427e-07.
+double as_written(float value) {
+  return std::stod(fmt::format("{}", value));
+}
+
 nlohmann::ordered_json to_json(const PartInfo& part) {
   return {{"name", part.name}, {"parameters", part.parameters}, {"bytes", part.bytes}};
 }
 
 nlohmann::ordered_json to_json(const ModelConfig& config) {
-  const GenerationDefaults& sampling = config.generation;
+  const SamplingParams& sampling = config.generation;
   return {{"architecture", config.architecture},
           {"dtype", config.dtype},
           {"vocab_size", config.vocab_size},
@@ -120,7 +126,7 @@ nlohmann::ordered_json to_json(const ModelConfig& config) {
           {"num_attention_heads", config.num_attention_heads},
           {"num_key_value_heads", config.num_key_value_heads},
           {"head_dim", config.head_dim},
-          {"rms_norm_eps", config.rms_norm_eps},
+          {"rms_norm_eps", as_written(config.rms_norm_eps)},
           {"rope_theta", config.rope_theta},
           {"max_position_embeddings", config.max_position_embeddings},
           {"tie_word_embeddings", config.tie_word_embeddings},
@@ -128,10 +134,10 @@ nlohmann::ordered_json to_json(const ModelConfig& config) {
           {"block_size", config.block_size},
           {"mask_token_id", config.mask_token_id},
           {"generation",
-           {{"temperature", sampling.temperature},
+           {{"temperature", as_written(sampling.temperature)},
             {"top_k", sampling.top_k},
-            {"top_p", sampling.top_p},
-            {"min_p", sampling.min_p}}}};
+            {"top_p", as_written(sampling.top_p)},
+            {"min_p", as_written(sampling.min_p)}}}};
 }
 
 nlohmann::ordered_json to_json(const CheckpointInfo& info) {
@@ -169,9 +175,9 @@ Command add_inspect(CLI::App& root) {
   const auto options = std::make_shared<Options>();
   CLI::App& app =
       *root.add_subcommand("inspect", "Tell a checkpoint's configuration, parameters and memory");
-  app.add_option("-m,--model", options->directory, "Checkpoint directory")
-      ->type_name("DIR")
-      ->required();
+  refuse_empty(app.add_option("-m,--model", options->directory, "Checkpoint directory")
+                   ->type_name("DIR")
+                   ->required());
   app.add_flag("--tensors", options->tensors, "List the tensors, too");
   app.add_flag("--json", options->json, "Print one JSON object, which always lists the tensors");
   app.footer(kExamples);

@@ -2,12 +2,14 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <new>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -35,21 +37,34 @@ void check_command(std::string_view word, std::span<const Command> commands) {
               fmt::format("{} is not a command; valid is one of {}.", in_quotes(word), names));
 }
 
+// `orthrus help COMMAND` is `orthrus COMMAND --help`.
+std::vector<std::string> help_words(const std::vector<std::string>& topics) {
+  if (topics.size() > 1) {
+    throw Error(ErrorKind::kUsage,
+                "orthrus help takes one command at most: orthrus help generate.");
+  }
+  if (topics.empty()) return {"--help"};
+  return {topics[0], "--help"};
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Exact Orthrus dual-view decoding of Qwen3.", "orthrus");
   app.set_version_flag("--version", "orthrus " ORTHRUS_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
-  app.footer("orthrus COMMAND --help tells a command's options, with examples.");
+  app.footer("orthrus help COMMAND tells a command's options, with examples.");
   const Command commands[] = {add_generate(app), add_chat(app), add_inspect(app), add_tokenize(app),
                               add_bench(app)};
   if (argc <= 1) {
     write_error_stream(app.help());
     return kUsageError;
   }
-  check_command(argv[1], commands);
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words[0] == "help") words = help_words({words.begin() + 1, words.end()});
+  check_command(words[0], commands);
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
-    app.parse(argc, argv);
+    app.parse(words);
   } catch (const CLI::CallForHelp&) {
     return print_help(app.help());
   } catch (const CLI::CallForVersion& version) {

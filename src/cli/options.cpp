@@ -33,6 +33,12 @@ CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
       ->default_str(std::to_string(value));
 }
 
+void refuse_empty(CLI::Option* option) {
+  option->check([](const std::string& text) {
+    return text.empty() ? std::string("the name is empty") : std::string();
+  });
+}
+
 void add_block_size(CLI::App& app, int& block_size) {
   constexpr int kMost = std::numeric_limits<int>::max();
   add_number(app, "--block-size", block_size,
@@ -53,10 +59,11 @@ void add_color(CLI::App& app, ColorChoice& color) {
 }
 
 void ModelOptions::add_to(CLI::App& app) {
-  app.add_option("-m,--model", directory,
-                 "Checkpoint directory: config.json, model.safetensors, tokenizer.json")
-      ->type_name("DIR")
-      ->required();
+  refuse_empty(
+      app.add_option("-m,--model", directory,
+                     "Checkpoint directory: config.json, model.safetensors, tokenizer.json")
+          ->type_name("DIR")
+          ->required());
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
              "Threads; 0 is as many as this process may use")
       ->default_str("0");
@@ -86,7 +93,7 @@ void SamplingOptions::add_to(CLI::App& app) {
       ->group(kSampling);
 }
 
-SamplingParams SamplingOptions::resolve(const GenerationDefaults& defaults) const {
+SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
   return {.temperature = temperature.value_or(defaults.temperature),
           .top_k = top_k.value_or(defaults.top_k),
           .top_p = top_p.value_or(defaults.top_p),

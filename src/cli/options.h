@@ -11,6 +11,9 @@
 
 namespace orthrus::cli {
 
+// Refuses an empty name of a file or directory, which is mostly a variable that was not set.
+void refuse_empty(CLI::Option* option);
+
 // Each adds one option to `app`. A value outside its range is an Error(kUsage) that names it. What
 // is given must outlive the parsing.
 CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
@@ -31,7 +34,7 @@ struct SamplingOptions {
   uint64_t seed = 0;
 
   void add_to(CLI::App& app);
-  SamplingParams resolve(const GenerationDefaults& defaults) const;
+  SamplingParams resolve(const SamplingParams& defaults) const;
 };
 
 struct DecodingOptions {

@@ -6,6 +6,7 @@
 
 #include "cli/input.h"
 #include "cli/numbers.h"
+#include "cli/options.h"
 #include "cli/terminal.h"
 #include "orthrus/error.h"
 
@@ -38,8 +39,9 @@ std::string ids_in_words(const TokenIds& ids) {
 
 void PromptSource::add_to(CLI::App& app) {
   app.add_option("-p,--prompt", text_, "The text itself")->type_name("TEXT");
-  app.add_option("-f,--file", file_, "A file of the text, used as it is, its last newline included")
-      ->type_name("FILE");
+  refuse_empty(app.add_option("-f,--file", file_,
+                              "A file of the text, used as it is, its last newline included")
+                   ->type_name("FILE"));
 }
 
 void PromptSource::add_ids_to(CLI::App& app, const std::string& name,

@@ -36,8 +36,10 @@ std::string summary(const Generation& generation) {
   std::string text = line("tokens", fmt::format("{}, finish reason {}", stats.generated,
                                                 name_of(generation.finish_reason)));
   text += line("forward passes",
-               fmt::format("{} prefill, {} AR (verify), {} diffusion (draft)", stats.prefill_passes,
-                           stats.ar_passes, stats.diffusion_passes));
+               stats.diffusion_passes == 0
+                   ? fmt::format("{} prefill, {} AR", stats.prefill_passes, stats.ar_passes)
+                   : fmt::format("{} prefill, {} AR (verify), {} diffusion (draft)",
+                                 stats.prefill_passes, stats.ar_passes, stats.diffusion_passes));
   if (stats.cycles > 0) {
     text += line("acceptance length",
                  fmt::format("{:.2f} ({} drafts accepted in {} cycles)", stats.acceptance_length(),

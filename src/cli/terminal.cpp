@@ -34,7 +34,7 @@ bool standard_error_is_terminal() {
 
 Style style_of_output(ColorChoice choice) {
   Style style;
-  style.terminal = isatty(STDOUT_FILENO) != 0 || choice == ColorChoice::kAlways;
+  style.terminal = isatty(STDOUT_FILENO) != 0;
   style.color =
       choice == ColorChoice::kAlways || (choice == ColorChoice::kAuto && style.terminal &&
                                          understands_escapes() && environment("NO_COLOR").empty());

@@ -12,7 +12,9 @@ std::string without_controls(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f) {
+    if (byte == '\r' && next == '\n') {
+      result += '\r';
+    } else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f) {
       result += fmt::format("\\x{:02x}", byte);
     } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {  // U+0080 to U+009F
       result += fmt::format("\\x{:02x}", next);

@@ -8,7 +8,7 @@
 namespace orthrus::cli {
 
 // `text` (UTF-8) with what could drive a terminal written as \xNN: the control characters of ASCII
-// but for newline and tab, and those of Latin-1.
+// but for newline, tab and the return before a newline, and those of Latin-1.
 std::string without_controls(std::string_view text);
 
 // All of `bytes` in printable ASCII, as in a C string literal.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/prompt_source.h"
 #include "cli/report.h"
@@ -88,7 +89,8 @@ int run(const Options& options) {
 Command add_tokenize(CLI::App& root) {
   const auto options = std::make_shared<Options>();
   CLI::App& app = *root.add_subcommand("tokenize", "Turn text into token ids, or back");
-  app.add_option("-m,--model", options->directory, "Checkpoint directory")->type_name("DIR");
+  refuse_empty(
+      app.add_option("-m,--model", options->directory, "Checkpoint directory")->type_name("DIR"));
   app.add_option("--tokenizer", options->file, "A tokenizer.json")->type_name("FILE");
   options->source.add_to(app);
   options->source.add_ids_to(app, "--decode", "Print the text of these ids");

@@ -129,7 +129,7 @@ Generation Session::generate(const Request& request) {
   Impl& s = *impl_;
   const Engine::Impl& engine = *s.engine;
   // Before the cache is cropped: a refused request leaves the conversation as it was.
-  check_request(engine.model.config, request, engine.tokenizer.has_value());
+  check_request(engine.model.config, request, engine.tokenizer_or_null());
   // The last prompt token is computed again even when it is cached: its logits are needed.
   const auto& prompt = request.prompt;
   const size_t most = std::min(s.cached_ids.size(), prompt.size() - 1);

@@ -10,8 +10,7 @@ namespace orthrus {
 Job::Job(const ModelConfig& config, const Tokenizer* tokenizer, KvSequence& sequence,
          const Request& request)
     : request_(&request),
-      decoder_(config, sequence, request.prompt,
-               check_request(config, request, tokenizer != nullptr)),
+      decoder_(config, sequence, request.prompt, check_request(config, request, tokenizer)),
       stops_(request.options.stop) {
   if (tokenizer != nullptr) stream_.emplace(*tokenizer, /*skip_special=*/true);
   result_.stats.cached_tokens = sequence.length();

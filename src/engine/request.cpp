@@ -63,21 +63,26 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
 
 }  // namespace
 
-DecodeParams check_request(const ModelConfig& config, const Request& request, bool has_tokenizer) {
+DecodeParams check_request(const ModelConfig& config, const Request& request,
+                           const Tokenizer* tokenizer) {
   const GenerateOptions& options = request.options;
   check_prompt(config, request.prompt);
   check_sampling(options.sampling);
   check_range(options.max_tokens >= 1, "max_tokens", options.max_tokens, "1 or more");
   check_range(options.prefill_chunk >= 1, "prefill_chunk", options.prefill_chunk, "1 or more");
+  std::vector<int32_t> stop_token_ids = options.stop_token_ids;
   for (const std::string& stop : options.stop) {
     if (stop.empty()) usage("A stop string is empty; it must have at least one character.");
-    if (!has_tokenizer) usage("Stop strings need a tokenizer.json, which this checkpoint lacks.");
+    if (tokenizer == nullptr) {
+      usage("Stop strings need a tokenizer.json, which this checkpoint lacks.");
+    }
+    const auto added = tokenizer->find_added(stop);
+    if (added && *added < config.vocab_size) stop_token_ids.push_back(*added);
   }
   for (const int32_t id : options.stop_token_ids) {
     check_range(id >= 0 && id < config.vocab_size, "A stop token id", id,
                 fmt::format("0 to {} for this model", config.vocab_size - 1));
   }
-  std::vector<int32_t> stop_token_ids = options.stop_token_ids;
   if (!options.ignore_eos) {
     stop_token_ids.insert(stop_token_ids.end(), config.eos_token_ids.begin(),
                           config.eos_token_ids.end());

@@ -7,6 +7,10 @@
 namespace orthrus {
 
 // Throws Error(kUsage), naming the option, its value and its range.
-DecodeParams check_request(const ModelConfig& config, const Request& request, bool has_tokenizer);
+//
+// A stop string that is exactly an added token ("<|im_end|>") becomes a stop token, since special
+// tokens have no text in which it could be found. `tokenizer` may be null.
+DecodeParams check_request(const ModelConfig& config, const Request& request,
+                           const Tokenizer* tokenizer);
 
 }  // namespace orthrus

@@ -171,7 +171,7 @@ TEST(Config, ReadsEndTokens) {
 }
 
 TEST(Config, ReadsSamplingDefaults) {
-  const GenerationDefaults qwen3 =
+  const SamplingParams qwen3 =
       parse_changed({}, R"({"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95,
                             "bos_token_id": 151643, "transformers_version": "4.51.0"})")
           .generation;
@@ -180,7 +180,7 @@ TEST(Config, ReadsSamplingDefaults) {
   EXPECT_EQ(qwen3.top_p, 0.95f);
   EXPECT_EQ(qwen3.min_p, 0.0f);
 
-  const GenerationDefaults plain =
+  const SamplingParams plain =
       parse_changed({}, R"({"do_sample": true, "top_k": null, "min_p": 0.1})").generation;
   EXPECT_EQ(plain.temperature, 1.0f);
   EXPECT_EQ(plain.top_k, 0);
@@ -189,7 +189,7 @@ TEST(Config, ReadsSamplingDefaults) {
 
   for (const char* greedy : {R"({"do_sample": false, "temperature": 0.6, "top_k": 20})",
                              R"({"temperature": 0.6, "top_k": "not read"})"}) {
-    const GenerationDefaults defaults = parse_changed({}, greedy).generation;
+    const SamplingParams defaults = parse_changed({}, greedy).generation;
     EXPECT_EQ(defaults.temperature, 0.0f);
     EXPECT_EQ(defaults.top_k, 0);
   }
@@ -350,7 +350,7 @@ TEST(Config, RefusesOtherModels) {
   }
 }
 
-TEST(Config, RefusesBadGenerationDefaults) {
+TEST(Config, RefusesBadSamplingParams) {
   const std::pair<std::string, std::string> kCases[] = {
       {R"({"eos_token_id": 151936})",
        "eos_token_id is 151936; it must be an integer from 0 to 151935, or a list of such."},

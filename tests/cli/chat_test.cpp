@@ -84,6 +84,17 @@ TEST(Chat, ExitEndsItAndHelpHelps) {
   EXPECT_NE(result.err.find("/clear  start over"), std::string::npos) << result.err;
 }
 
+TEST(Chat, CommandsMayHaveSpacesAroundAndUnknownOnesAreNotMessages) {
+  const ProcessResult result = chat(" /help \n/quit\n\t/exit\nnever read\n");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find("/clear  start over"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("\"/quit\" is not a command; valid is /clear, /exit or /help."),
+            std::string::npos)
+      << result.err;
+  EXPECT_NE(chat("/usr/bin is a folder\n").out, "") << "a path is a message";
+}
+
 TEST(Chat, AMessageTooLongForTheContextIsRefusedAndTheChatGoesOn) {
   std::string message;
   for (int i = 0; i < 2100; ++i) message += "x ";

@@ -39,6 +39,11 @@ TEST(Inspect, SumsAddUp) {
   }
 }
 
+TEST(Inspect, NumbersAreAsTheFileHasThem) {
+  const ProcessResult result = run_orthrus({"inspect", "-m", kTinyCode, "--json"});
+  EXPECT_NE(result.out.find("\"rms_norm_eps\":1e-06,"), std::string::npos);
+}
+
 TEST(Inspect, TextForAPerson) {
   const ProcessResult summary = run_orthrus({"inspect", "-m", kTinyCode});
   EXPECT_EQ(summary.exit_code, 0);

@@ -11,6 +11,7 @@ namespace {
 
 TEST(Text, ControlsAreEscapedButNotNewlineAndTab) {
   EXPECT_EQ(without_controls("a\x1b[2J\tb\n\r\x07\x7f"), "a\\x1b[2J\tb\n\\x0d\\x07\\x7f");
+  EXPECT_EQ(without_controls("a\r\nb\r"), "a\r\nb\\x0d");
   EXPECT_EQ(without_controls(std::string_view("\0", 1)), "\\x00");
 }
 

@@ -54,6 +54,8 @@ TEST(Usage, HelpAndVersion) {
       EXPECT_NE(result.out.find("EXAMPLES\n  orthrus " + help[0]), std::string::npos) << result.out;
     }
   }
+  EXPECT_EQ(run_orthrus({"help"}).out, run_orthrus({"--help"}).out);
+  EXPECT_EQ(run_orthrus({"help", "chat"}).out, run_orthrus({"chat", "--help"}).out);
   const ProcessResult nothing = run_orthrus({});
   EXPECT_EQ(nothing.exit_code, 2);
   EXPECT_EQ(nothing.out, "");
@@ -64,6 +66,8 @@ TEST(Usage, Commands) {
   expect_all({
       {{"frob"}, 2, "\"frob\" is not a command; valid is one of generate, chat, inspect, tokenize"},
       {{""}, 2, "\"\" is not a command"},
+      {{"help", "frob"}, 2, "\"frob\" is not a command"},
+      {{"help", "chat", "bench"}, 2, "orthrus help takes one command at most"},
       {{"--frob"}, 2, "A subcommand is required"},
       {{"generate", "-p", "x"}, 2, "--model is required"},
       {generate({"-p", "x", "--frob"}), 2, "--frob"},
@@ -153,7 +157,10 @@ TEST(Usage, Prompts) {
 TEST(Usage, Models) {
   expect_all({
       {{"generate", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist/config.json"},
-      {{"inspect", "-m", ""}, 1, "config.json"},
+      {{"inspect", "-m", ""}, 2, "--model: the name is empty"},
+      {{"generate", "-m", "", "-p", "x"}, 2, "--model: the name is empty"},
+      {{"tokenize", "-m", "", "-p", "x"}, 2, "--model: the name is empty"},
+      {generate({"-f", ""}), 2, "--file: the name is empty"},
       {{"inspect", "-m", "/does/not/exist"}, 1, "/does/not/exist/config.json"},
       {{"chat", "-m", "/does/not/exist", "--chat-format", "qwen3"}, 1, "/does/not/exist"},
       {{"tokenize", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist/tokenizer.json"},

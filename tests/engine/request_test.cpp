@@ -29,6 +29,12 @@ Request request_of(const std::function<void(Request&)>& change) {
   return request;
 }
 
+const Tokenizer& tokenizer() {
+  static const Tokenizer loaded =
+      Tokenizer::load(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code" / "tokenizer.json");
+  return loaded;
+}
+
 TEST(Request, EachBadValueIsNamedWithItsRange) {
   struct Case {
     std::function<void(Request&)> change;
@@ -69,8 +75,9 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
       {[](Request& r) { r.options.stop = {""}; }, "A stop string is empty"},
   };
   for (const Case& c : cases) {
-    test::expect_error_parts([&] { check_request(small_config(), request_of(c.change), true); },
-                             ErrorKind::kUsage, {c.message});
+    test::expect_error_parts(
+        [&] { check_request(small_config(), request_of(c.change), &tokenizer()); },
+        ErrorKind::kUsage, {c.message});
   }
 }
 
@@ -80,24 +87,37 @@ TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToAr) {
   config.block_size = 0;
   test::expect_error_parts(
       [&] {
-        check_request(config, request_of([](Request& r) { r.options.mode = Mode::kDual; }), true);
+        check_request(config, request_of([](Request& r) { r.options.mode = Mode::kDual; }),
+                      &tokenizer());
       },
       ErrorKind::kUsage,
       {"Mode dual needs a checkpoint with a diffusion view", "Qwen3ForCausalLM"});
-  EXPECT_EQ(check_request(config, request_of([](Request&) {}), true).block_size, 1);
+  EXPECT_EQ(check_request(config, request_of([](Request&) {}), &tokenizer()).block_size, 1);
 }
 
 TEST(Request, StopStringsNeedATokenizer) {
   test::expect_error_parts(
       [&] {
         check_request(small_config(), request_of([](Request& r) { r.options.stop = {"x"}; }),
-                      false);
+                      nullptr);
       },
       ErrorKind::kUsage, {"Stop strings need a tokenizer.json"});
 }
 
+// A special token has no text in which a stop string could be found.
+TEST(Request, AStopStringThatNamesAnAddedTokenIsAStopToken) {
+  const auto id = tokenizer().find_added("<|mask|>");
+  ASSERT_TRUE(id.has_value());
+  const DecodeParams params = check_request(small_config(), request_of([](Request& r) {
+                                              r.options.stop = {"def", "<|mask|>"};
+                                            }),
+                                            &tokenizer());
+  EXPECT_EQ(params.stop_token_ids, (std::vector<int32_t>{*id, 7}));
+}
+
 TEST(Request, DefaultsAndCaps) {
-  const DecodeParams params = check_request(small_config(), request_of([](Request&) {}), true);
+  const DecodeParams params =
+      check_request(small_config(), request_of([](Request&) {}), &tokenizer());
   EXPECT_EQ(params.block_size, 8);
   EXPECT_EQ(params.max_tokens, 47);  // what the context of 50 leaves
   EXPECT_EQ(params.stop_token_ids, std::vector<int32_t>{7});
@@ -106,7 +126,7 @@ TEST(Request, DefaultsAndCaps) {
                                           r.options.ignore_eos = true;
                                           r.options.stop_token_ids = {11};
                                         }),
-                                        true);
+                                        &tokenizer());
   EXPECT_EQ(ar.block_size, 1);
   EXPECT_EQ(ar.stop_token_ids, std::vector<int32_t>{11});
 }
