@@ -18,4 +18,4 @@ echo "models/tiny-code continues a prompt in both views; then plain AR decoding 
 echo "Tokens of one forward pass share a colour (on a terminal)."
 echo
 exec build/orthrus generate --model models/tiny-code --prompt "$prompt" --max-tokens 200 \
-  --compare-ar "$@"
+  --mode dual --compare-ar "$@"

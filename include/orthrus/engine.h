@@ -21,9 +21,12 @@ namespace orthrus {
 enum class Mode : uint8_t {
   kAr,    // plain autoregressive decoding: one pass a token
   kDual,  // draft in the diffusion view, verify in the AR view: the same tokens in fewer passes
+  kAuto,  // the same, but where it pays and as much as pays, by what passes take and drafts are
+          // worth while it runs. With kRejection at a temperature it is kDual, since what that
+          // gives depends on the drafts.
 };
 
-std::string_view name_of(Mode mode);  // "ar", "dual"
+std::string_view name_of(Mode mode);  // "ar", "dual", "auto"
 
 enum class FinishReason : uint8_t {
   kStop,       // an end-of-sequence token, or a stop string
@@ -43,7 +46,7 @@ struct GenerateOptions {
   bool ignore_eos = false;              // go on after the checkpoint's end-of-sequence tokens
   std::vector<int32_t> stop_token_ids;  // further tokens that end the sequence, themselves kept
 
-  std::optional<Mode> mode;  // how: by default kDual where the checkpoint has a diffusion view
+  std::optional<Mode> mode;  // how: by default kAuto where the checkpoint has a diffusion view
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
   AcceptRule accept = AcceptRule::kMatch;
   int prefill_chunk = 256;  // how: most tokens of this prompt in one pass, >= 1
@@ -62,11 +65,17 @@ struct GenerationStats {
   int cached_tokens = 0;     // prompt tokens whose keys a session still had
   int ar_passes = 0;         // verify passes and plain AR steps
   int diffusion_passes = 0;  // draft passes
-  int cycles = 0;            // of draft, verify and accept
+  int cycles = 0;            // of draft, verify (perhaps of no draft) and accept
   int accepted = 0;          // drafts accepted
   double prefill_seconds = 0;
   double decode_seconds = 0;
   int generated = 0;  // tokens, the end-of-sequence token included
+
+  // How much was drafted: drafted[d] cycles of d drafts, drafted[0] plain steps; and of those that
+  // drafted, verified[n] that verified n of them.
+  std::vector<int> drafted, verified;
+  // Of the verified drafts, how many mode auto expected to be accepted.
+  double expected_accepted = 0;
 
   // Accepted drafts a cycle, the bonus token not counted.
   double acceptance_length() const { return cycles == 0 ? 0.0 : double(accepted) / cycles; }

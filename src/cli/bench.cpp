@@ -1,4 +1,4 @@
-// orthrus bench: plain AR decoding against dual-view decoding, on the same prompts.
+// orthrus bench: plain AR decoding against decoding with drafts, on the same prompts.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/bench_prompts.h"
+#include "cli/choices.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -28,7 +29,7 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus bench -m models/tiny-code -n 256 --repeat 5 --block-size 8
   orthrus bench -m models/tiny-code --prompts prompts.jsonl --temperature 0.7 --json
 
-Each prompt is continued in AR mode and in dual mode by turns, after a warm-up. Speeds are medians
+Each prompt is continued in AR mode and in another (--mode) by turns, after a warm-up. Speeds are medians
 of decoding alone, the prefill not counted; a ratio is the median of the ratios of neighbouring
 runs. Of all prompts: the medians of speeds, the geometric mean of ratios, the means of the rest. Ids that differ are a failure. Without --prompts or
 --prompt-ids the prompts are eight beginnings of Python files.)";
@@ -38,6 +39,7 @@ struct Options {
   std::optional<std::string> prompts_file;
   std::optional<std::string> prompt_ids;
   SamplingOptions sampling;
+  Mode mode = Mode::kAuto;
   int block_size = 0;
   int max_tokens = 128;
   int repeat = 3;
@@ -54,9 +56,40 @@ struct Row {
   std::string label;
   int tokens = 0;
   double ar_speed = 0;  // tokens a second, as all speeds
-  std::optional<double> dual_speed, ratio, tokens_per_forward, acceptance_length;
+  // Of the mode that drafts.
+  std::optional<double> speed, ratio, tokens_per_forward, acceptance_length;
   std::optional<std::string> difference;  // the first that was seen
 };
+
+// What the mode that drafts decided, in all repetitions of all prompts.
+struct Decisions {
+  std::vector<int> drafted;   // [d]: cycles of d drafts; [0]: plain steps
+  std::vector<int> verified;  // [n]: of the cycles with drafts, those that verified n
+  double expected_accepted = 0;
+  int accepted = 0;
+
+  void add(const GenerationStats& stats) {
+    add(drafted, stats.drafted);
+    add(verified, stats.verified);
+    expected_accepted += stats.expected_accepted;
+    accepted += stats.accepted;
+  }
+
+ private:
+  static void add(std::vector<int>& to, const std::vector<int>& counts) {
+    to.resize(std::max(to.size(), counts.size()));
+    for (size_t i = 0; i < counts.size(); ++i) to[i] += counts[i];
+  }
+};
+
+// "0: 12, 3: 40", what did not occur left out.
+std::string histogram(const std::vector<int>& counts, size_t first) {
+  std::string text;
+  for (size_t i = first; i < counts.size(); ++i) {
+    if (counts[i] > 0) text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", i, counts[i]);
+  }
+  return text.empty() ? "none" : text;
+}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -67,14 +100,14 @@ double median(std::vector<double> values) {
 // Over all prompts: medians of speeds, the geometric mean of ratios, means of the rest.
 struct Totals {
   double ar_speed = 0;
-  std::optional<double> dual_speed, ratio, tokens_per_forward, acceptance_length;
+  std::optional<double> speed, ratio, tokens_per_forward, acceptance_length;
 };
 
 Totals totals(const std::vector<Row>& rows) {
-  std::vector<double> ar_speeds, dual_speeds, logs, forwards, lengths;
+  std::vector<double> ar_speeds, speeds, logs, forwards, lengths;
   for (const Row& row : rows) {
     ar_speeds.push_back(row.ar_speed);
-    if (row.dual_speed) dual_speeds.push_back(*row.dual_speed);
+    if (row.speed) speeds.push_back(*row.speed);
     if (row.ratio) logs.push_back(std::log(*row.ratio));
     if (row.tokens_per_forward) forwards.push_back(*row.tokens_per_forward);
     if (row.acceptance_length) lengths.push_back(*row.acceptance_length);
@@ -85,7 +118,7 @@ Totals totals(const std::vector<Row>& rows) {
   };
   Totals all;
   if (!ar_speeds.empty()) all.ar_speed = median(ar_speeds);
-  if (!dual_speeds.empty()) all.dual_speed = median(dual_speeds);
+  if (!speeds.empty()) all.speed = median(speeds);
   if (const auto log = mean(logs)) all.ratio = std::exp(*log);
   all.tokens_per_forward = mean(forwards);
   all.acceptance_length = mean(lengths);
@@ -107,16 +140,16 @@ std::vector<BenchPrompt> bench_prompts(const Options& options, const Engine& eng
 class Bench {
  public:
   explicit Bench(const Options& options) : options_(options), engine_(load_engine(options.model)) {
-    for (const Mode mode : {Mode::kAr, Mode::kDual}) {
-      if (mode == Mode::kDual && !has_dual()) break;
-      GenerateOptions& o = options_of(mode);
-      o.mode = mode;
+    for (const bool drafting : {false, true}) {
+      if (drafting && !has_drafts()) break;
+      GenerateOptions& o = drafting ? drafting_ : ar_;
+      o.mode = drafting ? options.mode : Mode::kAr;
       o.max_tokens = options.max_tokens;
       o.ignore_eos = options.ignore_eos;
       o.sampling = options.sampling.resolve(engine_.config().generation);
     }
     // Without a diffusion view the engine is to say what is wrong with a block size.
-    (has_dual() ? dual_ : ar_).block_size = options.block_size;
+    (has_drafts() ? drafting_ : ar_).block_size = options.block_size;
   }
 
   int run() {
@@ -135,13 +168,12 @@ class Bench {
   }
 
  private:
-  bool has_dual() const { return engine_.config().has_diffusion_view(); }
-  GenerateOptions& options_of(Mode mode) { return mode == Mode::kAr ? ar_ : dual_; }
+  bool has_drafts() const { return engine_.config().has_diffusion_view(); }
 
-  Generation generate(const BenchPrompt& prompt, Mode mode) {
+  Generation generate(const BenchPrompt& prompt, const GenerateOptions& options) {
     Request request;
     request.prompt = prompt.ids;
-    request.options = options_of(mode);
+    request.options = options;
     watch(request, interrupt_);
     Generation generation = engine_.generate(request);
     check_not_failed(generation);
@@ -149,15 +181,15 @@ class Bench {
   }
 
   void warm_up(const BenchPrompt& prompt) {
-    generate(prompt, Mode::kAr);
-    if (has_dual() && !interrupt_.requested()) generate(prompt, Mode::kDual);
+    generate(prompt, ar_);
+    if (has_drafts() && !interrupt_.requested()) generate(prompt, drafting_);
   }
 
   // Nothing when interrupted.
   std::optional<Row> measure(const BenchPrompt& prompt) {
     Row row;
     row.label = prompt.label;
-    std::vector<double> ar_speeds, dual_speeds, ratios;
+    std::vector<double> ar_speeds, speeds, ratios;
     std::optional<TokenIds> expected;
     const auto check = [&](const Generation& generation, std::string_view mode, int repeat) {
       if (!expected) expected = generation.output_ids;
@@ -168,22 +200,23 @@ class Bench {
           difference->in_words(fmt::format("in {} mode", mode), "in the first AR run"), repeat + 1);
     };
     for (int repeat = 0; repeat < options_.repeat; ++repeat) {
-      const Generation ar = generate(prompt, Mode::kAr);
+      const Generation ar = generate(prompt, ar_);
       if (interrupt_.requested()) return std::nullopt;
       check(ar, "ar", repeat);
       row.tokens = ar.stats.generated;
       ar_speeds.push_back(ar.stats.tokens_per_second());
-      if (!has_dual()) continue;
-      const Generation dual = generate(prompt, Mode::kDual);
+      if (!has_drafts()) continue;
+      const Generation drafted = generate(prompt, drafting_);
       if (interrupt_.requested()) return std::nullopt;
-      check(dual, "dual", repeat);
-      dual_speeds.push_back(dual.stats.tokens_per_second());
-      row.tokens_per_forward = dual.stats.tokens_per_forward();
-      row.acceptance_length = dual.stats.acceptance_length();
-      if (ar_speeds.back() > 0) ratios.push_back(dual_speeds.back() / ar_speeds.back());
+      check(drafted, name_of(options_.mode), repeat);
+      decisions_.add(drafted.stats);
+      speeds.push_back(drafted.stats.tokens_per_second());
+      row.tokens_per_forward = drafted.stats.tokens_per_forward();
+      row.acceptance_length = drafted.stats.acceptance_length();
+      if (ar_speeds.back() > 0) ratios.push_back(speeds.back() / ar_speeds.back());
     }
     row.ar_speed = median(ar_speeds);
-    if (!dual_speeds.empty()) row.dual_speed = median(dual_speeds);
+    if (!speeds.empty()) row.speed = median(speeds);
     if (!ratios.empty()) row.ratio = median(ratios);
     return row;
   }
@@ -195,9 +228,10 @@ class Bench {
                                                        : "fewer where the model ends the text",
                                    options_.repeat, engine_.threads());
     text += fmt::format("{:<32}{:>7}{:>11}", "prompt", "tokens", "AR tok/s");
-    if (has_dual()) {
-      text += fmt::format("{:>12}{:>8}{:>7}{:>10}{:>7}", "dual tok/s", "ratio", "TPF", "accepted",
-                          "equal");
+    if (has_drafts()) {
+      text += fmt::format("{:>12}{:>8}{:>7}{:>10}{:>7}",
+                          fmt::format("{} tok/s", name_of(options_.mode)), "ratio", "TPF",
+                          "accepted", "equal");
     }
     return text + "\n";
   }
@@ -207,9 +241,9 @@ class Bench {
     const std::string label =
         row.label.size() > kWidth ? row.label.substr(0, kWidth - 3) + "..." : row.label;
     std::string text = fmt::format("{:<32}{:>7}{:>11.1f}", label, row.tokens, row.ar_speed);
-    if (has_dual()) {
+    if (has_drafts()) {
       text +=
-          fmt::format("{:>12.1f}{:>8}{:>7.2f}{:>10.2f}{:>7}", *row.dual_speed,
+          fmt::format("{:>12.1f}{:>8}{:>7.2f}{:>10.2f}{:>7}", *row.speed,
                       row.ratio ? fmt::format("{:.2f}", *row.ratio) : "-", *row.tokens_per_forward,
                       *row.acceptance_length, row.difference ? "no" : "yes");
     }
@@ -222,8 +256,24 @@ class Bench {
     const Totals all = totals(rows_);
     if (!all.ratio) return {};
     return fmt::format("{:<39}{:>11.1f}{:>12.1f}{:>8.2f}{:>7.2f}{:>10.2f}{:>7}\n", "all",
-                       all.ar_speed, *all.dual_speed, *all.ratio, *all.tokens_per_forward,
-                       *all.acceptance_length, all_equal() ? "yes" : "no");
+                       all.ar_speed, *all.speed, *all.ratio, *all.tokens_per_forward,
+                       *all.acceptance_length, all_equal() ? "yes" : "no") +
+           in_words(decisions_);
+  }
+
+  static std::string in_words(const Decisions& d) {
+    int cycles = 0;
+    for (const int count : d.drafted) cycles += count;
+    if (cycles == 0) return {};
+    std::string text = fmt::format("plain steps              {:.0f} % of {} cycles\n",
+                                   100.0 * d.drafted[0] / cycles, cycles);
+    text += fmt::format("drafts made: cycles      {}\n", histogram(d.drafted, 1));
+    text += fmt::format("drafts verified: cycles  {}\n", histogram(d.verified, 0));
+    if (d.expected_accepted > 0) {
+      text += fmt::format("drafts accepted          {}, {:.0f} expected\n", d.accepted,
+                          d.expected_accepted);
+    }
+    return text;
   }
 
   bool all_equal() const {
@@ -240,16 +290,15 @@ class Bench {
     const auto or_null = [](const auto& value) {
       return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
     };
-    nlohmann::ordered_json json = {{"model", options_.model.directory},
-                                   {"threads", engine_.threads()},
-                                   {"max_tokens", options_.max_tokens},
-                                   {"repeat", options_.repeat},
-                                   {"prompts", nlohmann::ordered_json::array()}};
+    nlohmann::ordered_json json = {
+        {"model", options_.model.directory}, {"mode", name_of(options_.mode)},
+        {"threads", engine_.threads()},      {"max_tokens", options_.max_tokens},
+        {"repeat", options_.repeat},         {"prompts", nlohmann::ordered_json::array()}};
     for (const Row& row : rows_) {
       json["prompts"].push_back({{"prompt", row.label},
                                  {"tokens", row.tokens},
                                  {"ar_tokens_per_second", row.ar_speed},
-                                 {"dual_tokens_per_second", or_null(row.dual_speed)},
+                                 {"tokens_per_second", or_null(row.speed)},
                                  {"ratio", or_null(row.ratio)},
                                  {"tokens_per_forward", or_null(row.tokens_per_forward)},
                                  {"acceptance_length", or_null(row.acceptance_length)},
@@ -258,11 +307,15 @@ class Bench {
     }
     const Totals all = totals(rows_);
     json["ar_tokens_per_second"] = all.ar_speed;
-    json["dual_tokens_per_second"] = or_null(all.dual_speed);
+    json["tokens_per_second"] = or_null(all.speed);
     json["geometric_mean_of_ratios"] = or_null(all.ratio);
     json["tokens_per_forward"] = or_null(all.tokens_per_forward);
     json["acceptance_length"] = or_null(all.acceptance_length);
     json["equal"] = all_equal();
+    json["decisions"] = {{"drafted", decisions_.drafted},
+                         {"verified", decisions_.verified},
+                         {"expected_accepted", decisions_.expected_accepted},
+                         {"accepted", decisions_.accepted}};
     return json;
   }
 
@@ -270,15 +323,17 @@ class Bench {
   Engine engine_;
   Interrupt interrupt_;  // after loading, which cannot be ended in order
   Output output_;
-  GenerateOptions ar_, dual_;
+  GenerateOptions ar_, drafting_;
   std::vector<Row> rows_;
+  Decisions decisions_;
 };
 
 }  // namespace
 
 Command add_bench(CLI::App& root) {
   const auto options = std::make_shared<Options>();
-  CLI::App& app = *root.add_subcommand("bench", "Compare the speeds of AR and dual-view decoding");
+  CLI::App& app = *root.add_subcommand(
+      "bench", "Compare the speeds of plain AR decoding and of decoding with drafts");
   options->model.add_to(app);
   CLI::Option* const prompts =
       app.add_option("--prompts", options->prompts_file, "A file with a JSON string a line")
@@ -291,6 +346,9 @@ Command add_bench(CLI::App& root) {
   app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");
   app.add_flag("--json", options->json, "Print one JSON object, at the end, in place of the table");
   options->sampling.add_to(app);
+  add_choice<Mode>(app, "--mode", options->mode, {{"auto", Mode::kAuto}, {"dual", Mode::kDual}},
+                   "What AR is compared with: auto (drafts where it pays) or dual (always)")
+      ->default_str("auto");
   add_block_size(app, options->block_size);
   app.footer(kExamples);
   return {&app, [options] { return Bench(*options).run(); }};

@@ -4,15 +4,29 @@
 #include <utility>
 
 namespace orthrus {
+namespace {
+
+std::span<const float> row_of(ConstRows logits, int i) {
+  return {logits.row(i), static_cast<size_t>(logits.cols)};
+}
+
+}  // namespace
 
 Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
-                 DecodeParams params)
-    : config_(&config), sequence_(&sequence), prompt_(prompt), params_(std::move(params)) {
+                 Policy& policy, DecodeParams params)
+    : config_(&config),
+      sequence_(&sequence),
+      prompt_(prompt),
+      policy_(&policy),
+      params_(std::move(params)) {
   // Never more than a block: decoding allocates nothing of this later.
   const auto most = static_cast<size_t>(params_.block_size);
   block_.reserve(most);
   drafts_.reserve(most);
+  probabilities_.reserve(most);
   emitted_.reserve(most);
+  counts_.drafted.resize(most);
+  counts_.verified.resize(most);
 }
 
 Span Decoder::next() {
@@ -29,20 +43,21 @@ Span Decoder::next() {
   return {};
 }
 
-Status Decoder::take(ConstRows logits) {
+Status Decoder::take(const HeadRows& rows, const PassTime& time) {
   emitted_.clear();
+  policy_->observe_pass(time);
   switch (phase_) {
     case Phase::kPrefill:
       ++counts_.prefill_passes;
       if (sequence_->length() < static_cast<int>(prompt_.size())) return Status::kOk;
-      return accept(logits);  // of no drafts: the last row selects the first anchor
+      return accept(rows);  // of no drafts: the last row selects the first anchor
     case Phase::kDraft:
       ++counts_.diffusion_passes;
-      take_drafts(logits);
+      take_drafts(rows);
       return Status::kOk;
     case Phase::kVerify:
       ++counts_.ar_passes;
-      return accept(logits);
+      return accept(rows);
     case Phase::kDone:
       break;
   }
@@ -54,52 +69,67 @@ Span Decoder::prefill() {
   const auto chunk = rest.first(std::min(rest.size(), static_cast<size_t>(params_.prefill_chunk)));
   const int rows = static_cast<int>(chunk.size());
   const bool last = chunk.size() == rest.size();
-  return {sequence_, chunk, View::kAutoregressive, last ? rows - 1 : rows, rows};
+  return {sequence_, chunk, View::kAutoregressive, last ? rows - 1 : rows, rows, ar_output()};
+}
+
+// Greedy selection looks at the largest logit only.
+HeadOutput Decoder::ar_output() const {
+  return params_.sampling.greedy() ? HeadOutput::kTop : HeadOutput::kLogits;
 }
 
 // A cycle emits at most one token more than it drafts, so at the token limit the block shortens;
-// where nothing can be drafted the cycle is a plain AR step: a verify of the anchor alone.
+// where nothing is drafted the cycle is a plain AR step: a verify of the anchor alone.
 void Decoder::begin_cycle() {
-  const int size = std::min(params_.block_size, params_.max_tokens - generated_);
-  block_.assign(static_cast<size_t>(size), config_->mask_token_id);
+  const int most = std::min(params_.block_size, params_.max_tokens - generated_) - 1;
+  const int count = std::clamp(policy_->drafts(most), 0, most);
+  ++counts_.drafted[static_cast<size_t>(count)];
+  block_.assign(static_cast<size_t>(count) + 1, config_->mask_token_id);
   drafts_.clear();
   draft_distributions_.clear();
-  phase_ = size > 1 ? Phase::kDraft : Phase::kVerify;
+  phase_ = count > 0 ? Phase::kDraft : Phase::kVerify;
 }
 
 Span Decoder::draft() {
   block_[0] = anchor_;
   // The last row would predict the token after the longest sequence this cycle can emit.
-  return {sequence_, block_, View::kDiffusion, 0, static_cast<int>(block_.size()) - 1};
+  const int rows = static_cast<int>(block_.size()) - 1;
+  if (!params_.sampling.greedy()) return {sequence_, block_, View::kDiffusion, 0, rows};
+  const bool probabilities = policy_->needs_probabilities();
+  return {sequence_, block_, View::kDiffusion,
+          0,         rows,   probabilities ? HeadOutput::kTopAndProbability : HeadOutput::kTop};
 }
 
-void Decoder::take_drafts(ConstRows logits) {
+void Decoder::take_drafts(const HeadRows& rows) {
   const int p = sequence_->length();
-  for (int i = 0; i < logits.rows; ++i) {
-    const auto d = select_draft({logits.row(i), static_cast<size_t>(logits.cols)}, p + i + 1);
-    if (!d) break;  // drafts may be as bad as they like, but must be tokens
-    drafts_.push_back(*d);
+  probabilities_.clear();
+  for (int i = 0; i < rows.rows(); ++i) {
+    if (!select_draft(rows, i, p + i + 1)) break;  // as bad as they like, but tokens
   }
   if (!drafts_.empty()) ++counts_.cycles;
+  const Verification chosen = policy_->verified(probabilities_);
+  const auto n = std::min(static_cast<size_t>(std::max(chosen.drafts, 0)), drafts_.size());
+  drafts_.resize(n);
+  if (draft_distributions_.size() > n) draft_distributions_.resize(n);
+  ++counts_.verified[n];
+  counts_.expected_accepted += chosen.expected_accepted;
   phase_ = Phase::kVerify;
 }
 
 Span Decoder::verify() {
   block_.assign(1, anchor_);
   block_.insert(block_.end(), drafts_.begin(), drafts_.end());
-  return {sequence_, block_, View::kAutoregressive, 0, static_cast<int>(block_.size())};
+  return {sequence_,  block_, View::kAutoregressive, 0, static_cast<int>(block_.size()),
+          ar_output()};
 }
 
-Status Decoder::accept(ConstRows logits) {
+Status Decoder::accept(const HeadRows& rows) {
   const size_t n = drafts_.size();
   const int p = sequence_->length() - static_cast<int>(n) - 1;  // where the verify pass began
   drafted_ = static_cast<int>(n);
   accepted_ = 0;
   bool more = true;
   for (size_t i = 0; more; ++i) {
-    const std::span<const float> row{logits.row(static_cast<int>(i)),
-                                     static_cast<size_t>(logits.cols)};
-    const auto y = select_next(row, p + static_cast<int>(i) + 1, i);
+    const auto y = select_next(rows, static_cast<int>(i), p + static_cast<int>(i) + 1);
     if (!y) {
       // What was selected before stands, as in plain decoding, which fails one step later.
       if (!emitted_.empty()) break;
@@ -112,6 +142,7 @@ Status Decoder::accept(ConstRows logits) {
     ++accepted_;
   }
   counts_.accepted += accepted_;
+  policy_->observe_accepted(accepted_);
   sequence_->crop(p + static_cast<int>(emitted_.size()));
   if (more) {
     begin_cycle();
@@ -121,25 +152,43 @@ Status Decoder::accept(ConstRows logits) {
   return Status::kOk;
 }
 
-std::optional<int32_t> Decoder::select_draft(std::span<const float> row, int position) {
+// Appends d_{i+1}, which row i predicts; false when a logit is not finite.
+bool Decoder::select_draft(const HeadRows& rows, int i, int position) {
   const SamplingParams& sampling = params_.sampling;
-  if (params_.accept == AcceptRule::kMatch || sampling.greedy()) {
-    return select(row, position, sampling);
+  if (sampling.greedy()) {
+    const Top& top = rows.tops[static_cast<size_t>(i)];
+    if (top.id < 0) return false;
+    drafts_.push_back(top.id);
+    probabilities_.push_back(top.probability);
+    return true;
   }
-  const std::vector<Candidate> candidates = filter(row, sampling);
-  if (candidates.empty()) return std::nullopt;
-  draft_distributions_.push_back(distribution(candidates));
-  return draw(candidates, sampling.seed, Stream::kDraft, position);
+  const std::vector<Candidate> candidates = filter(row_of(rows.logits, i), sampling);
+  if (candidates.empty()) return false;
+  const bool rejection = params_.accept == AcceptRule::kRejection;
+  if (rejection) draft_distributions_.push_back(distribution(candidates));
+  // With the rule of matching, the noise that the AR view will select with.
+  const Stream stream = rejection ? Stream::kDraft : Stream::kSelect;
+  drafts_.push_back(draw(candidates, sampling.seed, stream, position));
+  probabilities_.push_back(policy_->needs_probabilities() ? probability(candidates, drafts_.back())
+                                                          : 0);
+  return true;
 }
 
 // y_i: what the AR view selects after the anchor and the drafts d_1..d_i. It is d_{i+1} exactly
 // when that draft is accepted.
-std::optional<int32_t> Decoder::select_next(std::span<const float> row, int position, size_t i) {
-  if (i >= draft_distributions_.size()) return select(row, position, params_.sampling);
-  const std::vector<Candidate> candidates = filter(row, params_.sampling);
+std::optional<int32_t> Decoder::select_next(const HeadRows& rows, int i, int position) {
+  const SamplingParams& sampling = params_.sampling;
+  if (sampling.greedy()) {
+    const int32_t id = rows.tops[static_cast<size_t>(i)].id;
+    return id < 0 ? std::nullopt : std::optional(id);
+  }
+  const std::span<const float> row = row_of(rows.logits, i);
+  const auto draft = static_cast<size_t>(i);
+  if (draft >= draft_distributions_.size()) return select(row, position, sampling);
+  const std::vector<Candidate> candidates = filter(row, sampling);
   if (candidates.empty()) return std::nullopt;
-  return accept_or_resample(drafts_[i], draft_distributions_[i], distribution(candidates),
-                            params_.sampling.seed, position);
+  return accept_or_resample(drafts_[draft], draft_distributions_[draft], distribution(candidates),
+                            sampling.seed, position);
 }
 
 bool Decoder::emit(int32_t token) {

@@ -8,13 +8,14 @@
 #include <span>
 #include <vector>
 
+#include "decode/policy.h"
 #include "decode/select.h"
 #include "model/forward.h"
 
 namespace orthrus {
 
 struct DecodeParams {
-  int block_size = 1;  // most tokens of a block; 1 is plain AR decoding
+  int block_size = 1;  // most tokens of a block, whatever the policy says
   AcceptRule accept = AcceptRule::kMatch;
   SamplingParams sampling{};
   int max_tokens = 1;                     // to generate; the context must have room for them
@@ -28,14 +29,20 @@ struct DecodeCounts {
   int diffusion_passes = 0;  // draft passes
   int cycles = 0;            // of draft, verify and accept
   int accepted = 0;          // drafts that were accepted, in all cycles
+
+  // What the policy chose: [d] cycles that drafted d tokens, and of those that drafted, [n] that
+  // verified n; [0] of the first is plain steps. And what it expected of the verified ones.
+  std::vector<int> drafted, verified;
+  double expected_accepted = 0;
 };
 
 class Decoder {
  public:
-  // `sequence` may already hold the keys of a proper prefix of the prompt. Configuration, sequence
-  // and prompt must outlive the decoder; the parameters have been checked (engine/request.h).
+  // `sequence` may already hold the keys of a proper prefix of the prompt. Configuration, sequence,
+  // prompt and policy must outlive the decoder; the parameters have been checked
+  // (engine/request.h).
   Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
-          DecodeParams params);
+          Policy& policy, DecodeParams params);
 
   bool done() const { return phase_ == Phase::kDone; }
   bool prefilling() const { return phase_ == Phase::kPrefill; }
@@ -44,9 +51,9 @@ class Decoder {
   // What to run next; valid until take(). Not when done().
   Span next();
 
-  // The logits of that span, after the pass. Returns the tokens that this emits, none after a draft
-  // or an unfinished prefill; valid until the next call. kNonFiniteLogits ends the sequence.
-  Status take(ConstRows logits);
+  // What the pass gave of that span, and what it took. Emits tokens, none after a draft or an
+  // unfinished prefill; valid until the next call. kNonFiniteLogits ends the sequence.
+  Status take(const HeadRows& rows, const PassTime& time);
   std::span<const int32_t> emitted() const { return emitted_; }
 
   // Of the cycle that emitted: how many drafts were verified, and how many of those accepted.
@@ -62,25 +69,28 @@ class Decoder {
   Span prefill();
 
   // The cycle, at position p = sequence.length(), with the anchor x_p known.
-  Span draft();                        // 1. Draft: [x_p, MASK, ...] in the diffusion view
-  void take_drafts(ConstRows logits);  //    d_1, d_2, ... from its rows
-  Span verify();                       // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
-  Status accept(ConstRows logits);     // 3. Accept: the longest prefix the AR view agrees to
+  Span draft();                            // 1. Draft: [x_p, MASK, ...] in the diffusion view
+  void take_drafts(const HeadRows& rows);  //    d_1, d_2, ... from its rows
+  Span verify();                           // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
+  Status accept(const HeadRows& rows);     // 3. Accept: the longest prefix the AR view agrees to
   void begin_cycle();
 
-  std::optional<int32_t> select_draft(std::span<const float> row, int position);
-  std::optional<int32_t> select_next(std::span<const float> row, int position, size_t i);
+  HeadOutput ar_output() const;
+  bool select_draft(const HeadRows& rows, int i, int position);
+  std::optional<int32_t> select_next(const HeadRows& rows, int i, int position);
   bool emit(int32_t token);  // false when it is the last
 
   const ModelConfig* config_;
   KvSequence* sequence_;
   std::span<const int32_t> prompt_;
+  Policy* policy_;
   DecodeParams params_;
 
   Phase phase_ = Phase::kPrefill;
-  int32_t anchor_ = -1;          // the last emitted token, whose keys are not yet cached
-  std::vector<int32_t> block_;   // tokens of the span of the current pass
-  std::vector<int32_t> drafts_;  // d_1, d_2, ... of the current cycle
+  int32_t anchor_ = -1;               // the last emitted token, whose keys are not yet cached
+  std::vector<int32_t> block_;        // tokens of the span of the current pass
+  std::vector<int32_t> drafts_;       // d_1, d_2, ... of the current cycle
+  std::vector<float> probabilities_;  // of the drafts, for the policy
   std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
   std::vector<int32_t> emitted_;                   // by the last take()
   int drafted_ = 0;                                // in the cycle that emitted

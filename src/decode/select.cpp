@@ -127,6 +127,16 @@ std::optional<int32_t> select(std::span<const float> logits, int position,
   return draw(candidates, params.seed, Stream::kSelect, position);
 }
 
+float probability(std::span<const Candidate> candidates, int32_t token) {
+  float score = 0;
+  for (const Candidate& c : candidates) {
+    if (c.token == token) score = c.score;
+  }
+  double total = 0;
+  for (const Candidate& c : candidates) total += std::exp(static_cast<double>(c.score) - score);
+  return static_cast<float>(1 / total);
+}
+
 Distribution distribution(std::span<const Candidate> candidates) {
   Distribution result;
   const float top = top_score(candidates);

@@ -34,6 +34,9 @@ int32_t draw(std::span<const Candidate> candidates, uint64_t seed, Stream stream
 std::optional<int32_t> select(std::span<const float> logits, int position,
                               const SamplingParams& params);
 
+// The probability of `token`, one of the candidates, in their softmax.
+float probability(std::span<const Candidate> candidates, int32_t token);
+
 // For the rejection rule: probabilities of the tokens that the filters leave, by ascending id.
 struct TokenProbability {
   int32_t token;

@@ -36,10 +36,14 @@ int thread_count(int wanted) {
 }  // namespace
 
 struct Engine::Impl {
+  Impl(Model loaded, std::optional<Tokenizer> loaded_tokenizer, int thread_count)
+      : model(std::move(loaded)), tokenizer(std::move(loaded_tokenizer)), threads(thread_count) {}
+
   Model model;
   std::optional<Tokenizer> tokenizer;
   int threads;
   CpuOps ops{threads};
+  mutable PolicyMemory policy_memory{};  // guards itself; changes speed only
 
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
 };
@@ -72,7 +76,7 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
   if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
   check_finite(model.checkpoint, name, options.on_load);
   return Engine(
-      std::shared_ptr<const Impl>(new Impl{std::move(model), std::move(tokenizer), threads}));
+      std::shared_ptr<const Impl>(new Impl(std::move(model), std::move(tokenizer), threads)));
 }
 
 const ModelConfig& Engine::config() const {
@@ -106,7 +110,8 @@ std::vector<Generation> Engine::generate(std::span<const Request> requests) cons
   sequences.reserve(requests.size());
   for (const Request& request : requests) {
     KvSequence& sequence = sequences.emplace_back(pool);
-    jobs.push_back(std::make_unique<Job>(config, tokenizer(), sequence, request));
+    jobs.push_back(
+        std::make_unique<Job>(config, tokenizer(), impl_->policy_memory, sequence, request));
     active.push_back(jobs.back().get());
   }
   ForwardPass pass(impl_->model, impl_->ops);
@@ -138,7 +143,8 @@ Generation Session::generate(const Request& request) {
   s.sequence.crop(static_cast<int>(common));
   s.cached_ids.resize(common);
 
-  Job job(engine.model.config, engine.tokenizer_or_null(), s.sequence, request);
+  Job job(engine.model.config, engine.tokenizer_or_null(), engine.policy_memory, s.sequence,
+          request);
   Job* const jobs[] = {&job};
   run_jobs(s.pass, jobs);
   Generation result = std::move(job).result();

@@ -7,18 +7,30 @@
 
 namespace orthrus {
 
-Job::Job(const ModelConfig& config, const Tokenizer* tokenizer, KvSequence& sequence,
-         const Request& request)
+Job::Job(const ModelConfig& config, const Tokenizer* tokenizer, PolicyMemory& memory,
+         KvSequence& sequence, const Request& request)
     : request_(&request),
-      decoder_(config, sequence, request.prompt, check_request(config, request, tokenizer)),
+      params_(check_request(config, request, tokenizer)),
+      memory_(chooses(config, request) ? &memory : nullptr),
+      learnt_(memory_ ? memory_->recall(params_.sampling.greedy()) : PolicyState()),
+      decoder_(config, sequence, request.prompt, make_policy(), params_),
       stops_(request.options.stop) {
   if (tokenizer != nullptr) stream_.emplace(*tokenizer, /*skip_special=*/true);
   result_.stats.cached_tokens = sequence.length();
 }
 
-void Job::take(ConstRows logits) try {
+Policy& Job::make_policy() {
+  if (memory_ != nullptr) {
+    policy_ = std::make_unique<AutoPolicy>(learnt_);
+  } else {
+    policy_ = std::make_unique<FixedPolicy>(params_.block_size);
+  }
+  return *policy_;
+}
+
+void Job::take(const HeadRows& rows, const PassTime& time) try {
   const bool prefill = decoder_.prefilling();
-  if (const Status status = decoder_.take(logits); status != Status::kOk) return fail(status);
+  if (const Status status = decoder_.take(rows, time); status != Status::kOk) return fail(status);
   if (prefill) {
     prefilled_ = Clock::now();
     const int total = static_cast<int>(request_->prompt.size());
@@ -78,6 +90,10 @@ void Job::finish(FinishReason reason) {
   stats.generated = static_cast<int>(result_.output_ids.size());
   stats.prefill_seconds = seconds(prefilled_ - started_);
   stats.decode_seconds = seconds(Clock::now() - prefilled_);
+  stats.drafted = counts.drafted;
+  stats.verified = counts.verified;
+  stats.expected_accepted = counts.expected_accepted;
+  if (memory_ != nullptr) memory_->remember(params_.sampling.greedy(), learnt_);
   result_.finish_reason = reason;
   done_ = true;
 }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 
 #include "decode/decoder.h"
+#include "engine/policy_memory.h"
 #include "engine/stop_strings.h"
 #include "orthrus/engine.h"
 
@@ -13,12 +15,12 @@ namespace orthrus {
 class Job {
  public:
   // Checks the request (Error(kUsage)). All must outlive the job; `tokenizer` may be null.
-  Job(const ModelConfig& config, const Tokenizer* tokenizer, KvSequence& sequence,
-      const Request& request);
+  Job(const ModelConfig& config, const Tokenizer* tokenizer, PolicyMemory& memory,
+      KvSequence& sequence, const Request& request);
 
   bool done() const { return done_; }
   Span next() { return decoder_.next(); }
-  void take(ConstRows logits);
+  void take(const HeadRows& rows, const PassTime& time);
   void fail(Status status);
 
   // After done().
@@ -27,10 +29,15 @@ class Job {
  private:
   using Clock = std::chrono::steady_clock;
 
+  Policy& make_policy();
   void absorb(std::span<const int32_t> tokens);
   void finish(FinishReason reason);
 
   const Request* request_;
+  DecodeParams params_;
+  PolicyMemory* memory_;  // where what was learnt goes; null for fixed policies
+  PolicyState learnt_;
+  std::unique_ptr<Policy> policy_;
   Decoder decoder_;
   std::optional<StreamDecoder> stream_;  // none without a tokenizer
   StopStrings stops_;

@@ -16,7 +16,15 @@ std::string_view describe(Status status) {
 }
 
 std::string_view name_of(Mode mode) {
-  return mode == Mode::kAr ? "ar" : "dual";
+  switch (mode) {
+    case Mode::kAr:
+      return "ar";
+    case Mode::kDual:
+      return "dual";
+    case Mode::kAuto:
+      return "auto";
+  }
+  return "unknown";
 }
 
 std::string_view name_of(FinishReason reason) {

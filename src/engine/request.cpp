@@ -40,25 +40,28 @@ void check_sampling(const SamplingParams& s) {
   check_range(s.min_p >= 0 && s.min_p <= 1, "min_p", s.min_p, "0 to 1");
 }
 
+Mode mode_of(const ModelConfig& config, const GenerateOptions& options) {
+  return options.mode.value_or(config.has_diffusion_view() ? Mode::kAuto : Mode::kAr);
+}
+
 int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
-  const Mode fallback = config.has_diffusion_view() ? Mode::kDual : Mode::kAr;
-  if (options.mode.value_or(fallback) == Mode::kDual) {
-    if (!config.has_diffusion_view()) {
-      usage(
-          fmt::format("Mode dual needs a checkpoint with a diffusion view (OrthrusLM); this one is "
-                      "{}, which has the AR view only.",
-                      config.architecture));
+  const Mode mode = mode_of(config, options);
+  if (mode == Mode::kAr) {
+    if (options.block_size != 0) {
+      usage(fmt::format("block_size is {}, but mode ar drafts no blocks.", options.block_size));
     }
-    if (options.block_size == 0) return config.block_size;
-    check_range(options.block_size >= 2 && options.block_size <= config.block_size, "block_size",
-                options.block_size, fmt::format("2 to {} for this model", config.block_size));
-    return options.block_size;
+    return 1;
   }
-  if (options.block_size != 0) {
+  if (!config.has_diffusion_view()) {
     usage(
-        fmt::format("block_size is {}, but only mode dual drafts in blocks.", options.block_size));
+        fmt::format("Mode {} needs a checkpoint with a diffusion view (OrthrusLM); this one is "
+                    "{}, which has the AR view only.",
+                    name_of(mode), config.architecture));
   }
-  return 1;
+  if (options.block_size == 0) return config.block_size;
+  check_range(options.block_size >= 2 && options.block_size <= config.block_size, "block_size",
+              options.block_size, fmt::format("2 to {} for this model", config.block_size));
+  return options.block_size;
 }
 
 }  // namespace
@@ -94,6 +97,13 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
           .max_tokens = std::min(options.max_tokens, room),
           .stop_token_ids = std::move(stop_token_ids),
           .prefill_chunk = options.prefill_chunk};
+}
+
+bool chooses(const ModelConfig& config, const Request& request) {
+  const GenerateOptions& options = request.options;
+  const bool depends_on_drafts =
+      options.accept == AcceptRule::kRejection && !options.sampling.greedy();
+  return mode_of(config, options) == Mode::kAuto && !depends_on_drafts;
 }
 
 }  // namespace orthrus

@@ -13,4 +13,8 @@ namespace orthrus {
 DecodeParams check_request(const ModelConfig& config, const Request& request,
                            const Tokenizer* tokenizer);
 
+// Whether the policy chooses how much this request drafts. Not with the rejection rule at a
+// temperature: what that gives depends on the drafts, and must not depend on the clock.
+bool chooses(const ModelConfig& config, const Request& request);
+
 }  // namespace orthrus

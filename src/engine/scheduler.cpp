@@ -1,14 +1,20 @@
 #include "engine/scheduler.h"
 
+#include <chrono>
 #include <vector>
 
 namespace orthrus {
 namespace {
 
 void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Span> spans) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
   const Status status = pass.run(spans);
   if (status == Status::kOk) {
-    for (size_t i = 0; i < jobs.size(); ++i) jobs[i]->take(pass.logits(i));
+    PassTime time{.seconds = std::chrono::duration<double>(Clock::now() - start).count(),
+                  .sequences = static_cast<int>(spans.size())};
+    for (const Span& span : spans) time.rows += static_cast<int>(span.tokens.size());
+    for (size_t i = 0; i < jobs.size(); ++i) jobs[i]->take(pass.head_rows(i), time);
   } else if (jobs.size() == 1) {
     jobs[0]->fail(status);
   } else {

@@ -87,13 +87,12 @@ void ForwardPass::head(std::span<const Span> spans) {
   }
 }
 
-ConstRows ForwardPass::logits(size_t span) const {
-  return a_.logits.slice(first_head_row_[span], head_rows_[span]);
-}
-
-std::span<const Top> ForwardPass::tops(size_t span) const {
-  return std::span(tops_).subspan(static_cast<size_t>(first_head_row_[span] - logits_rows_),
-                                  static_cast<size_t>(head_rows_[span]));
+HeadRows ForwardPass::head_rows(size_t span) const {
+  const int first = first_head_row_[span], count = head_count_[span];
+  if (wants_logits_[span]) return {.logits = a_.logits.slice(first, count), .tops = {}};
+  return {.logits = {},
+          .tops = std::span(tops_).subspan(static_cast<size_t>(first - logits_rows_),
+                                           static_cast<size_t>(count))};
 }
 
 // Gives every span its rows, its pages, and every row its token and position.
@@ -148,15 +147,17 @@ Status ForwardPass::plan(std::span<const Span> spans) {
 // Rows that want logits first, then rows that want tops: each kind is one product.
 void ForwardPass::plan_head(std::span<const Span> spans) {
   first_head_row_.assign(spans.size(), 0);
-  head_rows_.assign(spans.size(), 0);
+  head_count_.assign(spans.size(), 0);
+  wants_logits_.assign(spans.size(), false);
   probability_ = false;
   int next = 0;
   for (const bool logits : {true, false}) {
     for (size_t s = 0; s < spans.size(); ++s) {
       if ((spans[s].output == HeadOutput::kLogits) != logits) continue;
       first_head_row_[s] = next;
-      head_rows_[s] = spans[s].logits_end - spans[s].logits_begin;
-      next += head_rows_[s];
+      wants_logits_[s] = logits;
+      head_count_[s] = spans[s].logits_end - spans[s].logits_begin;
+      next += head_count_[s];
       probability_ |= spans[s].output == HeadOutput::kTopAndProbability;
     }
     if (logits) logits_rows_ = next;

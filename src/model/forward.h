@@ -44,6 +44,14 @@ struct Span {
   HeadOutput output = HeadOutput::kLogits;
 };
 
+// What the LM head gave of the rows that a span asked for, in the form that it asked for.
+struct HeadRows {
+  ConstRows logits;           // [logits_end - logits_begin][vocab_size], or none
+  std::span<const Top> tops;  // [logits_end - logits_begin], or none
+
+  int rows() const { return logits.rows + static_cast<int>(tops.size()); }
+};
+
 // Runs passes. Owns their activations, so one ForwardPass serves one thread of control at a time.
 class ForwardPass {
  public:
@@ -53,10 +61,9 @@ class ForwardPass {
   // On kOk every AR span's sequence is longer by its tokens; otherwise no sequence has changed.
   Status run(std::span<const Span> spans);
 
-  // After run, of the rows that spans[i] asked for: all logits, [logits_end - logits_begin]
-  // [vocab_size], or the largest, whichever it asked for. Valid until the next run.
-  ConstRows logits(size_t span) const;
-  std::span<const Top> tops(size_t span) const;
+  // After run, what spans[i] asked for. Valid until the next run.
+  HeadRows head_rows(size_t span) const;
+  ConstRows logits(size_t span) const { return head_rows(span).logits; }
 
  private:
   // Activations of a pass, one row a token. Views into arena_.
@@ -95,7 +102,8 @@ class ForwardPass {
   std::vector<int32_t> ids_, positions_;  // by row
   std::vector<int> first_row_;            // by span: its first row
   std::vector<int> first_head_row_;       // by span: its first row of those the LM head runs for
-  std::vector<int> head_rows_;            // by span: how many
+  std::vector<int> head_count_;           // by span: how many of them
+  std::vector<bool> wants_logits_;        // by span
   int logits_rows_ = 0;                   // rows that want logits come first,
   int top_rows_ = 0;                      // then those that want tops
   bool probability_ = false;              // any of them with its probability

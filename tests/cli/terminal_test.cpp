@@ -7,7 +7,8 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
-const Arguments kGenerate = {"generate", "-m", kTinyCode, "-p", "def f(x):\n", "-n", "12"};
+const Arguments kGenerate = {"generate", "-m", kTinyCode, "-p",  "def f(x):\n",
+                             "-n",       "12", "--mode",  "dual"};
 
 std::string without_colors(std::string text) {
   for (size_t at; (at = text.find("\x1b[")) != std::string::npos;) {

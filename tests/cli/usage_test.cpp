@@ -115,14 +115,16 @@ TEST(Usage, Numbers) {
 
 TEST(Usage, Words) {
   expect_all({
-      {generate({"-p", "x", "--mode", "fast"}), 2, "--mode is \"fast\"; valid is ar or dual."},
+      {generate({"-p", "x", "--mode", "fast"}), 2,
+       "--mode is \"fast\"; valid is ar, dual or auto."},
       {generate({"-p", "x", "--accept", ""}), 2, "--accept is \"\"; valid is match or rejection."},
       {generate({"-p", "x", "--color", "blue"}), 2,
        "--color is \"blue\"; valid is auto, always or never."},
       {{"chat", "-m", kTinyCode, "--chat-format", "llama"},
        2,
        "--chat-format is \"llama\"; valid is auto or qwen3."},
-      {generate({"-p", "x", "--mode", "ar", "--block-size", "8"}), 2, "only mode dual drafts"},
+      {generate({"-p", "x", "--mode", "ar", "--block-size", "8"}), 2,
+       "block_size is 8, but mode ar drafts no blocks"},
       {generate({"-p", "x", "--stop", ""}), 2, "stop string is empty"},
       {generate({"-p", "x", "--stop"}), 2, "--stop"},
       {generate({"-p", "x", "--accept", "rejection", "--temperature", "1", "--compare-ar"}), 2,

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "kernels/cpu/cpu_ops.h"
 #include "support/golden.h"
 #include "support/model.h"
@@ -19,23 +21,29 @@ struct Decoded {
   std::vector<int> block_sizes;  // of the diffusion passes
 };
 
-Decoded decode(const Model& model, std::span<const int32_t> prompt, const DecodeParams& params) {
+Decoded decode(const Model& model, std::span<const int32_t> prompt, const DecodeParams& params,
+               Policy& policy) {
   const CpuOps ops(2);
   TestSequence s(model, ops);
   ForwardPass pass(model, ops);
-  Decoder decoder(model.config, s.sequence, prompt, params);
+  Decoder decoder(model.config, s.sequence, prompt, policy, params);
   Decoded run;
   while (!decoder.done()) {
     const Span span = decoder.next();
     if (span.view == View::kDiffusion)
       run.block_sizes.push_back(static_cast<int>(span.tokens.size()));
     EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
-    run.status = decoder.take(pass.logits(0));
+    run.status = decoder.take(pass.head_rows(0), {1e-3, static_cast<int>(span.tokens.size()), 1});
     run.ids.insert(run.ids.end(), decoder.emitted().begin(), decoder.emitted().end());
   }
   run.counts = decoder.counts();
   run.cached = s.sequence.length();
   return run;
+}
+
+Decoded decode(const Model& model, std::span<const int32_t> prompt, const DecodeParams& params) {
+  FixedPolicy policy(params.block_size);
+  return decode(model, prompt, params, policy);
 }
 
 TEST(Decoder, GeneratesTheOfficialImplementationsIdsInBothModes) {
@@ -108,28 +116,26 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
   const Golden golden = load_golden("tied");
   const Model model = load_model(golden.directory);
   const CpuOps ops(1);
-  const int vocab = model.config.vocab_size;
-  const auto rows_selecting = [&](const std::vector<int32_t>& tokens) {
-    std::vector<float> rows(tokens.size() * vocab, 0.0f);
-    for (size_t i = 0; i < tokens.size(); ++i) rows[i * vocab + tokens[i]] = 1;
+  const auto rows_selecting = [](const std::vector<int32_t>& tokens) {
+    std::vector<Top> rows;
+    for (const int32_t token : tokens) rows.push_back({.id = token, .logit = 1});
     return rows;
   };
   const std::vector<int32_t> prompt{5, 6};
   for (int agree = 0; agree <= 3; ++agree) {
     TestSequence s(model, ops);
-    Decoder decoder(model.config, s.sequence, prompt,
+    FixedPolicy policy(4);
+    Decoder decoder(model.config, s.sequence, prompt, policy,
                     {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
     const auto give = [&](const std::vector<int32_t>& tokens) {
-      const std::vector<float> rows = rows_selecting(tokens);
+      const std::vector<Top> rows = rows_selecting(tokens);
       const Span span = decoder.next();
       ASSERT_EQ(span.logits_end - span.logits_begin, static_cast<int>(tokens.size()));
       if (span.view == View::kAutoregressive) {
         ASSERT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
         span.sequence->extend(static_cast<int>(span.tokens.size()));
       }
-      ASSERT_EQ(decoder.take({rows.data(), static_cast<int>(tokens.size()), vocab,
-                              static_cast<size_t>(vocab)}),
-                Status::kOk);
+      ASSERT_EQ(decoder.take({.logits = {}, .tops = rows}, {}), Status::kOk);
     };
     give({10});  // prefill: the anchor is 10
     const Span draft = decoder.next();
@@ -152,26 +158,63 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
   }
 }
 
+// Drafts and verifies as a die says.
+class RandomPolicy final : public Policy {
+ public:
+  explicit RandomPolicy(unsigned seed) : random_(seed) {}
+  int drafts(int most) override { return pick(most); }
+  bool needs_probabilities() const override { return true; }
+  Verification verified(std::span<const float> probabilities) override {
+    for (const float p : probabilities) EXPECT_TRUE(p > 0 && p <= 1.0001f) << p;
+    return {pick(static_cast<int>(probabilities.size())), 0};
+  }
+  void observe_accepted(int) override {}
+  void observe_pass(const PassTime&) override {}
+
+ private:
+  int pick(int most) { return static_cast<int>(random_() % static_cast<unsigned>(most + 1)); }
+  std::mt19937 random_;
+};
+
+TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
+  const Model model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  const unsigned first_seed = std::random_device{}();
+  for (unsigned seed = first_seed; seed < first_seed + 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    std::vector<int32_t> prompt(1 + random() % 40);
+    for (int32_t& id : prompt) id = static_cast<int32_t>(4 + random() % 8000);
+    DecodeParams params{.max_tokens = 60, .prefill_chunk = 256};
+    if (seed % 2 == 0) params.sampling = {.temperature = 0.7f, .top_k = 50, .seed = seed};
+    const Decoded plain = decode(model, prompt, params);
+    params.block_size = model.config.block_size;
+    RandomPolicy policy(seed);
+    const Decoded chosen = decode(model, prompt, params, policy);
+    EXPECT_EQ(chosen.ids, plain.ids);
+    EXPECT_GT(chosen.counts.accepted, 0);
+  }
+}
+
 TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
   const Golden golden = load_golden("tied");
   const Model model = load_model(golden.directory);
   const CpuOps ops(1);
   TestSequence s(model, ops);
   const std::vector<int32_t> prompt{5};
-  Decoder decoder(model.config, s.sequence, prompt,
+  FixedPolicy policy(4);
+  Decoder decoder(model.config, s.sequence, prompt, policy,
                   {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
-  const int vocab = model.config.vocab_size;
-  std::vector<float> rows(static_cast<size_t>(vocab) * 3, 0.0f);
+  std::vector<Top> rows(3, Top{.id = 0});
   const auto take = [&](int count) {
     const Span span = decoder.next();
     if (span.view == View::kAutoregressive) {
       EXPECT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
       span.sequence->extend(static_cast<int>(span.tokens.size()));
     }
-    return decoder.take({rows.data(), count, vocab, static_cast<size_t>(vocab)});
+    return decoder.take({.logits = {}, .tops = std::span(rows).first(count)}, {});
   };
   EXPECT_EQ(take(1), Status::kOk);
-  rows[vocab + 3] = NAN;  // the second draft
+  rows[1].id = -1;  // the second draft
   EXPECT_EQ(take(3), Status::kOk);
   EXPECT_EQ(decoder.next().tokens.size(), 2u);  // the anchor and the first draft
   // After an accepted draft: what was selected stands, as plain decoding would have emitted it.
@@ -179,7 +222,7 @@ TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
   EXPECT_EQ(std::vector<int32_t>(decoder.emitted().begin(), decoder.emitted().end()),
             std::vector<int32_t>{0});
   EXPECT_EQ(s.sequence.length(), 2);
-  rows[3] = NAN;
+  rows[0].id = -1;
   EXPECT_EQ(take(3), Status::kOk);  // no usable draft
   EXPECT_EQ(take(1), Status::kNonFiniteLogits);
   EXPECT_TRUE(decoder.done());

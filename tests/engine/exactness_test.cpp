@@ -98,8 +98,9 @@ class Exactness : public testing::TestWithParam<Effort> {
 
   // Another way to compute the same.
   GenerateOptions varied(GenerateOptions options) {
-    options.mode = pick(0, 3) == 0 ? Mode::kAr : Mode::kDual;
-    options.block_size = *options.mode == Mode::kDual ? pick(2, config().block_size) : 0;
+    constexpr Mode kModes[] = {Mode::kAr, Mode::kDual, Mode::kDual, Mode::kAuto, Mode::kAuto};
+    options.mode = kModes[pick(0, 4)];
+    options.block_size = *options.mode == Mode::kAr ? 0 : pick(2, config().block_size);
     if (pick(0, 2) == 0) options.block_size = 0;
     options.prefill_chunk = any_of({1, 7, 64, 1 << 20});
     return options;

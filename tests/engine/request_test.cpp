@@ -59,7 +59,7 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
          r.options.mode = Mode::kAr;
          r.options.block_size = 4;
        },
-       "block_size is 4, but only mode dual drafts in blocks"},
+       "block_size is 4, but mode ar drafts no blocks"},
       {[](Request& r) { r.options.sampling.temperature = -1; },
        "temperature is -1; valid is 0 to 100"},
       {[](Request& r) { r.options.sampling.temperature = NAN; }, "temperature is nan"},

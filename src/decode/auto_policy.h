@@ -1,0 +1,103 @@
+// Drafts as much as pays, and only where it pays: by expected tokens a second.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "decode/calibration.h"
+#include "decode/pass_times.h"
+#include "decode/policy.h"
+
+namespace orthrus {
+
+// How far drafts go: for each place of a block, how many drafts are accepted there of those whose
+// predecessors were. The long run knows the places; the last few cycles, all places together, say
+// whether this stretch of text is easier or harder than that.
+class AcceptanceHistory {
+ public:
+  static constexpr int kPlaces = 64;  // places beyond share the last one's
+
+  // P(draft `place` accepted | all before it accepted), place 1, 2, ...
+  double acceptance(int place) const;
+
+  // Draft `place` was reached with this weight, and accepted with this probability.
+  void observe(int place, double weight, double accepted);
+  void end_cycle();
+
+  void begin_sequence();  // another text: what the last few cycles said is forgotten
+
+ private:
+  struct Share {
+    double accepted = 0, seen = 0;
+  };
+  double long_run(int place) const;
+  std::array<Share, kPlaces> long_{};
+  Share recent_;
+  double recent_expected_ = 0;  // of recent_.seen, what the long run would have had accepted
+};
+
+// What a policy has learnt, which outlives a request.
+struct PolicyState {
+  PassTimes times;
+  Calibration calibration;
+  AcceptanceHistory history;
+  // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
+  // probabilities tell exactly which, 1 where they tell nothing.
+  double verified_in_vain = 1;
+  int patience = 8;  // plain steps until the next probe, while drafting does not pay
+};
+
+// With s_i the probability that drafts 1..i are all accepted, and t(r) the time of a pass of r
+// rows, d drafts of which n are verified give
+//
+//     rate(d, n) = (1 + s_1 + ... + s_n) / (t(d + 1) + t(n + 1))
+//
+// tokens a second, and a plain step 1 / t(1). Before the draft, s_i is what recent cycles say, n is
+// as many of d as were verified lately, and the best rate decides d. After it, s_i is the product
+// of the drafts' own calibrated probabilities. The draft's time is then spent whatever n is: what
+// is best over many cycles is the n whose tokens exceed by most what its time would give elsewhere,
+// s_1 + ... + s_n - rate * t(n + 1), where rate is the best that is expected.
+//
+// While plain steps are the better choice nothing is learnt of drafts, so now and then a small
+// block is drafted as a probe, after 8 plain steps, then after 16, and so on to 128, so that
+// probing costs at most a percent or two, once at least in a longer generation; a probe that would
+// have paid is followed by another at once.
+//
+// Where several sequences share passes, all of them are taken to do alike: r rows of one are then
+// r * sequences rows of a pass.
+class AutoPolicy final : public Policy {
+ public:
+  // Starts from what `state` has learnt, and goes on learning in it; it must outlive the policy.
+  explicit AutoPolicy(PolicyState& state);
+
+  int drafts(int most) override;
+  bool needs_probabilities() const override { return true; }
+  Verification verified(std::span<const float> probabilities) override;
+  void observe_accepted(int accepted) override;
+  void observe_pass(const PassTime& pass) override;
+
+ private:
+  struct Plan {
+    int drafts = 0;
+    double rate = 0;  // tokens a second
+  };
+  double time(int rows) const { return state_->times.expected(rows * sequences_); }
+  double plain_rate() const { return 1 / time(1); }
+  // With at least one draft; acceptance(i) is P(draft i accepted | all before it).
+  template <typename Acceptance>
+  Plan best_plan(int most, Acceptance acceptance) const;
+
+  PolicyState* state_;
+  int sequences_ = 1;
+  int plain_steps_ = 0;   // since the last draft
+  bool probing_ = false;  // the current draft is not expected to pay
+  double rate_ = 0;       // the best expected when the current cycle began
+
+  // Of the current cycle.
+  int most_ = 0;  // drafts that could be made
+  std::vector<float> probabilities_;
+  std::vector<double> acceptances_;  // calibrated, each given the ones before
+  int verified_ = 0;
+};
+
+}  // namespace orthrus

@@ -1,0 +1,39 @@
+#include "decode/calibration.h"
+
+#include <algorithm>
+
+namespace orthrus {
+namespace {
+
+constexpr double kPriorWeight = 3;  // so many drafts, accepted as often as their probability says
+constexpr double kMemory = 0.99;    // of a bin, at each draft: about the last hundred count
+
+}  // namespace
+
+// A view that is right as often as it is sure, a little less at the top.
+Calibration::Calibration() {
+  float begin = 0;
+  for (size_t i = 0; i < bins_.size(); ++i) {
+    const float end = i < kEnds.size() ? kEnds[i] : 1.0f;
+    bins_[i] = {kPriorWeight * 0.97 * (begin + end) / 2, kPriorWeight};
+    begin = end;
+  }
+}
+
+int Calibration::bin_of(float probability) {
+  return static_cast<int>(std::upper_bound(kEnds.begin(), kEnds.end(), probability) -
+                          kEnds.begin());
+}
+
+double Calibration::acceptance(float probability) const {
+  const Bin& bin = bins_[bin_of(probability)];
+  return bin.accepted / bin.seen;
+}
+
+void Calibration::observe(float probability, bool accepted) {
+  Bin& bin = bins_[bin_of(probability)];
+  bin.accepted = bin.accepted * kMemory + (accepted ? 1 : 0);
+  bin.seen = bin.seen * kMemory + 1;
+}
+
+}  // namespace orthrus

@@ -1,0 +1,60 @@
+// How much to draft. A policy can change how fast tokens come, never which (docs/exactness.md).
+#pragma once
+
+#include <algorithm>
+#include <span>
+
+namespace orthrus {
+
+// What a forward pass took.
+struct PassTime {
+  double seconds = 0;
+  int rows = 0;       // of all its spans
+  int sequences = 1;  // that shared it
+};
+
+struct Verification {
+  int drafts = 0;
+  double expected_accepted = 0;  // of them; 0 when the policy has no idea
+};
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+
+  // Drafts to make in the next cycle, 0..most. 0: a plain AR step.
+  virtual int drafts(int most) = 0;
+
+  // Whether verified() looks at probabilities, which cost a little to compute. Where it does not,
+  // they are zeros.
+  virtual bool needs_probabilities() const = 0;
+
+  // Of the drafts made, of these probabilities under the diffusion view, how many to verify,
+  // 0..probabilities.size(); 0 is a plain AR step after all.
+  virtual Verification verified(std::span<const float> probabilities) = 0;
+
+  // The cycle of the last drafts() and verified() accepted so many.
+  virtual void observe_accepted(int accepted) = 0;
+
+  // A pass that the sequence took part in.
+  virtual void observe_pass(const PassTime& pass) = 0;
+};
+
+// As many drafts as fit a block of one size, all of them verified. Block size 1 is plain AR
+// decoding.
+class FixedPolicy final : public Policy {
+ public:
+  explicit FixedPolicy(int block_size) : drafts_(block_size - 1) {}
+  int drafts(int most) override { return std::min(drafts_, most); }
+  bool needs_probabilities() const override { return false; }
+  Verification verified(std::span<const float> probabilities) override {
+    return {static_cast<int>(probabilities.size())};
+  }
+  void observe_accepted(int) override {}
+  void observe_pass(const PassTime&) override {}
+
+ private:
+  int drafts_;
+};
+
+}  // namespace orthrus

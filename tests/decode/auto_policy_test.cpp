@@ -1,0 +1,257 @@
+// The policy against a simulated clock and simulated drafts: what it gives compared with the best
+// fixed choice, and with plain decoding where drafts are worthless.
+#include "decode/auto_policy.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <random>
+
+namespace orthrus {
+namespace {
+
+constexpr int kMost = 15;  // drafts of a block
+
+// Seconds of a pass of so many rows.
+using Cost = std::function<double(int rows)>;
+double flat(int) {  // a GPU: weights are read once for all rows
+  return 1;
+}
+double linear(int rows) {  // a CPU with no cache to speak of
+  return 0.1 + 0.9 * rows;
+}
+double knee(int rows) {  // memory up to 8 rows, then arithmetic
+  return std::max(1.0, rows / 8.0);
+}
+double gentle(int rows) {
+  return 0.85 + 0.15 * rows;
+}
+
+// What drafts are worth: the probability that draft `place` of the cycle at this token is accepted.
+using Worth = std::function<double(int token, int place)>;
+Worth always(double p) {
+  return [p](int, int) { return p; };
+}
+
+struct Run {
+  double seconds = 0;
+  int tokens = 0;
+  double rate() const { return tokens / seconds; }
+};
+
+class Simulation {
+ public:
+  Simulation(Cost cost, Worth worth, unsigned seed = 1)
+      : cost_(std::move(cost)), worth_(std::move(worth)), random_(seed) {}
+
+  // Passes take up to `noise` longer than they should; one in 20 five times as long.
+  double noise = 0;
+  // How sure the diffusion view says it is, given what a draft is worth.
+  std::function<float(double)> confidence = [](double p) { return static_cast<float>(p); };
+
+  Run run(Policy& policy, int tokens) {
+    Run run;
+    while (run.tokens < tokens) {
+      const int most = std::min(kMost, tokens - run.tokens - 1);
+      const int drafts = policy.drafts(most);
+      EXPECT_GE(drafts, 0);
+      EXPECT_LE(drafts, most);
+      int verified = 0;
+      std::vector<double> worths;
+      if (drafts > 0) {
+        pass(policy, run, drafts + 1);
+        std::vector<float> confidences;
+        for (int i = 1; i <= drafts; ++i) {
+          worths.push_back(worth_(run.tokens, i));
+          confidences.push_back(confidence(worths.back()));
+        }
+        const Verification chosen = policy.verified(confidences);
+        EXPECT_GE(chosen.drafts, 0);
+        EXPECT_LE(chosen.drafts, drafts);
+        EXPECT_TRUE(std::isfinite(chosen.expected_accepted));
+        EXPECT_LE(chosen.expected_accepted, chosen.drafts);
+        verified = chosen.drafts;
+      }
+      pass(policy, run, verified + 1);
+      int accepted = 0;
+      while (accepted < verified && uniform_(random_) < worths[accepted]) ++accepted;
+      policy.observe_accepted(accepted);
+      run.tokens += accepted + 1;
+    }
+    return run;
+  }
+
+ private:
+  void pass(Policy& policy, Run& run, int rows) {
+    double seconds = cost_(rows);
+    if (noise > 0) {
+      seconds *= 1 + noise * uniform_(random_);
+      if (uniform_(random_) < 0.05) seconds *= 5;
+    }
+    run.seconds += seconds;
+    policy.observe_pass({seconds * 1e-3, rows, 1});
+  }
+
+  Cost cost_;
+  Worth worth_;
+  std::mt19937 random_;
+  std::uniform_real_distribution<double> uniform_;
+};
+
+constexpr int kLong = 4000;
+
+double rate_of_fixed(const Cost& cost, const Worth& worth, int block) {
+  FixedPolicy policy(block);
+  return Simulation(cost, worth).run(policy, kLong).rate();
+}
+
+double rate_of_best_fixed(const Cost& cost, const Worth& worth) {
+  double best = 0;
+  for (int block = 1; block <= kMost + 1; ++block) {
+    best = std::max(best, rate_of_fixed(cost, worth, block));
+  }
+  return best;
+}
+
+TEST(AutoPolicy, ConvergesToTheBestFixedChoice) {
+  const Cost costs[] = {flat, linear, knee, gentle};
+  for (size_t c = 0; c < std::size(costs); ++c) {
+    for (const double p : {0.0, 0.2, 0.5, 0.7, 0.9, 0.97}) {
+      PolicyState state;
+      AutoPolicy policy(state);
+      Simulation simulation(costs[c], always(p));
+      simulation.run(policy, 300);  // to learn
+      const double rate = simulation.run(policy, kLong).rate();
+      const double best = rate_of_best_fixed(costs[c], always(p));
+      EXPECT_GT(rate, 0.95 * best) << "cost " << c << ", acceptance " << p;
+    }
+  }
+}
+
+TEST(AutoPolicy, NeverMuchSlowerThanPlainDecodingFromAColdStart) {
+  for (const Cost& cost : {Cost(flat), Cost(linear), Cost(knee), Cost(gentle)}) {
+    for (const float sure : {0.01f, 0.5f, 0.99f}) {  // whatever the worthless drafts look like
+      PolicyState state;
+      Simulation simulation(cost, always(0));
+      simulation.confidence = [sure](double) { return sure; };
+      for (int request = 0; request < 8; ++request) {
+        AutoPolicy policy(state);
+        const double rate = simulation.run(policy, 256).rate() * cost(1);  // plain decoding: 1
+        // A probe, a pass of 3 rows, takes 2.8 plain steps if `linear`, otherwise at most 1.3.
+        // Overconfidence is learnt once.
+        const double least = cost(3) > 2 * cost(1)         ? 0.92
+                             : request == 0 && sure > 0.9f ? 0.96
+                                                           : 0.97;
+        EXPECT_GT(rate, least) << "request " << request << ", sure " << sure << ", 3 rows "
+                               << cost(3);
+      }
+    }
+  }
+}
+
+TEST(AutoPolicy, FollowsATextFromEasyToHardAndBack) {
+  const auto worth = [](int token, int) { return token / 300 % 2 == 0 ? 0.9 : 0.02; };
+  PolicyState state;
+  AutoPolicy policy(state);
+  const double rate = Simulation(gentle, worth).run(policy, 3000).rate();
+  // What knowing the stretches would give: the best of each for the tokens of each.
+  const double easy = rate_of_best_fixed(gentle, always(0.9));
+  const double known = 2 / (1 / easy + 1 / 1.0);
+  EXPECT_GT(rate, 0.93 * known);
+}
+
+// The probabilities tell where the first wrong draft is, which a fixed choice cannot know.
+TEST(AutoPolicy, VerifiesUpToWhatTheDraftsSay) {
+  std::mt19937 random(3);
+  std::vector<double> of_token(2 * kLong);
+  for (double& p : of_token) p = random() % 6 == 0 ? 0.02 : 0.98;
+  const auto worth = [&](int token, int place) { return of_token[token + place]; };
+  PolicyState state;
+  AutoPolicy policy(state);
+  const double rate = Simulation(gentle, worth).run(policy, kLong).rate();
+  EXPECT_GT(rate, 0.95 * rate_of_best_fixed(gentle, worth));
+
+  ASSERT_GE(policy.drafts(kMost), 4);
+  EXPECT_EQ(policy.verified(std::vector{0.98f, 0.98f, 0.02f, 0.98f}).drafts, 2);
+  EXPECT_EQ(policy.verified(std::vector{0.02f, 0.98f, 0.98f, 0.98f}).drafts, 0);
+  EXPECT_EQ(policy.verified(std::vector{0.98f, 0.98f, 0.98f, 0.98f}).drafts, 4);
+}
+
+TEST(AutoPolicy, LearnsWhatOverconfidenceIsWorth) {
+  PolicyState state;
+  AutoPolicy policy(state);
+  Simulation simulation(gentle, always(0.5));
+  simulation.confidence = [](double) { return 0.999f; };
+  simulation.run(policy, 500);
+  EXPECT_NEAR(state.calibration.acceptance(0.999f), 0.5, 0.15);
+  EXPECT_GT(simulation.run(policy, kLong).rate(), 0.95 * rate_of_best_fixed(gentle, always(0.5)));
+}
+
+TEST(AutoPolicy, SurvivesANoisyClock) {
+  for (const double p : {0.05, 0.9}) {
+    PolicyState state;
+    AutoPolicy policy(state);
+    Simulation noisy(gentle, always(p), 7);
+    noisy.noise = 0.2;
+    noisy.run(policy, 500);
+    // Its choices, on a clock without noise.
+    const double rate = Simulation(gentle, always(p)).run(policy, 2000).rate();
+    EXPECT_GT(rate, 0.93 * rate_of_best_fixed(gentle, always(p))) << p;
+  }
+}
+
+TEST(AutoPolicy, SeveralSequencesShareThePass) {
+  // Rows of all sequences are arithmetic beyond 8: one sequence drafts, eight together do not.
+  for (const auto& [sequences, drafts] : {std::pair{1, true}, std::pair{8, false}}) {
+    PolicyState state;
+    AutoPolicy policy(state);
+    int cycles_with_drafts = 0;
+    for (int cycle = 0; cycle < 200; ++cycle) {
+      const auto pass = [&, s = sequences](int rows) {
+        policy.observe_pass({knee(rows * s) * 1e-3, rows * s, s});
+      };
+      const int d = policy.drafts(kMost);
+      int n = 0;
+      if (d > 0) {
+        pass(d + 1);
+        n = policy.verified(std::vector<float>(static_cast<size_t>(d), 0.7f)).drafts;
+        ++cycles_with_drafts;
+      }
+      pass(n + 1);
+      policy.observe_accepted(std::min(n, cycle % 5));
+    }
+    EXPECT_EQ(cycles_with_drafts > 100, drafts) << sequences << ": " << cycles_with_drafts;
+  }
+}
+
+TEST(PassTimes, MediansInterpolationAndLargerPassesThatTookLess) {
+  PassTimes times;
+  EXPECT_EQ(times.expected(4), 0);
+  times.add(2, 1.0);
+  EXPECT_EQ(times.seen(2), 1);
+  EXPECT_EQ(times.expected(1), 1.0);
+  EXPECT_EQ(times.expected(4), 2.0);  // in proportion
+  times.add(10, 3.0);
+  EXPECT_DOUBLE_EQ(times.expected(6), 2.0);
+  for (const double outlier : {1.0, 50.0, 1.0, 1.0}) times.add(2, outlier);
+  EXPECT_EQ(times.expected(2), 1.0);
+  times.add(5, 9.0);  // while ten rows take 3
+  EXPECT_LE(times.expected(5), 3.0);
+  times.add(100000, 40.0);
+  EXPECT_GT(times.expected(200), 3.0);
+  EXPECT_LE(times.expected(2000000), 40.0);
+}
+
+TEST(Calibration, BeginsWithWhatIsSaidAndLearns) {
+  Calibration calibration;
+  for (const float p : {0.0f, 0.2f, 0.5f, 0.85f, 1.0f}) {
+    EXPECT_NEAR(calibration.acceptance(p), p, 0.1) << p;
+  }
+  for (int i = 0; i < 300; ++i) calibration.observe(0.5f, i % 4 == 0);
+  EXPECT_NEAR(calibration.acceptance(0.5f), 0.25, 0.05);
+  EXPECT_NEAR(calibration.acceptance(0.95f), 0.95, 0.1);
+}
+
+}  // namespace
+}  // namespace orthrus
