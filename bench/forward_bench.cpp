@@ -1,0 +1,59 @@
+// What a whole forward pass takes, by view, rows, context and threads. The checkpoint is the
+// directory in ORTHRUS_MODEL, models/tiny-code of this repository without it.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "kernels/cpu/cpu_ops.h"
+#include "model/forward.h"
+
+namespace orthrus {
+namespace {
+
+const Model& model() {
+  static const auto loaded = [] {
+    const char* const named = std::getenv("ORTHRUS_MODEL");
+    const std::filesystem::path directory = named ? named : ORTHRUS_TINY_CODE;
+    return Model(load_config(directory), Checkpoint::open(directory), directory.string());
+  }();
+  return loaded;
+}
+
+void forward(benchmark::State& state) {
+  const auto view = static_cast<View>(state.range(0));
+  const int rows = static_cast<int>(state.range(1));
+  const int context = static_cast<int>(state.range(2));
+  const CpuOps ops(static_cast<int>(state.range(3)));
+  KvPool pool(ops, model().kv_layout(), static_cast<size_t>(context + rows) / kPageSize + 2);
+  KvSequence sequence(pool);
+  ForwardPass pass(model(), ops);
+  const std::vector<int32_t> prompt(static_cast<size_t>(context), 7);
+  const Span prefill{&sequence, prompt, View::kAutoregressive, 0, 0};
+  if (pass.run(std::span(&prefill, 1)) != Status::kOk) return state.SkipWithError("no memory");
+  const std::vector<int32_t> tokens(static_cast<size_t>(rows), 11);
+  // A prefill wants no logits but the last row's.
+  const Span span{&sequence, tokens, view, rows > 64 ? rows - 1 : 0, rows,
+                  HeadOutput::kTopAndProbability};
+  for (auto _ : state) {
+    if (pass.run(std::span(&span, 1)) != Status::kOk) return state.SkipWithError("no memory");
+    sequence.crop(context);
+  }
+  state.counters["tokens/s"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * rows, benchmark::Counter::kIsRate);
+}
+BENCHMARK(forward)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond)
+    ->ArgNames({"view", "rows", "context", "threads"})
+    ->ArgsProduct({{0}, {1, 2, 3, 4, 5, 6, 7, 8, 12, 16}, {200}, {1, 2}})
+    ->ArgsProduct({{1}, {3, 5, 8, 16}, {200}, {1, 2}})
+    ->ArgsProduct({{0}, {1, 8}, {1900}, {1, 2}})
+    ->ArgsProduct({{0}, {512}, {64}, {1, 2}});
+
+}  // namespace
+}  // namespace orthrus
+
+BENCHMARK_MAIN();
