@@ -35,14 +35,14 @@ void forward(benchmark::State& state) {
   if (pass.run(std::span(&prefill, 1)) != Status::kOk) return state.SkipWithError("no memory");
   const std::vector<int32_t> tokens(static_cast<size_t>(rows), 11);
   // A prefill wants no logits but the last row's.
-  const Span span{&sequence, tokens, view, rows > 64 ? rows - 1 : 0, rows,
-                  HeadOutput::kTopAndProbability};
+  const Span span{
+      &sequence, tokens, view, rows > 64 ? rows - 1 : 0, rows, HeadOutput::kTopAndProbability};
   for (auto _ : state) {
     if (pass.run(std::span(&span, 1)) != Status::kOk) return state.SkipWithError("no memory");
     sequence.crop(context);
   }
-  state.counters["tokens/s"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) * rows, benchmark::Counter::kIsRate);
+  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(state.iterations()) * rows,
+                                                  benchmark::Counter::kIsRate);
 }
 BENCHMARK(forward)
     ->UseRealTime()

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "orthrus/config.h"
+#include "orthrus/dtype.h"
 #include "orthrus/sampling.h"
 #include "orthrus/status.h"
 #include "orthrus/tokenizer.h"
@@ -110,7 +111,12 @@ struct Request {
 
 struct EngineOptions {
   int threads = 0;  // 0: as many as this process may use
-  // Called while weights are read and checked, with bytes done and in all.
+  // The type that matrices are used in; by default each as the file holds it. Other ones are
+  // converted when loading, in memory of their own. The type is part of the weights: exactness
+  // holds within each.
+  std::optional<DType> weights{};
+  // Called while weights are read and checked, and again while they are converted, with done and
+  // in all.
   std::function<void(size_t done, size_t total)> on_load{};
 };
 
@@ -128,6 +134,7 @@ class Engine {
   ~Engine();
 
   const ModelConfig& config() const;
+  DType weights() const;  // of the matrices, of a file that mixes types the first MLP's
   const Tokenizer* tokenizer() const;  // null when the directory has no tokenizer.json
   int threads() const;
 

@@ -222,11 +222,12 @@ class Bench {
   }
 
   std::string header() const {
-    std::string text = fmt::format("{} tokens a prompt at most, {}, {} repetitions, {} threads\n",
-                                   options_.max_tokens,
-                                   options_.ignore_eos ? "end-of-sequence tokens ignored"
-                                                       : "fewer where the model ends the text",
-                                   options_.repeat, engine_.threads());
+    std::string text =
+        fmt::format("{} tokens a prompt at most, {}, {} repetitions, {} weights, {} threads\n",
+                    options_.max_tokens,
+                    options_.ignore_eos ? "end-of-sequence tokens ignored"
+                                        : "fewer where the model ends the text",
+                    options_.repeat, name_of(engine_.weights()), engine_.threads());
     text += fmt::format("{:<32}{:>7}{:>11}", "prompt", "tokens", "AR tok/s");
     if (has_drafts()) {
       text += fmt::format("{:>12}{:>8}{:>7}{:>10}{:>7}",
@@ -291,9 +292,10 @@ class Bench {
       return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
     };
     nlohmann::ordered_json json = {
-        {"model", options_.model.directory}, {"mode", name_of(options_.mode)},
-        {"threads", engine_.threads()},      {"max_tokens", options_.max_tokens},
-        {"repeat", options_.repeat},         {"prompts", nlohmann::ordered_json::array()}};
+        {"model", options_.model.directory},         {"mode", name_of(options_.mode)},
+        {"weights", name_of(engine_.weights())},     {"threads", engine_.threads()},
+        {"max_tokens", options_.max_tokens},         {"repeat", options_.repeat},
+        {"prompts", nlohmann::ordered_json::array()}};
     for (const Row& row : rows_) {
       json["prompts"].push_back({{"prompt", row.label},
                                  {"tokens", row.tokens},

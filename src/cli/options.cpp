@@ -67,6 +67,11 @@ void ModelOptions::add_to(CLI::App& app) {
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
              "Threads; 0 is as many as this process may use")
       ->default_str("0");
+  add_choice<DType>(
+      app, "--weights", weights,
+      {{"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}, {"q8_0", DType::kQ8_0}},
+      "Type of the weights in memory: f32, f16, bf16 or q8_0 (8 bits); by default what "
+      "the file holds");
 }
 
 void SamplingOptions::add_to(CLI::App& app) {

@@ -24,6 +24,7 @@ void add_color(CLI::App& app, ColorChoice& color);
 struct ModelOptions {
   std::string directory;
   int threads = 0;
+  std::optional<DType> weights;
 
   void add_to(CLI::App& app);
 };

@@ -75,6 +75,10 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
   const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
   if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
   check_finite(model.checkpoint, name, options.on_load);
+  if (options.weights) {
+    convert_weights(model.weights, *options.weights, CpuOps(threads), name, model.converted,
+                    options.on_load);
+  }
   return Engine(
       std::shared_ptr<const Impl>(new Impl(std::move(model), std::move(tokenizer), threads)));
 }
@@ -84,6 +88,9 @@ const ModelConfig& Engine::config() const {
 }
 const Tokenizer* Engine::tokenizer() const {
   return impl_->tokenizer_or_null();
+}
+DType Engine::weights() const {
+  return impl_->model.weights.layers.front().down_proj.type;
 }
 int Engine::threads() const {
   return impl_->threads;

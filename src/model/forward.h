@@ -16,7 +16,8 @@ struct Model {
   ModelConfig config;
   Checkpoint checkpoint;
   Weights weights;
-  std::vector<float> inv_freq;  // rope_theta^(-2i / head_dim), [head_dim / 2]
+  std::vector<Buffer> converted;  // weights that do not lie in the file as they are used
+  std::vector<float> inv_freq;    // rope_theta^(-2i / head_dim), [head_dim / 2]
 
   KvLayout kv_layout() const {
     return {config.num_hidden_layers, config.num_key_value_heads, config.head_dim};

@@ -43,6 +43,36 @@ bool any_nonfinite(DType type, const std::byte* data, size_t bytes) {
   return false;
 }
 
+// The largest magnitude that a type of weights holds.
+float largest_of(DType type) {
+  constexpr float kLargestF16 = 65504;
+  if (type == DType::kF16) return kLargestF16;
+  if (type == DType::kQ8_0) return 127 * kLargestF16;
+  return 0x1.fep127f;  // BF16's
+}
+
+// True when any weight is larger: as integers, magnitudes are in the order of their numbers.
+template <typename Word>
+bool exceeds(const void* data, size_t count, Word limit) {
+  constexpr Word kMagnitude = static_cast<Word>(~Word{0}) >> 1;
+  const auto* bytes = static_cast<const std::byte*>(data);
+  Word largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    Word bits;
+    std::memcpy(&bits, bytes + i * sizeof(Word), sizeof(Word));
+    largest = std::max<Word>(largest, bits & kMagnitude);
+  }
+  return largest > limit;
+}
+
+bool exceeds(const Matrix& w, float limit) {
+  const size_t count = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
+  const auto bits = std::bit_cast<uint32_t>(limit);
+  if (w.type == DType::kF32) return exceeds<uint32_t>(w.data, count, bits);
+  if (w.type == DType::kBF16) return exceeds(w.data, count, static_cast<uint16_t>(bits >> 16));
+  return false;  // F16, which every type has room for
+}
+
 float widen(DType type, const std::byte* at) {
   uint32_t bits = 0;
   if (type == DType::kF32) {
@@ -195,6 +225,52 @@ Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
   weights.norm = floats("model.norm");
   weights.lm_head = config.tie_word_embeddings ? weights.embed_tokens : matrix("lm_head");
   return weights;
+}
+
+void convert_weights(Weights& weights, DType type, const Ops& ops, const std::string& directory,
+                     std::vector<Buffer>& storage,
+                     const std::function<void(size_t, size_t)>& progress) {
+  struct Named {
+    std::string name;
+    Matrix* matrix;
+  };
+  std::vector<Named> matrices;
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    LayerWeights& layer = weights.layers[i];
+    const std::string at = fmt::format("model.layers.{}.", i);
+    for (int view = 0; view < kViews; ++view) {
+      AttentionWeights& w = layer.attention[view];
+      const auto name = [&](std::string_view part) {
+        return fmt::format("{}self_attn.{}{}", at, part, kViewSuffix[view]);
+      };
+      if (w.q_proj.data == nullptr) continue;  // no diffusion view
+      matrices.insert(matrices.end(), {{name("q_proj"), &w.q_proj},
+                                       {name("k_proj"), &w.k_proj},
+                                       {name("v_proj"), &w.v_proj},
+                                       {name("o_proj"), &w.o_proj}});
+    }
+    matrices.insert(matrices.end(), {{at + "mlp.gate_proj", &layer.gate_proj},
+                                     {at + "mlp.up_proj", &layer.up_proj},
+                                     {at + "mlp.down_proj", &layer.down_proj}});
+  }
+  matrices.push_back({"lm_head", &weights.lm_head});
+
+  const auto size = [](const Matrix& m) { return static_cast<size_t>(m.rows) * m.cols; };
+  size_t total = 0, done = 0;
+  for (const Named& named : matrices) total += size(*named.matrix);
+  for (const auto& [name, matrix] : matrices) {
+    done += size(*matrix);
+    if (matrix->type == type) continue;
+    const size_t bytes = ops.matrix_bytes(type, matrix->rows, matrix->cols);
+    if (exceeds(*matrix, largest_of(type))) {
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{}: {} has weights above {}, the most that {} holds.", directory,
+                              name, largest_of(type), name_of(type)));
+    }
+    Buffer& buffer = storage.emplace_back(ops.allocate((bytes + 3) / 4));
+    *matrix = ops.convert(*matrix, type, buffer.get());
+    if (progress) progress(done, total);
+  }
 }
 
 void check_finite(const Checkpoint& checkpoint, const std::string& directory,

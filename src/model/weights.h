@@ -61,6 +61,14 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                      const std::string& directory);
 
+// Converts the matrices of the layers and the LM head that are not of this type to it, in memory
+// that `storage` gets. The embedding, of which a token reads one row, stays as it is; so does a
+// tied one's, where the head becomes a copy. Throws Error(kFile) naming a matrix that `type` cannot
+// hold, and std::bad_alloc. `progress(done, total)` is told of weights converted.
+void convert_weights(Weights& weights, DType type, const Ops& ops, const std::string& directory,
+                     std::vector<Buffer>& storage,
+                     const std::function<void(size_t, size_t)>& progress);
+
 // Reads every weight once, which also brings the file into memory, and throws Error(kFile) naming
 // the first tensor with a NaN or an infinity. `progress(done, total)` is told of bytes read.
 void check_finite(const Checkpoint& checkpoint, const std::string& directory,

@@ -48,8 +48,8 @@ TEST_F(BenchTest, TableOfIds) {
   const ProcessResult result =
       run_orthrus({"bench", "-m", kGolden, "--prompt-ids", "87", "-n", "6", "--repeat", "1"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part :
-       {"AR tok/s", "auto tok/s", "plain steps", "ratio", "TPF", "accepted", "--prompt-ids", "yes\n", "all   "}) {
+  for (const char* part : {"AR tok/s", "auto tok/s", "plain steps", "ratio", "TPF", "accepted",
+                           "--prompt-ids", "yes\n", "all   "}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << part << "\n" << result.out;
   }
 }

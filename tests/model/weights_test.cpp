@@ -137,5 +137,48 @@ TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
   for (size_t i = 0; i < logits[0].size(); ++i) EXPECT_NEAR(logits[0][i], logits[2][i], 1e-4);
 }
 
+TEST(Weights, ConvertedOnesAreCloseAndWhatDoesNotFitIsNamed) {
+  const TemporaryDirectory dir;
+  write_random_checkpoint(dir.path(), small_config_json(), DType::kF32);
+  const CpuOps ops(2);
+  const std::vector<int32_t> tokens{1, 2, 3, 40};
+  std::vector<float> want;
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
+    Model model = load_model(dir.path());
+    size_t last = 0;
+    convert_weights(model.weights, type, ops, "DIR", model.converted,
+                    [&](size_t done, size_t total) {
+                      EXPECT_GT(done, last);
+                      EXPECT_LE(done, total);
+                      last = done;
+                    });
+    EXPECT_EQ(model.converted.empty(), type == DType::kF32);
+    EXPECT_EQ(model.weights.lm_head.type, type);
+    EXPECT_EQ(model.weights.embed_tokens.type, DType::kF32);
+    TestSequence s(model, ops);
+    ForwardPass pass(model, ops);
+    const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};
+    ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    const std::vector<float> got(pass.logits(0).row(0), pass.logits(0).row(0) + 50);
+    if (type == DType::kF32) want = got;
+    const float tolerance = type == DType::kF16 ? 0.01f : 0.1f;
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_NEAR(got[i], want[i], tolerance * std::max(1.0f, std::abs(want[i]))) << name_of(type);
+    }
+  }
+
+  auto tensors = random_tensors(load_config(dir.path()), DType::kF32);
+  for (TensorToWrite& tensor : tensors) {
+    if (tensor.name != "model.layers.0.mlp.up_proj.weight") continue;
+    const float large = 70000;
+    std::memcpy(tensor.bytes.data() + 40, &large, sizeof(large));
+  }
+  test::write_safetensors(dir.path() / "model.safetensors", tensors);
+  Model model = load_model(dir.path());
+  test::expect_error_parts(
+      [&] { convert_weights(model.weights, DType::kF16, ops, "DIR", model.converted, {}); },
+      ErrorKind::kFile, {"DIR: model.layers.0.mlp.up_proj", "above 65504", "F16"});
+}
+
 }  // namespace
 }  // namespace orthrus
