@@ -1,6 +1,6 @@
 // How the CPU's work is shared out among the threads of a team. Every loop hands out whole outputs,
-// so which thread computes one cannot matter. An operation ends with a barrier: the next one reads
-// what all threads wrote.
+// so which thread computes one cannot matter. An operation ends when all threads are done: the next
+// one reads what they wrote.
 #include "kernels/cpu/cpu_ops.h"
 
 #include <omp.h>
@@ -11,17 +11,22 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <optional>
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/formats.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/team.h"
 
 namespace orthrus {
 namespace {
 
 using namespace cpu;
+
+// Set for the time of parallel(), as omp_get_thread_num() is.
+thread_local Member here;
 
 int blocks_of(const Matrix& w) {
   return (w.rows + kBlockRows - 1) / kBlockRows;
@@ -39,14 +44,13 @@ Operand prepare(ConstRows x, DType type, float* workspace) {
   auto* const bytes = reinterpret_cast<std::byte*>(workspace);
   const size_t stride = operand_stride(type, x.cols);
   if (x.rows == 1) {
-    std::byte* const own = bytes + stride * static_cast<size_t>(omp_get_thread_num());
+    std::byte* const own = bytes + stride * static_cast<size_t>(here.index);
     prepare_row(x.row(0), x.cols, type, own);
     return {own, stride, 1};
   }
-#pragma omp for schedule(static)
-  for (int m = 0; m < x.rows; ++m) {
+  here.share(x.rows, [&](int m) {
     prepare_row(x.row(m), x.cols, type, bytes + stride * static_cast<size_t>(m));
-  }
+  });
   return {bytes, stride, x.rows};
 }
 
@@ -67,8 +71,16 @@ Buffer CpuOps::allocate(size_t floats) const {
 }
 
 void CpuOps::parallel(const std::function<void()>& body) const {
+  // The implementation may give fewer threads than asked for; the team is as large as it is.
+  std::optional<Team> team;
 #pragma omp parallel num_threads(threads_)
-  body();
+  {
+#pragma omp single
+    team.emplace(omp_get_num_threads());
+    here = {&*team, omp_get_thread_num()};
+    body();
+    here = {};
+  }
 }
 
 // Floats of an operand of any type: as many rows as x has, or one for each thread.
@@ -96,13 +108,11 @@ Matrix CpuOps::convert(const Matrix& from, DType type, void* to) const {
 }
 
 void CpuOps::embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const {
-#pragma omp for schedule(static)
-  for (int m = 0; m < out.rows; ++m) widen_row(table, ids[m], out.row(m));
+  here.share(out.rows, [&](int m) { widen_row(table, ids[m], out.row(m)); });
 }
 
 void CpuOps::rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const {
-#pragma omp for schedule(static)
-  for (int m = 0; m < x.rows; ++m) norm_row(x.row(m), weight, eps, out.row(m));
+  here.share(x.rows, [&](int m) { norm_row(x.row(m), weight, eps, out.row(m)); });
 }
 
 void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* workspace) const {
@@ -116,22 +126,18 @@ void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* works
       blocks += blocks_of(*products[end].w);
     }
     operand = prepare(x, type, workspace);
-#pragma omp for schedule(static)
-    for (int all = 0; all < blocks; ++all) {
-      int b = all;
+    here.share(blocks, [&](int b) {
       size_t p = i;
       for (; b >= blocks_of(*products[p].w); ++p) b -= blocks_of(*products[p].w);
       store_block(operand, *products[p].w, b, products[p].out);
-    }
+    });
     i = end;
   }
 }
 
 void CpuOps::matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const {
   const Operand operand = prepare(x, w.type, workspace);
-  const int blocks = blocks_of(w);
-#pragma omp for schedule(static)
-  for (int b = 0; b < blocks; ++b) add_block(operand, w, b, out);
+  here.share(blocks_of(w), [&](int b) { add_block(operand, w, b, out); });
 }
 
 void CpuOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
@@ -140,51 +146,44 @@ void CpuOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Ro
   const Operand of_up = up.type == gate.type
                             ? of_gate
                             : prepare(x, up.type, workspace + operand_floats(x.rows, x.cols));
-  const int blocks = blocks_of(gate);
-#pragma omp for schedule(static)
-  for (int b = 0; b < blocks; ++b) swiglu_block(of_gate, gate, of_up, up, b, out);
+  here.share(blocks_of(gate), [&](int b) { swiglu_block(of_gate, gate, of_up, up, b, out); });
 }
 
 void CpuOps::matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
                         float* workspace) const {
-  const int threads = omp_get_num_threads();
   const Operand operand = prepare(x, w.type, workspace);
   auto* const tops = reinterpret_cast<RunningTop*>(workspace + operand_floats(x.rows, x.cols));
-  RunningTop* const own = tops + static_cast<size_t>(omp_get_thread_num()) * x.rows;
+  RunningTop* const own = tops + static_cast<size_t>(here.index) * x.rows;
   std::fill_n(own, x.rows, kNoTop);
-  const int blocks = blocks_of(w);
-#pragma omp for schedule(static)
-  for (int b = 0; b < blocks; ++b) top_block(operand, w, b, probability, own);
-    // Threads have ascending blocks, so the first of equals has the lowest id.
-#pragma omp for schedule(static)
-  for (int m = 0; m < x.rows; ++m) {
+  here.share(blocks_of(w), [&](int b) { top_block(operand, w, b, probability, own); });
+  // Threads have ascending blocks, so the first of equals has the lowest id.
+  here.share(x.rows, [&](int m) {
     RunningTop best = kNoTop;
     bool finite = true;
-    for (int t = 0; t < threads; ++t) {
+    for (int t = 0; t < here.size(); ++t) {
       const RunningTop& of_thread = tops[static_cast<size_t>(t) * x.rows + m];
       finite &= of_thread.finite;
       if (of_thread.id >= 0 && (best.id < 0 || of_thread.top > best.top)) best = of_thread;
     }
     float total = 0;
-    for (int t = 0; t < threads && probability; ++t) {
+    for (int t = 0; t < here.size() && probability; ++t) {
       const RunningTop& of_thread = tops[static_cast<size_t>(t) * x.rows + m];
       if (of_thread.id >= 0) total += of_thread.total * std::exp(of_thread.top - best.top);
     }
     out[m] = {finite ? best.id : -1, best.top, probability ? 1 / total : 0};
-  }
+  });
 }
 
 void CpuOps::rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq,
                         Rows cos, Rows sin) const {
-#pragma omp for schedule(static)
-  for (int m = 0; m < cos.rows; ++m) {
+  here.share(cos.rows, [&](int m) {
     for (size_t i = 0; i < inv_freq.size(); ++i) {
       const float angle = static_cast<float>(positions[m]) * inv_freq[i];
       // In double: the library's float functions may be a unit off, and differ between versions.
       cos.row(m)[i] = static_cast<float>(std::cos(static_cast<double>(angle)));
       sin.row(m)[i] = static_cast<float>(std::sin(static_cast<double>(angle)));
     }
-  }
+  });
 }
 
 void CpuOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
@@ -193,52 +192,45 @@ void CpuOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float>
                              size_t cache_offset) const {
   const int heads = q.cols / layout.head_dim;
   const auto dim = static_cast<size_t>(layout.head_dim);
+  const int all_heads = heads + layout.kv_heads;
+  const auto do_head = [&](const AttentionSpan& span, int i, int h) {
+    const int m = span.first_row + i;
+    const float* cos = rope.cos.row(m);
+    const float* sin = rope.sin.row(m);
+    if (h < heads) return norm_rope_head(q.row(m) + dim * h, q_weight, eps, cos, sin);
+    const size_t kv_head = h - heads;
+    float* const key = k.row(m) + dim * kv_head;
+    norm_rope_head(key, k_weight, eps, cos, sin);
+    const int slot = span.has_block() ? i : span.first_position + i;
+    float* const tile = (span.has_block() ? span.block[slot / kPageSize]
+                                          : span.cache[slot / kPageSize] + cache_offset) +
+                        layout.tile_floats() * kv_head;
+    store_key_value(key, v.row(m) + dim * kv_head, slot % kPageSize, layout, tile);
+  };
   for (const AttentionSpan& span : spans) {
-#pragma omp for collapse(2) schedule(static) nowait
-    for (int i = 0; i < span.rows; ++i) {
-      for (int h = 0; h < heads + layout.kv_heads; ++h) {
-        const int m = span.first_row + i;
-        const float* cos = rope.cos.row(m);
-        const float* sin = rope.sin.row(m);
-        if (h < heads) {
-          norm_rope_head(q.row(m) + dim * h, q_weight, eps, cos, sin);
-          continue;
-        }
-        const size_t kv_head = h - heads;
-        float* const key = k.row(m) + dim * kv_head;
-        norm_rope_head(key, k_weight, eps, cos, sin);
-        const int slot = span.has_block() ? i : span.first_position + i;
-        float* const tile = (span.has_block() ? span.block[slot / kPageSize]
-                                              : span.cache[slot / kPageSize] + cache_offset) +
-                            layout.tile_floats() * kv_head;
-        store_key_value(key, v.row(m) + dim * kv_head, slot % kPageSize, layout, tile);
-      }
-    }
+    here.share_without_waiting(span.rows * all_heads, [&](int task) {
+      do_head(span, task / all_heads, task % all_heads);
+    });
   }
-#pragma omp barrier
+  here.wait();
 }
 
 void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
                        size_t cache_offset, Rows out) const {
   const int group = q.cols / layout.head_dim / layout.kv_heads;
-  const int threads = omp_get_num_threads();
   for (const AttentionSpan& span : spans) {
     // Many queries together read each tile once; but there should be a task for every thread.
     const int queries = span.rows * group;
-    const int share = queries * layout.kv_heads / threads;
-    const int together = std::clamp(share, 1, kMostQueries);
+    const int together = std::clamp(queries * layout.kv_heads / here.size(), 1, kMostQueries);
     const int parts = (queries + together - 1) / together;
-    // Later rows see more; tasks handed out as threads come free even that out.
-#pragma omp for collapse(2) schedule(dynamic) nowait
-    for (int part = 0; part < parts; ++part) {
-      for (int kv_head = 0; kv_head < layout.kv_heads; ++kv_head) {
-        const int first = part * together;
-        attend(q, span, kv_head, group, first, std::min(together, queries - first), layout,
-               cache_offset, out);
-      }
-    }
+    // Later rows see more: taken in turn, every thread gets some of each.
+    here.share_in_turn(parts * layout.kv_heads, [&](int task) {
+      const int first = task / layout.kv_heads * together;
+      attend(q, span, task % layout.kv_heads, group, first, std::min(together, queries - first),
+             layout, cache_offset, out);
+    });
   }
-#pragma omp barrier
+  here.wait();
 }
 
 }  // namespace orthrus

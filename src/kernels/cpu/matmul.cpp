@@ -33,6 +33,10 @@ namespace {
 constexpr int kTileTokens = 5;
 constexpr int kTileRows = HWY_MAX_BYTES >= 64 ? 4 : 2;
 
+// A tile of Q8_0 weights has one row of registers, and for each token a dot product and a sum.
+constexpr int kTileTokensQ8 = HWY_MAX_BYTES >= 64 ? 8 : 5;
+constexpr int kMostTokens = 8;  // of any tile
+
 // Columns whose activations stay in L1 while all rows of a block pass.
 constexpr int kChunk = 1024;
 
@@ -196,45 +200,38 @@ void multiply_block_q8(const Operand& x, int first_token, const Matrix& matrix, 
 }
 
 template <int T>
-void multiply_block(const Operand& x, int first_token, const Matrix& w, int b, float* out) {
-  switch (w.type) {
-    case DType::kF32:
-      return multiply_block<T, float>(x, first_token, w, b, out);
-    case DType::kF16:
-      return multiply_block<T, F16>(x, first_token, w, b, out);
-    case DType::kBF16:
-      return multiply_block<T, BF16>(x, first_token, w, b, out);
-    case DType::kQ8_0:
-      return multiply_block_q8<T>(x, first_token, w, b, out);
+void multiply_tokens(const Operand& x, int first_token, const Matrix& w, int b, float* out) {
+  if (w.type == DType::kQ8_0) {
+    if constexpr (T <= kTileTokensQ8) multiply_block_q8<T>(x, first_token, w, b, out);
+    return;
+  }
+  if constexpr (T <= kTileTokens) {
+    if (w.type == DType::kF32) multiply_block<T, float>(x, first_token, w, b, out);
+    if (w.type == DType::kF16) multiply_block<T, F16>(x, first_token, w, b, out);
+    if (w.type == DType::kBF16) multiply_block<T, BF16>(x, first_token, w, b, out);
   }
 }
 
 void multiply(const Operand& x, int first_token, int tokens, const Matrix& w, int b, float* out) {
-  switch (tokens) {
-    case 1:
-      return multiply_block<1>(x, first_token, w, b, out);
-    case 2:
-      return multiply_block<2>(x, first_token, w, b, out);
-    case 3:
-      return multiply_block<3>(x, first_token, w, b, out);
-    case 4:
-      return multiply_block<4>(x, first_token, w, b, out);
-    default:
-      return multiply_block<5>(x, first_token, w, b, out);
-  }
+  using Multiply = void (*)(const Operand&, int, const Matrix&, int, float*);
+  constexpr Multiply kOfTokens[kMostTokens] = {
+      multiply_tokens<1>, multiply_tokens<2>, multiply_tokens<3>, multiply_tokens<4>,
+      multiply_tokens<5>, multiply_tokens<6>, multiply_tokens<7>, multiply_tokens<8>};
+  kOfTokens[tokens - 1](x, first_token, w, b, out);
 }
 
 // Tokens of a tile: as few tiles as can be, and those as even as can be.
-int tile_tokens(int tokens) {
-  const int tiles = (tokens + kTileTokens - 1) / kTileTokens;
+int tile_tokens(int tokens, const Matrix& w) {
+  const int most = w.type == DType::kQ8_0 ? kTileTokensQ8 : kTileTokens;
+  const int tiles = (tokens + most - 1) / most;
   return (tokens + tiles - 1) / tiles;
 }
 
 // Calls use(m, values) with the block's 16 outputs of each token.
 template <typename Use>
 HWY_INLINE void for_each_token(const Operand& x, const Matrix& w, int b, Use use) {
-  HWY_ALIGN float values[kTileTokens * kBlockRows];
-  const int most = tile_tokens(x.rows);
+  HWY_ALIGN float values[kMostTokens * kBlockRows];
+  const int most = tile_tokens(x.rows, w);
   for (int first = 0; first < x.rows; first += most) {
     const int tokens = std::min(most, x.rows - first);
     multiply(x, first, tokens, w, b, values);
@@ -264,9 +261,9 @@ void add(const Operand& x, const Matrix& w, int b, Rows out) {
 void swiglu(const Operand& x_gate, const Matrix& gate, const Operand& x_up, const Matrix& up, int b,
             Rows out) {
   const int rows = rows_of_block(gate, b);
-  HWY_ALIGN float gates[kTileTokens * kBlockRows];
-  HWY_ALIGN float ups[kTileTokens * kBlockRows];
-  const int most = tile_tokens(out.rows);
+  HWY_ALIGN float gates[kMostTokens * kBlockRows];
+  HWY_ALIGN float ups[kMostTokens * kBlockRows];
+  const int most = std::min(tile_tokens(out.rows, gate), tile_tokens(out.rows, up));
   for (int first = 0; first < out.rows; first += most) {
     const int tokens = std::min(most, out.rows - first);
     multiply(x_gate, first, tokens, gate, b, gates);

@@ -1,0 +1,89 @@
+// The threads that work on a pass together, and how they wait for each other.
+//
+// A pass of a small model is a hundred steps of some microseconds with a barrier after each, so
+// waiting is by spinning; but a thread that has spun for long gives its core away, since on a
+// machine that others use too the one it waits for may be without any. OpenMP's own barrier does
+// neither well.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace orthrus::cpu {
+
+class Team {
+ public:
+  explicit Team(int size) : size_(size) {}
+
+  int size() const { return size_; }
+
+  // Returns when all threads of the team have called it as often as this one.
+  void wait() {
+    if (size_ == 1) return;
+    const unsigned phase = phase_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
+      arrived_.store(0, std::memory_order_relaxed);
+      phase_.store(phase + 1, std::memory_order_release);
+      return;
+    }
+    constexpr int kSpins = 2000;  // some tens of microseconds
+    for (int i = 0; phase_.load(std::memory_order_acquire) == phase; ++i) {
+      if (i < kSpins) {
+        relax();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+ private:
+  static void relax() {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
+  const int size_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<unsigned> phase_{0};
+};
+
+// This thread's place in its team.
+struct Member {
+  Team* team = nullptr;  // none: it works alone
+  int index = 0;
+
+  int size() const { return team == nullptr ? 1 : team->size(); }
+  void wait() const {
+    if (team != nullptr) team->wait();
+  }
+
+  // Calls body(i) for this thread's share of 0..count-1, a run of neighbours; then waits for all.
+  template <typename Body>
+  void share(int count, Body body) const {
+    share_without_waiting(count, body);
+    wait();
+  }
+  template <typename Body>
+  void share_without_waiting(int count, Body body) const {
+    const auto part = [&](int i) {
+      return static_cast<int>(static_cast<int64_t>(count) * i / size());
+    };
+    for (int i = part(index), end = part(index + 1); i < end; ++i) body(i);
+  }
+
+  // Every size()-th of them, where neighbours take ever longer. Does not wait.
+  template <typename Body>
+  void share_in_turn(int count, Body body) const {
+    for (int i = index; i < count; i += size()) body(i);
+  }
+};
+
+}  // namespace orthrus::cpu
