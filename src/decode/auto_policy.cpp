@@ -13,14 +13,16 @@ constexpr double kLongMemory = 0.99;
 // the last few cycles the long run.
 constexpr double kPriorWeight = 2;
 constexpr double kRecentPrior = 1;
-constexpr double kVainRate = 0.05;   // a running mean's share of the new value
+constexpr double kVainRate = 0.05;  // a running mean's share of the new value
+constexpr double kNextPlace = 0.95;
 constexpr double kFirstGuess = 0.6;  // of the first place, before anything was seen
 
-// Drafting must promise a little more than a plain step, which is certain.
-constexpr double kMargin = 1.02;
+// To begin drafting it must promise this much more than plain steps, which are certain: what is
+// expected of blocks is uncertain, and the best of many uncertain numbers is mostly too good.
+constexpr double kMargin = 1.1;
 
-constexpr int kLeastPatience = 8;
-constexpr int kMostPatience = 64;
+constexpr int kLeastPatience = 16;
+constexpr int kMostPatience = 128;
 constexpr int kFirstPatience = 24;  // most of a new text, which may be of another kind
 constexpr int kProbeDrafts = 2;
 // Plain steps whose time must have been seen before anything is held against it.
@@ -31,25 +33,39 @@ double logit(double p) {
   return std::log(p / (1 - p));
 }
 
+// `usual` with its log-odds moved by as much as what was met is off what was expected.
+double shifted(double usual, double met, double expected) {
+  const double log_odds = logit(usual) + logit(met) - logit(expected);
+  return 1 / (1 + std::exp(-log_odds));
+}
+
 }  // namespace
 
 double AcceptanceHistory::long_run(int place) const {
-  // A place that was hardly reached is taken to be like the one before.
-  double share = kFirstGuess;
+  // A place that was hardly reached is taken to be a little worse than the one before.
+  double share = kFirstGuess / kNextPlace;
   for (int i = 0; i < std::min(place, kPlaces); ++i) {
-    share = (long_[i].accepted + kPriorWeight * share) / (long_[i].seen + kPriorWeight);
+    share =
+        (long_[i].accepted + kPriorWeight * kNextPlace * share) / (long_[i].seen + kPriorWeight);
   }
   return share;
 }
 
-// Shifts the long run's log-odds by as much as the last few cycles were off it.
 double AcceptanceHistory::acceptance(int place) const {
-  const double usual = long_run(place);
-  if (recent_.seen <= 0) return usual;
+  if (recent_.seen <= 0) return long_run(place);
   const double expected = recent_expected_ / recent_.seen;
   const double met = (recent_.accepted + kRecentPrior * expected) / (recent_.seen + kRecentPrior);
-  const double log_odds = logit(usual) + logit(met) - logit(expected);
-  return 1 / (1 + std::exp(-log_odds));
+  return shifted(long_run(place), met, expected);
+}
+
+double AcceptanceHistory::acceptance_in_a_stretch_like(std::span<const double> acceptances,
+                                                       int place) const {
+  double met = 0, expected = 0;
+  for (size_t i = 0; i < acceptances.size(); ++i) {
+    met += acceptances[i] / static_cast<double>(acceptances.size());
+    expected += long_run(static_cast<int>(i) + 1) / static_cast<double>(acceptances.size());
+  }
+  return shifted(long_run(place), met, expected);
 }
 
 void AcceptanceHistory::observe(int place, double weight, double accepted) {
@@ -100,14 +116,21 @@ int AutoPolicy::drafts(int most) {
   verified_ = 0;
   if (most == 0) return 0;
   if (state_->times.seen(sequences_) < kLeastPlainSteps) return 0;
+  if (plain_steps_ > 0 && plain_steps_ < state_->patience) {
+    ++plain_steps_;  // nothing was learnt of drafts since the last step
+    return 0;
+  }
   const double plain = plain_rate();
   most_ = most;
   const Plan plan = best_plan(most, [&](int place) { return state_->history.acceptance(place); });
   rate_ = std::max(plain, plan.rate);
-  if (plan.rate > plain * kMargin) {
+  const bool drafting = plain_steps_ == 0 && !probing_;
+  if (plan.rate > plain * (drafting ? 1 : kMargin)) {
     probing_ = false;
     plain_steps_ = 0;
-    return plan.drafts;
+    // At most about twice the last one, so that a few lucky drafts do not stake a long block.
+    last_drafts_ = std::min(plan.drafts, 2 * last_drafts_ + 1);
+    return last_drafts_;
   }
   if (plain_steps_ < state_->patience) {
     ++plain_steps_;
@@ -115,7 +138,8 @@ int AutoPolicy::drafts(int most) {
   }
   probing_ = true;
   plain_steps_ = 0;
-  return std::min(most, kProbeDrafts);
+  last_drafts_ = std::min(most, kProbeDrafts);
+  return last_drafts_;
 }
 
 Verification AutoPolicy::verified(std::span<const float> probabilities) {
@@ -142,9 +166,11 @@ Verification AutoPolicy::verified(std::span<const float> probabilities) {
     state_->verified_in_vain += (in_vain - state_->verified_in_vain) * kVainRate;
   }
   if (probing_) {
-    // Would drafts that are accepted as often as these pay, in a block of the right size?
-    const double mean = std::pow(accepted, 1.0 / static_cast<double>(probabilities.size()));
-    const bool pays = best_plan(most_, [&](int) { return mean; }).rate > plain_rate();
+    // Would a block of the right size pay, were the stretch all like these drafts?
+    const auto acceptance = [&](int place) {
+      return state_->history.acceptance_in_a_stretch_like(acceptances_, place);
+    };
+    const bool pays = best_plan(most_, acceptance).rate > plain_rate() * kMargin;
     state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, kMostPatience);
     if (pays) plain_steps_ = state_->patience;
   }

@@ -20,6 +20,9 @@ class AcceptanceHistory {
   // P(draft `place` accepted | all before it accepted), place 1, 2, ...
   double acceptance(int place) const;
 
+  // The same if drafts 1, 2, ... were accepted as often as this, each given the ones before.
+  double acceptance_in_a_stretch_like(std::span<const double> acceptances, int place) const;
+
   // Draft `place` was reached with this weight, and accepted with this probability.
   void observe(int place, double weight, double accepted);
   void end_cycle();
@@ -44,7 +47,7 @@ struct PolicyState {
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
   // probabilities tell exactly which, 1 where they tell nothing.
   double verified_in_vain = 1;
-  int patience = 8;  // plain steps until the next probe, while drafting does not pay
+  int patience = 16;  // plain steps until the next probe, while drafting does not pay
 };
 
 // With s_i the probability that drafts 1..i are all accepted, and t(r) the time of a pass of r
@@ -59,7 +62,7 @@ struct PolicyState {
 // s_1 + ... + s_n - rate * t(n + 1), where rate is the best that is expected.
 //
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
-// block is drafted as a probe, after 8 plain steps, then after 16, and so on to 128, so that
+// block is drafted as a probe, after 16 plain steps, then after 32, and so on to 128, so that
 // probing costs at most a percent or two, once at least in a longer generation; a probe that would
 // have paid is followed by another at once.
 //
@@ -91,6 +94,7 @@ class AutoPolicy final : public Policy {
   int sequences_ = 1;
   int plain_steps_ = 0;   // since the last draft
   bool probing_ = false;  // the current draft is not expected to pay
+  int last_drafts_ = 1;   // made in the last cycle that drafted
   double rate_ = 0;       // the best expected when the current cycle began
 
   // Of the current cycle.

@@ -285,9 +285,18 @@ void top(const Operand& x, const Matrix& w, int b, bool probability, RunningTop*
   for_each_token(x, w, b, [&](int m, const float* values) {
     RunningTop& best = tops[m];
     const float before = best.top;
-    for (int r = 0; r < rows; ++r) {
-      best.finite &= std::abs(values[r]) <= 3.4028235e38f;  // false of a NaN
-      if (best.id < 0 || values[r] > best.top) {
+    VF largest = hn::Load(kF, values);
+    bool finite = true;
+    for (int i = 0; i < kLanes; i += kWidth) {
+      const VF v = hn::Load(kF, values + i);
+      largest = hn::Max(largest, v);
+      finite &= hn::AllTrue(kF, hn::Le(hn::Abs(v), hn::Set(kF, 3.4028235e38f)));  // not of a NaN
+    }
+    best.finite &= finite;
+    // Of rows past the matrix it only looks once more.
+    if (best.id < 0 || hn::GetLane(hn::MaxOfLanes(kF, largest)) > best.top) {
+      for (int r = 0; r < rows; ++r) {
+        if (best.id >= 0 && !(values[r] > best.top)) continue;
         best.top = values[r];
         best.id = b * kBlockRows + r;
       }
