@@ -32,7 +32,8 @@ std::vector<int32_t> plain_filter(std::vector<float> logits, const SamplingParam
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   for (float& l : logits) l /= params.temperature;
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return logits[a] > logits[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](int a, int b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
   if (params.top_k > 0 && params.top_k < static_cast<int>(order.size())) order.resize(params.top_k);
   const float top = logits[order[0]];
   std::vector<double> mass;
