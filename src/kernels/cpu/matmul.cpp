@@ -27,10 +27,10 @@ HWY_BEFORE_NAMESPACE();
 namespace orthrus::cpu::HWY_NAMESPACE {
 namespace {
 
-// A tile is at most kTileTokens tokens by kTileRows weight rows. With 32 registers that is up to 20
-// running sums of one register each; a loaded weight serves 5 products, an activation 4. With 16
-// registers, up to 10 running sums of 8 lanes each, the other 8 lanes in another round.
-constexpr int kTileTokens = 5;
+// A tile is at most kTileTokens tokens by kTileRows weight rows. With 32 registers that is up to 24
+// running sums of one register each; a loaded weight serves 6 products, an activation 4. With 16
+// registers, up to 12 running sums of 8 lanes each, the other 8 lanes in another round.
+constexpr int kTileTokens = 6;
 constexpr int kTileRows = HWY_MAX_BYTES >= 64 ? 4 : 2;
 
 // A tile of Q8_0 weights has one row of registers, and for each token a dot product and a sum.
@@ -45,20 +45,18 @@ struct Sums {
   HWY_ALIGN float lanes[kTileTokens][kBlockRows][kLanes];
 };
 
-// 16 of 32 weights of a step, and the other 16, in the order that prepare_row() gives activations.
-struct Pair {
-  VF first, second;
-};
-template <typename Weight>
-HWY_INLINE Pair load_pair(const Weight* step, int lane) {
-  return {load(step + lane), load(step + kLanes + lane)};
+// 16 of the 32 weights of a step, half 0 or 1, in the order that prepare_row() gives activations.
+template <int kHalf, typename Weight>
+HWY_INLINE VF load_half(const Weight* step, int lane) {
+  return load(step + kHalf * kLanes + lane);
 }
-HWY_INLINE Pair load_pair(const BF16* step, int lane) {
+template <int kHalf>
+HWY_INLINE VF load_half(const BF16* step, int lane) {
   const hn::RebindToUnsigned<DF> u;
   const auto both = hn::BitCast(u, hn::LoadU(hn::Repartition<uint16_t, DF>(),
                                              reinterpret_cast<const uint16_t*>(step + 2 * lane)));
-  return {hn::BitCast(kF, hn::ShiftLeft<16>(both)),
-          hn::BitCast(kF, hn::And(both, hn::Set(u, 0xffff0000u)))};
+  if constexpr (kHalf == 0) return hn::BitCast(kF, hn::ShiftLeft<16>(both));
+  return hn::BitCast(kF, hn::And(both, hn::Set(u, 0xffff0000u)));
 }
 
 // Adds the products of `cols` columns, whole steps, to the running sums of T tokens and R rows,
@@ -79,27 +77,25 @@ HWY_NOINLINE void add_products(const float* HWY_RESTRICT x, size_t x_stride,
       }
     }
     for (int k = 0; k < cols; k += kStep) {
-      Pair v[R];
-      HWY_UNROLL(4)
-      for (int r = 0; r < R; ++r) {
-        v[r] = load_pair(w[r] + k, lane);
-        if constexpr (kAhead) {
-          constexpr int kLine = 64 / sizeof(Weight);
+      if constexpr (kAhead) {
+        constexpr int kLine = 64 / sizeof(Weight);
+        for (int r = 0; r < R; ++r) {
           for (int i = 0; i < kStep; i += kLine) __builtin_prefetch(w[r] + k + i + ahead, 0, 2);
         }
       }
-      HWY_UNROLL(8)
-      for (int t = 0; t < T; ++t) {
-        const VF x0 = load(x + t * x_stride + k + lane);
+      const auto half = [&]<int kHalf>() HWY_ATTR {
+        VF v[R];
         HWY_UNROLL(4)
-        for (int r = 0; r < R; ++r) acc[t][r] = hn::MulAdd(x0, v[r].first, acc[t][r]);
-      }
-      HWY_UNROLL(8)
-      for (int t = 0; t < T; ++t) {
-        const VF x1 = load(x + t * x_stride + k + kLanes + lane);
-        HWY_UNROLL(4)
-        for (int r = 0; r < R; ++r) acc[t][r] = hn::MulAdd(x1, v[r].second, acc[t][r]);
-      }
+        for (int r = 0; r < R; ++r) v[r] = load_half<kHalf>(w[r] + k, lane);
+        HWY_UNROLL(8)
+        for (int t = 0; t < T; ++t) {
+          const VF a = load(x + t * x_stride + k + kHalf * kLanes + lane);
+          HWY_UNROLL(4)
+          for (int r = 0; r < R; ++r) acc[t][r] = hn::MulAdd(a, v[r], acc[t][r]);
+        }
+      };
+      half.template operator()<0>();
+      half.template operator()<1>();
     }
     for (int t = 0; t < T; ++t) {
       for (int r = 0; r < R; ++r) {
