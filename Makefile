@@ -27,7 +27,12 @@ test-clang:  ## all tests, built with clang 19
 fuzz:  ## every fuzz target for a minute
 	@scripts/fuzz.sh
 
-bench: build  ## AR and dual in alternation on models/tiny-code
+bench:  ## the kernels' benchmarks, then AR and auto in alternation on models/tiny-code
+	@scripts/setup.sh libbenchmark-dev
+	@cmake --preset release -DORTHRUS_BUILD_BENCH=ON >/dev/null
+	@cmake --build --preset release
+	@build/bench/kernels_bench
+	@build/bench/forward_bench
 	@build/orthrus bench --model models/tiny-code
 
 format:
