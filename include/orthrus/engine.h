@@ -110,7 +110,7 @@ struct Request {
 };
 
 struct EngineOptions {
-  int threads = 0;  // 0: as many as this process may use
+  int threads = 0;  // 0: the physical cores that this process may use
   // The type that matrices are used in; by default each as the file holds it. Other ones are
   // converted when loading, in memory of their own. The type is part of the weights: exactness
   // holds within each.

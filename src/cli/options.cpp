@@ -65,7 +65,7 @@ void ModelOptions::add_to(CLI::App& app) {
           ->type_name("DIR")
           ->required());
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
-             "Threads; 0 is as many as this process may use")
+             "Threads; 0 is the physical cores that this process may use")
       ->default_str("0");
   add_choice<DType>(
       app, "--weights", weights,

@@ -1,13 +1,13 @@
 #include "orthrus/engine.h"
 
 #include <fmt/core.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <memory>
 #include <new>
 
 #include "engine/job.h"
+#include "engine/processors.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "files/files.h"
@@ -30,7 +30,7 @@ int thread_count(int wanted) {
         fmt::format("threads is {}; valid is 1 to {}, or 0 for as many as this process may use.",
                     wanted, kMaxThreads));
   }
-  return wanted > 0 ? wanted : omp_get_num_procs();
+  return wanted > 0 ? wanted : usable_cores();
 }
 
 }  // namespace
