@@ -32,7 +32,7 @@ constexpr const char* kExamples = R"(EXAMPLES
 Each prompt is continued in AR mode and in another (--mode) by turns, after a warm-up. Speeds are medians
 of decoding alone, the prefill not counted; a ratio is the median of the ratios of neighbouring
 runs. Of all prompts: the medians of speeds, the geometric mean of ratios, the means of the rest. Ids that differ are a failure. Without --prompts or
---prompt-ids the prompts are eight beginnings of Python files.)";
+--prompt-ids the prompts are 24 beginnings of Python files.)";
 
 struct Options {
   ModelOptions model;

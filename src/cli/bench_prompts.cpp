@@ -12,7 +12,8 @@
 
 namespace orthrus::cli {
 
-// Beginnings of Python files, for the model that comes with the sources.
+// Beginnings of Python files, for the model that comes with the sources: short and long, from code
+// that repeats itself to code that does not, and a little prose.
 std::vector<std::string> built_in_prompts() {
   return {
       "def fibonacci(n):\n",
@@ -23,6 +24,32 @@ std::vector<std::string> built_in_prompts() {
       "def binary_search(values, target):\n    low = 0\n",
       "from dataclasses import dataclass\n\n\n@dataclass\nclass Point:\n",
       "def parse_args():\n    parser = argparse.ArgumentParser(\n",
+      "class Color(Enum):\n    RED = 1\n    GREEN = 2\n    BLUE = 3\n",
+      "ERRORS = {\n    400: 'Bad Request',\n    401: 'Unauthorized',\n    403: 'Forbidden',\n",
+      "\"\"\"Helpers for dates and times.\n\nThis module\n",
+      "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\ndef mul(",
+      "class Cache:\n    \"\"\"A cache with a limit.\"\"\"\n\n    def __init__(self, limit=128):\n"
+      "        self._limit = limit\n        self._data = {}\n\n    def get(self, key, "
+      "default=None):\n",
+      "import logging\n\nlogger = logging.getLogger(__name__)\n\n\nclass Client:\n"
+      "    def connect(self, host, port):\n",
+      "def is_prime(n):\n    if n < 2:\n        return False\n    for i in range(2, n):\n",
+      "@pytest.mark.parametrize(\n    'value, expected',\n    [\n        (0, 'zero'),\n"
+      "        (1, 'one'),\n",
+      "from typing import Any, Dict, List, Optional\n\n\ndef merge(left: Dict[str, Any], right: "
+      "Dict[str, Any]) -> Dict[str, Any]:\n",
+      "class Node:\n    def __init__(self, value, next=None):\n        self.value = value\n"
+      "        self.next = next\n\n\nclass LinkedList:\n    def append(self, value):\n",
+      "# Licensed under the Apache License, Version 2.0 (the \"License\");\n# you may not use this "
+      "file except in compliance with the License.\n",
+      "async def fetch(session, url):\n    async with session.get(url) as response:\n",
+      "def test_roundtrip():\n    data = {'a': 1, 'b': [1, 2, 3]}\n    assert json.loads(\n",
+      "try:\n    import simplejson as json\nexcept ImportError:\n",
+      "class Config:\n    DEBUG = False\n    TESTING = False\n    DATABASE_URI = 'sqlite://'\n\n\n"
+      "class ProductionConfig(Config):\n",
+      "    def __eq__(self, other):\n        if not isinstance(other, self.__class__):\n"
+      "            return NotImplemented\n        return self.name == other.name\n\n"
+      "    def __hash__(self):\n",
   };
 }
 
