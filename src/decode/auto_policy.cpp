@@ -124,19 +124,20 @@ int AutoPolicy::drafts(int most) {
   most_ = most;
   const Plan plan = best_plan(most, [&](int place) { return state_->history.acceptance(place); });
   rate_ = std::max(plain, plan.rate);
-  const bool drafting = plain_steps_ == 0 && !probing_;
-  if (plan.rate > plain * (drafting ? 1 : kMargin)) {
-    probing_ = false;
+  const bool pays = plan.rate > plain * (phase_ == Phase::kDrafting ? 1 : kMargin);
+  if (pays) {
+    phase_ = Phase::kDrafting;
     plain_steps_ = 0;
     // At most about twice the last one, so that a few lucky drafts do not stake a long block.
     last_drafts_ = std::min(plan.drafts, 2 * last_drafts_ + 1);
     return last_drafts_;
   }
   if (plain_steps_ < state_->patience) {
+    phase_ = Phase::kPlain;
     ++plain_steps_;
     return 0;
   }
-  probing_ = true;
+  phase_ = Phase::kProbing;
   plain_steps_ = 0;
   last_drafts_ = std::min(most, kProbeDrafts);
   return last_drafts_;
@@ -165,7 +166,7 @@ Verification AutoPolicy::verified(std::span<const float> probabilities) {
     const double in_vain = std::clamp((verified_ - expected) / wrong, 0.0, 1.0);
     state_->verified_in_vain += (in_vain - state_->verified_in_vain) * kVainRate;
   }
-  if (probing_) {
+  if (phase_ == Phase::kProbing) {
     // Would a block of the right size pay, were the stretch all like these drafts?
     const auto acceptance = [&](int place) {
       return state_->history.acceptance_in_a_stretch_like(acceptances_, place);

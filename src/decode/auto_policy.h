@@ -92,10 +92,11 @@ class AutoPolicy final : public Policy {
 
   PolicyState* state_;
   int sequences_ = 1;
-  int plain_steps_ = 0;   // since the last draft
-  bool probing_ = false;  // the current draft is not expected to pay
-  int last_drafts_ = 1;   // made in the last cycle that drafted
-  double rate_ = 0;       // the best expected when the current cycle began
+  int plain_steps_ = 0;                              // since the last draft
+  enum class Phase { kPlain, kProbing, kDrafting };  // kProbing: not expected to pay
+  Phase phase_ = Phase::kPlain;
+  int last_drafts_ = 1;  // made in the last cycle that drafted
+  double rate_ = 0;      // the best expected when the current cycle began
 
   // Of the current cycle.
   int most_ = 0;  // drafts that could be made
