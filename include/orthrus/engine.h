@@ -23,8 +23,8 @@ enum class Mode : uint8_t {
   kAr,    // plain autoregressive decoding: one pass a token
   kDual,  // draft in the diffusion view, verify in the AR view: the same tokens in fewer passes
   kAuto,  // the same, but where it pays and as much as pays, by what passes take and drafts are
-          // worth while it runs. With kRejection at a temperature it is kDual, since what that
-          // gives depends on the drafts.
+          // worth while it runs; without a diffusion view kAr. With kRejection at a temperature it
+          // is kDual, since what that gives depends on the drafts.
 };
 
 std::string_view name_of(Mode mode);  // "ar", "dual", "auto"
@@ -47,7 +47,7 @@ struct GenerateOptions {
   bool ignore_eos = false;              // go on after the checkpoint's end-of-sequence tokens
   std::vector<int32_t> stop_token_ids;  // further tokens that end the sequence, themselves kept
 
-  std::optional<Mode> mode;  // how: by default kAuto where the checkpoint has a diffusion view
+  std::optional<Mode> mode;  // how: by default kAuto
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
   AcceptRule accept = AcceptRule::kMatch;
   int prefill_chunk = 256;  // how: most tokens of this prompt in one pass, >= 1

@@ -108,10 +108,11 @@ SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
 
 void DecodingOptions::add_to(CLI::App& app) {
   sampling.add_to(app);
-  add_choice<Mode>(app, "--mode", mode,
-                   {{"ar", Mode::kAr}, {"dual", Mode::kDual}, {"auto", Mode::kAuto}},
-                   "ar (plain), dual (always draft whole blocks) or auto (draft where it pays); by "
-                   "default auto where the checkpoint has a diffusion view")
+  add_choice<Mode>(
+      app, "--mode", mode, {{"ar", Mode::kAr}, {"dual", Mode::kDual}, {"auto", Mode::kAuto}},
+      "ar (plain), dual (always draft whole blocks) or auto (draft where it pays, which "
+      "without a diffusion view is nowhere)")
+      ->default_str("auto")
       ->group(kDecoding);
   add_block_size(app, block_size);
   add_choice<AcceptRule>(

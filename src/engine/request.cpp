@@ -40,8 +40,10 @@ void check_sampling(const SamplingParams& s) {
   check_range(s.min_p >= 0 && s.min_p <= 1, "min_p", s.min_p, "0 to 1");
 }
 
+// Without a diffusion view no draft ever pays.
 Mode mode_of(const ModelConfig& config, const GenerateOptions& options) {
-  return options.mode.value_or(config.has_diffusion_view() ? Mode::kAuto : Mode::kAr);
+  const Mode mode = options.mode.value_or(Mode::kAuto);
+  return mode == Mode::kAuto && !config.has_diffusion_view() ? Mode::kAr : mode;
 }
 
 int block_size_of(const ModelConfig& config, const GenerateOptions& options) {

@@ -35,7 +35,7 @@ const Tokenizer& tokenizer() {
 }
 
 TEST(Generate, TextOnOutputSummaryOnErrors) {
-  const ProcessResult result = run_orthrus(generate());
+  const ProcessResult result = run_orthrus(generate({"--mode", "dual"}));
   EXPECT_EQ(result.exit_code, 0);
   const auto ids = run_for_json(generate())["output_ids"].get<std::vector<int32_t>>();
   EXPECT_EQ(result.out, tokenizer().decode(ids, true));
@@ -48,7 +48,7 @@ TEST(Generate, TextOnOutputSummaryOnErrors) {
 }
 
 TEST(Generate, JsonHasItsFields) {
-  const nlohmann::json json = run_for_json(generate());
+  const nlohmann::json json = run_for_json(generate({"--mode", "dual"}));
   EXPECT_EQ(keys_of(json), (Arguments{"finish_reason", "output_ids", "prompt_ids", "stats",
                                       "text"}));  // in the order of the alphabet
   EXPECT_EQ(keys_of(json["stats"]),

@@ -33,7 +33,7 @@ class TinyCode : public testing::Test {
 };
 
 TEST_F(TinyCode, StepsAddUpToTheGeneration) {
-  for (const Mode mode : {Mode::kAr, Mode::kDual}) {
+  for (const Mode mode : {Mode::kAr, Mode::kDual, Mode::kAuto}) {
     Request r = request();
     r.options.mode = mode;
     std::vector<int32_t> ids;

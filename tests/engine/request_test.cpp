@@ -93,6 +93,9 @@ TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToAr) {
       ErrorKind::kUsage,
       {"Mode dual needs a checkpoint with a diffusion view", "Qwen3ForCausalLM"});
   EXPECT_EQ(check_request(config, request_of([](Request&) {}), &tokenizer()).block_size, 1);
+  const Request automatic = request_of([](Request& r) { r.options.mode = Mode::kAuto; });
+  EXPECT_EQ(check_request(config, automatic, &tokenizer()).block_size, 1);
+  EXPECT_FALSE(chooses(config, automatic));
 }
 
 TEST(Request, StopStringsNeedATokenizer) {
