@@ -17,7 +17,8 @@ const Model& model() {
   static const auto loaded = [] {
     const char* const named = std::getenv("ORTHRUS_MODEL");
     const std::filesystem::path directory = named ? named : ORTHRUS_TINY_CODE;
-    return Model(load_config(directory), Checkpoint::open(directory), directory.string());
+    return Model(load_config(directory), Checkpoint::open(directory), directory.string(),
+                 CpuOps(2));
   }();
   return loaded;
 }

@@ -43,7 +43,7 @@ void matmul(benchmark::State& state) {
   const int tokens = static_cast<int>(state.range(1));
   const int rows = static_cast<int>(state.range(2)), cols = static_cast<int>(state.range(3));
   const CpuOps ops(kThreads);
-  const size_t bytes = ops.matrix_bytes(type, rows, cols);
+  const size_t bytes = ops.packed_bytes(type, rows, cols);
   const size_t count = std::max<size_t>(1, (size_t{200} << 20) / bytes);
   std::mt19937 random(1);
   std::vector<float> source(static_cast<size_t>(rows) * cols);
@@ -53,12 +53,13 @@ void matmul(benchmark::State& state) {
   for (size_t i = 0; i < count; ++i) {
     buffers.push_back(ops.allocate(bytes / 4 + 1));
     matrices.push_back(
-        ops.convert({source.data(), DType::kF32, rows, cols}, type, buffers.back().get()));
+        ops.pack({source.data(), DType::kF32, rows, cols}, type, buffers.back().get()));
   }
-  std::vector<float> x(static_cast<size_t>(tokens) * cols, 0.5f);
+  const auto stride = static_cast<size_t>(cols) + 16;  // as forward.cpp has it
+  std::vector<float> x(static_cast<size_t>(tokens) * stride, 0.5f);
   std::vector<float> out(static_cast<size_t>(tokens) * rows);
   const Buffer workspace = ops.allocate(ops.workspace_floats(tokens, cols));
-  const ConstRows in{x.data(), tokens, cols, static_cast<size_t>(cols)};
+  const ConstRows in{x.data(), tokens, cols, stride};
   const Rows to{out.data(), tokens, rows, static_cast<size_t>(rows)};
   for (auto _ : state) {
     ops.parallel([&] {
@@ -91,14 +92,15 @@ BENCHMARK(matmul)
 // One layer of attention of `rows` verify rows behind a context: 16 query heads, 8 key heads.
 void attention(benchmark::State& state) {
   const int rows = static_cast<int>(state.range(0)), context = static_cast<int>(state.range(1));
-  const KvLayout layout{1, 8, 128};
+  const auto type = static_cast<DType>(state.range(2));
+  const KvLayout layout{1, 8, 128, type};
   const int width = 16 * layout.head_dim;
   const CpuOps ops(kThreads);
   std::vector<Buffer> buffers;
-  std::vector<float*> pages;
+  std::vector<std::byte*> pages;
   for (int p = 0; p < context + rows; p += kPageSize) {
-    buffers.push_back(ops.allocate(layout.page_floats()));
-    pages.push_back(buffers.back().get());
+    buffers.push_back(ops.allocate(layout.page_bytes() / sizeof(float)));
+    pages.push_back(reinterpret_cast<std::byte*>(buffers.back().get()));
   }
   std::vector<float> q(static_cast<size_t>(rows) * width, 0.1f), out(q.size());
   const AttentionSpan span{0, rows, context, pages.data(), nullptr};
@@ -109,13 +111,14 @@ void attention(benchmark::State& state) {
     });
   }
   const double seen = context + rows / 2.0;
-  report(state, 4.0 * rows * seen * width,
-         static_cast<double>(pages.size() * layout.page_floats() * sizeof(float)));
+  report(state, 4.0 * rows * seen * width, static_cast<double>(pages.size() * layout.page_bytes()));
 }
 BENCHMARK(attention)
     ->UseRealTime()
-    ->ArgNames({"rows", "context"})
-    ->ArgsProduct({{1, 8, 256}, {512, 4096}});
+    ->ArgNames({"rows", "context", "type"})
+    ->ArgsProduct({{1, 8, 256},
+                   {512, 4096},
+                   {static_cast<int>(DType::kF32), static_cast<int>(DType::kBF16)}});
 
 }  // namespace
 }  // namespace orthrus

@@ -13,6 +13,7 @@
 
 #include "orthrus/config.h"
 #include "orthrus/dtype.h"
+#include "orthrus/measure.h"
 #include "orthrus/sampling.h"
 #include "orthrus/status.h"
 #include "orthrus/tokenizer.h"
@@ -129,6 +130,10 @@ class Engine {
   // (optional), model.safetensors or its shards, tokenizer.json (optional). Throws Error.
   static Engine load(const std::filesystem::path& directory, const EngineOptions& options = {});
 
+  // A network of this shape (published_shapes.h) whose weights are made up, BF16 unless `options`
+  // say otherwise, for measuring speeds without a checkpoint. Throws std::bad_alloc.
+  static Engine synthetic(const ModelConfig& config, const EngineOptions& options = {});
+
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
   ~Engine();
@@ -148,6 +153,12 @@ class Engine {
   // Continues several prompts together, sharing each forward pass. Every one comes out as it would
   // alone. An invalid request throws before any has begun.
   std::vector<Generation> generate(std::span<const Request> requests) const;
+
+  // What passes of these shapes take, and what the machine gives meanwhile; in `rounds` rounds,
+  // after one to warm up. The cache holds random keys and values. Throws Error(kUsage) for a shape
+  // that the model has not: fewer rows than 1 (a draft: 2), more than the block size or the
+  // context; and Error(kSystem) when memory is exhausted.
+  Roofline measure(std::span<const PassShape> shapes, int rounds) const;
 
   // A conversation that keeps its keys and values from one generation to the next.
   Session start_session() const;

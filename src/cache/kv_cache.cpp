@@ -8,23 +8,23 @@ namespace orthrus {
 KvPool::KvPool(const Ops& ops, const KvLayout& layout, size_t max_pages)
     : ops_(&ops), layout_(layout), max_pages_(max_pages) {}
 
-float* KvPool::acquire() {
+std::byte* KvPool::acquire() {
   if (!free_.empty()) {
-    float* page = free_.back();
+    std::byte* page = free_.back();
     free_.pop_back();
     return page;
   }
   if (pages_.size() == max_pages_) return nullptr;
   try {
     free_.reserve(pages_.size() + 1);  // so that release() cannot fail
-    pages_.push_back(ops_->allocate(layout_.page_floats()));
+    pages_.push_back(ops_->allocate((layout_.page_bytes() + sizeof(float) - 1) / sizeof(float)));
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
-  return pages_.back().get();
+  return reinterpret_cast<std::byte*>(pages_.back().get());
 }
 
-void KvPool::release(float* page) {
+void KvPool::release(std::byte* page) {
   free_.push_back(page);
 }
 
@@ -40,7 +40,7 @@ Status KvSequence::reserve(int count) {
   const size_t had = pages_.size();
   pages_.reserve(needed);
   while (pages_.size() < needed) {
-    float* page = pool_->acquire();
+    std::byte* page = pool_->acquire();
     if (page == nullptr) {
       for (; pages_.size() > had; pages_.pop_back()) pool_->release(pages_.back());
       return Status::kOutOfMemory;

@@ -18,15 +18,15 @@ class KvPool {
 
   // Null when max_pages are lent out, or memory is exhausted. A page's content is whatever its last
   // owner left there.
-  float* acquire();
-  void release(float* page);
+  std::byte* acquire();
+  void release(std::byte* page);
 
  private:
   const Ops* ops_;
   KvLayout layout_;
   size_t max_pages_;
   std::vector<Buffer> pages_;
-  std::vector<float*> free_;
+  std::vector<std::byte*> free_;
 };
 
 // The AR keys and values of one sequence's first length() positions. Returns its pages when it is
@@ -49,11 +49,11 @@ class KvSequence {
   // Forgets the positions from `length` on.
   void crop(int length);
 
-  float* const* pages() const { return pages_.data(); }
+  std::byte* const* pages() const { return pages_.data(); }
 
  private:
   KvPool* pool_;
-  std::vector<float*> pages_;
+  std::vector<std::byte*> pages_;
   int length_ = 0;
 };
 

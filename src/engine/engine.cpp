@@ -6,13 +6,12 @@
 #include <memory>
 #include <new>
 
+#include "engine/engine_impl.h"
 #include "engine/job.h"
 #include "engine/processors.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "files/files.h"
-#include "kernels/cpu/cpu_ops.h"
-#include "model/forward.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -34,19 +33,6 @@ int thread_count(int wanted) {
 }
 
 }  // namespace
-
-struct Engine::Impl {
-  Impl(Model loaded, std::optional<Tokenizer> loaded_tokenizer, int thread_count)
-      : model(std::move(loaded)), tokenizer(std::move(loaded_tokenizer)), threads(thread_count) {}
-
-  Model model;
-  std::optional<Tokenizer> tokenizer;
-  int threads;
-  CpuOps ops{threads};
-  mutable PolicyMemory policy_memory{};  // guards itself; changes speed only
-
-  const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
-};
 
 struct Session::Impl {
   explicit Impl(std::shared_ptr<const Engine::Impl> owner)
@@ -70,17 +56,19 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
   const int threads = thread_count(options.threads);
   const std::string name = directory.string();
   ModelConfig config = load_config(directory);
-  Model model(std::move(config), Checkpoint::open(directory), name);
+  Model model(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
+              options.weights, options.on_load);
   std::optional<Tokenizer> tokenizer;
   const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
   if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
-  check_finite(model.checkpoint, name, options.on_load);
-  if (options.weights) {
-    convert_weights(model.weights, *options.weights, CpuOps(threads), name, model.converted,
-                    options.on_load);
-  }
   return Engine(
       std::shared_ptr<const Impl>(new Impl(std::move(model), std::move(tokenizer), threads)));
+}
+
+Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
+  const int threads = thread_count(options.threads);
+  Model model = Model::random(config, options.weights.value_or(DType::kBF16), CpuOps(threads));
+  return Engine(std::shared_ptr<const Impl>(new Impl(std::move(model), std::nullopt, threads)));
 }
 
 const ModelConfig& Engine::config() const {

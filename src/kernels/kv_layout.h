@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "orthrus/dtype.h"
+
 namespace orthrus {
 
 // Positions in a page, and in an attention tile: the two are the same, so that where attention
@@ -19,13 +21,16 @@ struct KvLayout {
   int layers = 0;
   int kv_heads = 0;
   int head_dim = 0;
+  DType type = DType::kF32;  // of keys and values: F32 or BF16
 
   // Values are padded to whole SIMD registers; no result depends on the padding.
   size_t value_stride() const { return (static_cast<size_t>(head_dim) + 15) / 16 * 16; }
-  size_t key_floats() const { return static_cast<size_t>(head_dim) * kPageSize; }
-  size_t tile_floats() const { return key_floats() + value_stride() * kPageSize; }
-  size_t layer_floats() const { return tile_floats() * static_cast<size_t>(kv_heads); }
-  size_t page_floats() const { return layer_floats() * static_cast<size_t>(layers); }
+  size_t keys_of_tile() const { return static_cast<size_t>(head_dim) * kPageSize; }
+  size_t tile_bytes() const {
+    return (keys_of_tile() + value_stride() * kPageSize) * size_of(type);
+  }
+  size_t layer_bytes() const { return tile_bytes() * static_cast<size_t>(kv_heads); }
+  size_t page_bytes() const { return layer_bytes() * static_cast<size_t>(layers); }
 };
 
 }  // namespace orthrus

@@ -33,13 +33,14 @@ struct RowsOf {
 using Rows = RowsOf<float>;
 using ConstRows = RowsOf<const float>;
 
-// A weight matrix, y = W x. F32, F16 and BF16 lie as in the checkpoint, row-major [rows][cols];
-// Q8_0 lies as the backend's convert() left it.
+// A weight matrix, y = W x. As the checkpoint has it, row-major [rows][cols] and not Q8_0; or
+// packed, as the backend's pack() left it, which is what products take.
 struct Matrix {
   const void* data = nullptr;
   DType type = DType::kF32;
   int rows = 0;
   int cols = 0;
+  bool packed = false;
 };
 
 // A matrix and where its product goes.
@@ -68,8 +69,8 @@ struct AttentionSpan {
   int first_row = 0;
   int rows = 0;
   int first_position = 0;
-  float* const* cache = nullptr;  // page i holds positions [64 i, 64 i + 64) of all layers
-  float* const* block = nullptr;  // page i holds slots [64 i, 64 i + 64), of the current layer
+  std::byte* const* cache = nullptr;  // page i holds positions [64 i, 64 i + 64) of all layers
+  std::byte* const* block = nullptr;  // page i holds slots [64 i, 64 i + 64), of the current layer
 
   bool has_block() const { return block != nullptr; }
 };
@@ -96,13 +97,13 @@ class Ops {
   // rows with matrices of at most `cols` columns.
   virtual size_t workspace_floats(int rows, int cols) const = 0;
 
-  // Bytes of a matrix of this type, and the conversion of F32, F16 or BF16 weights into it, where
-  // `to` has those bytes, aligned to 64. Rounds to the nearest; what is too large for F16 becomes
+  // Bytes of a packed matrix of this type, and the packing of row-major weights into it, where `to`
+  // has those bytes, aligned to 64. Rounds to the nearest; what is too large for F16 becomes
   // infinite.
-  virtual size_t matrix_bytes(DType type, int rows, int cols) const = 0;
-  virtual Matrix convert(const Matrix& from, DType type, void* to) const = 0;
+  virtual size_t packed_bytes(DType type, int rows, int cols) const = 0;
+  virtual Matrix pack(const Matrix& from, DType type, void* to) const = 0;
 
-  // out[m] = table[ids[m]]; ids are within the table, which is not Q8_0.
+  // out[m] = table[ids[m]]; ids are within the table, which is row-major.
   virtual void embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const = 0;
 
   // out[m] = x[m] / sqrt(mean(x[m]^2) + eps) * weight. `out` may be x.
@@ -129,7 +130,7 @@ class Ops {
 
   // Each head of each row of q and k, in place: RMSNorm over head_dim with its weight, then the
   // rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). Then stores keys and values,
-  // [rows][kv_heads * head_dim], where their spans say. `cache_offset`: floats from the start of a
+  // [rows][kv_heads * head_dim], where their spans say. `cache_offset`: bytes from the start of a
   // cache page to the layer's tiles.
   virtual void norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
                                std::span<const float> k_weight, float eps, const Rope& rope,

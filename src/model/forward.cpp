@@ -4,17 +4,32 @@
 #include <cmath>
 #include <new>
 
+#include "model/random_weights.h"
+
 namespace orthrus {
 
-Model::Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory)
-    : config(std::move(model_config)),
-      checkpoint(std::move(model_checkpoint)),
-      weights(bind_weights(config, checkpoint, directory)),
-      inv_freq(static_cast<size_t>(config.head_dim / 2)) {
+Model::Model(ModelConfig model_config)
+    : config(std::move(model_config)), inv_freq(static_cast<size_t>(config.head_dim / 2)) {
   for (size_t i = 0; i < inv_freq.size(); ++i) {
     const double exponent = 2.0 * static_cast<double>(i) / config.head_dim;
     inv_freq[i] = static_cast<float>(1.0 / std::pow(config.rope_theta, exponent));
   }
+}
+
+Model::Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory,
+             const Ops& ops, std::optional<DType> type,
+             const std::function<void(size_t done, size_t total)>& progress)
+    : Model(std::move(model_config)) {
+  checkpoint = std::move(model_checkpoint);
+  weights = bind_weights(config, *checkpoint, directory);
+  check_finite(*checkpoint, directory, progress);
+  pack_weights(weights, type, ops, directory, packed, progress);
+}
+
+Model Model::random(const ModelConfig& config, DType type, const Ops& ops) {
+  Model model(config);
+  model.weights = random_weights(config, type, ops, model.packed);
+  return model;
 }
 
 Status ForwardPass::run(std::span<const Span> spans) {
@@ -52,7 +67,7 @@ void ForwardPass::attention(const LayerWeights& layer, size_t layer_index, View 
   const AttentionWeights& w = layer.attention[static_cast<int>(view)];
   const float eps = model_->config.rms_norm_eps;
   const KvLayout layout = model_->kv_layout();
-  const size_t offset = layer_index * layout.layer_floats();
+  const size_t offset = layer_index * layout.layer_bytes();
   const auto of_view = [&](const Rows& all) { return all.slice(rows.first, rows.count); };
   const Rows q = of_view(a_.q), k = of_view(a_.k), v = of_view(a_.v);
 
@@ -134,7 +149,7 @@ Status ForwardPass::plan(std::span<const Span> spans) {
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
   }
-  float* const* pages = block_pages_.data();
+  std::byte* const* pages = block_pages_.data();
   size_t next = 0;
   for (const Span& span : spans) {
     if (span.view != View::kDiffusion) continue;
@@ -188,11 +203,13 @@ void ForwardPass::allocate(int rows, int block_pages) {
       {&a_.head_input, logits_rows_ + top_rows_, c.hidden_size},
       {&a_.logits, logits_rows_, c.vocab_size},
   };
-  constexpr size_t kAlign = 16;  // rows begin on cache lines
+  // Rows begin on cache lines, an odd number of lines apart: at a large power of two they would
+  // share the same few sets of the L1 cache.
   const auto stride = [](int cols) {
-    return (static_cast<size_t>(cols) + kAlign - 1) / kAlign * kAlign;
+    constexpr size_t kLine = 16;
+    return ((static_cast<size_t>(cols) + kLine - 1) / kLine | 1) * kLine;
   };
-  const size_t page_floats = model_->kv_layout().layer_floats();
+  const size_t page_floats = model_->kv_layout().layer_bytes() / sizeof(float);
 
   const int widest = std::max({c.hidden_size, q_width, c.intermediate_size});
   const size_t workspace_floats = ops_->workspace_floats(rows, widest);
@@ -212,8 +229,8 @@ void ForwardPass::allocate(int rows, int block_pages) {
     *shape.view = {next, shape.rows, shape.cols, stride(shape.cols)};
     next += stride(shape.cols) * static_cast<size_t>(shape.rows);
   }
-  for (float*& page : block_pages_) {
-    page = next;
+  for (std::byte*& page : block_pages_) {
+    page = reinterpret_cast<std::byte*>(next);
     next += page_floats;
   }
   workspace_ = next;

@@ -11,17 +11,29 @@ namespace orthrus {
 
 // What every pass of a model shares: immutable after load, used from any thread.
 struct Model {
-  Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory);
+  // Binds the checkpoint's weights, reads them all to see that they are finite, and packs them as
+  // `type` or as what they are. Throws as bind_weights, check_finite and pack_weights do, which
+  // tell `progress` what is done of what is to do.
+  Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory,
+        const Ops& ops, std::optional<DType> type = {},
+        const std::function<void(size_t done, size_t total)>& progress = {});
+
+  // Of this shape, with weights that are made up.
+  static Model random(const ModelConfig& config, DType type, const Ops& ops);
 
   ModelConfig config;
-  Checkpoint checkpoint;
+  std::optional<Checkpoint> checkpoint;  // where the embedding lies; none of a random model
   Weights weights;
-  std::vector<Buffer> converted;  // weights that do not lie in the file as they are used
-  std::vector<float> inv_freq;    // rope_theta^(-2i / head_dim), [head_dim / 2]
+  std::vector<Buffer> packed;   // the matrices' memory
+  DType kv_type = DType::kF32;  // of the cache: F32 or BF16
+  std::vector<float> inv_freq;  // rope_theta^(-2i / head_dim), [head_dim / 2]
 
   KvLayout kv_layout() const {
-    return {config.num_hidden_layers, config.num_key_value_heads, config.head_dim};
+    return {config.num_hidden_layers, config.num_key_value_heads, config.head_dim, kv_type};
   }
+
+ private:
+  explicit Model(ModelConfig model_config);
 };
 
 // What a span wants of the LM head.
@@ -110,7 +122,7 @@ class ForwardPass {
   bool probability_ = false;              // any of them with its probability
   std::vector<Top> tops_;                 // [top_rows_]
   ViewRows views_[kViews];
-  std::vector<float*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
+  std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;
   float* workspace_ = nullptr;  // of the products
   Buffer arena_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "files/display.h"
@@ -48,7 +49,7 @@ float largest_of(DType type) {
   constexpr float kLargestF16 = 65504;
   if (type == DType::kF16) return kLargestF16;
   if (type == DType::kQ8_0) return 127 * kLargestF16;
-  return 0x1.fep127f;  // BF16's
+  return type == DType::kBF16 ? 0x1.fep127f : std::numeric_limits<float>::max();
 }
 
 // True when any weight is larger: as integers, magnitudes are in the order of their numbers.
@@ -227,9 +228,9 @@ Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
   return weights;
 }
 
-void convert_weights(Weights& weights, DType type, const Ops& ops, const std::string& directory,
-                     std::vector<Buffer>& storage,
-                     const std::function<void(size_t, size_t)>& progress) {
+void pack_weights(Weights& weights, std::optional<DType> type, const Ops& ops,
+                  const std::string& directory, std::vector<Buffer>& storage,
+                  const std::function<void(size_t, size_t)>& progress) {
   struct Named {
     std::string name;
     Matrix* matrix;
@@ -259,16 +260,16 @@ void convert_weights(Weights& weights, DType type, const Ops& ops, const std::st
   size_t total = 0, done = 0;
   for (const Named& named : matrices) total += size(*named.matrix);
   for (const auto& [name, matrix] : matrices) {
-    done += size(*matrix);
-    if (matrix->type == type) continue;
-    const size_t bytes = ops.matrix_bytes(type, matrix->rows, matrix->cols);
-    if (exceeds(*matrix, largest_of(type))) {
+    const DType to = type.value_or(matrix->type);
+    if (exceeds(*matrix, largest_of(to))) {
       throw Error(ErrorKind::kFile,
                   fmt::format("{}: {} has weights above {}, the most that {} holds.", directory,
-                              name, largest_of(type), name_of(type)));
+                              name, largest_of(to), name_of(to)));
     }
+    const size_t bytes = ops.packed_bytes(to, matrix->rows, matrix->cols);
     Buffer& buffer = storage.emplace_back(ops.allocate((bytes + 3) / 4));
-    *matrix = ops.convert(*matrix, type, buffer.get());
+    *matrix = ops.pack(*matrix, to, buffer.get());
+    done += size(*matrix);
     if (progress) progress(done, total);
   }
 }

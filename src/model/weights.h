@@ -19,7 +19,8 @@ namespace orthrus {
 enum class View : uint8_t { kAutoregressive, kDiffusion };
 inline constexpr int kViews = 2;
 
-// Matrices lie in the mapped checkpoint; norm weights, being few, are widened to float32.
+// Matrices lie in the mapped checkpoint until they are packed; norm weights, being few, are widened
+// to float32.
 struct AttentionWeights {
   Matrix q_proj;              // [num_attention_heads * head_dim][hidden_size]
   Matrix k_proj;              // [num_key_value_heads * head_dim][hidden_size]
@@ -61,13 +62,13 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                      const std::string& directory);
 
-// Converts the matrices of the layers and the LM head that are not of this type to it, in memory
-// that `storage` gets. The embedding, of which a token reads one row, stays as it is; so does a
-// tied one's, where the head becomes a copy. Throws Error(kFile) naming a matrix that `type` cannot
-// hold, and std::bad_alloc. `progress(done, total)` is told of weights converted.
-void convert_weights(Weights& weights, DType type, const Ops& ops, const std::string& directory,
-                     std::vector<Buffer>& storage,
-                     const std::function<void(size_t, size_t)>& progress);
+// Packs the matrices of the layers and the LM head, as `type` or as what they are, in memory that
+// `storage` gets. The embedding, of which a token reads one row, stays as it is; a tied head
+// becomes a copy of it. Throws Error(kFile) naming a matrix that `type` cannot hold, and
+// std::bad_alloc. `progress(done, total)` is told of weights packed.
+void pack_weights(Weights& weights, std::optional<DType> type, const Ops& ops,
+                  const std::string& directory, std::vector<Buffer>& storage,
+                  const std::function<void(size_t, size_t)>& progress);
 
 // Reads every weight once, which also brings the file into memory, and throws Error(kFile) naming
 // the first tensor with a NaN or an infinity. `progress(done, total)` is told of bytes read.

@@ -19,22 +19,45 @@ double half_to_double(uint16_t bits) {
 
 // The tiles of one layer.
 struct Tiles {
-  float* const* pages;
+  std::byte* const* pages;
   size_t offset;
-  float* of(int slot, int h, const KvLayout& layout) const {
-    return pages[slot / kPageSize] + offset + layout.tile_floats() * h;
-  }
 };
+
+}  // namespace
+
+void* key_of(std::byte* tile, int slot, int d, const KvLayout& layout) {
+  return tile + (d * kPageSize + slot) * size_of(layout.type);
+}
+void* value_of(std::byte* tile, int slot, int d, const KvLayout& layout) {
+  return tile + (layout.keys_of_tile() + slot * layout.value_stride() + d) * size_of(layout.type);
+}
+
+void put_number(void* at, DType type, float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  if (type == DType::kF32) {
+    std::memcpy(at, &bits, sizeof(bits));
+    return;
+  }
+  const auto half = static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // BF16
+  std::memcpy(at, &half, sizeof(half));
+}
+
+namespace {
+
+std::byte* tile_of(const Tiles& from, int slot, int h, const KvLayout& layout) {
+  return from.pages[slot / kPageSize] + from.offset + layout.tile_bytes() * h;
+}
 
 // The key or value of `slot`, head h, dimension d.
 double key_at(const Tiles& from, int slot, int h, int d, const KvLayout& layout) {
-  const float* tile = from.of(slot, h, layout);
-  return tile[d * kPageSize + slot % kPageSize];
+  std::byte* const tile = tile_of(from, slot, h, layout);
+  return weight_at({key_of(tile, slot % kPageSize, d, layout), layout.type, 1, 1}, 0, 0);
 }
 
 double value_at(const Tiles& from, int slot, int h, int d, const KvLayout& layout) {
-  const float* tile = from.of(slot, h, layout);
-  return tile[layout.key_floats() + (slot % kPageSize) * layout.value_stride() + d];
+  std::byte* const tile = tile_of(from, slot, h, layout);
+  return weight_at({value_of(tile, slot % kPageSize, d, layout), layout.type, 1, 1}, 0, 0);
 }
 
 }  // namespace
@@ -49,7 +72,15 @@ double weight_at(const Matrix& w, int row, int col) {
     const auto* scales = reinterpret_cast<const uint16_t*>(group + blocks * 512);
     return weight * half_to_double(scales[block * 16 + row % 16]);
   }
-  const size_t at = static_cast<size_t>(row) * w.cols + col;
+  size_t at = static_cast<size_t>(row) * w.cols + col;
+  if (w.packed) {
+    // Groups of 16 rows that begin at multiples of 64 bytes; in BF16 two columns side by side.
+    const size_t columns = (w.cols + 1) / 2 * 2;
+    const size_t group = (columns * 16 * size_of(w.type) + 63) / 64 * 64 / size_of(w.type);
+    const size_t in_group =
+        w.type == DType::kBF16 ? (col / 2 * 16 + row % 16) * 2 + col % 2 : col * 16 + row % 16;
+    at = row / 16 * group + in_group;
+  }
   if (w.type == DType::kF32) return static_cast<const float*>(w.data)[at];
   const uint16_t bits = static_cast<const uint16_t*>(w.data)[at];
   if (w.type == DType::kF16) return half_to_double(bits);
@@ -81,11 +112,11 @@ static double dot(const float* x, const Matrix& w, int row) {
   return sum;
 }
 
-size_t ReferenceOps::matrix_bytes(DType type, int rows, int cols) const {
+size_t ReferenceOps::packed_bytes(DType type, int rows, int cols) const {
   return static_cast<size_t>(rows) * cols * size_of(type);
 }
 
-Matrix ReferenceOps::convert(const Matrix& from, DType, void*) const {
+Matrix ReferenceOps::pack(const Matrix& from, DType, void*) const {
   return from;
 }
 
@@ -188,12 +219,13 @@ void ReferenceOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const 
     for (int i = 0; i < span.rows; ++i) {
       const int slot = span.has_block() ? i : span.first_position + i;
       for (int h = 0; h < layout.kv_heads; ++h) {
-        float* tile = to.of(slot, h, layout);
+        std::byte* const tile = tile_of(to, slot, h, layout);
         for (int d = 0; d < dim; ++d) {
           const int column = h * dim + d;
-          tile[d * kPageSize + slot % kPageSize] = k.row(span.first_row + i)[column];
-          tile[layout.key_floats() + (slot % kPageSize) * layout.value_stride() + d] =
-              v.row(span.first_row + i)[column];
+          put_number(key_of(tile, slot % kPageSize, d, layout), layout.type,
+                     k.row(span.first_row + i)[column]);
+          put_number(value_of(tile, slot % kPageSize, d, layout), layout.type,
+                     v.row(span.first_row + i)[column]);
         }
       }
     }

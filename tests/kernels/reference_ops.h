@@ -11,9 +11,9 @@ class ReferenceOps final : public Ops {
   Buffer allocate(size_t floats) const override;
   void parallel(const std::function<void()>& body) const override { body(); }
   size_t workspace_floats(int, int) const override { return 0; }
-  size_t matrix_bytes(DType type, int rows, int cols) const override;
-  // Q8_0 is left to the code under test: its layout is not the reference's to say.
-  Matrix convert(const Matrix& from, DType type, void* to) const override;
+  size_t packed_bytes(DType type, int rows, int cols) const override;
+  // Leaves the weights as they are.
+  Matrix pack(const Matrix& from, DType type, void* to) const override;
   void embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const override;
   void rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const override;
   void matmul(ConstRows x, std::span<const Product> products, float* workspace) const override;
@@ -32,7 +32,13 @@ class ReferenceOps final : public Ops {
                  size_t cache_offset, Rows out) const override;
 };
 
-// The weight at (row, col), bit by bit from its storage type; of Q8_0 as kernels/cpu lays it out.
+// The weight at (row, col), bit by bit from its storage type; of a packed matrix as kernels/cpu
+// lays it out.
 double weight_at(const Matrix& w, int row, int col);
+
+// Where a tile has the key or value of a slot's dimension d; and how a number is stored there.
+void* key_of(std::byte* tile, int slot, int d, const KvLayout& layout);
+void* value_of(std::byte* tile, int slot, int d, const KvLayout& layout);
+void put_number(void* at, DType type, float value);
 
 }  // namespace orthrus

@@ -56,18 +56,11 @@ struct WeightStorage {
   Matrix view;
 };
 
-// Weights of any type: exactly as many bytes as they need, so that a sanitizer sees a read past
-// them. `normal` gives random numbers.
+// Row-major weights of any type but Q8_0. `normal` gives random numbers.
 template <typename Fill>
-WeightStorage random_weights(const Ops& ops, DType type, int rows, int cols, Fill normal) {
+WeightStorage random_table(DType type, int rows, int cols, Fill normal) {
   const size_t count = static_cast<size_t>(rows) * cols;
   WeightStorage s;
-  if (type == DType::kQ8_0) {
-    const WeightStorage floats = random_weights(ops, DType::kF32, rows, cols, normal);
-    s.data = ops.allocate((ops.matrix_bytes(type, rows, cols) + 3) / 4);
-    s.view = ops.convert(floats.view, type, s.data.get());
-    return s;
-  }
   s.data = Buffer(static_cast<float*>(std::malloc(count * size_of(type))));
   s.view = {s.data.get(), type, rows, cols};
   auto* const bytes = reinterpret_cast<unsigned char*>(s.data.get());
@@ -83,6 +76,22 @@ WeightStorage random_weights(const Ops& ops, DType type, int rows, int cols, Fil
     std::memcpy(bytes + 2 * i, &half, 2);
   }
   return s;
+}
+
+// In exactly as many bytes as they need, so that a sanitizer sees a read past them.
+inline WeightStorage packed(const Ops& ops, const Matrix& table, DType type) {
+  const size_t bytes = ops.packed_bytes(type, table.rows, table.cols);
+  WeightStorage s;
+  s.data = Buffer(static_cast<float*>(std::aligned_alloc(64, bytes)));
+  s.view = ops.pack(table, type, s.data.get());
+  return s;
+}
+
+// Packed weights of any type.
+template <typename Fill>
+WeightStorage random_weights(const Ops& ops, DType type, int rows, int cols, Fill normal) {
+  const DType from = type == DType::kQ8_0 ? DType::kF32 : type;
+  return packed(ops, random_table(from, rows, cols, normal).view, type);
 }
 
 inline void expect_close(ConstRows got, ConstRows want, double tolerance) {

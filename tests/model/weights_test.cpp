@@ -66,8 +66,9 @@ TEST(Weights, ATiedHeadMayBeStoredAndIsIgnored) {
   write_random_checkpoint(dir.path(), config, DType::kF32);
   config["tie_word_embeddings"] = true;
   write_config(dir.path(), config);
-  const Model model = load_model(dir.path());
-  EXPECT_EQ(model.weights.lm_head.data, model.weights.embed_tokens.data);
+  const Checkpoint checkpoint = Checkpoint::open(dir.path());
+  const Weights weights = bind_weights(load_config(dir.path()), checkpoint, "DIR");
+  EXPECT_EQ(weights.lm_head.data, weights.embed_tokens.data);
 }
 
 TEST(Weights, NaNAndInfinityAreReportedByName) {
@@ -137,22 +138,20 @@ TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
   for (size_t i = 0; i < logits[0].size(); ++i) EXPECT_NEAR(logits[0][i], logits[2][i], 1e-4);
 }
 
-TEST(Weights, ConvertedOnesAreCloseAndWhatDoesNotFitIsNamed) {
+TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
   const TemporaryDirectory dir;
   write_random_checkpoint(dir.path(), small_config_json(), DType::kF32);
   const CpuOps ops(2);
   const std::vector<int32_t> tokens{1, 2, 3, 40};
   std::vector<float> want;
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
-    Model model = load_model(dir.path());
-    size_t last = 0;
-    convert_weights(model.weights, type, ops, "DIR", model.converted,
-                    [&](size_t done, size_t total) {
-                      EXPECT_GT(done, last);
-                      EXPECT_LE(done, total);
-                      last = done;
-                    });
-    EXPECT_EQ(model.converted.empty(), type == DType::kF32);
+    std::vector<std::pair<size_t, size_t>> progress;
+    const Model model(load_config(dir.path()), Checkpoint::open(dir.path()), "DIR", ops, type,
+                      [&](size_t done, size_t total) { progress.emplace_back(done, total); });
+    // Checking, then packing: each to its end.
+    EXPECT_EQ(std::count_if(progress.begin(), progress.end(),
+                            [](const auto& p) { return p.first == p.second; }),
+              2);
     EXPECT_EQ(model.weights.lm_head.type, type);
     EXPECT_EQ(model.weights.embed_tokens.type, DType::kF32);
     TestSequence s(model, ops);
@@ -174,10 +173,8 @@ TEST(Weights, ConvertedOnesAreCloseAndWhatDoesNotFitIsNamed) {
     std::memcpy(tensor.bytes.data() + 40, &large, sizeof(large));
   }
   test::write_safetensors(dir.path() / "model.safetensors", tensors);
-  Model model = load_model(dir.path());
-  test::expect_error_parts(
-      [&] { convert_weights(model.weights, DType::kF16, ops, "DIR", model.converted, {}); },
-      ErrorKind::kFile, {"DIR: model.layers.0.mlp.up_proj", "above 65504", "F16"});
+  test::expect_error_parts([&] { load_model(dir.path(), DType::kF16); }, ErrorKind::kFile,
+                           {"model.layers.0.mlp.up_proj", "above 65504", "F16"});
 }
 
 }  // namespace

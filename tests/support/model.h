@@ -3,12 +3,14 @@
 
 #include <filesystem>
 
+#include "kernels/cpu/cpu_ops.h"
 #include "model/forward.h"
 
 namespace orthrus {
 
-inline Model load_model(const std::filesystem::path& directory) {
-  return Model(load_config(directory), Checkpoint::open(directory), directory.string());
+inline Model load_model(const std::filesystem::path& directory, std::optional<DType> type = {}) {
+  return Model(load_config(directory), Checkpoint::open(directory), directory.string(), CpuOps(2),
+               type);
 }
 
 // A sequence with pages of its own.

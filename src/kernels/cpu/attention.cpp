@@ -40,8 +40,8 @@ struct Queries {
 
 // The scores of a tile's 64 positions for Q queries, in ascending dimension: keys are transposed,
 // so a register holds positions side by side.
-template <int Q>
-void tile_scores(const float* query, size_t stride, const float* keys, int head_dim,
+template <int Q, typename Element>
+void tile_scores(const float* query, size_t stride, const Element* keys, int head_dim,
                  float scores[][kPageSize]) {
   for (int at = 0; at < kPageSize; at += kTileRegisters * kWidth) {
     VF acc[Q][kTileRegisters];
@@ -71,8 +71,8 @@ void tile_scores(const float* query, size_t stride, const float* keys, int head_
 
 // part[i] = the sum over positions t in [0, visible[i]), ascending, of weights[i][t] * value t, for
 // Q queries and R registers of dimensions.
-template <int Q, int R>
-void tile_values(const float weights[][kPageSize], const int* visible, const float* values,
+template <int Q, int R, typename Element>
+void tile_values(const float weights[][kPageSize], const int* visible, const Element* values,
                  size_t stride, float* part) {
   VF acc[Q][R];
   for (auto& of_query : acc) {
@@ -141,14 +141,14 @@ void merge(Queries& s, int query, float tile_top, float tile_total, const float*
 }
 
 // Q queries against one tile.
-template <int Q>
-void attend_tile(Queries& s, int first, const float* tile, const int* visible,
+template <int Q, typename Element>
+void attend_tile(Queries& s, int first, const Element* tile, const int* visible,
                  const KvLayout& layout) {
   HWY_ALIGN float scores[Q][kPageSize];
   float tops[Q], totals[Q];
   tile_scores<Q>(s.query + first * s.stride, s.stride, tile, layout.head_dim, scores);
   for (int i = 0; i < Q; ++i) totals[i] = exponentials(scores[i], visible[i], &tops[i]);
-  const float* values = tile + layout.key_floats();
+  const Element* values = tile + layout.keys_of_tile();
   constexpr size_t kWhole = kTileRegisters * kWidth;
   size_t d = 0;
   for (; d + kWhole <= s.stride; d += kWhole) {
@@ -161,7 +161,8 @@ void attend_tile(Queries& s, int first, const float* tile, const int* visible,
 }
 
 // All queries against one tile: of its positions query i sees visible[i], which is 0 for none.
-void attend_tile(Queries& s, const float* tile, const int* visible, const KvLayout& layout) {
+template <typename Element>
+void attend_tile(Queries& s, const Element* tile, const int* visible, const KvLayout& layout) {
   int i = 0;
   while (i < s.count) {
     if (visible[i] <= 0) {
@@ -197,13 +198,18 @@ void attend_queries(ConstRows q, const AttentionSpan& span, int kv_head, int gro
   std::memset(s.values, 0, count * s.stride * sizeof(float));
 
   // The positions [0, sees[i]) of query i.
-  const auto visit = [&](float* const* pages, size_t offset, const int* sees) {
-    const size_t at = offset + layout.tile_floats() * static_cast<size_t>(kv_head);
+  const auto visit = [&](std::byte* const* pages, size_t offset, const int* sees) {
+    const size_t at = offset + layout.tile_bytes() * static_cast<size_t>(kv_head);
     const int most = *std::max_element(sees, sees + count);
     int visible[kMostQueries];
     for (int start = 0; start < most; start += kPageSize) {
       for (int i = 0; i < count; ++i) visible[i] = std::clamp(sees[i] - start, 0, kPageSize);
-      attend_tile(s, pages[start / kPageSize] + at, visible, layout);
+      const std::byte* const tile = pages[start / kPageSize] + at;
+      if (layout.type == DType::kBF16) {
+        attend_tile(s, reinterpret_cast<const BF16*>(tile), visible, layout);
+      } else {
+        attend_tile(s, reinterpret_cast<const float*>(tile), visible, layout);
+      }
     }
   };
   int sees[kMostQueries];

@@ -14,9 +14,9 @@
 #include <optional>
 
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/convert.h"
 #include "kernels/cpu/formats.h"
 #include "kernels/cpu/matmul.h"
+#include "kernels/cpu/pack.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/team.h"
 
@@ -32,25 +32,27 @@ int blocks_of(const Matrix& w) {
   return (w.rows + kBlockRows - 1) / kBlockRows;
 }
 
-// Bytes from one row of an operand to the next. Not a multiple of a large power of two, or the rows
-// of a tile would share the same few sets of the L1 cache.
-size_t operand_stride(DType type, int cols) {
-  return round_up(operand_bytes(type, cols), 256) + 64;
+// Bytes from one row of a Q8_0 operand to the next. Not a multiple of a large power of two, or the
+// rows of a tile would share the same few sets of the L1 cache.
+size_t q8_stride(int cols) {
+  return round_up(q8_row_bytes(cols), 256) + 64;
 }
 
 // The rows of x as weights of `type` want them. One row each thread prepares for itself, which is
 // faster than waiting for one that does.
 Operand prepare(ConstRows x, DType type, float* workspace) {
+  if (type != DType::kQ8_0) {
+    return {reinterpret_cast<const std::byte*>(x.data), x.stride * sizeof(float), x.rows};
+  }
   auto* const bytes = reinterpret_cast<std::byte*>(workspace);
-  const size_t stride = operand_stride(type, x.cols);
+  const size_t stride = q8_stride(x.cols);
   if (x.rows == 1) {
     std::byte* const own = bytes + stride * static_cast<size_t>(here.index);
-    prepare_row(x.row(0), x.cols, type, own);
+    prepare_q8(x.row(0), x.cols, own);
     return {own, stride, 1};
   }
-  here.share(x.rows, [&](int m) {
-    prepare_row(x.row(m), x.cols, type, bytes + stride * static_cast<size_t>(m));
-  });
+  here.share(x.rows,
+             [&](int m) { prepare_q8(x.row(m), x.cols, bytes + stride * static_cast<size_t>(m)); });
   return {bytes, stride, x.rows};
 }
 
@@ -83,28 +85,26 @@ void CpuOps::parallel(const std::function<void()>& body) const {
   }
 }
 
-// Floats of an operand of any type: as many rows as x has, or one for each thread.
+// A Q8_0 operand has as many rows as x, or one for each thread.
 size_t CpuOps::operand_floats(int rows, int cols) const {
-  return static_cast<size_t>(std::max(rows, threads_)) * operand_stride(DType::kF32, cols) /
-         sizeof(float);
+  return static_cast<size_t>(std::max(rows, threads_)) * q8_stride(cols) / sizeof(float);
 }
 
-// Two operands, for two types of weights; or one, and each thread's running tops.
+// An operand, and each thread's running tops.
 size_t CpuOps::workspace_floats(int rows, int cols) const {
   const size_t tops = static_cast<size_t>(threads_) * static_cast<size_t>(rows);
-  return 2 * operand_floats(rows, cols) + tops * sizeof(RunningTop) / sizeof(float);
+  return operand_floats(rows, cols) + tops * sizeof(RunningTop) / sizeof(float);
 }
 
-size_t CpuOps::matrix_bytes(DType type, int rows, int cols) const {
-  if (type != DType::kQ8_0) return static_cast<size_t>(rows) * cols * size_of(type);
-  return round_up(rows, kBlockRows) / kBlockRows * Q8Group::bytes(cols);
+size_t CpuOps::packed_bytes(DType type, int rows, int cols) const {
+  return round_up(static_cast<size_t>(rows), kBlockRows) / kBlockRows * group_bytes(type, cols);
 }
 
-Matrix CpuOps::convert(const Matrix& from, DType type, void* to) const {
+Matrix CpuOps::pack(const Matrix& from, DType type, void* to) const {
   const int blocks = blocks_of(from);
 #pragma omp parallel for schedule(static) num_threads(threads_)
-  for (int b = 0; b < blocks; ++b) convert_block(from, b, type, to);
-  return {to, type, from.rows, from.cols};
+  for (int b = 0; b < blocks; ++b) pack_group(from, b, type, to);
+  return {to, type, from.rows, from.cols, true};
 }
 
 void CpuOps::embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const {
@@ -116,7 +116,6 @@ void CpuOps::rms_norm(ConstRows x, std::span<const float> weight, float eps, Row
 }
 
 void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* workspace) const {
-  Operand operand;
   for (size_t i = 0; i < products.size();) {
     // Products of one type share the operand, and their blocks are handed out together.
     const DType type = products[i].w->type;
@@ -125,11 +124,15 @@ void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* works
     for (; end < products.size() && products[end].w->type == type; ++end) {
       blocks += blocks_of(*products[end].w);
     }
-    operand = prepare(x, type, workspace);
-    here.share(blocks, [&](int b) {
-      size_t p = i;
-      for (; b >= blocks_of(*products[p].w); ++p) b -= blocks_of(*products[p].w);
-      store_block(operand, *products[p].w, b, products[p].out);
+    const Operand operand = prepare(x, type, workspace);
+    here.share_run(blocks, [&](int run_begin, int run_end) {
+      int first = 0;  // block of product p
+      for (size_t p = i; p < end; ++p) {
+        const int count = blocks_of(*products[p].w);
+        const Run run{std::max(run_begin - first, 0), std::min(run_end - first, count)};
+        if (run.begin < run.end) store_products(operand, *products[p].w, run, products[p].out);
+        first += count;
+      }
     });
     i = end;
   }
@@ -137,16 +140,18 @@ void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* works
 
 void CpuOps::matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const {
   const Operand operand = prepare(x, w.type, workspace);
-  here.share(blocks_of(w), [&](int b) { add_block(operand, w, b, out); });
+  here.share_run(blocks_of(w), [&](int begin, int end) {
+    add_products(operand, w, {begin, end}, out);
+  });
 }
 
 void CpuOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
                            float* workspace) const {
   const Operand of_gate = prepare(x, gate.type, workspace);
-  const Operand of_up = up.type == gate.type
-                            ? of_gate
-                            : prepare(x, up.type, workspace + operand_floats(x.rows, x.cols));
-  here.share(blocks_of(gate), [&](int b) { swiglu_block(of_gate, gate, of_up, up, b, out); });
+  const Operand of_up = up.type == gate.type ? of_gate : prepare(x, up.type, workspace);
+  here.share_run(blocks_of(gate), [&](int begin, int end) {
+    swiglu_products(of_gate, gate, of_up, up, {begin, end}, out);
+  });
 }
 
 void CpuOps::matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
@@ -155,7 +160,9 @@ void CpuOps::matmul_top(ConstRows x, const Matrix& w, bool probability, std::spa
   auto* const tops = reinterpret_cast<RunningTop*>(workspace + operand_floats(x.rows, x.cols));
   RunningTop* const own = tops + static_cast<size_t>(here.index) * x.rows;
   std::fill_n(own, x.rows, kNoTop);
-  here.share(blocks_of(w), [&](int b) { top_block(operand, w, b, probability, own); });
+  here.share_run(blocks_of(w), [&](int begin, int end) {
+    top_of_products(operand, w, {begin, end}, probability, own);
+  });
   // Threads have ascending blocks, so the first of equals has the lowest id.
   here.share(x.rows, [&](int m) {
     RunningTop best = kNoTop;
@@ -202,9 +209,9 @@ void CpuOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float>
     float* const key = k.row(m) + dim * kv_head;
     norm_rope_head(key, k_weight, eps, cos, sin);
     const int slot = span.has_block() ? i : span.first_position + i;
-    float* const tile = (span.has_block() ? span.block[slot / kPageSize]
-                                          : span.cache[slot / kPageSize] + cache_offset) +
-                        layout.tile_floats() * kv_head;
+    std::byte* const tile = (span.has_block() ? span.block[slot / kPageSize]
+                                              : span.cache[slot / kPageSize] + cache_offset) +
+                            layout.tile_bytes() * kv_head;
     store_key_value(key, v.row(m) + dim * kv_head, slot % kPageSize, layout, tile);
   };
   for (const AttentionSpan& span : spans) {

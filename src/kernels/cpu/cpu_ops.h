@@ -14,8 +14,8 @@ class CpuOps final : public Ops {
   Buffer allocate(size_t floats) const override;
   void parallel(const std::function<void()>& body) const override;
   size_t workspace_floats(int rows, int cols) const override;
-  size_t matrix_bytes(DType type, int rows, int cols) const override;
-  Matrix convert(const Matrix& from, DType type, void* to) const override;
+  size_t packed_bytes(DType type, int rows, int cols) const override;
+  Matrix pack(const Matrix& from, DType type, void* to) const override;
 
   void embed(const Matrix& table, std::span<const int32_t> ids, Rows out) const override;
   void rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const override;

@@ -1,6 +1,7 @@
 // How operands of the matrix products lie in memory, for kernels of every instruction set.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -8,9 +9,9 @@
 
 namespace orthrus::cpu {
 
-inline constexpr int kLanes = 16;      // running sums of a dot product (lanes-inl.h)
-inline constexpr int kStep = 32;       // columns that a product takes at a time
-inline constexpr int kBlockRows = 16;  // weight rows that a thread takes at a time
+inline constexpr int kLanes = 16;      // of a row's sums (lanes-inl.h)
+inline constexpr int kBlockRows = 16;  // weight rows that lie side by side
+inline constexpr int kQ8Cols = 32;     // columns of a block of Q8_0
 
 constexpr size_t round_up(size_t n, size_t to) {
   return (n + to - 1) / to * to;
@@ -23,36 +24,51 @@ struct F16 {
   uint16_t bits;
 };
 
-// A matrix of Q8_0: for each 16 rows a group, which holds for each 32 columns a block of
-// [8 quads of columns][16 rows][4 columns] weights, stored as weight + 128, so that one register
-// has 4 columns of 16 rows; then the blocks' scales, [blocks][16 rows] in f16. What lies past the
-// matrix's rows and columns is zero. A weight is in -127..127.
+// The nearest, ties to even. Not for NaN.
+inline BF16 to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+// A matrix as products take it: for each 16 rows a group, so that one register has the same columns
+// of neighbouring rows, and a product needs no sum across its lanes. What lies past the matrix's
+// rows and columns is zero. In a group
+//   F32, F16   [columns][16 rows]
+//   BF16       [pairs of columns][16 rows][2 columns]: a register of 32-bit lanes gives the first
+//              column of a pair by a shift and the second by a mask
+//   Q8_0       Q8Group
+//
+// A group of Q8_0 holds for each 32 columns a block of [8 quads of columns][16 rows][4 columns]
+// weights, stored as weight + 128; then the blocks' scales, [blocks][16 rows] in f16. A weight is
+// in -127..127.
 struct Q8Group {
-  static constexpr size_t kBlockBytes = kBlockRows * kStep;
-  static size_t blocks(int cols) { return round_up(cols, kStep) / kStep; }
+  static constexpr size_t kBlockBytes = kBlockRows * kQ8Cols;
+  static size_t blocks(int cols) { return round_up(cols, kQ8Cols) / kQ8Cols; }
   static size_t bytes(int cols) {
     return round_up(blocks(cols) * (kBlockBytes + kBlockRows * sizeof(F16)), 64);
   }
 };
 
-// A row of activations as a product wants it, padded with zeros to whole steps.
-//   F32, F16   the floats.
-//   BF16       of each step first the 16 even columns, then the 16 odd ones: a register of 32 bf16
-//              weights gives its odd ones by a mask and its even ones by a shift.
-//   Q8_0       Q8Row.
-constexpr size_t operand_bytes(DType type, int cols) {
-  const size_t padded = round_up(static_cast<size_t>(cols), kStep);
-  return type == DType::kQ8_0 ? padded + padded / kStep * 8 : padded * sizeof(float);
+inline size_t group_bytes(DType type, int cols) {
+  if (type == DType::kQ8_0) return Q8Group::bytes(cols);
+  return round_up(round_up(cols, 2) * kBlockRows * size_of(type), 64);
+}
+
+// Bytes of a row of activations as Q8_0 weights want it, Q8Row, padded with zeros to whole blocks.
+// Weights of other types take the floats as they are.
+constexpr size_t q8_row_bytes(int cols) {
+  const size_t padded = round_up(static_cast<size_t>(cols), kQ8Cols);
+  return padded + padded / kQ8Cols * 8;
 }
 
 // 32 activations a block share a scale, the largest magnitude over 127: int8_t [padded], then
 // float scale [blocks], then int32_t sum of the block's quantized activations [blocks].
 template <typename Byte>
 struct Q8Row {
-  Q8Row(Byte* row, int cols) : blocks(round_up(cols, kStep) / kStep), row_(row) {}
+  Q8Row(Byte* row, int cols) : blocks(round_up(cols, kQ8Cols) / kQ8Cols), row_(row) {}
   auto* quants() const { return as<int8_t>(0); }
-  auto* scales() const { return as<float>(blocks * kStep); }
-  auto* sums() const { return as<int32_t>(blocks * (kStep + sizeof(float))); }
+  auto* scales() const { return as<float>(blocks * kQ8Cols); }
+  auto* sums() const { return as<int32_t>(blocks * (kQ8Cols + sizeof(float))); }
   size_t blocks;
 
  private:

@@ -1,7 +1,7 @@
 // Sixteen floats side by side, whatever the width of the registers: one of AVX-512, two of AVX2,
 // four of NEON or SSE4. Included once for each instruction set (Highway's foreach_target.h).
 //
-// Every sum over columns is sixteen running sums, one for each lane, and then one fixed tree. So
+// Every sum within a row is sixteen running sums, one for each lane, and then one fixed tree. So
 // the instruction set is one more thing that bits do not depend on, where it has a fused
 // multiply-add.
 #if defined(ORTHRUS_KERNELS_CPU_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -89,45 +89,7 @@ HWY_INLINE V4 fold(const float* HWY_RESTRICT lanes) {
 #endif
 }
 
-// out[i] = the sum of lanes [16 i, 16 i + 16), i < 16: of each fold s, (s[0] + s[2]) + (s[1] +
-// s[3]).
-HWY_INLINE void sums_of_16(const float* HWY_RESTRICT lanes, float* HWY_RESTRICT out) {
-#if HWY_MAX_BYTES >= 64
-  // Sixteen trees side by side: each level halves the registers, which hold ever more rows. The
-  // digits name rows and the order in which they lie in a register's four blocks of four lanes.
-  const auto halves = [&](int i, int j) HWY_ATTR {  // i i j j
-    const VF a = hn::Load(kF, lanes + i * kLanes), b = hn::Load(kF, lanes + j * kLanes);
-    return hn::Add(hn::ConcatLowerLower(kF, b, a), hn::ConcatUpperUpper(kF, b, a));
-  };
-  const auto quarters = [&](int i, int j, int k, int l) HWY_ATTR {  // i j k l
-    const VF a = halves(i, k), b = halves(j, l);
-    return hn::Add(hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a),
-                   hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a)));
-  };
-  const auto pairs = [&](VF a, VF b) HWY_ATTR {  // a0+a2 b0+b2 a1+a3 b1+b3 of each block
-    return hn::Add(hn::InterleaveLower(kF, a, b), hn::InterleaveUpper(kF, a, b));
-  };
-  const hn::Repartition<double, DF> kD;  // two lanes at a time
-  const auto low = hn::BitCast(kD, pairs(quarters(0, 4, 8, 12), quarters(1, 5, 9, 13)));
-  const auto high = hn::BitCast(kD, pairs(quarters(2, 6, 10, 14), quarters(3, 7, 11, 15)));
-  hn::StoreU(hn::Add(hn::BitCast(kF, hn::InterleaveLower(kD, low, high)),
-                     hn::BitCast(kF, hn::InterleaveUpper(kD, low, high))),
-             kF, out);
-#else
-  for (int i = 0; i < 16; i += 4) {
-    const float* four = lanes + i * kLanes;
-    const V4 a = fold(four), b = fold(four + kLanes);
-    const V4 c = fold(four + 2 * kLanes), d = fold(four + 3 * kLanes);
-    // a0+a2 b0+b2 a1+a3 b1+b3
-    const V4 ab = hn::Add(hn::InterleaveLower(k4, a, b), hn::InterleaveUpper(k4, a, b));
-    const V4 cd = hn::Add(hn::InterleaveLower(k4, c, d), hn::InterleaveUpper(k4, c, d));
-    hn::StoreU(hn::Add(hn::ConcatLowerLower(k4, cd, ab), hn::ConcatUpperUpper(k4, cd, ab)), k4,
-               out + i);
-  }
-#endif
-}
-
-// The sum of sixteen lanes, as the same tree.
+// The sum of sixteen lanes: of the fold, (s[0] + s[2]) + (s[1] + s[3]).
 HWY_INLINE float sum_of(const float* HWY_RESTRICT lanes) {
   HWY_ALIGN float s[4];
   hn::Store(fold(lanes), k4, s);

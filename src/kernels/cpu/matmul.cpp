@@ -1,14 +1,11 @@
 // Matrix products whose bits do not depend on how many tokens share them.
 //
-// An output of float weights is one dot product, computed the same way wherever it stands: sixteen
-// running sums over ascending columns, then one fixed tree. A tile computes several tokens and
-// weight rows at once only to load each value less often; no sum is shared between outputs, and
-// where sums are set aside between chunks of columns they are set aside whole. Of a step of 32
-// columns c, running sum l takes columns c + l and c + 16 + l, in BF16 c + 2l and c + 2l + 1, in
-// this order. What is missing from the last step is zeros.
-//
-// An output of Q8_0 weights is one running sum over ascending blocks of 32 columns: the block's dot
-// product of integers, which is exact, times the two scales' product.
+// An output of float weights is one running sum over ascending columns, from zero. An output of
+// Q8_0 weights is one over ascending blocks of 32 columns: of the block's dot product of integers,
+// which is exact, times the product of the two scales. Both stand in one lane of a register whose
+// other lanes are outputs of neighbouring weight rows (formats.h), so that nothing is ever summed
+// across lanes. A tile computes several tokens and registers of rows at once only to load each
+// value less often; where sums are set aside between chunks of columns they are set aside whole.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cpp"
 #include <hwy/foreach_target.h>
@@ -16,6 +13,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -27,344 +25,405 @@ HWY_BEFORE_NAMESPACE();
 namespace orthrus::cpu::HWY_NAMESPACE {
 namespace {
 
-// A tile is at most kTileTokens tokens by kTileRows weight rows. With 32 registers that is up to 24
-// running sums of one register each; a loaded weight serves 6 products, an activation 4. With 16
-// registers, up to 12 running sums of 8 lanes each, the other 8 lanes in another round.
-constexpr int kTileTokens = 6;
-constexpr int kTileRows = HWY_MAX_BYTES >= 64 ? 4 : 2;
+// A tile is T tokens by R registers of weight rows. Of 32 registers up to 24 are running sums, of
+// 16 up to 12: each loaded weight then serves T products and each activation R. With few tokens,
+// more rows keep enough sums that none waits for the one before.
+constexpr bool kManyRegisters = HWY_MAX_BYTES >= 64 || HWY_ARCH_ARM_A64;
+constexpr int kTileTokens = kManyRegisters ? 8 : 6;
+constexpr int kTileRegisters = 4;
+constexpr int most_registers(int tokens) {
+  if (kManyRegisters) return tokens <= 6 ? 4 : 3;
+  return tokens <= 2 ? 4 : tokens <= 4 ? 3 : 2;
+}
 
-// A tile of Q8_0 weights has one row of registers, and for each token a dot product and a sum.
-constexpr int kTileTokensQ8 = HWY_MAX_BYTES >= 64 ? 8 : 5;
-constexpr int kMostTokens = 8;  // of any tile
+// With Q8_0 weights an output needs two: the block's dot product, and the sum.
+constexpr int kTileTokensQ8 = kManyRegisters ? 8 : 5;
+constexpr int kTileRegistersQ8 = kManyRegisters ? 2 : 1;
 
-// Columns whose activations stay in L1 while all rows of a block pass.
-constexpr int kChunk = 1024;
-
-// The running sums of a tile's tokens with a block's rows.
-struct Sums {
-  HWY_ALIGN float lanes[kTileTokens][kBlockRows][kLanes];
+struct TileShape {
+  int tokens, registers;
 };
 
-// 16 of the 32 weights of a step, half 0 or 1, in the order that prepare_row() gives activations.
-template <int kHalf, typename Weight>
-HWY_INLINE VF load_half(const Weight* step, int lane) {
-  return load(step + kHalf * kLanes + lane);
+// As few tiles as can be, and those as even as can be.
+TileShape tile_shape(DType type, int tokens) {
+  const bool q8 = type == DType::kQ8_0;
+  const int most = q8 ? kTileTokensQ8 : kTileTokens;
+  const int tiles = (tokens + most - 1) / most;
+  const int even = (tokens + tiles - 1) / tiles;
+  return {even, q8 ? kTileRegistersQ8 : most_registers(even)};
 }
-template <int kHalf>
-HWY_INLINE VF load_half(const BF16* step, int lane) {
+
+// Columns whose weights and activations stay in L2 while the tokens of a strip pass.
+constexpr int kChunk = 1024;
+
+// A strip's products: as many tokens as share one visit of the weights, by a tile's rows.
+constexpr int kStripTokens = 48;
+constexpr int kStripRows = kTileRegisters * kWidth;
+struct Strip {
+  HWY_ALIGN float of[kStripTokens][kStripRows];
+};
+
+// Where the rows of a register begin within their group, in elements of its innermost runs.
+constexpr int place_in_group(int reg) {
+  return reg % kRegisters * kWidth;
+}
+const std::byte* group_of(const Matrix& w, int reg) {
+  return static_cast<const std::byte*>(w.data) +
+         group_bytes(w.type, w.cols) * static_cast<size_t>(reg / kRegisters);
+}
+
+// A register's weights in one of two neighbouring columns, which begin at `pair`.
+template <int kColumn, typename Weight>
+HWY_INLINE VF load_column(const Weight* pair) {
+  return load(pair + kColumn * kBlockRows);
+}
+template <int kColumn>
+HWY_INLINE VF load_column(const BF16* pair) {
   const hn::RebindToUnsigned<DF> u;
-  const auto both = hn::BitCast(u, hn::LoadU(hn::Repartition<uint16_t, DF>(),
-                                             reinterpret_cast<const uint16_t*>(step + 2 * lane)));
-  if constexpr (kHalf == 0) return hn::BitCast(kF, hn::ShiftLeft<16>(both));
+  const auto both = hn::BitCast(
+      u, hn::LoadU(hn::Repartition<uint16_t, DF>(), reinterpret_cast<const uint16_t*>(pair)));
+  if constexpr (kColumn == 0) return hn::BitCast(kF, hn::ShiftLeft<16>(both));
   return hn::BitCast(kF, hn::And(both, hn::Set(u, 0xffff0000u)));
 }
 
-// Adds the products of `cols` columns, whole steps, to the running sums of T tokens and R rows,
-// which begin at zero when `begin`. If kAhead, weights `ahead` elements further on are brought into
-// L2 on the way.
-template <int T, int R, bool kAhead, typename Weight>
+template <typename Weight>
+const Weight* weights_of(const Matrix& w, int reg) {
+  constexpr int kColumns = std::is_same_v<Weight, BF16> ? 2 : 1;  // side by side
+  return reinterpret_cast<const Weight*>(group_of(w, reg)) + kColumns * place_in_group(reg);
+}
+
+// Adds the products of `cols` columns to the sums of T tokens with R registers of rows, which begin
+// at zero when `begin`. rows[r] is where register r's weights of the first column are; what lies at
+// next[r] is brought into L2 on the way.
+template <int T, int R, typename Weight>
 HWY_NOINLINE void add_products(const float* HWY_RESTRICT x, size_t x_stride,
-                               const Weight* const* HWY_RESTRICT rows, int cols, size_t ahead,
-                               bool begin, float* HWY_RESTRICT sums) {
+                               const Weight* const* rows, const Weight* const* next, int cols,
+                               bool begin, float (*sums)[kStripRows]) {
   const Weight* HWY_RESTRICT w[R];
-  for (int r = 0; r < R; ++r) w[r] = rows[r];
-  for (int lane = 0; lane < kLanes; lane += kWidth) {
-    VF acc[T][R];
+  const Weight* ahead[R];
+  for (int r = 0; r < R; ++r) {
+    w[r] = rows[r];
+    ahead[r] = next[r];
+  }
+  VF acc[T][R];
+  for (int t = 0; t < T; ++t) {
+    for (int r = 0; r < R; ++r) {
+      acc[t][r] = begin ? hn::Zero(kF) : hn::Load(kF, &sums[t][r * kWidth]);
+    }
+  }
+  const auto column = [&]<int kColumn>(int k) HWY_ATTR {
+    VF v[R];
+    HWY_UNROLL(4)
+    for (int r = 0; r < R; ++r) v[r] = load_column<kColumn>(w[r] + k * kBlockRows);
+    HWY_UNROLL(8)
     for (int t = 0; t < T; ++t) {
-      for (int r = 0; r < R; ++r) {
-        acc[t][r] =
-            begin ? hn::Zero(kF) : hn::Load(kF, sums + (t * kBlockRows + r) * kLanes + lane);
+      const VF a = hn::Set(kF, x[t * x_stride + k + kColumn]);
+      HWY_UNROLL(4)
+      for (int r = 0; r < R; ++r) acc[t][r] = hn::MulAdd(a, v[r], acc[t][r]);
+    }
+  };
+  int k = 0;
+  for (; k + 2 <= cols; k += 2) {
+    constexpr int kLine = 64 / sizeof(Weight);
+    HWY_UNROLL(4)
+    for (int r = 0; r < R; ++r) {
+      for (int i = 0; i < 2 * kBlockRows; i += kLine) {
+        __builtin_prefetch(ahead[r] + k * kBlockRows + i, 0, 2);
       }
     }
-    for (int k = 0; k < cols; k += kStep) {
-      if constexpr (kAhead) {
-        constexpr int kLine = 64 / sizeof(Weight);
-        for (int r = 0; r < R; ++r) {
-          for (int i = 0; i < kStep; i += kLine) __builtin_prefetch(w[r] + k + i + ahead, 0, 2);
-        }
-      }
-      const auto half = [&]<int kHalf>() HWY_ATTR {
-        VF v[R];
-        HWY_UNROLL(4)
-        for (int r = 0; r < R; ++r) v[r] = load_half<kHalf>(w[r] + k, lane);
-        HWY_UNROLL(8)
-        for (int t = 0; t < T; ++t) {
-          const VF a = load(x + t * x_stride + k + kHalf * kLanes + lane);
-          HWY_UNROLL(4)
-          for (int r = 0; r < R; ++r) acc[t][r] = hn::MulAdd(a, v[r], acc[t][r]);
-        }
-      };
-      half.template operator()<0>();
-      half.template operator()<1>();
-    }
-    for (int t = 0; t < T; ++t) {
-      for (int r = 0; r < R; ++r) {
-        hn::Store(acc[t][r], kF, sums + (t * kBlockRows + r) * kLanes + lane);
-      }
-    }
+    column.template operator()<0>(k);
+    column.template operator()<1>(k);
+  }
+  if (k < cols) column.template operator()<0>(k);
+  for (int t = 0; t < T; ++t) {
+    for (int r = 0; r < R; ++r) hn::Store(acc[t][r], kF, &sums[t][r * kWidth]);
   }
 }
 
-// out[t][r] = x[t] . w[r] for T tokens and the 16 rows of block b; rows past the matrix repeat its
-// last one.
+template <typename Weight>
+using AddProducts = void (*)(const float*, size_t, const Weight* const*, const Weight* const*, int,
+                             bool, float (*)[kStripRows]);
+
 template <int T, typename Weight>
-void multiply_block(const Operand& x, int first_token, const Matrix& matrix, int b, float* out) {
-  const auto* weights = static_cast<const Weight*>(matrix.data);
-  const auto cols = static_cast<size_t>(matrix.cols);
-  const Weight* rows[kBlockRows];
-  for (int r = 0; r < kBlockRows; ++r) {
-    rows[r] = weights + cols * static_cast<size_t>(std::min(b * kBlockRows + r, matrix.rows - 1));
+constexpr std::array<AddProducts<Weight>, kTileRegisters> products_of_tokens() {
+  std::array<AddProducts<Weight>, kTileRegisters> of{};
+  if constexpr (T <= kTileTokens) {
+    constexpr int kMost = most_registers(T);
+    of[0] = add_products<T, 1, Weight>;
+    of[1] = add_products<T, 2, Weight>;
+    if constexpr (kMost >= 3) of[2] = add_products<T, 3, Weight>;
+    if constexpr (kMost >= 4) of[3] = add_products<T, 4, Weight>;
   }
-  const auto* activations =
-      reinterpret_cast<const float*>(x.data + x.stride * static_cast<size_t>(first_token));
-  const size_t stride = x.stride / sizeof(float);
-
-  Sums sums;
-  const int whole = matrix.cols / kStep * kStep;
-  for (int k = 0; k < whole; k += kChunk) {
-    const int count = std::min(kChunk, whole - k);
-    for (int r = 0; r < kBlockRows; r += kTileRows) {
-      const Weight* at[kTileRows];
-      for (int i = 0; i < kTileRows; ++i) at[i] = rows[r + i] + k;
-      if (first_token == 0) {  // the only tokens, or the first: the others find the weights in L2
-        add_products<T, kTileRows, true>(activations + k, stride, at, count, cols * kBlockRows,
-                                         k == 0, sums.lanes[0][r]);
-      } else {
-        add_products<T, kTileRows, false>(activations + k, stride, at, count, 0, k == 0,
-                                          sums.lanes[0][r]);
-      }
-    }
-  }
-  if (const int rest = matrix.cols - whole; rest > 0) {
-    for (int r = 0; r < kBlockRows; r += kTileRows) {
-      Weight last[kTileRows][kStep] = {};
-      const Weight* at[kTileRows];
-      for (int i = 0; i < kTileRows; ++i) {
-        std::memcpy(last[i], rows[r + i] + whole, rest * sizeof(Weight));
-        at[i] = last[i];
-      }
-      add_products<T, kTileRows, false>(activations + whole, stride, at, kStep, 0, whole == 0,
-                                        sums.lanes[0][r]);
-    }
-  }
-  for (int t = 0; t < T; ++t) sums_of_16(sums.lanes[t][0], out + t * kBlockRows);
+  return of;
 }
 
-// The same of Q8_0 weights: a register has 4 columns of each of its rows.
-template <int T>
-void multiply_block_q8(const Operand& x, int first_token, const Matrix& matrix, int b, float* out) {
-  const size_t group_bytes = Q8Group::bytes(matrix.cols);
-  const auto* group = static_cast<const uint8_t*>(matrix.data) + group_bytes * b;
+// Tokens [first, first + tokens) by registers [reg, reg + registers) of rows; `end` is where the
+// thread's registers end.
+template <typename Weight>
+void multiply_floats(const Operand& x, int first, int tokens, int tile_tokens, const Matrix& matrix,
+                     int reg, int registers, int end, Strip& strip) {
+  static constexpr std::array<AddProducts<Weight>, kTileRegisters> kProducts[] = {
+      products_of_tokens<1, Weight>(), products_of_tokens<2, Weight>(),
+      products_of_tokens<3, Weight>(), products_of_tokens<4, Weight>(),
+      products_of_tokens<5, Weight>(), products_of_tokens<6, Weight>(),
+      products_of_tokens<7, Weight>(), products_of_tokens<8, Weight>()};
+  for (int k = 0; k < matrix.cols; k += kChunk) {
+    const int cols = std::min(kChunk, matrix.cols - k);
+    const Weight* rows[kTileRegisters];
+    const Weight* next[kTileRegisters];
+    for (int r = 0; r < registers; ++r) {
+      rows[r] = weights_of<Weight>(matrix, reg + r) + static_cast<size_t>(k) * kBlockRows;
+      next[r] = rows[r];
+      if (k + kChunk < matrix.cols) {
+        next[r] += kChunk * kBlockRows;
+      } else if (reg + registers + r < end) {
+        next[r] = weights_of<Weight>(matrix, reg + registers + r);
+      }
+    }
+    for (int t = 0; t < tokens; t += tile_tokens) {
+      const int count = std::min(tile_tokens, tokens - t);
+      const auto* from =
+          reinterpret_cast<const float*>(x.data + x.stride * static_cast<size_t>(first + t)) + k;
+      // The first tile asks for the weights that follow, for all.
+      kProducts[count - 1][registers - 1](from, x.stride / sizeof(float), rows,
+                                          t == 0 ? next : rows, cols, k == 0, strip.of + t);
+    }
+  }
+}
+
+// A register has 4 columns of each of its rows.
+template <int T, int R>
+HWY_NOINLINE void multiply_q8(const Operand& x, int first, const Matrix& matrix, int reg,
+                              float (*out)[kStripRows]) {
   const size_t blocks = Q8Group::blocks(matrix.cols);
-  const auto* scales = reinterpret_cast<const F16*>(group + blocks * Q8Group::kBlockBytes);
+  const uint8_t* weights[R];
+  const F16* scales[R];
+  for (int r = 0; r < R; ++r) {
+    const auto* group = reinterpret_cast<const uint8_t*>(group_of(matrix, reg + r));
+    weights[r] = group + 4 * place_in_group(reg + r);
+    scales[r] = reinterpret_cast<const F16*>(group + blocks * Q8Group::kBlockBytes) +
+                place_in_group(reg + r);
+  }
+  const size_t ahead = Q8Group::bytes(matrix.cols) * ((R + kRegisters - 1) / kRegisters);
   const int8_t* quants[T];
   const float* x_scales[T];
   const int32_t* x_sums[T];
   for (int t = 0; t < T; ++t) {
-    const Q8Row<const std::byte> row(x.data + x.stride * static_cast<size_t>(first_token + t),
+    const Q8Row<const std::byte> row(x.data + x.stride * static_cast<size_t>(first + t),
                                      matrix.cols);
     quants[t] = row.quants();
     x_scales[t] = row.scales();
     x_sums[t] = row.sums();
   }
-  for (int lane = 0; lane < kLanes; lane += kWidth) {
-    VF acc[T];
-    for (int t = 0; t < T; ++t) acc[t] = hn::Zero(kF);
-    for (size_t i = 0; i < blocks; ++i) {
-      const uint8_t* w = group + i * Q8Group::kBlockBytes + lane * 4;
-      VI dots[T];
-      HWY_UNROLL(8)
-      for (int t = 0; t < T; ++t) dots[t] = quad_dot_start(x_sums[t][i]);
-      HWY_UNROLL(8)
-      for (int quad = 0; quad < kStep / 4; ++quad) {
-        const Quads v = load_quads(w + quad * kBlockRows * 4);
-        if (first_token == 0) __builtin_prefetch(w + quad * kBlockRows * 4 + group_bytes, 0, 2);
-        HWY_UNROLL(8)
-        for (int t = 0; t < T; ++t) {
-          dots[t] = quad_dot(dots[t], v, quants[t] + i * kStep + quad * 4);
-        }
+  VF acc[T][R];
+  for (int t = 0; t < T; ++t) {
+    for (int r = 0; r < R; ++r) acc[t][r] = hn::Zero(kF);
+  }
+  for (size_t i = 0; i < blocks; ++i) {
+    VI dots[T][R];
+    HWY_UNROLL(8)
+    for (int t = 0; t < T; ++t) {
+      for (int r = 0; r < R; ++r) dots[t][r] = quad_dot_start(x_sums[t][i]);
+    }
+    HWY_UNROLL(8)
+    for (int quad = 0; quad < kQ8Cols / 4; ++quad) {
+      const size_t at = i * Q8Group::kBlockBytes + quad * kBlockRows * 4;
+      Quads v[R];
+      for (int r = 0; r < R; ++r) {
+        v[r] = load_quads(weights[r] + at);
+        if (first == 0) __builtin_prefetch(weights[r] + at + ahead, 0, 2);
       }
-      const VF scale = load(scales + i * kBlockRows + lane);
+      HWY_UNROLL(8)
+      for (int t = 0; t < T; ++t) {
+        const FourQuants four = broadcast_four(quants[t] + i * kQ8Cols + quad * 4);
+        HWY_UNROLL(2)
+        for (int r = 0; r < R; ++r) dots[t][r] = quad_dot(dots[t][r], v[r], four);
+      }
+    }
+    HWY_UNROLL(2)
+    for (int r = 0; r < R; ++r) {
+      const VF scale = load(scales[r] + i * kBlockRows);
       HWY_UNROLL(8)
       for (int t = 0; t < T; ++t) {
         const VF both = hn::Mul(scale, hn::Set(kF, x_scales[t][i]));
-        acc[t] = hn::MulAdd(hn::ConvertTo(kF, dots[t]), both, acc[t]);
+        acc[t][r] = hn::MulAdd(hn::ConvertTo(kF, dots[t][r]), both, acc[t][r]);
       }
     }
-    for (int t = 0; t < T; ++t) hn::StoreU(acc[t], kF, out + t * kBlockRows + lane);
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int r = 0; r < R; ++r) hn::Store(acc[t][r], kF, &out[t][r * kWidth]);
   }
 }
+
+using MultiplyQ8 = void (*)(const Operand&, int, const Matrix&, int, float (*)[kStripRows]);
 
 template <int T>
-void multiply_tokens(const Operand& x, int first_token, const Matrix& w, int b, float* out) {
-  if (w.type == DType::kQ8_0) {
-    if constexpr (T <= kTileTokensQ8) multiply_block_q8<T>(x, first_token, w, b, out);
-    return;
+constexpr std::array<MultiplyQ8, 2> q8_of_tokens() {
+  std::array<MultiplyQ8, 2> of{};
+  if constexpr (T <= kTileTokensQ8) {
+    of[0] = multiply_q8<T, 1>;
+    if constexpr (kTileRegistersQ8 >= 2) of[1] = multiply_q8<T, 2>;
   }
-  if constexpr (T <= kTileTokens) {
-    if (w.type == DType::kF32) multiply_block<T, float>(x, first_token, w, b, out);
-    if (w.type == DType::kF16) multiply_block<T, F16>(x, first_token, w, b, out);
-    if (w.type == DType::kBF16) multiply_block<T, BF16>(x, first_token, w, b, out);
+  return of;
+}
+
+void multiply_q8s(const Operand& x, int first, int tokens, int tile_tokens, const Matrix& matrix,
+                  int reg, int registers, Strip& strip) {
+  static constexpr std::array<MultiplyQ8, 2> kOfTokens[] = {
+      q8_of_tokens<1>(), q8_of_tokens<2>(), q8_of_tokens<3>(), q8_of_tokens<4>(),
+      q8_of_tokens<5>(), q8_of_tokens<6>(), q8_of_tokens<7>(), q8_of_tokens<8>()};
+  for (int t = 0; t < tokens; t += tile_tokens) {
+    const int count = std::min(tile_tokens, tokens - t);
+    kOfTokens[count - 1][registers - 1](x, first + t, matrix, reg, strip.of + t);
   }
 }
 
-void multiply(const Operand& x, int first_token, int tokens, const Matrix& w, int b, float* out) {
-  using Multiply = void (*)(const Operand&, int, const Matrix&, int, float*);
-  constexpr Multiply kOfTokens[kMostTokens] = {
-      multiply_tokens<1>, multiply_tokens<2>, multiply_tokens<3>, multiply_tokens<4>,
-      multiply_tokens<5>, multiply_tokens<6>, multiply_tokens<7>, multiply_tokens<8>};
-  kOfTokens[tokens - 1](x, first_token, w, b, out);
+void multiply(const Operand& x, int first, int tokens, const Matrix& w, int reg, int registers,
+              int end, Strip& strip) {
+  const int tile = tile_shape(w.type, x.rows).tokens;
+  switch (w.type) {
+    case DType::kF32:
+      return multiply_floats<float>(x, first, tokens, tile, w, reg, registers, end, strip);
+    case DType::kF16:
+      return multiply_floats<F16>(x, first, tokens, tile, w, reg, registers, end, strip);
+    case DType::kBF16:
+      return multiply_floats<BF16>(x, first, tokens, tile, w, reg, registers, end, strip);
+    case DType::kQ8_0:
+      return multiply_q8s(x, first, tokens, tile, w, reg, registers, strip);
+  }
 }
 
-// Tokens of a tile: as few tiles as can be, and those as even as can be.
-int tile_tokens(int tokens, const Matrix& w) {
-  const int most = w.type == DType::kQ8_0 ? kTileTokensQ8 : kTileTokens;
-  const int tiles = (tokens + most - 1) / most;
-  return (tokens + tiles - 1) / tiles;
-}
-
-// Calls use(m, values) with the block's 16 outputs of each token.
+// Calls use(first token, tokens, first register, registers, end of registers, first row, rows) for
+// each strip of the run's products.
 template <typename Use>
-HWY_INLINE void for_each_token(const Operand& x, const Matrix& w, int b, Use use) {
-  HWY_ALIGN float values[kMostTokens * kBlockRows];
-  const int most = tile_tokens(x.rows, w);
-  for (int first = 0; first < x.rows; first += most) {
-    const int tokens = std::min(most, x.rows - first);
-    multiply(x, first, tokens, w, b, values);
-    for (int t = 0; t < tokens; ++t) use(first + t, values + t * kBlockRows);
-  }
-}
-
-int rows_of_block(const Matrix& w, int b) {
-  return std::min(kBlockRows, w.rows - b * kBlockRows);
-}
-
-void store(const Operand& x, const Matrix& w, int b, Rows out) {
-  const int rows = rows_of_block(w, b);
-  for_each_token(x, w, b, [&](int m, const float* values) {
-    std::memcpy(out.row(m) + b * kBlockRows, values, rows * sizeof(float));
-  });
-}
-
-void add(const Operand& x, const Matrix& w, int b, Rows out) {
-  const int rows = rows_of_block(w, b);
-  for_each_token(x, w, b, [&](int m, const float* values) {
-    float* to = out.row(m) + b * kBlockRows;
-    for (int r = 0; r < rows; ++r) to[r] += values[r];
-  });
-}
-
-void swiglu(const Operand& x_gate, const Matrix& gate, const Operand& x_up, const Matrix& up, int b,
-            Rows out) {
-  const int rows = rows_of_block(gate, b);
-  HWY_ALIGN float gates[kMostTokens * kBlockRows];
-  HWY_ALIGN float ups[kMostTokens * kBlockRows];
-  const int most = std::min(tile_tokens(out.rows, gate), tile_tokens(out.rows, up));
-  for (int first = 0; first < out.rows; first += most) {
-    const int tokens = std::min(most, out.rows - first);
-    multiply(x_gate, first, tokens, gate, b, gates);
-    multiply(x_up, first, tokens, up, b, ups);
-    for (int i = 0; i < tokens * kBlockRows; i += kWidth) {
-      const VF g = hn::Load(kF, gates + i);
-      const VF silu = hn::Div(g, hn::Add(hn::Set(kF, 1.0f), exp(hn::Neg(g))));
-      hn::Store(hn::Mul(silu, hn::Load(kF, ups + i)), kF, gates + i);
-    }
-    for (int t = 0; t < tokens; ++t) {
-      std::memcpy(out.row(first + t) + b * kBlockRows, gates + t * kBlockRows,
-                  rows * sizeof(float));
+HWY_INLINE void for_each_strip(int tokens, const Matrix& w, Run run, int tile_registers, Use use) {
+  const int last_row = std::min(run.end * kBlockRows, w.rows);
+  const int end = (last_row + kWidth - 1) / kWidth;
+  for (int reg = run.begin * kRegisters; reg < end; reg += tile_registers) {
+    const int registers = std::min(tile_registers, end - reg);
+    const int row = reg * kWidth;
+    const int rows = std::min(registers * kWidth, w.rows - row);
+    for (int first = 0; first < tokens; first += kStripTokens) {
+      use(first, std::min(kStripTokens, tokens - first), reg, registers, end, row, rows);
     }
   }
 }
 
-void top(const Operand& x, const Matrix& w, int b, bool probability, RunningTop* tops) {
-  const int rows = rows_of_block(w, b);
-  for_each_token(x, w, b, [&](int m, const float* values) {
-    RunningTop& best = tops[m];
-    const float before = best.top;
-    VF largest = hn::Load(kF, values);
-    bool finite = true;
-    for (int i = 0; i < kLanes; i += kWidth) {
-      const VF v = hn::Load(kF, values + i);
-      largest = hn::Max(largest, v);
-      finite &= hn::AllTrue(kF, hn::Le(hn::Abs(v), hn::Set(kF, 3.4028235e38f)));  // not of a NaN
-    }
-    best.finite &= finite;
-    // Of rows past the matrix it only looks once more.
-    if (best.id < 0 || hn::GetLane(hn::MaxOfLanes(kF, largest)) > best.top) {
-      for (int r = 0; r < rows; ++r) {
-        if (best.id >= 0 && !(values[r] > best.top)) continue;
-        best.top = values[r];
-        best.id = b * kBlockRows + r;
-      }
-    }
-    if (!probability) return;
-    HWY_ALIGN float terms[kLanes];
-    if (best.top != before) {
-      hn::Store(exp(hn::Set(kF, before - best.top)), kF, terms);
-      best.total *= terms[0];
-    }
-    for (int i = 0; i < kLanes; i += kWidth) {
-      hn::Store(exp(hn::Sub(hn::Load(kF, values + i), hn::Set(kF, best.top))), kF, terms + i);
-    }
-    for (int r = rows; r < kLanes; ++r) terms[r] = 0;
-    best.total += sum_of(terms);
+// Calls use(token, row, rows, values) for each strip's tokens.
+template <typename Use>
+HWY_INLINE void for_each_token(const Operand& x, const Matrix& w, Run run, Use use) {
+  Strip strip;
+  const int tile_registers = tile_shape(w.type, x.rows).registers;
+  for_each_strip(x.rows, w, run, tile_registers,
+                 [&](int first, int tokens, int reg, int registers, int end, int row, int rows)
+                     HWY_ATTR {
+                       multiply(x, first, tokens, w, reg, registers, end, strip);
+                       for (int t = 0; t < tokens; ++t) use(first + t, row, rows, strip.of[t]);
+                     });
+}
+
+void store(const Operand& x, const Matrix& w, Run run, Rows out) {
+  for_each_token(x, w, run, [&](int m, int row, int rows, const float* values) {
+    std::memcpy(out.row(m) + row, values, rows * sizeof(float));
   });
 }
 
-// De-interleaves the even and the odd columns of each step.
-void prepare_bf16(const float* x, int cols, float* to) {
-  int k = 0;
-  for (; k + kStep <= cols; k += kStep) {
-    for (int lane = 0; lane < kLanes; lane += kWidth) {
-      VF even, odd;
-      hn::LoadInterleaved2(kF, x + k + 2 * lane, even, odd);
-      hn::StoreU(even, kF, to + k + lane);
-      hn::StoreU(odd, kF, to + k + kLanes + lane);
+void add(const Operand& x, const Matrix& w, Run run, Rows out) {
+  for_each_token(x, w, run, [&](int m, int row, int rows, const float* values) HWY_ATTR {
+    float* to = out.row(m) + row;
+    int r = 0;
+    for (; r + kWidth <= rows; r += kWidth) {
+      hn::StoreU(hn::Add(load(to + r), hn::Load(kF, values + r)), kF, to + r);
     }
-  }
-  if (k == cols) return;
-  std::memset(to + k, 0, kStep * sizeof(float));
-  for (int i = 0; k + i < cols; ++i) to[k + i / 2 + i % 2 * kLanes] = x[k + i];
+    for (; r < rows; ++r) to[r] += values[r];
+  });
 }
 
-void prepare_q8(const float* x, int cols, std::byte* to) {
+void swiglu(const Operand& x_gate, const Matrix& gate, const Operand& x_up, const Matrix& up,
+            Run run, Rows out) {
+  Strip gates, ups;
+  const int tile_registers =
+      std::min(tile_shape(gate.type, out.rows).registers, tile_shape(up.type, out.rows).registers);
+  for_each_strip(
+      out.rows, gate, run, tile_registers,
+      [&](int first, int tokens, int reg, int registers, int end, int row, int rows) HWY_ATTR {
+        multiply(x_gate, first, tokens, gate, reg, registers, end, gates);
+        multiply(x_up, first, tokens, up, reg, registers, end, ups);
+        for (int t = 0; t < tokens; ++t) {
+          for (int r = 0; r < registers * kWidth; r += kWidth) {
+            const VF g = hn::Load(kF, &gates.of[t][r]);
+            const VF silu = hn::Div(g, hn::Add(hn::Set(kF, 1.0f), exp(hn::Neg(g))));
+            hn::Store(hn::Mul(silu, hn::Load(kF, &ups.of[t][r])), kF, &gates.of[t][r]);
+          }
+          std::memcpy(out.row(first + t) + row, gates.of[t], rows * sizeof(float));
+        }
+      });
+}
+
+// Takes logits of `rows` rows from `row` on into a running top. Whole registers of them are there.
+void take(float* logits, int row, int rows, bool probability, RunningTop& best) {
+  int padded = rows;
+  while (padded % kWidth != 0) logits[padded++] = logits[0];
+  VF largest = hn::Load(kF, logits);
+  bool finite = true;
+  for (int i = 0; i < padded; i += kWidth) {
+    const VF v = hn::Load(kF, logits + i);
+    largest = hn::Max(largest, v);
+    finite &= hn::AllTrue(kF, hn::Le(hn::Abs(v), hn::Set(kF, 3.4028235e38f)));  // not of a NaN
+  }
+  best.finite &= finite;
+  const float before = best.top;
+  if (best.id < 0 || hn::GetLane(hn::MaxOfLanes(kF, largest)) > best.top) {
+    for (int r = 0; r < rows; ++r) {
+      if (best.id >= 0 && !(logits[r] > best.top)) continue;
+      best.top = logits[r];
+      best.id = row + r;
+    }
+  }
+  if (!probability) return;
+  const VF tops = hn::Set(kF, best.top);
+  if (best.top != before) {
+    best.total *= hn::GetLane(exp(hn::Sub(hn::Set(kF, before), tops)));
+  }
+  VF sum = hn::Zero(kF);
+  for (int i = 0; i < padded; i += kWidth) {
+    const VF term = exp(hn::Sub(hn::Load(kF, logits + i), tops));
+    const VF place = hn::Add(hn::Iota(kF, 0), hn::Set(kF, static_cast<float>(i)));
+    const auto there = hn::Lt(place, hn::Set(kF, static_cast<float>(rows)));
+    sum = hn::Add(sum, hn::IfThenElseZero(there, term));
+  }
+  best.total += hn::GetLane(hn::SumOfLanes(kF, sum));
+}
+
+void top(const Operand& x, const Matrix& w, Run run, bool probability, RunningTop* tops) {
+  for_each_token(x, w, run, [&](int m, int row, int rows, float* values) {
+    take(values, row, rows, probability, tops[m]);
+  });
+}
+
+void prepare(const float* x, int cols, std::byte* to) {
   const Q8Row<std::byte> row(to, cols);
-  HWY_ALIGN float last[kStep] = {};
+  HWY_ALIGN float last[kQ8Cols] = {};
   for (size_t i = 0; i < row.blocks; ++i) {
-    const float* from = x + i * kStep;
-    if (const int left = cols - static_cast<int>(i) * kStep; left < kStep) {
+    const float* from = x + i * kQ8Cols;
+    if (const int left = cols - static_cast<int>(i) * kQ8Cols; left < kQ8Cols) {
       std::memcpy(last, from, left * sizeof(float));
       from = last;
     }
     VF largest = hn::Zero(kF);
-    for (int k = 0; k < kStep; k += kWidth) largest = hn::Max(largest, hn::Abs(load(from + k)));
+    for (int k = 0; k < kQ8Cols; k += kWidth) largest = hn::Max(largest, hn::Abs(load(from + k)));
     const float scale = hn::GetLane(hn::MaxOfLanes(kF, largest)) / 127.0f;
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
     const hn::RebindToSigned<DF> wide;
     const hn::Rebind<int8_t, DF> narrow;
     auto sum = hn::Zero(wide);
-    for (int k = 0; k < kStep; k += kWidth) {
+    for (int k = 0; k < kQ8Cols; k += kWidth) {
       const auto q = hn::NearestInt(hn::Mul(load(from + k), hn::Set(kF, inverse)));
       sum = hn::Add(sum, q);
-      hn::StoreU(hn::DemoteTo(narrow, q), narrow, row.quants() + i * kStep + k);
+      hn::StoreU(hn::DemoteTo(narrow, q), narrow, row.quants() + i * kQ8Cols + k);
     }
     row.scales()[i] = scale;
     row.sums()[i] = hn::GetLane(hn::SumOfLanes(wide, sum));
-  }
-}
-
-void prepare(const float* x, int cols, DType type, std::byte* operand) {
-  auto* const floats = reinterpret_cast<float*>(operand);
-  switch (type) {
-    case DType::kF32:
-    case DType::kF16:
-      std::memcpy(floats, x, cols * sizeof(float));
-      std::memset(floats + cols, 0, (round_up(cols, kStep) - cols) * sizeof(float));
-      return;
-    case DType::kBF16:
-      return prepare_bf16(x, cols, floats);
-    case DType::kQ8_0:
-      return prepare_q8(x, cols, operand);
   }
 }
 
@@ -381,21 +440,22 @@ HWY_EXPORT(add);
 HWY_EXPORT(swiglu);
 HWY_EXPORT(top);
 
-void prepare_row(const float* x, int cols, DType type, std::byte* operand) {
-  HWY_DYNAMIC_DISPATCH(prepare)(x, cols, type, operand);
+void prepare_q8(const float* x, int cols, std::byte* operand) {
+  HWY_DYNAMIC_DISPATCH(prepare)(x, cols, operand);
 }
-void store_block(const Operand& x, const Matrix& w, int b, Rows out) {
-  HWY_DYNAMIC_DISPATCH(store)(x, w, b, out);
+void store_products(const Operand& x, const Matrix& w, Run run, Rows out) {
+  HWY_DYNAMIC_DISPATCH(store)(x, w, run, out);
 }
-void add_block(const Operand& x, const Matrix& w, int b, Rows out) {
-  HWY_DYNAMIC_DISPATCH(add)(x, w, b, out);
+void add_products(const Operand& x, const Matrix& w, Run run, Rows out) {
+  HWY_DYNAMIC_DISPATCH(add)(x, w, run, out);
 }
-void swiglu_block(const Operand& x_gate, const Matrix& gate, const Operand& x_up, const Matrix& up,
-                  int b, Rows out) {
-  HWY_DYNAMIC_DISPATCH(swiglu)(x_gate, gate, x_up, up, b, out);
+void swiglu_products(const Operand& x_gate, const Matrix& gate, const Operand& x_up,
+                     const Matrix& up, Run run, Rows out) {
+  HWY_DYNAMIC_DISPATCH(swiglu)(x_gate, gate, x_up, up, run, out);
 }
-void top_block(const Operand& x, const Matrix& w, int b, bool probability, RunningTop* tops) {
-  HWY_DYNAMIC_DISPATCH(top)(x, w, b, probability, tops);
+void top_of_products(const Operand& x, const Matrix& w, Run run, bool probability,
+                     RunningTop* tops) {
+  HWY_DYNAMIC_DISPATCH(top)(x, w, run, probability, tops);
 }
 
 }  // namespace orthrus::cpu

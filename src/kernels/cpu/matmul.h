@@ -1,5 +1,4 @@
-// Matrix products, one block of weight rows at a time (matmul.cpp says how, cpu_ops.cpp shares the
-// blocks out).
+// Matrix products over a run of weight rows (matmul.cpp says how, cpu_ops.cpp shares the runs out).
 #pragma once
 
 #include <cstddef>
@@ -9,23 +8,29 @@
 
 namespace orthrus::cpu {
 
-// Rows of activations as weights of some type want them (formats.h), `stride` bytes apart.
+// Rows of activations, `stride` bytes apart: floats, or for Q8_0 weights what prepare_q8() made.
 struct Operand {
   const std::byte* data = nullptr;
   size_t stride = 0;
   int rows = 0;
 };
 
-void prepare_row(const float* x, int cols, DType type, std::byte* operand);
+void prepare_q8(const float* x, int cols, std::byte* operand);
 
-// Of block b, the weight rows [16 b, 16 b + 16):
+// Weight rows [16 begin, 16 end), not past the matrix's last.
+struct Run {
+  int begin = 0;
+  int end = 0;
+};
+
+// Of the run's weight rows n:
 // out[m][n] = W x[m].
-void store_block(const Operand& x, const Matrix& w, int b, Rows out);
+void store_products(const Operand& x, const Matrix& w, Run run, Rows out);
 // out[m][n] += W x[m].
-void add_block(const Operand& x, const Matrix& w, int b, Rows out);
+void add_products(const Operand& x, const Matrix& w, Run run, Rows out);
 // out[m][n] = silu(gate x[m]) * (up x[m]); two operands, for two types of weights.
-void swiglu_block(const Operand& x_gate, const Matrix& gate, const Operand& x_up, const Matrix& up,
-                  int b, Rows out);
+void swiglu_products(const Operand& x_gate, const Matrix& gate, const Operand& x_up,
+                     const Matrix& up, Run run, Rows out);
 
 // The largest logits of a row so far, and the sum of exponentials below it.
 struct RunningTop {
@@ -36,7 +41,8 @@ struct RunningTop {
 };
 inline constexpr RunningTop kNoTop{0, -1, 0, true};
 
-// Takes the block's logits in; blocks come in ascending order.
-void top_block(const Operand& x, const Matrix& w, int b, bool probability, RunningTop* tops);
+// Takes the run's logits in; runs come in ascending order.
+void top_of_products(const Operand& x, const Matrix& w, Run run, bool probability,
+                     RunningTop* tops);
 
 }  // namespace orthrus::cpu

@@ -18,8 +18,19 @@ using DI = hn::RebindToSigned<DF>;
 using VI = hn::Vec<DI>;
 
 // Weights of a register, four for each of its lanes, out of their form in memory, weight + 128.
-// quad_dot(acc, w, x) = acc + the dot product of each lane's four weights with the four at x;
-// quad_dot_start(sum) is where acc begins, given the sum of all activations it will meet.
+// quad_dot(acc, w, x) = acc + the dot product of each lane's four weights with the same four
+// activations; quad_dot_start(sum) is where acc begins, given the sum of all activations it will
+// meet.
+HWY_INLINE int32_t four_at(const int8_t* x) {
+  int32_t four;
+  std::memcpy(&four, x, sizeof(four));
+  return four;
+}
+using FourQuants = VI;
+HWY_INLINE FourQuants broadcast_four(const int8_t* x) {
+  return hn::Set(DI(), four_at(x));
+}
+
 #if HWY_TARGET == HWY_AVX3_DL
 
 // vpdpbusd takes unsigned times signed, so 128 times the activations' sum is too much.
@@ -30,24 +41,14 @@ HWY_INLINE Quads load_quads(const uint8_t* w) {
 HWY_INLINE VI quad_dot_start(int32_t sum) {
   return hn::Set(DI(), -128 * sum);
 }
-HWY_INLINE VI quad_dot(VI acc, Quads w, const int8_t* x) {
+HWY_INLINE VI quad_dot(VI acc, Quads w, FourQuants x) {
   // As assembly: Highway's name for this target leaves avx512vnni out, so that a compiler takes no
   // intrinsic of it.
-  asm("vpdpbusd %2%{1to16%}, %1, %0"
-      : "+v"(acc.raw)
-      : "v"(w), "m"(*reinterpret_cast<const int8_t(*)[4]>(x)));
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc.raw) : "v"(w), "v"(x.raw));
   return acc;
 }
 
-#else
-
-HWY_INLINE int32_t four_at(const int8_t* x) {
-  int32_t four;
-  std::memcpy(&four, x, sizeof(four));
-  return four;
-}
-
-#if HWY_ARCH_X86
+#elif HWY_ARCH_X86
 
 // vpmaddubsw adds two products in 16 bits: |w| times x with the sign of w stays within 2 * 127^2.
 HWY_INLINE VI quad_dot_start(int32_t) {
@@ -62,8 +63,8 @@ HWY_INLINE Quads load_quads(const uint8_t* w) {
   const __m512i v = _mm512_xor_si512(_mm512_loadu_si512(w), _mm512_set1_epi8(-128));
   return {_mm512_abs_epi8(v), _mm512_movepi8_mask(v)};
 }
-HWY_INLINE VI quad_dot(VI acc, const Quads& w, const int8_t* x) {
-  const __m512i four = _mm512_set1_epi32(four_at(x));
+HWY_INLINE VI quad_dot(VI acc, const Quads& w, FourQuants x) {
+  const __m512i four = x.raw;
   const __m512i with_sign = _mm512_mask_sub_epi8(four, w.negative, _mm512_setzero_si512(), four);
   const __m512i pairs = _mm512_maddubs_epi16(w.magnitude, with_sign);
   return VI{_mm512_add_epi32(acc.raw, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
@@ -77,8 +78,8 @@ HWY_INLINE Quads load_quads(const uint8_t* w) {
                                      _mm256_set1_epi8(-128));
   return {v, _mm256_abs_epi8(v)};
 }
-HWY_INLINE VI quad_dot(VI acc, const Quads& w, const int8_t* x) {
-  const __m256i with_sign = _mm256_sign_epi8(_mm256_set1_epi32(four_at(x)), w.value);
+HWY_INLINE VI quad_dot(VI acc, const Quads& w, FourQuants x) {
+  const __m256i with_sign = _mm256_sign_epi8(x.raw, w.value);
   const __m256i pairs = _mm256_maddubs_epi16(w.magnitude, with_sign);
   return VI{_mm256_add_epi32(acc.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
@@ -91,8 +92,8 @@ HWY_INLINE Quads load_quads(const uint8_t* w) {
       _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w)), _mm_set1_epi8(-128));
   return {v, _mm_abs_epi8(v)};
 }
-HWY_INLINE VI quad_dot(VI acc, const Quads& w, const int8_t* x) {
-  const __m128i with_sign = _mm_sign_epi8(_mm_set1_epi32(four_at(x)), w.value);
+HWY_INLINE VI quad_dot(VI acc, const Quads& w, FourQuants x) {
+  const __m128i with_sign = _mm_sign_epi8(x.raw, w.value);
   const __m128i pairs = _mm_maddubs_epi16(w.magnitude, with_sign);
   return VI{_mm_add_epi32(acc.raw, _mm_madd_epi16(pairs, _mm_set1_epi16(1)))};
 }
@@ -107,8 +108,8 @@ HWY_INLINE Quads load_quads(const uint8_t* w) {
 HWY_INLINE VI quad_dot_start(int32_t) {
   return hn::Zero(DI());
 }
-HWY_INLINE VI quad_dot(VI acc, Quads w, const int8_t* x) {
-  const int8x16_t four = vreinterpretq_s8_s32(vdupq_n_s32(four_at(x)));
+HWY_INLINE VI quad_dot(VI acc, Quads w, FourQuants x) {
+  const int8x16_t four = vreinterpretq_s8_s32(x.raw);
   const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(four)));
   const int32x4_t high = vpaddlq_s16(vmull_high_s8(w, four));
   return VI{vaddq_s32(acc.raw, vpaddq_s32(low, high))};
@@ -116,8 +117,6 @@ HWY_INLINE VI quad_dot(VI acc, Quads w, const int8_t* x) {
 
 #else
 #error "quad_dot: no implementation for this architecture"
-#endif
-
 #endif  // HWY_TARGET
 
 }  // namespace orthrus::cpu::HWY_NAMESPACE

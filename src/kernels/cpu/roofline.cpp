@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/lanes-inl.h"
+#include "kernels/cpu/quad_dot-inl.h"
 #include "kernels/cpu/roofline.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -33,6 +34,41 @@ int flops_of_round() {
   return 2 * kChains * kWidth;
 }
 
+// Four rows of weights by four tokens, as a product of Q8_0 weights has them.
+constexpr int kSide = 4;
+
+int byte_multiply_adds(int rounds) {
+  HWY_ALIGN uint8_t weights[kSide][64];
+  HWY_ALIGN int8_t activations[64][kSide * 4];
+  for (int i = 0; i < 64; ++i) {
+    for (int r = 0; r < kSide; ++r) weights[r][i] = static_cast<uint8_t>(i * 3 + r);
+    for (int t = 0; t < kSide * 4; ++t) activations[i][t] = static_cast<int8_t>(i + t);
+  }
+  Quads w[kSide];
+  for (int r = 0; r < kSide; ++r) w[r] = load_quads(weights[r]);
+  VI acc[kSide][kSide];
+  for (auto& of_token : acc) {
+    for (VI& a : of_token) a = quad_dot_start(0);
+  }
+  for (int n = 0; n < rounds; ++n) {
+    HWY_UNROLL(4)
+    for (int t = 0; t < kSide; ++t) {
+      const FourQuants x = broadcast_four(activations[n % 64] + t * 4);
+      HWY_UNROLL(4)
+      for (int r = 0; r < kSide; ++r) acc[t][r] = quad_dot(acc[t][r], w[r], x);
+    }
+  }
+  VI sum = acc[0][0];
+  for (auto& of_token : acc) {
+    for (const VI& a : of_token) sum = hn::Add(sum, a);
+  }
+  return hn::GetLane(sum);
+}
+
+int byte_flops_of_round() {
+  return 2 * kSide * kSide * 4 * kWidth;
+}
+
 float sum_all(const float* p, size_t count) {
   VF acc[4];
   for (VF& a : acc) a = hn::Zero(kF);
@@ -57,6 +93,8 @@ namespace orthrus::cpu {
 
 HWY_EXPORT(multiply_adds);
 HWY_EXPORT(flops_of_round);
+HWY_EXPORT(byte_multiply_adds);
+HWY_EXPORT(byte_flops_of_round);
 HWY_EXPORT(sum_all);
 
 double run_multiply_adds(int threads) {
@@ -68,6 +106,16 @@ double run_multiply_adds(int threads) {
   volatile float result = sum;
   (void)result;
   return static_cast<double>(threads) * kRounds * HWY_DYNAMIC_DISPATCH(flops_of_round)();
+}
+
+double run_byte_multiply_adds(int threads) {
+  constexpr int kRounds = 1 << 18;
+  int sum = 0;
+#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(^ : sum)
+  for (int t = 0; t < threads; ++t) sum ^= HWY_DYNAMIC_DISPATCH(byte_multiply_adds)(kRounds);
+  volatile int result = sum;
+  (void)result;
+  return static_cast<double>(threads) * kRounds * HWY_DYNAMIC_DISPATCH(byte_flops_of_round)();
 }
 
 float read_all(std::span<const float> memory, int threads) {

@@ -9,6 +9,9 @@ namespace orthrus::cpu {
 // some milliseconds. Returns how many floating-point operations that was, two each.
 double run_multiply_adds(int threads);
 
+// The same of products of 8-bit integers added up in 32 bits.
+double run_byte_multiply_adds(int threads);
+
 // Reads memory once, on `threads` threads. Returns a sum that depends on all of it.
 float read_all(std::span<const float> memory, int threads);
 

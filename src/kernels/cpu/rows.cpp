@@ -121,10 +121,17 @@ void norm_rope_head(float* head, std::span<const float> weight, float eps, const
 }
 
 void store_key_value(const float* key, const float* value, int slot, const KvLayout& layout,
-                     float* tile) {
-  for (int d = 0; d < layout.head_dim; ++d) tile[d * kPageSize + slot] = key[d];
-  std::memcpy(tile + layout.key_floats() + static_cast<size_t>(slot) * layout.value_stride(), value,
-              static_cast<size_t>(layout.head_dim) * sizeof(float));
+                     std::byte* tile) {
+  const size_t values_at =
+      layout.keys_of_tile() + static_cast<size_t>(slot) * layout.value_stride();
+  const auto store = [&](auto* to, auto as_element) {
+    for (int d = 0; d < layout.head_dim; ++d) {
+      to[d * kPageSize + slot] = as_element(key[d]);
+      to[values_at + static_cast<size_t>(d)] = as_element(value[d]);
+    }
+  };
+  if (layout.type == DType::kBF16) return store(reinterpret_cast<BF16*>(tile), to_bf16);
+  store(reinterpret_cast<float*>(tile), [](float x) { return x; });
 }
 
 }  // namespace orthrus::cpu

@@ -19,6 +19,6 @@ void norm_rope_head(float* head, std::span<const float> weight, float eps, const
 
 // A key and its value, one head, into slot `slot` of its tile (kv_layout.h).
 void store_key_value(const float* key, const float* value, int slot, const KvLayout& layout,
-                     float* tile);
+                     std::byte* tile);
 
 }  // namespace orthrus::cpu

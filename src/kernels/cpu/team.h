@@ -63,7 +63,16 @@ struct Member {
     if (team != nullptr) team->wait();
   }
 
-  // Calls body(i) for this thread's share of 0..count-1, a run of neighbours; then waits for all.
+  // This thread's share of 0..count-1 is a run of neighbours. Calls body(begin, end) with it if it
+  // is not empty; then waits for all.
+  template <typename Body>
+  void share_run(int count, Body body) const {
+    const int begin = part(count, index), end = part(count, index + 1);
+    if (begin < end) body(begin, end);
+    wait();
+  }
+
+  // The same one by one, body(i); and without the waiting.
   template <typename Body>
   void share(int count, Body body) const {
     share_without_waiting(count, body);
@@ -71,16 +80,18 @@ struct Member {
   }
   template <typename Body>
   void share_without_waiting(int count, Body body) const {
-    const auto part = [&](int i) {
-      return static_cast<int>(static_cast<int64_t>(count) * i / size());
-    };
-    for (int i = part(index), end = part(index + 1); i < end; ++i) body(i);
+    for (int i = part(count, index), end = part(count, index + 1); i < end; ++i) body(i);
   }
 
   // Every size()-th of them, where neighbours take ever longer. Does not wait.
   template <typename Body>
   void share_in_turn(int count, Body body) const {
     for (int i = index; i < count; i += size()) body(i);
+  }
+
+ private:
+  int part(int count, int i) const {
+    return static_cast<int>(static_cast<int64_t>(count) * i / size());
   }
 };
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
+#include <cstring>
 #include <vector>
 
 #include "kernels/cpu/cpu_ops.h"
@@ -12,7 +12,7 @@
 namespace orthrus {
 namespace {
 
-using Convert = RandomTest;
+using Pack = RandomTest;
 
 // The value of `bits` of a 16-bit type.
 double value_of(DType type, uint16_t bits) {
@@ -20,8 +20,9 @@ double value_of(DType type, uint16_t bits) {
 }
 
 uint16_t converted(DType type, float value) {
-  uint16_t bits = 0;
-  CpuOps(1).convert({&value, DType::kF32, 1, 1}, type, &bits);
+  const WeightStorage one = packed(CpuOps(1), {&value, DType::kF32, 1, 1}, type);
+  uint16_t bits;
+  std::memcpy(&bits, one.view.data, sizeof(bits));
   return bits;
 }
 
@@ -41,7 +42,7 @@ void expect_nearest(DType type, float value) {
   ASSERT_EQ(std::signbit(got), std::signbit(value));
 }
 
-TEST_F(Convert, HalvesAreTheNearest) {
+TEST_F(Pack, HalvesAreTheNearest) {
   for (int trial = 0; trial < 20000; ++trial) {
     const float value = std::ldexp(normal(), pick(-30, 14));
     if (std::abs(value) < 65000) expect_nearest(DType::kF16, value);
@@ -55,7 +56,7 @@ TEST_F(Convert, HalvesAreTheNearest) {
   for (int i = 0; i < 200; ++i) expect_nearest(DType::kF16, std::ldexp(i + 0.5f, -24));
 }
 
-TEST_F(Convert, EdgesOfHalves) {
+TEST_F(Pack, EdgesOfHalves) {
   EXPECT_EQ(converted(DType::kF16, 0.0f), 0);
   EXPECT_EQ(converted(DType::kF16, -0.0f), 0x8000);
   EXPECT_EQ(converted(DType::kF16, 65504.0f), 0x7bff);
@@ -65,15 +66,17 @@ TEST_F(Convert, EdgesOfHalves) {
   EXPECT_EQ(converted(DType::kBF16, 1.0f), 0x3f80);
 }
 
-TEST_F(Convert, WiderTypesKeepTheValue) {
-  for (const DType type : {DType::kF16, DType::kBF16}) {
-    const int rows = pick(1, 40), cols = pick(1, 90);
-    const auto from = random_weights(CpuOps(1), type, rows, cols, [&] { return normal(); });
-    std::vector<float> to(static_cast<size_t>(rows) * cols);
-    const Matrix got = CpuOps(2).convert(from.view, DType::kF32, to.data());
-    for (int n = 0; n < rows; ++n) {
-      for (int k = 0; k < cols; ++k) {
-        ASSERT_EQ(weight_at(got, n, k), weight_at(from.view, n, k));
+TEST_F(Pack, TheSameAndWiderTypesKeepTheValue) {
+  constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
+  for (const DType type : kFloats) {
+    for (const DType to : {type, DType::kF32}) {
+      const int rows = pick(1, 40), cols = pick(1, 90);
+      const auto from = random_table(type, rows, cols, [&] { return normal(); });
+      const auto got = packed(CpuOps(2), from.view, to);
+      for (int n = 0; n < rows; ++n) {
+        for (int k = 0; k < cols; ++k) {
+          ASSERT_EQ(weight_at(got.view, n, k), weight_at(from.view, n, k));
+        }
       }
     }
   }
@@ -81,14 +84,12 @@ TEST_F(Convert, WiderTypesKeepTheValue) {
 
 // Half a step of the block's scale; and the scale's own rounding to f16, which the largest weight
 // feels most, and which is up to 2^-25 where the scale is subnormal.
-TEST_F(Convert, Q8IsWithinHalfAStep) {
+TEST_F(Pack, Q8IsWithinHalfAStep) {
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (int trial = 0; trial < 10; ++trial) {
       const int rows = pick(1, 40), cols = pick(1, 200);
-      const auto from = random_weights(CpuOps(1), type, rows, cols, [&] { return normal(); });
-      const CpuOps ops(pick(1, 3));
-      const Buffer to = ops.allocate(ops.matrix_bytes(DType::kQ8_0, rows, cols) / 4 + 1);
-      const Matrix got = ops.convert(from.view, DType::kQ8_0, to.get());
+      const auto from = random_table(type, rows, cols, [&] { return normal(); });
+      const auto got = packed(CpuOps(pick(1, 3)), from.view, DType::kQ8_0);
       for (int n = 0; n < rows; ++n) {
         for (int first = 0; first < cols; first += 32) {
           const int end = std::min(cols, first + 32);
@@ -97,7 +98,7 @@ TEST_F(Convert, Q8IsWithinHalfAStep) {
             largest = std::max(largest, std::abs(weight_at(from.view, n, k)));
           }
           for (int k = first; k < end; ++k) {
-            ASSERT_NEAR(weight_at(got, n, k), weight_at(from.view, n, k),
+            ASSERT_NEAR(weight_at(got.view, n, k), weight_at(from.view, n, k),
                         largest * (0.5 / 127 + 0.0006) + 4e-6);
           }
         }

@@ -1,4 +1,4 @@
-#include "kernels/cpu/convert.h"
+#include "kernels/cpu/pack.h"
 
 #include <algorithm>
 #include <bit>
@@ -11,11 +11,6 @@
 
 namespace orthrus::cpu {
 namespace {
-
-uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 uint16_t to_f16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
@@ -38,18 +33,18 @@ float from_f16(uint16_t bits) {
 
 // `row` is the row's place in its group; `padded` has whole blocks of columns.
 void to_q8(const std::vector<float>& padded, size_t row, std::byte* group) {
-  const size_t blocks = padded.size() / kStep;
+  const size_t blocks = padded.size() / kQ8Cols;
   auto* const weights = reinterpret_cast<uint8_t*>(group);
   auto* const scales = reinterpret_cast<F16*>(group + blocks * Q8Group::kBlockBytes);
   for (size_t i = 0; i < blocks; ++i) {
-    const float* from = padded.data() + i * kStep;
+    const float* from = padded.data() + i * kQ8Cols;
     float largest = 0;
-    for (int k = 0; k < kStep; ++k) largest = std::max(largest, std::abs(from[k]));
+    for (int k = 0; k < kQ8Cols; ++k) largest = std::max(largest, std::abs(from[k]));
     const uint16_t half = to_f16(largest / 127);
     scales[i * kBlockRows + row].bits = half;
     // By the scale as it is stored, so that its rounding is not added to the weights'.
     const float scale = from_f16(half);
-    for (int k = 0; k < kStep; ++k) {
+    for (int k = 0; k < kQ8Cols; ++k) {
       const float q = scale > 0 ? std::nearbyint(from[k] / scale) : 0;
       weights[i * Q8Group::kBlockBytes + (k / 4 * kBlockRows + row) * 4 + k % 4] =
           static_cast<uint8_t>(static_cast<int>(std::clamp(q, -127.0f, 127.0f)) + 128);
@@ -57,37 +52,43 @@ void to_q8(const std::vector<float>& padded, size_t row, std::byte* group) {
   }
 }
 
-}  // namespace
-
-void convert_block(const Matrix& from, int b, DType type, void* to) {
-  const auto cols = static_cast<size_t>(from.cols);
-  std::vector<float> row(round_up(cols, kStep));
-  auto* const group =
-      static_cast<std::byte*>(to) + static_cast<size_t>(b) * Q8Group::bytes(from.cols);
-  if (type == DType::kQ8_0) {  // rows past the last are zeros: 128, and a scale of 0
-    const size_t weights = Q8Group::blocks(from.cols) * Q8Group::kBlockBytes;
-    std::memset(group, 128, weights);
-    std::memset(group + weights, 0, Q8Group::bytes(from.cols) - weights);
-  }
-  const int end = std::min(from.rows, (b + 1) * kBlockRows);
-  for (int n = b * kBlockRows; n < end; ++n) {
-    widen_row(from, n, row.data());
-    const size_t at = cols * static_cast<size_t>(n);
+// `row` is the row's place in its group.
+void to_floats(const std::vector<float>& from, size_t row, DType type, std::byte* group) {
+  const size_t cols = from.size();
+  auto* const words = reinterpret_cast<uint16_t*>(group);
+  for (size_t k = 0; k < cols; ++k) {
     switch (type) {
       case DType::kF32:
-        std::memcpy(static_cast<float*>(to) + at, row.data(), cols * sizeof(float));
+        reinterpret_cast<float*>(group)[k * kBlockRows + row] = from[k];
         break;
       case DType::kF16:
-        std::transform(row.begin(), row.begin() + from.cols, static_cast<uint16_t*>(to) + at,
-                       to_f16);
+        words[k * kBlockRows + row] = to_f16(from[k]);
         break;
-      case DType::kBF16:
-        std::transform(row.begin(), row.begin() + from.cols, static_cast<uint16_t*>(to) + at,
-                       to_bf16);
+      default:  // BF16
+        words[(k / 2 * kBlockRows + row) * 2 + k % 2] = to_bf16(from[k]).bits;
         break;
-      case DType::kQ8_0:
-        to_q8(row, static_cast<size_t>(n % kBlockRows), group);
-        break;
+    }
+  }
+}
+
+}  // namespace
+
+void pack_group(const Matrix& from, int b, DType type, void* to) {
+  const bool q8 = type == DType::kQ8_0;
+  const size_t bytes = group_bytes(type, from.cols);
+  auto* const group = static_cast<std::byte*>(to) + static_cast<size_t>(b) * bytes;
+  // What lies past the rows and columns: zeros, which in Q8_0 are 128 with a scale of 0.
+  const size_t weights = q8 ? Q8Group::blocks(from.cols) * Q8Group::kBlockBytes : 0;
+  std::memset(group, 128, weights);
+  std::memset(group + weights, 0, bytes - weights);
+  const auto cols = static_cast<size_t>(from.cols);
+  std::vector<float> row(q8 ? round_up(cols, kQ8Cols) : cols);
+  for (int r = 0; r < kBlockRows && b * kBlockRows + r < from.rows; ++r) {
+    widen_row(from, b * kBlockRows + r, row.data());
+    if (q8) {
+      to_q8(row, static_cast<size_t>(r), group);
+    } else {
+      to_floats(row, static_cast<size_t>(r), type, group);
     }
   }
 }

@@ -1,0 +1,19 @@
+// The shapes of the published checkpoints, for measuring without a file.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "orthrus/config.h"
+
+namespace orthrus {
+
+// "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "qwen3-8b".
+std::vector<std::string_view> published_shapes();
+
+// That Qwen3 with a diffusion view of block size 32, as Orthrus-Qwen3 has it. Nothing for a name
+// that is not one of those.
+std::optional<ModelConfig> published_shape(std::string_view name);
+
+}  // namespace orthrus

@@ -1,0 +1,180 @@
+#include "orthrus/measure.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include "engine/engine_impl.h"
+#include "kernels/cpu/roofline.h"
+#include "orthrus/error.h"
+
+namespace orthrus {
+namespace {
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+void check(const PassShape& shape, const ModelConfig& config) {
+  const bool draft = shape.kind == PassKind::kDraft;
+  if (draft && !config.has_diffusion_view()) {
+    throw Error(ErrorKind::kUsage, "This checkpoint has no diffusion view, so no draft pass.");
+  }
+  const int least = draft ? 2 : 1;
+  const int most = draft ? config.block_size : config.max_position_embeddings;
+  if (shape.rows < least || shape.rows > most) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("a pass of {} rows; valid is {} to {}.", shape.rows, least, most));
+  }
+  if (shape.context < 0 || shape.context > config.max_position_embeddings - shape.rows) {
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("a pass of {} rows behind a context of {}; valid is a context of 0 to "
+                    "{}.",
+                    shape.rows, shape.context, config.max_position_embeddings - shape.rows));
+  }
+}
+
+// Rows that the LM head runs for.
+int head_rows(const PassShape& shape) {
+  if (shape.kind == PassKind::kPrefill) return 1;
+  return shape.kind == PassKind::kDraft ? shape.rows - 1 : shape.rows;
+}
+
+PassMeasurement cost_of(const PassShape& shape, const Model& model, const Ops& ops) {
+  const ModelConfig& c = model.config;
+  const View view = shape.kind == PassKind::kDraft ? View::kDiffusion : View::kAutoregressive;
+  PassMeasurement cost;
+  cost.shape = shape;
+  const auto add = [&](const Matrix& w, int rows) {
+    cost.bytes += static_cast<double>(ops.packed_bytes(w.type, w.rows, w.cols));
+    cost.flops += 2.0 * rows * w.rows * w.cols;
+  };
+  for (const LayerWeights& layer : model.weights.layers) {
+    const AttentionWeights& w = layer.attention[static_cast<int>(view)];
+    for (const Matrix* matrix : {&w.q_proj, &w.k_proj, &w.v_proj, &w.o_proj, &layer.gate_proj,
+                                 &layer.up_proj, &layer.down_proj}) {
+      add(*matrix, shape.rows);
+    }
+  }
+  add(model.weights.lm_head, head_rows(shape));
+  const double seen = view == View::kDiffusion
+                          ? double(shape.context + shape.rows) * shape.rows
+                          : (shape.context + (shape.rows + 1) / 2.0) * shape.rows;
+  cost.flops += 4.0 * seen * c.num_attention_heads * c.head_dim * c.num_hidden_layers;
+  const KvLayout layout = model.kv_layout();
+  cost.bytes += static_cast<double>(layout.page_bytes()) * (shape.context + shape.rows) / kPageSize;
+  return cost;
+}
+
+// A sequence in whose cache lie random keys and values.
+class RandomContext {
+ public:
+  RandomContext(const Model& model, const Ops& ops, int longest)
+      : pool_(ops, model.kv_layout(), static_cast<size_t>(longest) / kPageSize + 1),
+        sequence_(pool_) {
+    begin_at(longest);
+    std::minstd_rand random;
+    const size_t words = model.kv_layout().page_bytes() / sizeof(uint16_t);
+    for (int page = 0; page * kPageSize < longest; ++page) {
+      auto* const to = reinterpret_cast<uint16_t*>(sequence_.pages()[page]);
+      // BF16 numbers of 0.5 to 1; two of them are a float of that size.
+      for (size_t i = 0; i < words; ++i) {
+        to[i] = static_cast<uint16_t>(0x3f00 | (random() >> 8 & 0x7f));
+      }
+    }
+  }
+
+  void begin_at(int context) {
+    sequence_.crop(0);
+    if (sequence_.reserve(context) != Status::kOk) {
+      throw Error(ErrorKind::kSystem, fmt::format("no memory for a context of {}.", context));
+    }
+    sequence_.extend(context);
+  }
+  KvSequence* sequence() { return &sequence_; }
+
+ private:
+  KvPool pool_;
+  KvSequence sequence_;
+};
+
+void run(ForwardPass& pass, const PassShape& shape, std::span<const int32_t> tokens,
+         KvSequence* sequence) {
+  const bool prefill = shape.kind == PassKind::kPrefill;
+  const bool draft = shape.kind == PassKind::kDraft;
+  const int begin = prefill ? shape.rows - 1 : 0;
+  const Span span{.sequence = sequence,
+                  .tokens = tokens,
+                  .view = draft ? View::kDiffusion : View::kAutoregressive,
+                  .logits_begin = begin,
+                  .logits_end = begin + head_rows(shape),
+                  .output = draft ? HeadOutput::kTopAndProbability : HeadOutput::kTop};
+  if (const Status status = pass.run(std::span(&span, 1)); status != Status::kOk) {
+    throw Error(ErrorKind::kSystem,
+                fmt::format("a pass of {} rows failed: {}.", shape.rows, describe(status)));
+  }
+}
+
+}  // namespace
+
+Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
+  const Model& model = impl_->model;
+  const int threads = impl_->threads;
+  Roofline result;
+  int longest = 0, most_rows = 1;
+  for (const PassShape& shape : shapes) {
+    check(shape, model.config);
+    result.passes.push_back(cost_of(shape, model, impl_->ops));
+    longest = std::max(longest, shape.context + shape.rows);
+    most_rows = std::max(most_rows, shape.rows);
+  }
+  // Different tokens, as far as the vocabulary goes.
+  std::vector<int32_t> tokens(static_cast<size_t>(most_rows));
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    tokens[i] = static_cast<int32_t>(i * 7919 % static_cast<size_t>(model.config.vocab_size));
+  }
+  // More than caches hold.
+  const std::vector<float> memory(size_t{256} << 20 >> 2, 1.0f);
+  RandomContext context(model, impl_->ops, longest);
+  ForwardPass pass(model, impl_->ops);
+
+  std::vector<double> bytes, flops, byte_flops;
+  std::vector<std::vector<double>> seconds(shapes.size());
+  for (int round = -1; round < rounds; ++round) {
+    double done = 0, byte_done = 0;
+    const double reading = seconds_of([&] { cpu::read_all(memory, threads); });
+    const double adding = seconds_of([&] { done = cpu::run_multiply_adds(threads); });
+    const double byte_adding =
+        seconds_of([&] { byte_done = cpu::run_byte_multiply_adds(threads); });
+    if (round >= 0) {
+      bytes.push_back(static_cast<double>(memory.size() * sizeof(float)) / reading);
+      flops.push_back(done / adding);
+      byte_flops.push_back(byte_done / byte_adding);
+    }
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      const auto own_tokens = std::span(tokens).first(static_cast<size_t>(shapes[i].rows));
+      context.begin_at(shapes[i].context);
+      const double taken =
+          seconds_of([&] { run(pass, shapes[i], own_tokens, context.sequence()); });
+      if (round >= 0) seconds[i].push_back(taken);
+    }
+  }
+  result.machine = {median(bytes), median(flops), median(byte_flops)};
+  for (size_t i = 0; i < shapes.size(); ++i) result.passes[i].seconds = median(seconds[i]);
+  return result;
+}
+
+}  // namespace orthrus
