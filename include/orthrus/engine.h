@@ -116,6 +116,9 @@ struct EngineOptions {
   // converted when loading, in memory of their own. The type is part of the weights: exactness
   // holds within each.
   std::optional<DType> weights{};
+  // The type of the KV cache, F32 or BF16, which takes half the memory and rounds keys and values.
+  // It is as much a part of the network as the weights' type: exactness holds within each.
+  DType kv_cache = DType::kF32;
   // Called while weights are read and checked, and again while they are converted, with done and
   // in all.
   std::function<void(size_t done, size_t total)> on_load{};
@@ -131,7 +134,8 @@ class Engine {
   static Engine load(const std::filesystem::path& directory, const EngineOptions& options = {});
 
   // A network of this shape (published_shapes.h) whose weights are made up, BF16 unless `options`
-  // say otherwise, for measuring speeds without a checkpoint. Throws std::bad_alloc.
+  // say otherwise, for measuring speeds without a checkpoint. Throws Error(kSystem) when this
+  // machine's memory is too small for it.
   static Engine synthetic(const ModelConfig& config, const EngineOptions& options = {});
 
   Engine(Engine&&) noexcept;
@@ -140,6 +144,7 @@ class Engine {
 
   const ModelConfig& config() const;
   DType weights() const;  // of the matrices, of a file that mixes types the first MLP's
+  DType kv_cache() const;
   const Tokenizer* tokenizer() const;  // null when the directory has no tokenizer.json
   int threads() const;
 

@@ -18,24 +18,25 @@ struct PassShape {
   int context = 0;  // positions that are in the cache before
 };
 
-// What the machine gave while the passes were measured, on as many threads.
+// What the machine gave, on as many threads.
 struct MachineRates {
   double bytes = 0;       // a second, of memory read once
   double flops = 0;       // a second, of float32 multiply-adds in registers, two each
   double byte_flops = 0;  // the same of products of 8-bit integers, as Q8_0 weights use them
 };
 
+// Medians over rounds, in each of which everything was measured once.
 struct PassMeasurement {
   PassShape shape;
+  MachineRates machine;  // measured before each of these passes
   double seconds = 0;
   double bytes = 0;  // that it has to read: each weight, key and value once
   double flops = 0;  // that it has to do: two for each weight and row, four for each query head's
                      // dimension and visible position
 };
 
-// All are medians of rounds, in each of which everything was measured once.
 struct Roofline {
-  MachineRates machine;
+  MachineRates machine;  // of the whole measurement
   std::vector<PassMeasurement> passes;
 };
 

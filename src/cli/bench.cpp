@@ -17,9 +17,11 @@
 #include "cli/output.h"
 #include "cli/prompt_source.h"
 #include "cli/report.h"
+#include "cli/roofline.h"
 #include "cli/running.h"
 #include "cli/text.h"
 #include "orthrus/error.h"
+#include "orthrus/published_shapes.h"
 
 namespace orthrus::cli {
 namespace {
@@ -28,6 +30,8 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus bench -m models/tiny-code
   orthrus bench -m models/tiny-code -n 256 --repeat 5 --block-size 8
   orthrus bench -m models/tiny-code --prompts prompts.jsonl --temperature 0.7 --json
+  orthrus bench -m models/tiny-code --roofline
+  orthrus bench --synthetic qwen3-0.6b --weights q8_0 --roofline --rows 1,8 --context 2000
 
 Each prompt is continued in AR mode and in another (--mode) by turns, after a warm-up. Speeds are medians
 of decoding alone, the prefill not counted; a ratio is the median of the ratios of neighbouring
@@ -36,6 +40,8 @@ runs. Of all prompts: the medians of speeds, the geometric mean of ratios, the m
 
 struct Options {
   ModelOptions model;
+  std::optional<std::string> synthetic;
+  RooflineOptions roofline;
   std::optional<std::string> prompts_file;
   std::optional<std::string> prompt_ids;
   SamplingOptions sampling;
@@ -129,6 +135,12 @@ std::vector<BenchPrompt> bench_prompts(const Options& options, const Engine& eng
   if (options.prompt_ids) {
     return {{"--prompt-ids", parse_ids("--prompt-ids", *options.prompt_ids)}};
   }
+  if (options.synthetic && !options.prompts_file) {
+    // Without a tokenizer, and any tokens are as good as others.
+    TokenIds ids(64);
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(1000 + 37 * i);
+    return {{"64 tokens", ids}};
+  }
   std::vector<BenchPrompt> prompts;
   for (const std::string& text :
        options.prompts_file ? read_prompts(*options.prompts_file) : built_in_prompts()) {
@@ -137,9 +149,25 @@ std::vector<BenchPrompt> bench_prompts(const Options& options, const Engine& eng
   return prompts;
 }
 
+Engine engine_of(const Options& options) {
+  if (options.synthetic.has_value() == !options.model.directory.empty()) {
+    throw Error(ErrorKind::kUsage, "bench takes one of -m/--model and --synthetic.");
+  }
+  if (!options.synthetic) return load_engine(options.model);
+  if (const auto config = published_shape(*options.synthetic)) {
+    return Engine::synthetic(*config, options.model.engine_options());
+  }
+  std::string names;
+  for (const std::string_view name : published_shapes()) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
+  }
+  throw Error(ErrorKind::kUsage, fmt::format("--synthetic is {}; valid is one of {}.",
+                                             in_quotes(*options.synthetic), names));
+}
+
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options), engine_(load_engine(options.model)) {
+  explicit Bench(const Options& options) : options_(options), engine_(engine_of(options)) {
     for (const bool drafting : {false, true}) {
       if (drafting && !has_drafts()) break;
       GenerateOptions& o = drafting ? drafting_ : ar_;
@@ -153,6 +181,9 @@ class Bench {
   }
 
   int run() {
+    if (options_.roofline.wanted) {
+      return run_roofline(engine_, model_name(), options_.roofline, options_.repeat, options_.json);
+    }
     const std::vector<BenchPrompt> prompts = bench_prompts(options_, engine_);
     warm_up(prompts.front());
     if (!options_.json) output_.write(header());
@@ -168,6 +199,7 @@ class Bench {
   }
 
  private:
+  std::string model_name() const { return options_.synthetic.value_or(options_.model.directory); }
   bool has_drafts() const { return engine_.config().has_diffusion_view(); }
 
   Generation generate(const BenchPrompt& prompt, const GenerateOptions& options) {
@@ -291,11 +323,13 @@ class Bench {
     const auto or_null = [](const auto& value) {
       return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
     };
-    nlohmann::ordered_json json = {
-        {"model", options_.model.directory},         {"mode", name_of(options_.mode)},
-        {"weights", name_of(engine_.weights())},     {"threads", engine_.threads()},
-        {"max_tokens", options_.max_tokens},         {"repeat", options_.repeat},
-        {"prompts", nlohmann::ordered_json::array()}};
+    nlohmann::ordered_json json = {{"model", model_name()},
+                                   {"mode", name_of(options_.mode)},
+                                   {"weights", name_of(engine_.weights())},
+                                   {"threads", engine_.threads()},
+                                   {"max_tokens", options_.max_tokens},
+                                   {"repeat", options_.repeat},
+                                   {"prompts", nlohmann::ordered_json::array()}};
     for (const Row& row : rows_) {
       json["prompts"].push_back({{"prompt", row.label},
                                  {"tokens", row.tokens},
@@ -336,13 +370,20 @@ Command add_bench(CLI::App& root) {
   const auto options = std::make_shared<Options>();
   CLI::App& app = *root.add_subcommand(
       "bench", "Compare the speeds of plain AR decoding and of decoding with drafts");
-  options->model.add_to(app);
+  options->model.add_to(app, false);
+  app.add_option("--synthetic", options->synthetic,
+                 "In place of a checkpoint, random weights of a published shape: qwen3-0.6b, "
+                 "qwen3-1.7b, qwen3-4b or qwen3-8b")
+      ->type_name("SHAPE");
+  CLI::Option* const roofline = options->roofline.add_to(app);
   CLI::Option* const prompts =
       app.add_option("--prompts", options->prompts_file, "A file with a JSON string a line")
-          ->type_name("FILE");
+          ->type_name("FILE")
+          ->excludes(roofline);
   app.add_option("--prompt-ids", options->prompt_ids, "One prompt as token ids: 1,2,3")
       ->type_name("IDS")
-      ->excludes(prompts);
+      ->excludes(prompts)
+      ->excludes(roofline);
   add_count(app, "-n,--max-tokens", options->max_tokens, "Most tokens to generate for a prompt");
   add_count(app, "--repeat", options->repeat, "Measurements of each prompt", 1000);
   app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");

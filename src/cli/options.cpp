@@ -59,11 +59,15 @@ void add_color(CLI::App& app, ColorChoice& color) {
 }
 
 void ModelOptions::add_to(CLI::App& app) {
+  add_to(app, true);
+}
+
+void ModelOptions::add_to(CLI::App& app, bool required) {
   refuse_empty(
       app.add_option("-m,--model", directory,
                      "Checkpoint directory: config.json, model.safetensors, tokenizer.json")
           ->type_name("DIR")
-          ->required());
+          ->required(required));
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
              "Threads; 0 is the physical cores that this process may use")
       ->default_str("0");
@@ -72,6 +76,14 @@ void ModelOptions::add_to(CLI::App& app) {
       {{"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}, {"q8_0", DType::kQ8_0}},
       "Type of the weights in memory: f32, f16, bf16 or q8_0 (8 bits); by default what "
       "the file holds");
+  add_choice<DType>(app, "--kv-cache", kv_cache, {{"f32", DType::kF32}, {"bf16", DType::kBF16}},
+                    "Type of the KV cache: f32, or bf16, which takes half the memory and is faster "
+                    "at long contexts, but rounds keys and values")
+      ->default_str("f32");
+}
+
+EngineOptions ModelOptions::engine_options() const {
+  return {.threads = threads, .weights = weights, .kv_cache = kv_cache};
 }
 
 void SamplingOptions::add_to(CLI::App& app) {

@@ -25,8 +25,12 @@ struct ModelOptions {
   std::string directory;
   int threads = 0;
   std::optional<DType> weights;
+  DType kv_cache = DType::kF32;
 
-  void add_to(CLI::App& app);
+  void add_to(CLI::App& app);  // the directory is required
+  void add_to(CLI::App& app, bool required);
+
+  EngineOptions engine_options() const;
 };
 
 struct SamplingOptions {

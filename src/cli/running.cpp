@@ -12,12 +12,11 @@ namespace orthrus::cli {
 
 Engine load_engine(const ModelOptions& options) {
   Progress progress("Checking the weights");
-  return Engine::load(options.directory, {.threads = options.threads,
-                                          .weights = options.weights,
-                                          .on_load = [&progress](size_t done, size_t total) {
-                                            progress.update(static_cast<double>(done),
-                                                            static_cast<double>(total));
-                                          }});
+  EngineOptions engine_options = options.engine_options();
+  engine_options.on_load = [&progress](size_t done, size_t total) {
+    progress.update(static_cast<double>(done), static_cast<double>(total));
+  };
+  return Engine::load(options.directory, engine_options);
 }
 
 void watch(Request& request, const Interrupt& interrupt, std::function<bool(const Step&)> on_step) {

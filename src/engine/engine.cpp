@@ -21,6 +21,23 @@ size_t pages_for(const ModelConfig& config) {
   return static_cast<size_t>(config.max_position_embeddings + kPageSize - 1) / kPageSize;
 }
 
+void check_memory(double needed) {
+  const auto there = static_cast<double>(physical_memory());
+  constexpr double kGiB = 1 << 30;
+  if (needed > there) {
+    throw Error(ErrorKind::kSystem,
+                fmt::format("The weights take {:.1f} GiB; this machine has {:.1f} GiB of memory.",
+                            needed / kGiB, there / kGiB));
+  }
+}
+
+void check_kv_cache(DType type) {
+  if (type != DType::kF32 && type != DType::kBF16) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("kv_cache is {}; valid is F32 or BF16.", name_of(type)));
+  }
+}
+
 int thread_count(int wanted) {
   constexpr int kMaxThreads = 1024;
   if (wanted < 0 || wanted > kMaxThreads) {
@@ -54,10 +71,12 @@ Engine::~Engine() = default;
 
 Engine Engine::load(const std::filesystem::path& directory, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
+  check_kv_cache(options.kv_cache);
   const std::string name = directory.string();
   ModelConfig config = load_config(directory);
   Model model(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
               options.weights, options.on_load);
+  model.kv_type = options.kv_cache;
   std::optional<Tokenizer> tokenizer;
   const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
   if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
@@ -67,7 +86,12 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
 
 Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
-  Model model = Model::random(config, options.weights.value_or(DType::kBF16), CpuOps(threads));
+  check_kv_cache(options.kv_cache);
+  const DType type = options.weights.value_or(DType::kBF16);
+  const CpuOps ops(threads);
+  check_memory(Model::random_bytes(config, type, ops));
+  Model model = Model::random(config, type, ops);
+  model.kv_type = options.kv_cache;
   return Engine(std::shared_ptr<const Impl>(new Impl(std::move(model), std::nullopt, threads)));
 }
 
@@ -79,6 +103,9 @@ const Tokenizer* Engine::tokenizer() const {
 }
 DType Engine::weights() const {
   return impl_->model.weights.layers.front().down_proj.type;
+}
+DType Engine::kv_cache() const {
+  return impl_->model.kv_type;
 }
 int Engine::threads() const {
   return impl_->threads;

@@ -151,29 +151,38 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   RandomContext context(model, impl_->ops, longest);
   ForwardPass pass(model, impl_->ops);
 
-  std::vector<double> bytes, flops, byte_flops;
-  std::vector<std::vector<double>> seconds(shapes.size());
-  for (int round = -1; round < rounds; ++round) {
-    double done = 0, byte_done = 0;
-    const double reading = seconds_of([&] { cpu::read_all(memory, threads); });
-    const double adding = seconds_of([&] { done = cpu::run_multiply_adds(threads); });
-    const double byte_adding =
-        seconds_of([&] { byte_done = cpu::run_byte_multiply_adds(threads); });
-    if (round >= 0) {
-      bytes.push_back(static_cast<double>(memory.size() * sizeof(float)) / reading);
-      flops.push_back(done / adding);
-      byte_flops.push_back(byte_done / byte_adding);
-    }
+  struct Samples {
+    std::vector<double> seconds, bytes, flops, byte_flops;
+    MachineRates machine() const { return {median(bytes), median(flops), median(byte_flops)}; }
+  };
+  Samples all;
+  std::vector<Samples> of_shape(shapes.size());
+  for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < shapes.size(); ++i) {
+      double done = 0, byte_done = 0;
+      const double reading = seconds_of([&] { cpu::read_all(memory, threads); });
+      const double adding = seconds_of([&] { done = cpu::run_multiply_adds(threads); });
+      const double byte_adding =
+          seconds_of([&] { byte_done = cpu::run_byte_multiply_adds(threads); });
+      for (Samples* const samples : {&all, &of_shape[i]}) {
+        samples->bytes.push_back(static_cast<double>(memory.size() * sizeof(float)) / reading);
+        samples->flops.push_back(done / adding);
+        samples->byte_flops.push_back(byte_done / byte_adding);
+      }
       const auto own_tokens = std::span(tokens).first(static_cast<size_t>(shapes[i].rows));
-      context.begin_at(shapes[i].context);
-      const double taken =
-          seconds_of([&] { run(pass, shapes[i], own_tokens, context.sequence()); });
-      if (round >= 0) seconds[i].push_back(taken);
+      const auto pass_once = [&] {
+        context.begin_at(shapes[i].context);
+        run(pass, shapes[i], own_tokens, context.sequence());
+      };
+      pass_once();  // what caches hold should be what a pass left there, as it is while decoding
+      of_shape[i].seconds.push_back(seconds_of(pass_once));
     }
   }
-  result.machine = {median(bytes), median(flops), median(byte_flops)};
-  for (size_t i = 0; i < shapes.size(); ++i) result.passes[i].seconds = median(seconds[i]);
+  if (!all.bytes.empty()) result.machine = all.machine();
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    result.passes[i].machine = of_shape[i].machine();
+    result.passes[i].seconds = median(of_shape[i].seconds);
+  }
   return result;
 }
 

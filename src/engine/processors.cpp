@@ -1,6 +1,7 @@
 #include "engine/processors.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -61,6 +62,10 @@ int cores_of_affinity(const std::filesystem::path& root) {
 int usable_cores(const std::filesystem::path& root) {
   const double most = std::max(1.0, std::floor(quota_of_process(root)));
   return static_cast<int>(std::min<double>(cores_of_affinity(root), most));
+}
+
+size_t physical_memory() {
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace orthrus

@@ -32,6 +32,21 @@ Model Model::random(const ModelConfig& config, DType type, const Ops& ops) {
   return model;
 }
 
+double Model::random_bytes(const ModelConfig& config, DType type, const Ops& ops) {
+  double bytes = 0;
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    if (spec.shape.size() != 2) continue;  // norms
+    const auto rows = static_cast<int>(spec.shape[0]), cols = static_cast<int>(spec.shape[1]);
+    const bool table = spec.part == "embedding";
+    if (table) bytes += 2.0 * rows * cols;
+    // A tied head is packed too.
+    if (!table || config.tie_word_embeddings) {
+      bytes += static_cast<double>(ops.packed_bytes(type, rows, cols));
+    }
+  }
+  return bytes;
+}
+
 Status ForwardPass::run(std::span<const Span> spans) {
   if (const Status status = plan(spans); status != Status::kOk) return status;
   ops_->parallel([&] { network(spans); });

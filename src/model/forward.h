@@ -20,6 +20,8 @@ struct Model {
 
   // Of this shape, with weights that are made up.
   static Model random(const ModelConfig& config, DType type, const Ops& ops);
+  // The memory that takes, in bytes.
+  static double random_bytes(const ModelConfig& config, DType type, const Ops& ops);
 
   ModelConfig config;
   std::optional<Checkpoint> checkpoint;  // where the embedding lies; none of a random model
