@@ -1,5 +1,7 @@
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -91,6 +93,59 @@ TEST_F(BenchTest, BadPromptFiles) {
     EXPECT_NE(result.err.find(path), std::string::npos) << result.err;
     EXPECT_NE(result.err.find(c.message), std::string::npos) << result.err;
     EXPECT_LT(result.err.size(), 500u);
+  }
+}
+
+TEST_F(BenchTest, RooflineAsJson) {
+  const nlohmann::json json =
+      run_for_json({"bench", "-m", kGolden, "--roofline", "--rows", "1,4,70", "--context", "20",
+                    "--repeat", "2", "--weights", "q8_0", "--kv-cache", "bf16"});
+  EXPECT_EQ(json["weights"], "Q8_0");
+  EXPECT_EQ(json["kv_cache"], "BF16");
+  EXPECT_GT(json["bytes_per_second"], 0);
+  std::vector<std::string> passes;
+  for (const auto& pass : json["passes"]) {
+    passes.push_back(fmt::format("{} {} {}", pass["pass"].get<std::string>(),
+                                 pass["rows"].get<int>(), pass["context"].get<int>()));
+    EXPECT_GT(pass["seconds"], 0);
+    EXPECT_DOUBLE_EQ(
+        pass["share_of_limit"].get<double>(),
+        std::max(pass["share_of_bytes"].get<double>(), pass["share_of_flops"].get<double>()));
+  }
+  EXPECT_EQ(passes,
+            (std::vector<std::string>{"ar 1 20", "ar 4 20", "draft 4 20", "prefill 70 20"}));
+}
+
+TEST_F(BenchTest, RooflineAsATable) {
+  const ProcessResult result = run_orthrus(
+      {"bench", "-m", kGolden, "--roofline", "--rows", "1,2", "--context", "5", "--repeat", "1"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* part : {"memory read", "GFLOP/s", "of limit", "\nar ", "\ndraft "}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << "\n" << result.out;
+  }
+}
+
+TEST_F(BenchTest, WhatItMeasuresIsChecked) {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string message;
+  };
+  const Case cases[] = {
+      {{}, "one of -m/--model and --synthetic"},
+      {{"-m", kGolden, "--synthetic", "qwen3-8b"}, "one of -m/--model and --synthetic"},
+      {{"--synthetic", "qwen3-9b"}, "valid is one of qwen3-0.6b, qwen3-1.7b"},
+      {{"-m", kGolden, "--roofline", "--rows", "1,x"}, "--rows"},
+      {{"-m", kGolden, "--roofline", "--rows", "0"}, "0 rows"},
+      {{"-m", kGolden, "--roofline", "--context", "99999999"}, "context of 99999999"},
+      {{"-m", kGolden, "--roofline", "--prompt-ids", "1"}, "--prompt-ids"},
+      {{"-m", kGolden, "--kv-cache", "f16"}, "valid is f32 or bf16"},
+  };
+  for (const Case& c : cases) {
+    std::vector<std::string> arguments = {"bench"};
+    arguments.insert(arguments.end(), c.arguments.begin(), c.arguments.end());
+    const ProcessResult result = run_orthrus(arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_NE(result.err.find(c.message), std::string::npos) << c.message << "\n" << result.err;
   }
 }
 

@@ -64,6 +64,7 @@ struct Effort {
   int tokens;  // to generate
   std::optional<DType> weights = {};
   int64_t instruction_set = 0;  // 0: the best that there is
+  DType kv_cache = DType::kF32;
 };
 
 std::string name_of(const Effort& effort) {
@@ -71,6 +72,9 @@ std::string name_of(const Effort& effort) {
   if (effort.weights) name += fmt::format("_{}", orthrus::name_of(*effort.weights));
   if (effort.instruction_set != 0) {
     name += fmt::format("_{}", hwy::TargetName(effort.instruction_set));
+  }
+  if (effort.kv_cache != DType::kF32) {
+    name += fmt::format("_cache_{}", orthrus::name_of(effort.kv_cache));
   }
   return name;
 }
@@ -88,6 +92,8 @@ std::vector<Effort> efforts() {
     all.push_back({"near_ties", 1, 6, 150, 40, type});
     all.push_back({"tiny_code", 1, 2, 100, 40, type});
   }
+  all.push_back({"near_ties", 1, 6, 150, 40, {}, 0, DType::kBF16});
+  all.push_back({"tiny_code", 1, 2, 100, 40, {}, 0, DType::kBF16});
   for (const int64_t set : cpu::instruction_sets()) {
     all.push_back({"near_ties", 1, 6, 150, 40, std::nullopt, set});
     all.push_back({"near_ties", 1, 6, 150, 40, DType::kQ8_0, set});
@@ -105,8 +111,9 @@ class Exactness : public testing::TestWithParam<Effort> {
     if (model == "near_ties") write_near_ties(directory = own_.path());
     hwy::SetSupportedTargetsForTest(GetParam().instruction_set);
     for (const int threads : {1, 2, 3}) {
-      engines_.push_back(
-          Engine::load(directory, {.threads = threads, .weights = GetParam().weights}));
+      engines_.push_back(Engine::load(
+          directory,
+          {.threads = threads, .weights = GetParam().weights, .kv_cache = GetParam().kv_cache}));
     }
   }
   ~Exactness() override { hwy::SetSupportedTargetsForTest(0); }

@@ -1,0 +1,141 @@
+// Measuring: networks that are made up, and what their passes have to read and to do.
+#include "orthrus/measure.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "model/weights.h"
+#include "orthrus/engine.h"
+#include "orthrus/published_shapes.h"
+#include "support/expect_error_parts.h"
+
+namespace orthrus {
+namespace {
+
+ModelConfig small() {
+  ModelConfig config = *published_shape("qwen3-0.6b");
+  config.vocab_size = 500;
+  config.hidden_size = 64;
+  config.intermediate_size = 96;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.head_dim = 32;
+  config.max_position_embeddings = 256;
+  config.block_size = 8;
+  config.mask_token_id = 499;
+  return config;
+}
+
+// As the published checkpoints' own headers count them, tied heads once.
+TEST(PublishedShapes, HaveThePublishedParameters) {
+  const std::pair<std::string_view, int64_t> cases[] = {{"qwen3-0.6b", 596049920},
+                                                        {"qwen3-1.7b", 1720574976},
+                                                        {"qwen3-4b", 4022468096},
+                                                        {"qwen3-8b", 8190735360}};
+  for (const auto& [name, want] : cases) {
+    int64_t parameters = 0;
+    for (const TensorSpec& spec : expected_tensors(*published_shape(name))) {
+      if (spec.view == View::kDiffusion) continue;
+      int64_t size = 1;
+      for (const int64_t extent : spec.shape) size *= extent;
+      parameters += size;
+    }
+    EXPECT_EQ(parameters, want) << name;
+  }
+  EXPECT_EQ(published_shapes().size(), std::size(cases));
+  EXPECT_FALSE(published_shape("qwen3-9b"));
+}
+
+TEST(Synthetic, GeneratesTheSameInBothModes) {
+  for (const DType type : {DType::kBF16, DType::kQ8_0}) {
+    const Engine engine = Engine::synthetic(small(), {.threads = 2, .weights = type});
+    EXPECT_EQ(engine.weights(), type);
+    EXPECT_EQ(engine.tokenizer(), nullptr);
+    Request request;
+    request.prompt = {1, 2, 3};
+    request.options.max_tokens = 60;
+    request.options.sampling.temperature = 1;
+    request.options.mode = Mode::kAr;
+    const Generation ar = engine.generate(request);
+    EXPECT_EQ(ar.status, Status::kOk);
+    EXPECT_EQ(ar.output_ids.size(), 60u);
+    // Random weights, but not the same few numbers again and again.
+    EXPECT_GT(std::set(ar.output_ids.begin(), ar.output_ids.end()).size(), 5u);
+    request.options.mode = Mode::kDual;
+    EXPECT_EQ(engine.generate(request).output_ids, ar.output_ids);
+  }
+}
+
+TEST(Synthetic, WhatDoesNotFitIsRefusedBeforeItIsMade) {
+  ModelConfig config = *published_shape("qwen3-8b");
+  config.num_hidden_layers = 100000;
+  test::expect_error_parts([&] { Engine::synthetic(config); }, ErrorKind::kSystem,
+                           {"The weights take", "this machine has"});
+}
+
+TEST(Measure, CountsWhatAPassReadsAndDoes) {
+  const ModelConfig c = small();
+  const Engine engine = Engine::synthetic(c, {.threads = 2});
+  const PassShape shapes[] = {{PassKind::kAr, 1, 0},
+                              {PassKind::kAr, 4, 100},
+                              {PassKind::kDraft, 8, 100},
+                              {PassKind::kPrefill, 70, 10}};
+  const Roofline roofline = engine.measure(shapes, 3);
+  EXPECT_GT(roofline.machine.bytes, 0);
+  EXPECT_GT(roofline.machine.flops, 0);
+  EXPECT_GT(roofline.machine.byte_flops, 0);
+  // q, k, v, o; gate, up, down.
+  const double layer = 64 * 128 + 2 * 64 * 64 + 128 * 64 + 3 * 64 * 96;
+  const double head = 500 * 64;
+  const double packed_head = 512 * 64;      // whole groups of 16 rows
+  const double cache = 2 * 2 * 2 * 32 * 4;  // bytes of a position: layers, k and v, heads, floats
+  const double visible = 4.0 * 4 * 32 * 2;  // operations of a visible position: heads, layers
+  struct Want {
+    int rows, head_rows, positions;
+    double seen;
+  };
+  const Want wants[] = {{1, 1, 1, 1},
+                        {4, 4, 104, 101 + 102 + 103 + 104},
+                        {8, 7, 108, 8 * 108},
+                        {70, 1, 80, 70 * 10 + 70 * 71 / 2}};
+  ASSERT_EQ(roofline.passes.size(), std::size(wants));
+  for (size_t i = 0; i < std::size(wants); ++i) {
+    const PassMeasurement& pass = roofline.passes[i];
+    const Want& want = wants[i];
+    EXPECT_EQ(pass.shape.rows, shapes[i].rows);
+    EXPECT_GT(pass.seconds, 0);
+    EXPECT_DOUBLE_EQ(pass.bytes, 2 * (2 * layer + packed_head) + cache * want.positions);
+    EXPECT_DOUBLE_EQ(pass.flops,
+                     2 * (2 * layer * want.rows + head * want.head_rows) + visible * want.seen);
+  }
+}
+
+TEST(Measure, ShapesThatTheModelHasNotAreRefused) {
+  const Engine engine = Engine::synthetic(small());
+  struct Case {
+    PassShape shape;
+    std::string rows, valid;
+  };
+  const Case cases[] = {{{PassKind::kAr, 0, 0}, "0 rows", "1 to 256"},
+                        {{PassKind::kDraft, 1, 0}, "1 rows", "2 to 8"},
+                        {{PassKind::kDraft, 9, 0}, "9 rows", "2 to 8"},
+                        {{PassKind::kAr, 257, 0}, "257 rows", "1 to 256"},
+                        {{PassKind::kAr, 6, 251}, "context of 251", "0 to 250"},
+                        {{PassKind::kAr, 1, -1}, "context of -1", "0 to 255"}};
+  for (const Case& c : cases) {
+    test::expect_error_parts([&] { engine.measure(std::span(&c.shape, 1), 1); }, ErrorKind::kUsage,
+                             {c.rows, c.valid});
+  }
+}
+
+TEST(KvCache, OnlyFloatTypesOfTheCacheAreTaken) {
+  for (const DType type : {DType::kF16, DType::kQ8_0}) {
+    test::expect_error_parts([&] { Engine::synthetic(small(), {.kv_cache = type}); },
+                             ErrorKind::kUsage, {"kv_cache is", "F32 or BF16"});
+  }
+}
+
+}  // namespace
+}  // namespace orthrus
