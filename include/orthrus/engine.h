@@ -116,6 +116,10 @@ struct EngineOptions {
   // converted when loading, in memory of their own. The type is part of the weights: exactness
   // holds within each.
   std::optional<DType> weights{};
+  // The type of what drafts are made with: the diffusion view's attention, and copies of the shared
+  // matrices if it is another one than theirs. Changes the drafts, and so the speed, alone. Needs a
+  // diffusion view.
+  std::optional<DType> draft_weights{};
   // The type of the KV cache, F32 or BF16, which takes half the memory and rounds keys and values.
   // It is as much a part of the network as the weights' type: exactness holds within each.
   DType kv_cache = DType::kF32;

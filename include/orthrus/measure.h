@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "orthrus/dtype.h"
+
 namespace orthrus {
 
 enum class PassKind : uint8_t {
@@ -28,7 +30,8 @@ struct MachineRates {
 // Medians over rounds, in each of which everything was measured once.
 struct PassMeasurement {
   PassShape shape;
-  MachineRates machine;  // measured before each of these passes
+  DType weights = DType::kF32;  // that it used, as Engine::weights() tells it
+  MachineRates machine;         // measured before each of these passes
   double seconds = 0;
   double bytes = 0;  // that it has to read: each weight, key and value once
   double flops = 0;  // that it has to do: two for each weight and row, four for each query head's

@@ -71,11 +71,15 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
              "Threads; 0 is the physical cores that this process may use")
       ->default_str("0");
+  const Choices<DType> types = {
+      {"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}, {"q8_0", DType::kQ8_0}};
   add_choice<DType>(
-      app, "--weights", weights,
-      {{"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}, {"q8_0", DType::kQ8_0}},
+      app, "--weights", weights, types,
       "Type of the weights in memory: f32, f16, bf16 or q8_0 (8 bits); by default what "
       "the file holds");
+  add_choice<DType>(app, "--draft-weights", draft_weights, types,
+                    "Type of the weights that drafts are made with; by default as --weights. "
+                    "q8_0 drafts faster, the tokens stay the same, and memory holds both");
   add_choice<DType>(app, "--kv-cache", kv_cache, {{"f32", DType::kF32}, {"bf16", DType::kBF16}},
                     "Type of the KV cache: f32, or bf16, which takes half the memory and is faster "
                     "at long contexts, but rounds keys and values")
@@ -83,7 +87,8 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
 }
 
 EngineOptions ModelOptions::engine_options() const {
-  return {.threads = threads, .weights = weights, .kv_cache = kv_cache};
+  return {
+      .threads = threads, .weights = weights, .draft_weights = draft_weights, .kv_cache = kv_cache};
 }
 
 void SamplingOptions::add_to(CLI::App& app) {

@@ -25,6 +25,7 @@ struct ModelOptions {
   std::string directory;
   int threads = 0;
   std::optional<DType> weights;
+  std::optional<DType> draft_weights;
   DType kv_cache = DType::kF32;
 
   void add_to(CLI::App& app);  // the directory is required

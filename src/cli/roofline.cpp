@@ -47,10 +47,10 @@ std::vector<PassShape> shapes_of(const Engine& engine, const RooflineOptions& op
 
 // A measured pass against the machine.
 struct Share {
-  Share(const PassMeasurement& pass, DType weights)
+  explicit Share(const PassMeasurement& pass)
       : bytes(pass.bytes / pass.seconds / pass.machine.bytes),
         flops(pass.flops / pass.seconds /
-              (weights == DType::kQ8_0 ? pass.machine.byte_flops : pass.machine.flops)) {}
+              (pass.weights == DType::kQ8_0 ? pass.machine.byte_flops : pass.machine.flops)) {}
   double bytes, flops;                                        // of each rate
   double of_limit() const { return std::max(bytes, flops); }  // of what the nearer one allows
 };
@@ -62,17 +62,19 @@ std::string table(const Engine& engine, const std::string& name, const Roofline&
       "memory read                 {:8.1f} GB/s\n"
       "float32 multiply-adds       {:8.1f} GFLOP/s\n"
       "8-bit integer multiply-adds {:8.1f} GFLOP/s\n\n"
-      "{:<9}{:>6}{:>9}{:>11}{:>11}{:>9}{:>7}{:>10}{:>7}{:>10}\n",
+      "{:<9}{:<8}{:>6}{:>9}{:>11}{:>11}{:>9}{:>7}{:>10}{:>7}{:>10}\n",
       name, orthrus::name_of(engine.weights()), orthrus::name_of(engine.kv_cache()),
       engine.threads(), machine.bytes * 1e-9, machine.flops * 1e-9, machine.byte_flops * 1e-9,
-      "pass", "rows", "context", "ms", "rows/s", "GB/s", "share", "GFLOP/s", "share", "of limit");
+      "pass", "weights", "rows", "context", "ms", "rows/s", "GB/s", "share", "GFLOP/s", "share",
+      "of limit");
   for (const PassMeasurement& pass : roofline.passes) {
-    const Share share(pass, engine.weights());
+    const Share share(pass);
     text += fmt::format(
-        "{:<9}{:>6}{:>9}{:>11.3f}{:>11.1f}{:>9.1f}{:>7.2f}{:>10.1f}{:>7.2f}{:>10.2f}\n",
-        name_of(pass.shape.kind), pass.shape.rows, pass.shape.context, pass.seconds * 1e3,
-        pass.shape.rows / pass.seconds, pass.bytes / pass.seconds * 1e-9, share.bytes,
-        pass.flops / pass.seconds * 1e-9, share.flops, share.of_limit());
+        "{:<9}{:<8}{:>6}{:>9}{:>11.3f}{:>11.1f}{:>9.1f}{:>7.2f}{:>10.1f}{:>7.2f}{:>10.2f}\n",
+        name_of(pass.shape.kind), orthrus::name_of(pass.weights), pass.shape.rows,
+        pass.shape.context, pass.seconds * 1e3, pass.shape.rows / pass.seconds,
+        pass.bytes / pass.seconds * 1e-9, share.bytes, pass.flops / pass.seconds * 1e-9,
+        share.flops, share.of_limit());
   }
   return text +
          "\nMedians of rounds in which all was measured once, by turns; shares are of what the "
@@ -91,8 +93,9 @@ nlohmann::ordered_json in_json(const Engine& engine, const std::string& name,
                                  {"byte_flops_per_second", roofline.machine.byte_flops},
                                  {"passes", nlohmann::ordered_json::array()}};
   for (const PassMeasurement& pass : roofline.passes) {
-    const Share share(pass, engine.weights());
+    const Share share(pass);
     json["passes"].push_back({{"pass", name_of(pass.shape.kind)},
+                              {"weights", orthrus::name_of(pass.weights)},
                               {"rows", pass.shape.rows},
                               {"context", pass.shape.context},
                               {"seconds", pass.seconds},

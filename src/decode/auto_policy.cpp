@@ -104,7 +104,8 @@ AutoPolicy::Plan AutoPolicy::best_plan(int most, Acceptance acceptance) const {
     tokens += accepted;
     const double right = tokens - 1;
     const double verified = right + state_->verified_in_vain * (d - right);
-    const double rate = tokens / (time(d + 1) + time(static_cast<int>(std::ceil(verified)) + 1));
+    const double rate =
+        tokens / (draft_time(d + 1) + time(static_cast<int>(std::ceil(verified)) + 1));
     if (rate > best.rate) best = {d, rate};
   }
   return best;
@@ -199,7 +200,11 @@ void AutoPolicy::observe_accepted(int accepted) {
 
 void AutoPolicy::observe_pass(const PassTime& pass) {
   sequences_ = std::max(pass.sequences, 1);
-  state_->times.add(pass.rows, pass.seconds);
+  if (pass.draft) {
+    state_->times.add_draft(pass.rows, pass.seconds);
+  } else {
+    state_->times.add(pass.rows, pass.seconds);
+  }
 }
 
 }  // namespace orthrus

@@ -50,10 +50,10 @@ struct PolicyState {
   int patience = 16;  // plain steps until the next probe, while drafting does not pay
 };
 
-// With s_i the probability that drafts 1..i are all accepted, and t(r) the time of a pass of r
-// rows, d drafts of which n are verified give
+// With s_i the probability that drafts 1..i are all accepted, t(r) the time of a pass of r rows and
+// t'(r) that of a draft pass, d drafts of which n are verified give
 //
-//     rate(d, n) = (1 + s_1 + ... + s_n) / (t(d + 1) + t(n + 1))
+//     rate(d, n) = (1 + s_1 + ... + s_n) / (t'(d + 1) + t(n + 1))
 //
 // tokens a second, and a plain step 1 / t(1). Before the draft, s_i is what recent cycles say, n is
 // as many of d as were verified lately, and the best rate decides d. After it, s_i is the product
@@ -85,6 +85,7 @@ class AutoPolicy final : public Policy {
     double rate = 0;  // tokens a second
   };
   double time(int rows) const { return state_->times.expected(rows * sequences_); }
+  double draft_time(int rows) const { return state_->times.expected_draft(rows * sequences_); }
   double plain_rate() const { return 1 / time(1); }
   // With at least one draft; acceptance(i) is P(draft i accepted | all before it).
   template <typename Acceptance>

@@ -5,19 +5,23 @@
 
 namespace orthrus {
 
-// Both views cost nearly the same for a number of rows, and so do prefill chunks: one table serves
-// all passes, whatever mixture of spans they had. Each number of rows keeps its last few times, of
-// which the median stands against the outliers of a machine that others use too.
+// Plain steps, verify passes, prefill chunks and mixtures cost nearly the same for a number of
+// rows, and share a table. Draft passes, which may have weights of another type, have their own;
+// where one of the tables knows nothing of a number of rows, the other one's time stands in, by the
+// ratio of the two elsewhere. Each number of rows keeps its last few times, of which the median
+// stands against the outliers of a machine that others use too.
 class PassTimes {
  public:
-  void add(int rows, double seconds);
+  void add(int rows, double seconds) { add(passes_, rows, seconds); }
+  void add_draft(int rows, double seconds) { add(drafts_, rows, seconds); }
 
-  // How often a pass of so many rows was seen, at most kKept.
-  int seen(int rows) const { return bucket(rows).count; }
+  // How often a pass of so many rows was seen that was no draft, at most kKept.
+  int seen(int rows) const { return passes_[index_of(rows)].count; }
 
   // Expected seconds: between numbers of rows that were seen, the straight line; beyond the
   // largest, in proportion. No more than a larger pass takes. 0 before any was seen.
-  double expected(int rows) const;
+  double expected(int rows) const { return expected(passes_, drafts_, 1 / draft_ratio_, rows); }
+  double expected_draft(int rows) const { return expected(drafts_, passes_, draft_ratio_, rows); }
 
   static constexpr int kKept = 7;
 
@@ -32,12 +36,15 @@ class PassTimes {
     int next = 0;
     double median = 0;
   };
+  using Table = std::array<Bucket, kBuckets>;
 
   static int index_of(int rows);
   static double rows_of(int index);  // in the middle of the bucket
-  const Bucket& bucket(int rows) const { return buckets_[index_of(rows)]; }
+  void add(Table& table, int rows, double seconds);
+  static double expected(const Table& table, const Table& other, double ratio, int rows);
 
-  std::array<Bucket, kBuckets> buckets_{};
+  Table passes_{}, drafts_{};
+  double draft_ratio_ = 1;  // of the drafts' times to the passes', the median of what both know
 };
 
 }  // namespace orthrus

@@ -9,8 +9,9 @@ namespace orthrus {
 // What a forward pass took.
 struct PassTime {
   double seconds = 0;
-  int rows = 0;       // of all its spans
-  int sequences = 1;  // that shared it
+  int rows = 0;        // of all its spans
+  int sequences = 1;   // that shared it
+  bool draft = false;  // all of them in the diffusion view
 };
 
 struct Verification {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <new>
 
@@ -74,8 +75,14 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
   check_kv_cache(options.kv_cache);
   const std::string name = directory.string();
   ModelConfig config = load_config(directory);
+  if (options.draft_weights && !config.has_diffusion_view()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} has no diffusion view, so there are no drafts to have weights of "
+                            "their own.",
+                            name));
+  }
   Model model(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
-              options.weights, options.on_load);
+              {options.weights, options.draft_weights}, options.on_load);
   model.kv_type = options.kv_cache;
   std::optional<Tokenizer> tokenizer;
   const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
@@ -89,8 +96,9 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
   check_kv_cache(options.kv_cache);
   const DType type = options.weights.value_or(DType::kBF16);
   const CpuOps ops(threads);
-  check_memory(Model::random_bytes(config, type, ops));
-  Model model = Model::random(config, type, ops);
+  const std::array<DType, kViews> types = {type, options.draft_weights.value_or(type)};
+  check_memory(Model::random_bytes(config, types, ops));
+  Model model = Model::random(config, types, ops);
   model.kv_type = options.kv_cache;
   return Engine(std::shared_ptr<const Impl>(new Impl(std::move(model), std::nullopt, threads)));
 }
@@ -102,7 +110,7 @@ const Tokenizer* Engine::tokenizer() const {
   return impl_->tokenizer_or_null();
 }
 DType Engine::weights() const {
-  return impl_->model.weights.layers.front().down_proj.type;
+  return impl_->model.weights.layers.front().mlp.front().down_proj.type;
 }
 DType Engine::kv_cache() const {
   return impl_->model.kv_type;

@@ -58,18 +58,20 @@ PassMeasurement cost_of(const PassShape& shape, const Model& model, const Ops& o
   const View view = shape.kind == PassKind::kDraft ? View::kDiffusion : View::kAutoregressive;
   PassMeasurement cost;
   cost.shape = shape;
+  cost.weights = model.weights.layers.front().mlp[static_cast<int>(view)].down_proj.type;
   const auto add = [&](const Matrix& w, int rows) {
     cost.bytes += static_cast<double>(ops.packed_bytes(w.type, w.rows, w.cols));
     cost.flops += 2.0 * rows * w.rows * w.cols;
   };
   for (const LayerWeights& layer : model.weights.layers) {
     const AttentionWeights& w = layer.attention[static_cast<int>(view)];
-    for (const Matrix* matrix : {&w.q_proj, &w.k_proj, &w.v_proj, &w.o_proj, &layer.gate_proj,
-                                 &layer.up_proj, &layer.down_proj}) {
+    const MlpWeights& mlp = layer.mlp[static_cast<int>(view)];
+    for (const Matrix* matrix : {&w.q_proj, &w.k_proj, &w.v_proj, &w.o_proj, &mlp.gate_proj,
+                                 &mlp.up_proj, &mlp.down_proj}) {
       add(*matrix, shape.rows);
     }
   }
-  add(model.weights.lm_head, head_rows(shape));
+  add(model.weights.lm_head[static_cast<int>(view)], head_rows(shape));
   const double seen = view == View::kDiffusion
                           ? double(shape.context + shape.rows) * shape.rows
                           : (shape.context + (shape.rows + 1) / 2.0) * shape.rows;

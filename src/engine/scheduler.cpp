@@ -12,8 +12,12 @@ void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Spa
   const Status status = pass.run(spans);
   if (status == Status::kOk) {
     PassTime time{.seconds = std::chrono::duration<double>(Clock::now() - start).count(),
-                  .sequences = static_cast<int>(spans.size())};
-    for (const Span& span : spans) time.rows += static_cast<int>(span.tokens.size());
+                  .sequences = static_cast<int>(spans.size()),
+                  .draft = true};
+    for (const Span& span : spans) {
+      time.rows += static_cast<int>(span.tokens.size());
+      time.draft = time.draft && span.view == View::kDiffusion;
+    }
     for (size_t i = 0; i < jobs.size(); ++i) jobs[i]->take(pass.head_rows(i), time);
   } else if (jobs.size() == 1) {
     jobs[0]->fail(status);

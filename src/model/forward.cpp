@@ -7,6 +7,13 @@
 #include "model/random_weights.h"
 
 namespace orthrus {
+namespace {
+
+bool same(const Matrix& a, const Matrix& b) {
+  return a.data == b.data;
+}
+
+}  // namespace
 
 Model::Model(ModelConfig model_config)
     : config(std::move(model_config)), inv_freq(static_cast<size_t>(config.head_dim / 2)) {
@@ -17,30 +24,35 @@ Model::Model(ModelConfig model_config)
 }
 
 Model::Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory,
-             const Ops& ops, std::optional<DType> type,
+             const Ops& ops, const WeightTypes& types,
              const std::function<void(size_t done, size_t total)>& progress)
     : Model(std::move(model_config)) {
   checkpoint = std::move(model_checkpoint);
   weights = bind_weights(config, *checkpoint, directory);
   check_finite(*checkpoint, directory, progress);
-  pack_weights(weights, type, ops, directory, packed, progress);
+  pack_weights(weights, types, ops, directory, packed, progress);
 }
 
-Model Model::random(const ModelConfig& config, DType type, const Ops& ops) {
+Model Model::random(const ModelConfig& config, const std::array<DType, kViews>& types,
+                    const Ops& ops) {
   Model model(config);
-  model.weights = random_weights(config, type, ops, model.packed);
+  model.weights = random_weights(config, types, ops, model.packed);
   return model;
 }
 
-double Model::random_bytes(const ModelConfig& config, DType type, const Ops& ops) {
+double Model::random_bytes(const ModelConfig& config, const std::array<DType, kViews>& types,
+                           const Ops& ops) {
   double bytes = 0;
   for (const TensorSpec& spec : expected_tensors(config)) {
     if (spec.shape.size() != 2) continue;  // norms
     const auto rows = static_cast<int>(spec.shape[0]), cols = static_cast<int>(spec.shape[1]);
     const bool table = spec.part == "embedding";
     if (table) bytes += 2.0 * rows * cols;
-    // A tied head is packed too.
-    if (!table || config.tie_word_embeddings) {
+    if (table && !config.tie_word_embeddings) continue;
+    for (const View view : {View::kAutoregressive, View::kDiffusion}) {
+      const DType type = types[static_cast<int>(view)];
+      const bool copy = !spec.view && view == View::kDiffusion && type == types[0];
+      if (spec.view.value_or(view) != view || copy) continue;
       bytes += static_cast<double>(ops.packed_bytes(type, rows, cols));
     }
   }
@@ -69,7 +81,15 @@ void ForwardPass::network(std::span<const Span> spans) {
     attention(layer, i, View::kAutoregressive);
     attention(layer, i, View::kDiffusion);
     ops_->rms_norm(a_.x, layer.post_attention_layernorm, eps, a_.normed);
-    mlp(layer);
+    const MlpWeights &ar = layer.mlp[static_cast<int>(View::kAutoregressive)],
+                     &draft = layer.mlp[static_cast<int>(View::kDiffusion)];
+    const int ar_rows = views_[static_cast<int>(View::kAutoregressive)].count, rows = a_.x.rows;
+    if (same(ar.gate_proj, draft.gate_proj)) {
+      mlp(ar, 0, rows);
+    } else {
+      mlp(ar, 0, ar_rows);
+      mlp(draft, ar_rows, rows - ar_rows);
+    }
   }
   head(spans);
 }
@@ -94,9 +114,11 @@ void ForwardPass::attention(const LayerWeights& layer, size_t layer_index, View 
   ops_->matmul_add(of_view(a_.attended), w.o_proj, of_view(a_.x), workspace_);
 }
 
-void ForwardPass::mlp(const LayerWeights& layer) {
-  ops_->matmul_swiglu(a_.normed, layer.gate_proj, layer.up_proj, a_.gated, workspace_);
-  ops_->matmul_add(a_.gated, layer.down_proj, a_.x, workspace_);
+void ForwardPass::mlp(const MlpWeights& w, int first_row, int rows) {
+  if (rows == 0) return;
+  const Rows gated = a_.gated.slice(first_row, rows);
+  ops_->matmul_swiglu(a_.normed.slice(first_row, rows), w.gate_proj, w.up_proj, gated, workspace_);
+  ops_->matmul_add(gated, w.down_proj, a_.x.slice(first_row, rows), workspace_);
 }
 
 void ForwardPass::head(std::span<const Span> spans) {
@@ -107,14 +129,22 @@ void ForwardPass::head(std::span<const Span> spans) {
     ops_->rms_norm(a_.x.slice(first_row_[s] + spans[s].logits_begin, count), w.norm,
                    model_->config.rms_norm_eps, a_.head_input.slice(first_head_row_[s], count));
   }
-  if (logits_rows_ > 0) {
-    const Product logits[] = {{&w.lm_head, a_.logits}};
-    ops_->matmul(a_.head_input.slice(0, logits_rows_), logits, workspace_);
-  }
-  if (top_rows_ > 0) {
-    ops_->matmul_top(a_.head_input.slice(logits_rows_, top_rows_), w.lm_head, probability_, tops_,
-                     workspace_);
-  }
+  // Calls run(matrix, first, rows) with each view's rows, or once where the views share the matrix.
+  const auto by_view = [&w](int ar_rows, int rows, const auto& run) {
+    if (same(w.lm_head[0], w.lm_head[1])) ar_rows = rows;
+    if (ar_rows > 0) run(w.lm_head[0], 0, ar_rows);
+    if (rows > ar_rows) run(w.lm_head[1], ar_rows, rows - ar_rows);
+  };
+  by_view(ar_logits_rows_, logits_rows_, [&](const Matrix& lm_head, int first, int rows) {
+    const Product logits[] = {{&lm_head, a_.logits.slice(first, rows)}};
+    ops_->matmul(a_.head_input.slice(first, rows), logits, workspace_);
+  });
+  by_view(ar_top_rows_, top_rows_, [&](const Matrix& lm_head, int first, int rows) {
+    ops_->matmul_top(
+        a_.head_input.slice(logits_rows_ + first, rows), lm_head, probability_,
+        std::span(tops_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows)),
+        workspace_);
+  });
 }
 
 HeadRows ForwardPass::head_rows(size_t span) const {
@@ -174,25 +204,31 @@ Status ForwardPass::plan(std::span<const Span> spans) {
   return Status::kOk;
 }
 
-// Rows that want logits first, then rows that want tops: each kind is one product.
+// Rows that want logits first, then rows that want tops: each kind is one product, or one for each
+// view.
 void ForwardPass::plan_head(std::span<const Span> spans) {
   first_head_row_.assign(spans.size(), 0);
   head_count_.assign(spans.size(), 0);
   wants_logits_.assign(spans.size(), false);
   probability_ = false;
   int next = 0;
-  for (const bool logits : {true, false}) {
+  // Takes the spans' rows of one kind and view; returns how many.
+  const auto take = [&](bool logits, View view) {
+    const int first = next;
     for (size_t s = 0; s < spans.size(); ++s) {
-      if ((spans[s].output == HeadOutput::kLogits) != logits) continue;
+      if ((spans[s].output == HeadOutput::kLogits) != logits || spans[s].view != view) continue;
       first_head_row_[s] = next;
       wants_logits_[s] = logits;
       head_count_[s] = spans[s].logits_end - spans[s].logits_begin;
       next += head_count_[s];
       probability_ |= spans[s].output == HeadOutput::kTopAndProbability;
     }
-    if (logits) logits_rows_ = next;
-  }
-  top_rows_ = next - logits_rows_;
+    return next - first;
+  };
+  ar_logits_rows_ = take(true, View::kAutoregressive);
+  logits_rows_ = ar_logits_rows_ + take(true, View::kDiffusion);
+  ar_top_rows_ = take(false, View::kAutoregressive);
+  top_rows_ = ar_top_rows_ + take(false, View::kDiffusion);
   tops_.resize(static_cast<size_t>(top_rows_));
 }
 

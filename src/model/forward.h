@@ -11,17 +11,19 @@ namespace orthrus {
 
 // What every pass of a model shares: immutable after load, used from any thread.
 struct Model {
-  // Binds the checkpoint's weights, reads them all to see that they are finite, and packs them as
-  // `type` or as what they are. Throws as bind_weights, check_finite and pack_weights do, which
+  // Binds the checkpoint's weights, reads them all to see that they are finite, and packs
+  // them. Throws as bind_weights, check_finite and pack_weights do, which
   // tell `progress` what is done of what is to do.
   Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory,
-        const Ops& ops, std::optional<DType> type = {},
+        const Ops& ops, const WeightTypes& types = {},
         const std::function<void(size_t done, size_t total)>& progress = {});
 
   // Of this shape, with weights that are made up.
-  static Model random(const ModelConfig& config, DType type, const Ops& ops);
+  static Model random(const ModelConfig& config, const std::array<DType, kViews>& types,
+                      const Ops& ops);
   // The memory that takes, in bytes.
-  static double random_bytes(const ModelConfig& config, DType type, const Ops& ops);
+  static double random_bytes(const ModelConfig& config, const std::array<DType, kViews>& types,
+                             const Ops& ops);
 
   ModelConfig config;
   std::optional<Checkpoint> checkpoint;  // where the embedding lies; none of a random model
@@ -108,7 +110,7 @@ class ForwardPass {
   // Every thread of the team runs these.
   void network(std::span<const Span> spans);
   void attention(const LayerWeights& layer, size_t layer_index, View view);
-  void mlp(const LayerWeights& layer);
+  void mlp(const MlpWeights& w, int first_row, int rows);
   void head(std::span<const Span> spans);
 
   const Model* model_;
@@ -119,10 +121,12 @@ class ForwardPass {
   std::vector<int> first_head_row_;       // by span: its first row of those the LM head runs for
   std::vector<int> head_count_;           // by span: how many of them
   std::vector<bool> wants_logits_;        // by span
-  int logits_rows_ = 0;                   // rows that want logits come first,
-  int top_rows_ = 0;                      // then those that want tops
-  bool probability_ = false;              // any of them with its probability
-  std::vector<Top> tops_;                 // [top_rows_]
+  // Rows of the LM head: those that want logits come first, then those that want tops; of each
+  // kind, AR rows come first.
+  int logits_rows_ = 0, top_rows_ = 0;
+  int ar_logits_rows_ = 0, ar_top_rows_ = 0;
+  bool probability_ = false;  // any of them with its probability
+  std::vector<Top> tops_;     // [top_rows_]
   ViewRows views_[kViews];
   std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;

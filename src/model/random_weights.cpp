@@ -7,8 +7,7 @@ namespace {
 
 class RandomMatrices {
  public:
-  RandomMatrices(DType type, const Ops& ops, std::vector<Buffer>& storage)
-      : type_(type), ops_(&ops), storage_(&storage) {}
+  RandomMatrices(const Ops& ops, std::vector<Buffer>& storage) : ops_(&ops), storage_(&storage) {}
 
   // Row-major, in BF16.
   Matrix table(int rows, int cols, Buffer& to) {
@@ -25,18 +24,27 @@ class RandomMatrices {
     return {to.get(), DType::kBF16, rows, cols};
   }
 
-  Matrix packed(const Matrix& table) {
-    const size_t bytes = ops_->packed_bytes(type_, table.rows, table.cols);
+  Matrix packed(const Matrix& table, DType type) {
+    const size_t bytes = ops_->packed_bytes(type, table.rows, table.cols);
     Buffer& to = storage_->emplace_back(ops_->allocate((bytes + 3) / 4));
-    return ops_->pack(table, type_, to.get());
+    return ops_->pack(table, type, to.get());
   }
-  Matrix packed(int rows, int cols) {
+  Matrix packed(int rows, int cols, DType type) {
     Buffer row_major;
-    return packed(table(rows, cols, row_major));
+    return packed(table(rows, cols, row_major), type);
+  }
+
+  // For both views: the same matrix in the types of each.
+  std::array<Matrix, kViews> shared(const Matrix& table, const std::array<DType, kViews>& types) {
+    const Matrix ar = packed(table, types[0]);
+    return {ar, types[1] == types[0] ? ar : packed(table, types[1])};
+  }
+  std::array<Matrix, kViews> shared(int rows, int cols, const std::array<DType, kViews>& types) {
+    Buffer row_major;
+    return shared(table(rows, cols, row_major), types);
   }
 
  private:
-  DType type_;
   const Ops* ops_;
   std::vector<Buffer>* storage_;
   uint64_t state_ = 1;
@@ -44,9 +52,9 @@ class RandomMatrices {
 
 }  // namespace
 
-Weights random_weights(const ModelConfig& config, DType type, const Ops& ops,
-                       std::vector<Buffer>& storage) {
-  RandomMatrices random(type, ops, storage);
+Weights random_weights(const ModelConfig& config, const std::array<DType, kViews>& types,
+                       const Ops& ops, std::vector<Buffer>& storage) {
+  RandomMatrices random(ops, storage);
   const int hidden = config.hidden_size, intermediate = config.intermediate_size;
   const int q_width = config.num_attention_heads * config.head_dim;
   const int kv_width = config.num_key_value_heads * config.head_dim;
@@ -60,18 +68,23 @@ Weights random_weights(const ModelConfig& config, DType type, const Ops& ops,
     LayerWeights& layer = weights.layers.emplace_back();
     layer.input_layernorm = ones(hidden);
     for (int view = 0; view < (config.has_diffusion_view() ? kViews : 1); ++view) {
-      layer.attention[view] = {random.packed(q_width, hidden),  random.packed(kv_width, hidden),
-                               random.packed(kv_width, hidden), random.packed(hidden, q_width),
-                               ones(config.head_dim),           ones(config.head_dim)};
+      const DType type = types[view];
+      layer.attention[view] = {random.packed(q_width, hidden, type),
+                               random.packed(kv_width, hidden, type),
+                               random.packed(kv_width, hidden, type),
+                               random.packed(hidden, q_width, type),
+                               ones(config.head_dim),
+                               ones(config.head_dim)};
     }
     layer.post_attention_layernorm = ones(hidden);
-    layer.gate_proj = random.packed(intermediate, hidden);
-    layer.up_proj = random.packed(intermediate, hidden);
-    layer.down_proj = random.packed(hidden, intermediate);
+    const auto gate = random.shared(intermediate, hidden, types);
+    const auto up = random.shared(intermediate, hidden, types);
+    const auto down = random.shared(hidden, intermediate, types);
+    for (int view = 0; view < kViews; ++view) layer.mlp[view] = {gate[view], up[view], down[view]};
   }
   weights.norm = ones(hidden);
-  weights.lm_head = config.tie_word_embeddings ? random.packed(weights.embed_tokens)
-                                               : random.packed(config.vocab_size, hidden);
+  weights.lm_head = config.tie_word_embeddings ? random.shared(weights.embed_tokens, types)
+                                               : random.shared(config.vocab_size, hidden, types);
   return weights;
 }
 

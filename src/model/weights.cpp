@@ -218,58 +218,74 @@ Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                                floats(name("q_norm")), floats(name("k_norm"))};
     }
     layer.post_attention_layernorm = floats(at + "post_attention_layernorm");
-    layer.gate_proj = matrix(at + "mlp.gate_proj");
-    layer.up_proj = matrix(at + "mlp.up_proj");
-    layer.down_proj = matrix(at + "mlp.down_proj");
+    layer.mlp.fill(
+        {matrix(at + "mlp.gate_proj"), matrix(at + "mlp.up_proj"), matrix(at + "mlp.down_proj")});
     weights.layers.push_back(std::move(layer));
   }
   weights.norm = floats("model.norm");
-  weights.lm_head = config.tie_word_embeddings ? weights.embed_tokens : matrix("lm_head");
+  weights.lm_head.fill(config.tie_word_embeddings ? weights.embed_tokens : matrix("lm_head"));
   return weights;
 }
 
-void pack_weights(Weights& weights, std::optional<DType> type, const Ops& ops,
+void pack_weights(Weights& weights, const WeightTypes& types, const Ops& ops,
                   const std::string& directory, std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress) {
-  struct Named {
+  struct Place {
     std::string name;
     Matrix* matrix;
+    std::optional<DType> type;
+    Matrix* shared_with =
+        nullptr;  // what is the same matrix if it has the same type, packed before
   };
-  std::vector<Named> matrices;
+  constexpr int kAr = static_cast<int>(View::kAutoregressive);
+  constexpr int kDraft = static_cast<int>(View::kDiffusion);
+  std::vector<Place> places;
+  const bool has_drafts = weights.layers.front().attention[kDraft].q_proj.data != nullptr;
+  const auto draft_type = types.draft ? types.draft : types.type;
+  const auto both = [&](const std::string& name, Matrix& ar, Matrix& draft) {
+    places.push_back({name, &ar, types.type});
+    places.push_back({name, &draft, has_drafts ? draft_type : types.type, &ar});
+  };
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     LayerWeights& layer = weights.layers[i];
     const std::string at = fmt::format("model.layers.{}.", i);
-    for (int view = 0; view < kViews; ++view) {
+    for (int view = 0; view < (has_drafts ? kViews : 1); ++view) {
       AttentionWeights& w = layer.attention[view];
       const auto name = [&](std::string_view part) {
         return fmt::format("{}self_attn.{}{}", at, part, kViewSuffix[view]);
       };
-      if (w.q_proj.data == nullptr) continue;  // no diffusion view
-      matrices.insert(matrices.end(), {{name("q_proj"), &w.q_proj},
-                                       {name("k_proj"), &w.k_proj},
-                                       {name("v_proj"), &w.v_proj},
-                                       {name("o_proj"), &w.o_proj}});
+      const auto type = view == kDraft ? draft_type : types.type;
+      places.insert(places.end(), {{name("q_proj"), &w.q_proj, type},
+                                   {name("k_proj"), &w.k_proj, type},
+                                   {name("v_proj"), &w.v_proj, type},
+                                   {name("o_proj"), &w.o_proj, type}});
     }
-    matrices.insert(matrices.end(), {{at + "mlp.gate_proj", &layer.gate_proj},
-                                     {at + "mlp.up_proj", &layer.up_proj},
-                                     {at + "mlp.down_proj", &layer.down_proj}});
+    MlpWeights &ar = layer.mlp[kAr], &draft = layer.mlp[kDraft];
+    both(at + "mlp.gate_proj", ar.gate_proj, draft.gate_proj);
+    both(at + "mlp.up_proj", ar.up_proj, draft.up_proj);
+    both(at + "mlp.down_proj", ar.down_proj, draft.down_proj);
   }
-  matrices.push_back({"lm_head", &weights.lm_head});
+  both("lm_head", weights.lm_head[kAr], weights.lm_head[kDraft]);
 
   const auto size = [](const Matrix& m) { return static_cast<size_t>(m.rows) * m.cols; };
   size_t total = 0, done = 0;
-  for (const Named& named : matrices) total += size(*named.matrix);
-  for (const auto& [name, matrix] : matrices) {
-    const DType to = type.value_or(matrix->type);
-    if (exceeds(*matrix, largest_of(to))) {
-      throw Error(ErrorKind::kFile,
-                  fmt::format("{}: {} has weights above {}, the most that {} holds.", directory,
-                              name, largest_of(to), name_of(to)));
+  for (const Place& place : places) total += size(*place.matrix);
+  for (const Place& place : places) {
+    Matrix& matrix = *place.matrix;
+    const DType to = place.type.value_or(matrix.type);
+    done += size(matrix);
+    if (place.shared_with != nullptr && place.shared_with->type == to) {
+      matrix = *place.shared_with;
+    } else {
+      if (exceeds(matrix, largest_of(to))) {
+        throw Error(ErrorKind::kFile,
+                    fmt::format("{}: {} has weights above {}, the most that {} holds.", directory,
+                                place.name, largest_of(to), name_of(to)));
+      }
+      const size_t bytes = ops.packed_bytes(to, matrix.rows, matrix.cols);
+      Buffer& buffer = storage.emplace_back(ops.allocate((bytes + 3) / 4));
+      matrix = ops.pack(matrix, to, buffer.get());
     }
-    const size_t bytes = ops.packed_bytes(to, matrix->rows, matrix->cols);
-    Buffer& buffer = storage.emplace_back(ops.allocate((bytes + 3) / 4));
-    *matrix = ops.pack(*matrix, to, buffer.get());
-    done += size(*matrix);
     if (progress) progress(done, total);
   }
 }

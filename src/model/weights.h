@@ -30,20 +30,26 @@ struct AttentionWeights {
   std::vector<float> k_norm;  // [head_dim]
 };
 
+struct MlpWeights {
+  Matrix gate_proj;  // [intermediate_size][hidden_size]
+  Matrix up_proj;    // [intermediate_size][hidden_size]
+  Matrix down_proj;  // [hidden_size][intermediate_size]
+};
+
+// Each view has attention weights of its own; the diffusion view's may be missing. All else both
+// share: by View it is the same matrix twice, or one matrix in two types.
 struct LayerWeights {
   std::vector<float> input_layernorm;              // [hidden_size]
-  std::array<AttentionWeights, kViews> attention;  // by View; the diffusion view's may be empty
+  std::array<AttentionWeights, kViews> attention;  // by View
   std::vector<float> post_attention_layernorm;     // [hidden_size]
-  Matrix gate_proj;                                // [intermediate_size][hidden_size]
-  Matrix up_proj;                                  // [intermediate_size][hidden_size]
-  Matrix down_proj;                                // [hidden_size][intermediate_size]
+  std::array<MlpWeights, kViews> mlp;              // by View
 };
 
 struct Weights {
   Matrix embed_tokens;  // [vocab_size][hidden_size]
   std::vector<LayerWeights> layers;
-  std::vector<float> norm;  // [hidden_size]
-  Matrix lm_head;           // [vocab_size][hidden_size]; embed_tokens when tied
+  std::vector<float> norm;             // [hidden_size]
+  std::array<Matrix, kViews> lm_head;  // by View, [vocab_size][hidden_size]; tied: embed_tokens
 };
 
 // A tensor the network has, whichever checkpoint it may come from.
@@ -62,11 +68,18 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 Weights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                      const std::string& directory);
 
-// Packs the matrices of the layers and the LM head, as `type` or as what they are, in memory that
-// `storage` gets. The embedding, of which a token reads one row, stays as it is; a tied head
-// becomes a copy of it. Throws Error(kFile) naming a matrix that `type` cannot hold, and
-// std::bad_alloc. `progress(done, total)` is told of weights packed.
-void pack_weights(Weights& weights, std::optional<DType> type, const Ops& ops,
+// The types that matrices are packed as; by default each as what it is, and for drafts as for the
+// AR view.
+struct WeightTypes {
+  std::optional<DType> type = {};
+  std::optional<DType> draft = {};  // all that the diffusion view uses
+};
+
+// Packs the matrices of the layers and the LM head in memory that `storage` gets. The embedding, of
+// which a token reads one row, stays as it is; a tied head becomes a copy of it. Throws
+// Error(kFile) naming a matrix that its type cannot hold, and std::bad_alloc.
+// `progress(done, total)` is told of weights packed.
+void pack_weights(Weights& weights, const WeightTypes& types, const Ops& ops,
                   const std::string& directory, std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress);
 

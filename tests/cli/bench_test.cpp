@@ -71,6 +71,12 @@ TEST_F(BenchTest, ACheckpointWithoutDiffusionViewHasOnlyArSpeeds) {
   const ProcessResult table = run_orthrus(arguments);
   EXPECT_EQ(table.out.find("dual"), std::string::npos) << table.out;
 
+  std::vector<std::string> with_draft_weights = arguments;
+  with_draft_weights.insert(with_draft_weights.end(), {"--draft-weights", "q8_0"});
+  const ProcessResult refused = run_orthrus(with_draft_weights);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("has no diffusion view"), std::string::npos) << refused.err;
+
   std::vector<std::string> with_blocks = arguments;
   with_blocks.insert(with_blocks.end(), {"--block-size", "4"});
   EXPECT_EQ(run_orthrus(with_blocks).exit_code, 2);
@@ -97,9 +103,9 @@ TEST_F(BenchTest, BadPromptFiles) {
 }
 
 TEST_F(BenchTest, RooflineAsJson) {
-  const nlohmann::json json =
-      run_for_json({"bench", "-m", kGolden, "--roofline", "--rows", "1,4,70", "--context", "20",
-                    "--repeat", "2", "--weights", "q8_0", "--kv-cache", "bf16"});
+  const nlohmann::json json = run_for_json(
+      {"bench", "-m", kGolden, "--roofline", "--rows", "1,4,70", "--context", "20", "--repeat", "2",
+       "--weights", "q8_0", "--draft-weights", "f16", "--kv-cache", "bf16"});
   EXPECT_EQ(json["weights"], "Q8_0");
   EXPECT_EQ(json["kv_cache"], "BF16");
   EXPECT_GT(json["bytes_per_second"], 0);
@@ -107,6 +113,7 @@ TEST_F(BenchTest, RooflineAsJson) {
   for (const auto& pass : json["passes"]) {
     passes.push_back(fmt::format("{} {} {}", pass["pass"].get<std::string>(),
                                  pass["rows"].get<int>(), pass["context"].get<int>()));
+    EXPECT_EQ(pass["weights"], pass["pass"] == "draft" ? "F16" : "Q8_0");
     EXPECT_GT(pass["seconds"], 0);
     EXPECT_DOUBLE_EQ(
         pass["share_of_limit"].get<double>(),

@@ -47,6 +47,7 @@ class Simulation {
 
   // Passes take up to `noise` longer than they should; one in 20 five times as long.
   double noise = 0;
+  double draft_ratio = 1;  // of a draft pass's time to another's
   // How sure the diffusion view says it is, given what a draft is worth.
   std::function<float(double)> confidence = [](double p) { return static_cast<float>(p); };
 
@@ -60,7 +61,7 @@ class Simulation {
       int verified = 0;
       std::vector<double> worths;
       if (drafts > 0) {
-        pass(policy, run, drafts + 1);
+        pass(policy, run, drafts + 1, true);
         std::vector<float> confidences;
         for (int i = 1; i <= drafts; ++i) {
           worths.push_back(worth_(run.tokens, i));
@@ -73,7 +74,7 @@ class Simulation {
         EXPECT_LE(chosen.expected_accepted, chosen.drafts);
         verified = chosen.drafts;
       }
-      pass(policy, run, verified + 1);
+      pass(policy, run, verified + 1, false);
       int accepted = 0;
       while (accepted < verified && uniform_(random_) < worths[accepted]) ++accepted;
       policy.observe_accepted(accepted);
@@ -83,14 +84,14 @@ class Simulation {
   }
 
  private:
-  void pass(Policy& policy, Run& run, int rows) {
-    double seconds = cost_(rows);
+  void pass(Policy& policy, Run& run, int rows, bool draft) {
+    double seconds = cost_(rows) * (draft ? draft_ratio : 1);
     if (noise > 0) {
       seconds *= 1 + noise * uniform_(random_);
       if (uniform_(random_) < 0.05) seconds *= 5;
     }
     run.seconds += seconds;
-    policy.observe_pass({seconds * 1e-3, rows, 1});
+    policy.observe_pass({seconds * 1e-3, rows, 1, draft});
   }
 
   Cost cost_;
@@ -208,17 +209,17 @@ TEST(AutoPolicy, SeveralSequencesShareThePass) {
     AutoPolicy policy(state);
     int cycles_with_drafts = 0;
     for (int cycle = 0; cycle < 200; ++cycle) {
-      const auto pass = [&, s = sequences](int rows) {
-        policy.observe_pass({knee(rows * s) * 1e-3, rows * s, s});
+      const auto pass = [&, s = sequences](int rows, bool draft) {
+        policy.observe_pass({knee(rows * s) * 1e-3, rows * s, s, draft});
       };
       const int d = policy.drafts(kMost);
       int n = 0;
       if (d > 0) {
-        pass(d + 1);
+        pass(d + 1, true);
         n = policy.verified(std::vector<float>(static_cast<size_t>(d), 0.7f)).drafts;
         ++cycles_with_drafts;
       }
-      pass(n + 1);
+      pass(n + 1, false);
       policy.observe_accepted(std::min(n, cycle % 5));
     }
     EXPECT_EQ(cycles_with_drafts > 100, drafts) << sequences << ": " << cycles_with_drafts;
@@ -241,6 +242,41 @@ TEST(PassTimes, MediansInterpolationAndLargerPassesThatTookLess) {
   times.add(100000, 40.0);
   EXPECT_GT(times.expected(200), 3.0);
   EXPECT_LE(times.expected(2000000), 40.0);
+}
+
+TEST(PassTimes, OfDraftsAndOtherPassesStandInForEachOther) {
+  PassTimes times;
+  times.add(1, 1.0);
+  times.add_draft(9, 5.0);  // nothing says yet that drafts are cheaper or dearer
+  EXPECT_DOUBLE_EQ(times.expected(9), 5.0);
+  EXPECT_DOUBLE_EQ(times.expected(5), 3.0);
+  EXPECT_DOUBLE_EQ(times.expected_draft(5), 3.0);
+  EXPECT_EQ(times.seen(9), 0);
+  times.add(9, 10.0);
+  EXPECT_DOUBLE_EQ(times.expected(9), 10.0);
+  EXPECT_DOUBLE_EQ(times.expected_draft(9), 5.0);
+  EXPECT_DOUBLE_EQ(times.expected_draft(1), 0.5);
+  EXPECT_DOUBLE_EQ(times.expected(1), 1.0);
+}
+
+// Half of the drafts are accepted, and up to eight rows cost as much as one: two passes for two
+// tokens do not pay, but where the draft pass takes a third of the other they do.
+TEST(AutoPolicy, CheapDraftsAreMadeWhereDearOnesAreNot) {
+  for (const auto& [ratio, drafts] : {std::pair{1.0, false}, std::pair{0.33, true}}) {
+    PolicyState state;
+    AutoPolicy policy(state);
+    Simulation simulation(knee, always(0.5));
+    simulation.draft_ratio = ratio;
+    simulation.run(policy, 300);  // to learn
+    const double rate = simulation.run(policy, kLong).rate();
+    const double plain = rate_of_fixed(knee, always(0.5), 1);
+    if (drafts) {
+      EXPECT_GT(rate, 1.3 * plain);
+    } else {
+      EXPECT_GT(rate, 0.95 * plain);
+      EXPECT_LT(rate, 1.1 * plain);
+    }
+  }
 }
 
 TEST(Calibration, BeginsWithWhatIsSaidAndLearns) {

@@ -156,6 +156,47 @@ TEST_P(Forward, NeighboursInAPassChangeNothing) {
   }
 }
 
+// A block on an empty cache is what a model wholly of the drafts' type makes of it, and the AR span
+// beside it what it is without them; in one pass, in all forms of output.
+TEST_P(Forward, DraftsMayHaveWeightsOfTheirOwn) {
+  const Model both = load_model(path_of(GetParam()), {.draft = DType::kQ8_0});
+  const Model q8 = load_model(path_of(GetParam()), {.type = DType::kQ8_0});
+  const CpuOps ops(pick(1, 3));
+  const auto text = random_tokens(pick(1, 20)), block = random_tokens(pick(2, 8));
+  const int text_rows = static_cast<int>(text.size()), block_rows = static_cast<int>(block.size());
+  const auto run = [&](const Model& model, const std::vector<HeadOutput>& outputs) {
+    TestSequence prompt(model, ops), empty(model, ops);
+    ForwardPass pass(model, ops);
+    const Span spans[] = {
+        {&empty.sequence, block, View::kDiffusion, 0, block_rows, outputs[0]},
+        {&prompt.sequence, text, View::kAutoregressive, 0, text_rows, outputs[1]}};
+    EXPECT_EQ(pass.run(spans), Status::kOk);
+    std::vector<std::vector<float>> of_spans;
+    for (size_t s = 0; s < 2; ++s) {
+      std::vector<float>& numbers = of_spans.emplace_back();
+      const HeadRows rows = pass.head_rows(s);
+      for (int i = 0; i < rows.logits.rows; ++i) {
+        numbers.insert(numbers.end(), rows.logits.row(i), rows.logits.row(i) + rows.logits.cols);
+      }
+      for (const Top& top : rows.tops) {
+        numbers.insert(numbers.end(), {static_cast<float>(top.id), top.logit});
+      }
+    }
+    return of_spans;
+  };
+  constexpr HeadOutput kOutputs[] = {HeadOutput::kLogits, HeadOutput::kTop};
+  for (const HeadOutput of_block : kOutputs) {
+    for (const HeadOutput of_text : kOutputs) {
+      const auto got = run(both, {of_block, of_text});
+      EXPECT_EQ(got[0], run(q8, {of_block, of_text})[0]);
+      EXPECT_EQ(got[1], run(model_, {of_block, of_text})[1]);
+    }
+  }
+  // Only what is of another type is there twice.
+  EXPECT_NE(both.weights.lm_head[0].data, both.weights.lm_head[1].data);
+  EXPECT_EQ(q8.weights.lm_head[0].data, q8.weights.lm_head[1].data);
+}
+
 TEST_P(Forward, ExhaustedPoolIsAStatusAndChangesNothing) {
   const CpuOps ops(2);
   KvPool pool(ops, model_.kv_layout(), 2);

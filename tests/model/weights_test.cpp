@@ -68,7 +68,7 @@ TEST(Weights, ATiedHeadMayBeStoredAndIsIgnored) {
   write_config(dir.path(), config);
   const Checkpoint checkpoint = Checkpoint::open(dir.path());
   const Weights weights = bind_weights(load_config(dir.path()), checkpoint, "DIR");
-  EXPECT_EQ(weights.lm_head.data, weights.embed_tokens.data);
+  for (const Matrix& head : weights.lm_head) EXPECT_EQ(head.data, weights.embed_tokens.data);
 }
 
 TEST(Weights, NaNAndInfinityAreReportedByName) {
@@ -146,13 +146,13 @@ TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
   std::vector<float> want;
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
     std::vector<std::pair<size_t, size_t>> progress;
-    const Model model(load_config(dir.path()), Checkpoint::open(dir.path()), "DIR", ops, type,
+    const Model model(load_config(dir.path()), Checkpoint::open(dir.path()), "DIR", ops, {type},
                       [&](size_t done, size_t total) { progress.emplace_back(done, total); });
     // Checking, then packing: each to its end.
     EXPECT_EQ(std::count_if(progress.begin(), progress.end(),
                             [](const auto& p) { return p.first == p.second; }),
               2);
-    EXPECT_EQ(model.weights.lm_head.type, type);
+    for (const Matrix& head : model.weights.lm_head) EXPECT_EQ(head.type, type);
     EXPECT_EQ(model.weights.embed_tokens.type, DType::kF32);
     TestSequence s(model, ops);
     ForwardPass pass(model, ops);
@@ -173,7 +173,7 @@ TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
     std::memcpy(tensor.bytes.data() + 40, &large, sizeof(large));
   }
   test::write_safetensors(dir.path() / "model.safetensors", tensors);
-  test::expect_error_parts([&] { load_model(dir.path(), DType::kF16); }, ErrorKind::kFile,
+  test::expect_error_parts([&] { load_model(dir.path(), {DType::kF16}); }, ErrorKind::kFile,
                            {"model.layers.0.mlp.up_proj", "above 65504", "F16"});
 }
 

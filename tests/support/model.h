@@ -8,9 +8,9 @@
 
 namespace orthrus {
 
-inline Model load_model(const std::filesystem::path& directory, std::optional<DType> type = {}) {
+inline Model load_model(const std::filesystem::path& directory, const WeightTypes& types = {}) {
   return Model(load_config(directory), Checkpoint::open(directory), directory.string(), CpuOps(2),
-               type);
+               types);
 }
 
 // A sequence with pages of its own.
