@@ -22,8 +22,8 @@ HWY_BEFORE_NAMESPACE();
 namespace orthrus::cpu::HWY_NAMESPACE {
 namespace {
 
-// Queries by registers of a tile: 16 running sums with 32 registers, 8 with 16.
-constexpr int kTileQueries = HWY_MAX_BYTES >= 64 ? 4 : 2;
+// Queries by registers of a tile, at most: 24 running sums with 32 registers, 8 with 16.
+constexpr int kTileQueries = HWY_MAX_BYTES >= 64 || HWY_ARCH_ARM_A64 ? 6 : 2;
 constexpr int kTileRegisters = 4;
 
 // The queries of a task and what they have seen so far: softmax(scores) V over some tiles,
@@ -54,7 +54,7 @@ void tile_scores(const float* query, size_t stride, const Element* keys, int hea
       for (int r = 0; r < kTileRegisters; ++r) {
         key[r] = load(keys + static_cast<size_t>(d) * kPageSize + at + r * kWidth);
       }
-      HWY_UNROLL(4)
+      HWY_UNROLL(6)
       for (int i = 0; i < Q; ++i) {
         const VF q = hn::Set(kF, query[i * stride + d]);
         HWY_UNROLL(4)
@@ -83,7 +83,7 @@ void tile_values(const float weights[][kPageSize], const int* visible, const Ele
     VF value[R];
     HWY_UNROLL(4)
     for (int r = 0; r < R; ++r) value[r] = load(values + t * stride + r * kWidth);
-    HWY_UNROLL(4)
+    HWY_UNROLL(6)
     for (int i = 0; i < Q; ++i) {
       const VF w = hn::Set(kF, weights[i][t]);
       HWY_UNROLL(4)
@@ -163,18 +163,25 @@ void attend_tile(Queries& s, int first, const Element* tile, const int* visible,
 // All queries against one tile: of its positions query i sees visible[i], which is 0 for none.
 template <typename Element>
 void attend_tile(Queries& s, const Element* tile, const int* visible, const KvLayout& layout) {
-  int i = 0;
-  while (i < s.count) {
-    if (visible[i] <= 0) {
+  using Attend = void (*)(Queries&, int, const Element*, const int*, const KvLayout&);
+  static constexpr Attend kOfQueries[] = {attend_tile<1, Element>,
+                                          attend_tile<2, Element>,
+                                          attend_tile<HWY_MIN(3, kTileQueries), Element>,
+                                          attend_tile<HWY_MIN(4, kTileQueries), Element>,
+                                          attend_tile<HWY_MIN(5, kTileQueries), Element>,
+                                          attend_tile<HWY_MIN(6, kTileQueries), Element>};
+  for (int i = 0; i < s.count;) {
+    int end = i;
+    while (end < s.count && visible[end] > 0) ++end;
+    if (end == i) {
       ++i;
-    } else if (i + kTileQueries <= s.count &&
-               std::all_of(visible + i, visible + i + kTileQueries, [](int n) { return n > 0; })) {
-      attend_tile<kTileQueries>(s, i, tile, visible + i, layout);
-      i += kTileQueries;
-    } else {
-      attend_tile<1>(s, i, tile, visible + i, layout);
-      ++i;
+      continue;
     }
+    // As few tiles as can be, and those as even as can be.
+    const int tiles = (end - i + kTileQueries - 1) / kTileQueries;
+    const int together = (end - i + tiles - 1) / tiles;
+    kOfQueries[together - 1](s, i, tile, visible + i, layout);
+    i += together;
   }
 }
 
