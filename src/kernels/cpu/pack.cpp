@@ -31,13 +31,13 @@ float from_f16(uint16_t bits) {
   return bits & 0x8000 ? -magnitude : magnitude;
 }
 
-// `row` is the row's place in its group; `padded` has whole blocks of columns.
-void to_q8(const std::vector<float>& padded, size_t row, std::byte* group) {
-  const size_t blocks = padded.size() / kQ8Cols;
+// `row` is the row's place in its group; `padded` columns are whole blocks.
+void to_q8(const float* values, size_t padded, size_t row, std::byte* group) {
+  const size_t blocks = padded / kQ8Cols;
   auto* const weights = reinterpret_cast<uint8_t*>(group);
   auto* const scales = reinterpret_cast<F16*>(group + blocks * Q8Group::kBlockBytes);
   for (size_t i = 0; i < blocks; ++i) {
-    const float* from = padded.data() + i * kQ8Cols;
+    const float* from = values + i * kQ8Cols;
     float largest = 0;
     for (int k = 0; k < kQ8Cols; ++k) largest = std::max(largest, std::abs(from[k]));
     const uint16_t half = to_f16(largest / 127);
@@ -52,22 +52,29 @@ void to_q8(const std::vector<float>& padded, size_t row, std::byte* group) {
   }
 }
 
-// `row` is the row's place in its group.
-void to_floats(const std::vector<float>& from, size_t row, DType type, std::byte* group) {
-  const size_t cols = from.size();
-  auto* const words = reinterpret_cast<uint16_t*>(group);
+// `rows` are the group's, `cols` floats each.
+template <typename Element, typename Convert>
+void interleave(const float* rows, int count, size_t cols, Element* to, Convert convert) {
   for (size_t k = 0; k < cols; ++k) {
-    switch (type) {
-      case DType::kF32:
-        reinterpret_cast<float*>(group)[k * kBlockRows + row] = from[k];
-        break;
-      case DType::kF16:
-        words[k * kBlockRows + row] = to_f16(from[k]);
-        break;
-      default:  // BF16
-        words[(k / 2 * kBlockRows + row) * 2 + k % 2] = to_bf16(from[k]).bits;
-        break;
-    }
+    for (int r = 0; r < count; ++r) to[k * kBlockRows + r] = convert(rows[r * cols + k]);
+  }
+}
+
+void to_floats(const float* rows, int count, size_t cols, DType type, void* group) {
+  auto* const words = static_cast<uint16_t*>(group);
+  switch (type) {
+    case DType::kF32:
+      return interleave(rows, count, cols, static_cast<float*>(group), [](float x) { return x; });
+    case DType::kF16:
+      return interleave(rows, count, cols, words, to_f16);
+    case DType::kBF16:
+      for (size_t k = 0; k < cols; ++k) {  // pairs of columns side by side
+        uint16_t* const pair = words + k / 2 * 2 * kBlockRows + k % 2;
+        for (int r = 0; r < count; ++r) pair[2 * r] = to_bf16(rows[r * cols + k]).bits;
+      }
+      return;
+    case DType::kQ8_0:  // to_q8
+      return;
   }
 }
 
@@ -81,15 +88,16 @@ void pack_group(const Matrix& from, int b, DType type, void* to) {
   const size_t weights = q8 ? Q8Group::blocks(from.cols) * Q8Group::kBlockBytes : 0;
   std::memset(group, 128, weights);
   std::memset(group + weights, 0, bytes - weights);
+  const int count = std::min(kBlockRows, from.rows - b * kBlockRows);
   const auto cols = static_cast<size_t>(from.cols);
-  std::vector<float> row(q8 ? round_up(cols, kQ8Cols) : cols);
-  for (int r = 0; r < kBlockRows && b * kBlockRows + r < from.rows; ++r) {
-    widen_row(from, b * kBlockRows + r, row.data());
-    if (q8) {
-      to_q8(row, static_cast<size_t>(r), group);
-    } else {
-      to_floats(row, static_cast<size_t>(r), type, group);
-    }
+  const size_t padded = q8 ? round_up(cols, kQ8Cols) : cols;
+  std::vector<float> rows(padded * static_cast<size_t>(count));
+  for (int r = 0; r < count; ++r) {
+    widen_row(from, b * kBlockRows + r, rows.data() + padded * static_cast<size_t>(r));
+  }
+  if (!q8) return to_floats(rows.data(), count, cols, type, group);
+  for (size_t r = 0; r < static_cast<size_t>(count); ++r) {
+    to_q8(rows.data() + padded * r, padded, r, group);
   }
 }
 
