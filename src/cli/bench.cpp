@@ -74,6 +74,13 @@ struct Decisions {
   double expected_accepted = 0;
   int accepted = 0;
 
+  int cycles() const { return std::accumulate(drafted.begin(), drafted.end(), 0); }
+  // The gain over plain decoding, had drafts been accepted as often as was expected: each cycle
+  // gives a token more than it accepts.
+  double expected_gain(double gain) const {
+    return gain * (cycles() + expected_accepted) / (cycles() + accepted);
+  }
+
   void add(const GenerationStats& stats) {
     add(drafted, stats.drafted);
     add(verified, stats.verified);
@@ -291,12 +298,11 @@ class Bench {
     return fmt::format("{:<39}{:>11.1f}{:>12.1f}{:>8.2f}{:>7.2f}{:>10.2f}{:>7}\n", "all",
                        all.ar_speed, *all.speed, *all.ratio, *all.tokens_per_forward,
                        *all.acceptance_length, all_equal() ? "yes" : "no") +
-           in_words(decisions_);
+           in_words(decisions_, *all.ratio);
   }
 
-  static std::string in_words(const Decisions& d) {
-    int cycles = 0;
-    for (const int count : d.drafted) cycles += count;
+  static std::string in_words(const Decisions& d, double gain) {
+    const int cycles = d.cycles();
     if (cycles == 0) return {};
     std::string text = fmt::format("plain steps              {:.0f} % of {} cycles\n",
                                    100.0 * d.drafted[0] / cycles, cycles);
@@ -305,6 +311,8 @@ class Bench {
     if (d.expected_accepted > 0) {
       text += fmt::format("drafts accepted          {}, {:.0f} expected\n", d.accepted,
                           d.expected_accepted);
+      text += fmt::format("gain over plain decoding {:.3f}, {:.3f} expected\n", gain,
+                          d.expected_gain(gain));
     }
     return text;
   }
@@ -352,6 +360,10 @@ class Bench {
                          {"verified", decisions_.verified},
                          {"expected_accepted", decisions_.expected_accepted},
                          {"accepted", decisions_.accepted}};
+    json["decisions"]["expected_gain"] =
+        all.ratio && decisions_.cycles() > 0 && decisions_.expected_accepted > 0
+            ? nlohmann::ordered_json(decisions_.expected_gain(*all.ratio))
+            : nlohmann::ordered_json();
     return json;
   }
 

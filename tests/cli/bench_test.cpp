@@ -43,7 +43,18 @@ TEST_F(BenchTest, JsonOfTwoPrompts) {
     logarithms += std::log(row["ratio"].get<double>());
   }
   EXPECT_EQ(json["prompts"][0]["prompt"], "def f(x):\\n");
-  EXPECT_NEAR(json["geometric_mean_of_ratios"], std::exp(logarithms / 2), 1e-9);
+  const double gain = json["geometric_mean_of_ratios"];
+  EXPECT_NEAR(gain, std::exp(logarithms / 2), 1e-9);
+  const nlohmann::json& decisions = json["decisions"];
+  int cycles = 0;
+  for (const int count : decisions["drafted"]) cycles += count;
+  EXPECT_GT(cycles, 0);
+  if (!decisions["expected_gain"].is_null()) {  // no draft may have seemed worth a verification
+    EXPECT_NEAR(decisions["expected_gain"].get<double>() / gain,
+                (cycles + decisions["expected_accepted"].get<double>()) /
+                    (cycles + decisions["accepted"].get<int>()),
+                1e-9);
+  }
 }
 
 TEST_F(BenchTest, TableOfIds) {
