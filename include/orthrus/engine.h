@@ -138,8 +138,8 @@ class Engine {
   static Engine load(const std::filesystem::path& directory, const EngineOptions& options = {});
 
   // A network of this shape (published_shapes.h) whose weights are made up, BF16 unless `options`
-  // say otherwise, for measuring speeds without a checkpoint. Throws Error(kSystem) when this
-  // machine's memory is too small for it.
+  // say otherwise, for measuring speeds without a checkpoint. `config` is taken as it is, without
+  // load_config's checks. Throws Error(kSystem) when this machine's memory is too small for it.
   static Engine synthetic(const ModelConfig& config, const EngineOptions& options = {});
 
   Engine(Engine&&) noexcept;
@@ -163,10 +163,10 @@ class Engine {
   // alone. An invalid request throws before any has begun.
   std::vector<Generation> generate(std::span<const Request> requests) const;
 
-  // What passes of these shapes take, and what the machine gives meanwhile; in `rounds` rounds,
-  // after one to warm up. The cache holds random keys and values. Throws Error(kUsage) for a shape
-  // that the model has not: fewer rows than 1 (a draft: 2), more than the block size or the
-  // context; and Error(kSystem) when memory is exhausted.
+  // What passes of these shapes take, and what the machine gives meanwhile, in `rounds` rounds, at
+  // least 1. Each pass runs once before it is timed, and the KV cache holds random numbers. Throws
+  // Error(kUsage) for a shape that the model has not: fewer rows than 1 (a draft: 2), more than the
+  // block size or the context; Error(kSystem) or std::bad_alloc when memory is exhausted.
   Roofline measure(std::span<const PassShape> shapes, int rounds) const;
 
   // A conversation that keeps its keys and values from one generation to the next.

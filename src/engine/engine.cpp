@@ -32,10 +32,18 @@ void check_memory(double needed) {
   }
 }
 
-void check_kv_cache(DType type) {
-  if (type != DType::kF32 && type != DType::kBF16) {
+// `name`: of the model, for messages.
+void check_options(const EngineOptions& options, const ModelConfig& config,
+                   const std::string& name) {
+  if (options.kv_cache != DType::kF32 && options.kv_cache != DType::kBF16) {
+    throw Error(ErrorKind::kUsage, fmt::format("kv_cache is {}; valid is F32 or BF16.",
+                                               orthrus::name_of(options.kv_cache)));
+  }
+  if (options.draft_weights && !config.has_diffusion_view()) {
     throw Error(ErrorKind::kUsage,
-                fmt::format("kv_cache is {}; valid is F32 or BF16.", name_of(type)));
+                fmt::format("{} has no diffusion view, so there are no drafts to have weights of "
+                            "their own.",
+                            name));
   }
 }
 
@@ -72,15 +80,9 @@ Engine::~Engine() = default;
 
 Engine Engine::load(const std::filesystem::path& directory, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
-  check_kv_cache(options.kv_cache);
   const std::string name = directory.string();
   ModelConfig config = load_config(directory);
-  if (options.draft_weights && !config.has_diffusion_view()) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{} has no diffusion view, so there are no drafts to have weights of "
-                            "their own.",
-                            name));
-  }
+  check_options(options, config, name);
   Model model(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
               {options.weights, options.draft_weights}, options.on_load);
   model.kv_type = options.kv_cache;
@@ -93,7 +95,7 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
 
 Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
-  check_kv_cache(options.kv_cache);
+  check_options(options, config, "The model");
   const DType type = options.weights.value_or(DType::kBF16);
   const CpuOps ops(threads);
   const std::array<DType, kViews> types = {type, options.draft_weights.value_or(type)};

@@ -133,6 +133,9 @@ void run(ForwardPass& pass, const PassShape& shape, std::span<const int32_t> tok
 }  // namespace
 
 Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
+  if (rounds < 1) {
+    throw Error(ErrorKind::kUsage, fmt::format("rounds is {}; valid is 1 or more.", rounds));
+  }
   const Model& model = impl_->model;
   const int threads = impl_->threads;
   Roofline result;
@@ -180,7 +183,7 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
       of_shape[i].seconds.push_back(seconds_of(pass_once));
     }
   }
-  if (!all.bytes.empty()) result.machine = all.machine();
+  if (!shapes.empty()) result.machine = all.machine();
   for (size_t i = 0; i < shapes.size(); ++i) {
     result.passes[i].machine = of_shape[i].machine();
     result.passes[i].seconds = median(of_shape[i].seconds);

@@ -11,9 +11,9 @@ namespace orthrus {
 
 // What every pass of a model shares: immutable after load, used from any thread.
 struct Model {
-  // Binds the checkpoint's weights, reads them all to see that they are finite, and packs
-  // them. Throws as bind_weights, check_finite and pack_weights do, which
-  // tell `progress` what is done of what is to do.
+  // Binds the checkpoint's weights, reads them all to see that they are finite, and packs them.
+  // Throws as bind_weights, check_finite and pack_weights do; the last two tell `progress` what is
+  // done of what is to do.
   Model(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory,
         const Ops& ops, const WeightTypes& types = {},
         const std::function<void(size_t done, size_t total)>& progress = {});

@@ -130,6 +130,13 @@ TEST(Measure, ShapesThatTheModelHasNotAreRefused) {
   }
 }
 
+TEST(Measure, TakesARoundAtLeast) {
+  const Engine engine = Engine::synthetic(small());
+  const PassShape shape;
+  test::expect_error_parts([&] { engine.measure(std::span(&shape, 1), 0); }, ErrorKind::kUsage,
+                           {"rounds is 0", "1 or more"});
+}
+
 TEST(KvCache, OnlyFloatTypesOfTheCacheAreTaken) {
   for (const DType type : {DType::kF16, DType::kQ8_0}) {
     test::expect_error_parts([&] { Engine::synthetic(small(), {.kv_cache = type}); },
