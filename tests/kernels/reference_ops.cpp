@@ -90,8 +90,20 @@ double weight_at(const Matrix& w, int row, int col) {
   return value;
 }
 
+// The activations that a BF16 product sees.
+static std::vector<float> rounded_to_bf16(const float* x, int cols) {
+  std::vector<float> result(x, x + cols);
+  for (float& value : result) {
+    uint16_t half;
+    put_number(&half, DType::kBF16, value);
+    const uint32_t bits = static_cast<uint32_t>(half) << 16;
+    std::memcpy(&value, &bits, sizeof(value));
+  }
+  return result;
+}
+
 // The activations that a Q8_0 product sees: 32 columns share a scale.
-static std::vector<float> rounded(const float* x, int cols) {
+static std::vector<float> rounded_to_q8(const float* x, int cols) {
   std::vector<float> result(x, x + cols);
   for (int first = 0; first < cols; first += 32) {
     const int end = std::min(cols, first + 32);
@@ -106,7 +118,8 @@ static std::vector<float> rounded(const float* x, int cols) {
 
 static double dot(const float* x, const Matrix& w, int row) {
   std::vector<float> operand(x, x + w.cols);
-  if (w.type == DType::kQ8_0) operand = rounded(x, w.cols);
+  if (w.type == DType::kBF16) operand = rounded_to_bf16(x, w.cols);
+  if (w.type == DType::kQ8_0) operand = rounded_to_q8(x, w.cols);
   double sum = 0;
   for (int k = 0; k < w.cols; ++k) sum += operand[k] * weight_at(w, row, k);
   return sum;

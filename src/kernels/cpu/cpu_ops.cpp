@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/flush_subnormals.h"
 #include "kernels/cpu/formats.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/pack.h"
@@ -32,27 +33,28 @@ int blocks_of(const Matrix& w) {
   return (w.rows + kBlockRows - 1) / kBlockRows;
 }
 
-// Bytes from one row of a Q8_0 operand to the next. Not a multiple of a large power of two, or the
-// rows of a tile would share the same few sets of the L1 cache.
-size_t q8_stride(int cols) {
-  return round_up(q8_row_bytes(cols), 256) + 64;
+// Bytes from one row of a prepared operand to the next. Not a multiple of a large power of two, or
+// the rows of a tile would share the same few sets of the L1 cache.
+size_t operand_stride(DType type, int cols) {
+  return round_up(operand_bytes(type, cols), 256) + 64;
 }
 
 // The rows of x as weights of `type` want them. One row each thread prepares for itself, which is
 // faster than waiting for one that does.
 Operand prepare(ConstRows x, DType type, float* workspace) {
-  if (type != DType::kQ8_0) {
+  if (type == DType::kF32 || type == DType::kF16) {
     return {reinterpret_cast<const std::byte*>(x.data), x.stride * sizeof(float), x.rows};
   }
   auto* const bytes = reinterpret_cast<std::byte*>(workspace);
-  const size_t stride = q8_stride(x.cols);
+  const size_t stride = operand_stride(type, x.cols);
   if (x.rows == 1) {
     std::byte* const own = bytes + stride * static_cast<size_t>(here.index);
-    prepare_q8(x.row(0), x.cols, own);
+    prepare_row(x.row(0), x.cols, type, own);
     return {own, stride, 1};
   }
-  here.share(x.rows,
-             [&](int m) { prepare_q8(x.row(m), x.cols, bytes + stride * static_cast<size_t>(m)); });
+  here.share(x.rows, [&](int m) {
+    prepare_row(x.row(m), x.cols, type, bytes + stride * static_cast<size_t>(m));
+  });
   return {bytes, stride, x.rows};
 }
 
@@ -79,21 +81,24 @@ void CpuOps::parallel(const std::function<void()>& body) const {
   {
 #pragma omp single
     team.emplace(omp_get_num_threads());
+    const FlushSubnormals flush;
     here = {&*team, omp_get_thread_num()};
     body();
     here = {};
   }
 }
 
-// A Q8_0 operand has as many rows as x, or one for each thread.
+// A prepared operand has as many rows as x, or one for each thread. BF16's rows are the longest.
 size_t CpuOps::operand_floats(int rows, int cols) const {
-  return static_cast<size_t>(std::max(rows, threads_)) * q8_stride(cols) / sizeof(float);
+  const size_t stride = operand_stride(DType::kBF16, cols);
+  return static_cast<size_t>(std::max(rows, threads_)) * stride / sizeof(float);
 }
 
-// An operand, and each thread's running tops.
+// An operand, and another one, of other weights, or each thread's running tops.
 size_t CpuOps::workspace_floats(int rows, int cols) const {
   const size_t tops = static_cast<size_t>(threads_) * static_cast<size_t>(rows);
-  return operand_floats(rows, cols) + tops * sizeof(RunningTop) / sizeof(float);
+  const size_t operand = operand_floats(rows, cols);
+  return operand + std::max(operand, tops * sizeof(RunningTop) / sizeof(float));
 }
 
 size_t CpuOps::packed_bytes(DType type, int rows, int cols) const {
@@ -148,7 +153,9 @@ void CpuOps::matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace
 void CpuOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
                            float* workspace) const {
   const Operand of_gate = prepare(x, gate.type, workspace);
-  const Operand of_up = up.type == gate.type ? of_gate : prepare(x, up.type, workspace);
+  const Operand of_up = up.type == gate.type
+                            ? of_gate
+                            : prepare(x, up.type, workspace + operand_floats(x.rows, x.cols));
   here.share_run(blocks_of(gate), [&](int begin, int end) {
     swiglu_products(of_gate, gate, of_up, up, {begin, end}, out);
   });

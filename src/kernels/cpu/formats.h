@@ -54,10 +54,16 @@ inline size_t group_bytes(DType type, int cols) {
   return round_up(round_up(cols, 2) * kBlockRows * size_of(type), 64);
 }
 
-// Bytes of a row of activations as Q8_0 weights want it, Q8Row, padded with zeros to whole blocks.
-// Weights of other types take the floats as they are.
-constexpr size_t q8_row_bytes(int cols) {
-  const size_t padded = round_up(static_cast<size_t>(cols), kQ8Cols);
+// Bytes of a row of activations as weights of this type want it.
+//
+//   F32, F16   the floats as they are
+//   BF16       rounded to BF16 and padded with a zero to an even number: as BF16 where there are
+//              instructions for their products (pair_dot-inl.h), else as the same numbers in float32
+//   Q8_0       Q8Row, padded with zeros to whole blocks
+inline size_t operand_bytes(DType type, int cols) {
+  const auto n = static_cast<size_t>(cols);
+  if (type != DType::kQ8_0) return round_up(n, 2) * sizeof(float);
+  const size_t padded = round_up(n, kQ8Cols);
   return padded + padded / kQ8Cols * 8;
 }
 

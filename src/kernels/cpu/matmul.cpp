@@ -1,10 +1,10 @@
 // Matrix products whose bits do not depend on how many tokens share them.
 //
-// An output of float weights is one running sum over ascending columns, from zero. An output of
-// Q8_0 weights is one over ascending blocks of 32 columns: of the block's dot product of integers,
-// which is exact, times the product of the two scales. Both stand in one lane of a register whose
-// other lanes are outputs of neighbouring weight rows (formats.h), so that nothing is ever summed
-// across lanes. A tile computes several tokens and registers of rows at once only to load each
+// An output of float weights is one running sum over ascending columns, from zero; with BF16 weights
+// over ascending pairs of columns, the second of a pair first. An output of Q8_0 weights is one over
+// ascending blocks of 32 columns: of the block's dot product of integers, which is exact, times the
+// product of the two scales. All stand in one lane of a register whose other lanes are outputs of
+// neighbouring weight rows (formats.h), so that nothing is ever summed across lanes. A tile computes several tokens and registers of rows at once only to load each
 // value less often; where sums are set aside between chunks of columns they are set aside whole.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cpp"
@@ -19,6 +19,7 @@
 
 #include "kernels/cpu/lanes-inl.h"
 #include "kernels/cpu/matmul.h"
+#include "kernels/cpu/pair_dot-inl.h"
 #include "kernels/cpu/quad_dot-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -92,14 +93,54 @@ const Weight* weights_of(const Matrix& w, int reg) {
   return reinterpret_cast<const Weight*>(group_of(w, reg)) + kColumns * place_in_group(reg);
 }
 
+// Column k + kColumn's products, k even.
+template <int kColumn, int T, int R, typename Weight>
+HWY_INLINE void add_column(const float* x, size_t x_stride, const Weight* const* w, int k,
+                           VF (&acc)[T][R]) {
+  VF v[R];
+  HWY_UNROLL(4)
+  for (int r = 0; r < R; ++r) v[r] = load_column<kColumn>(w[r] + k * kBlockRows);
+  HWY_UNROLL(8)
+  for (int t = 0; t < T; ++t) {
+    const VF a = hn::Set(kF, x[t * x_stride + k + kColumn]);
+    HWY_UNROLL(4)
+    for (int r = 0; r < R; ++r) acc[t][r] = hn::MulAdd(a, v[r], acc[t][r]);
+  }
+}
+
+template <int T, int R, typename Weight>
+HWY_INLINE void add_two_columns(const float* x, size_t x_stride, const Weight* const* w, int k,
+                                VF (&acc)[T][R]) {
+  constexpr int kFirst = std::is_same_v<Weight, BF16> ? 1 : 0;
+  add_column<kFirst, T, R>(x, x_stride, w, k, acc);
+  add_column<1 - kFirst, T, R>(x, x_stride, w, k, acc);
+}
+
+#if ORTHRUS_HAS_PAIR_DOT
+template <int T, int R>
+HWY_INLINE void add_two_columns(const BF16* x, size_t x_stride, const BF16* const* w, int k,
+                                VF (&acc)[T][R]) {
+  Pairs v[R];
+  HWY_UNROLL(4)
+  for (int r = 0; r < R; ++r) v[r] = load_pairs(w[r] + k * kBlockRows);
+  HWY_UNROLL(8)
+  for (int t = 0; t < T; ++t) {
+    const Pairs a = broadcast_pair(x + t * x_stride + k);
+    HWY_UNROLL(4)
+    for (int r = 0; r < R; ++r) acc[t][r] = pair_dot(acc[t][r], v[r], a);
+  }
+}
+#endif
+
 // Adds the products of `cols` columns to the sums of T tokens with R registers of rows, which begin
 // at zero when `begin`. rows[r] is where register r's weights of the first column are; what lies at
-// next[r] is brought into L2 on the way.
-template <int T, int R, typename Weight>
-HWY_NOINLINE void add_products(const float* HWY_RESTRICT x, size_t x_stride,
+// next[r] is brought into L2 on the way. Activations are floats, or BF16 where pair_dot() is to be
+// had; with BF16 weights `cols` is even.
+template <int T, int R, typename Weight, typename Activation>
+HWY_NOINLINE void add_products(const Activation* HWY_RESTRICT x, size_t x_stride,
                                const Weight* const* rows, const Weight* const* next, int cols,
                                bool begin, float (*sums)[kStripRows]) {
-  const Weight* HWY_RESTRICT w[R];
+  const Weight* w[R];
   const Weight* ahead[R];
   for (int r = 0; r < R; ++r) {
     w[r] = rows[r];
@@ -111,17 +152,6 @@ HWY_NOINLINE void add_products(const float* HWY_RESTRICT x, size_t x_stride,
       acc[t][r] = begin ? hn::Zero(kF) : hn::Load(kF, &sums[t][r * kWidth]);
     }
   }
-  const auto column = [&]<int kColumn>(int k) HWY_ATTR {
-    VF v[R];
-    HWY_UNROLL(4)
-    for (int r = 0; r < R; ++r) v[r] = load_column<kColumn>(w[r] + k * kBlockRows);
-    HWY_UNROLL(8)
-    for (int t = 0; t < T; ++t) {
-      const VF a = hn::Set(kF, x[t * x_stride + k + kColumn]);
-      HWY_UNROLL(4)
-      for (int r = 0; r < R; ++r) acc[t][r] = hn::MulAdd(a, v[r], acc[t][r]);
-    }
-  };
   int k = 0;
   for (; k + 2 <= cols; k += 2) {
     constexpr int kLine = 64 / sizeof(Weight);
@@ -131,44 +161,47 @@ HWY_NOINLINE void add_products(const float* HWY_RESTRICT x, size_t x_stride,
         __builtin_prefetch(ahead[r] + k * kBlockRows + i, 0, 2);
       }
     }
-    column.template operator()<0>(k);
-    column.template operator()<1>(k);
+    add_two_columns<T, R>(x, x_stride, w, k, acc);
   }
-  if (k < cols) column.template operator()<0>(k);
+  if constexpr (!std::is_same_v<Weight, BF16>) {
+    if (k < cols) add_column<0, T, R>(x, x_stride, w, k, acc);
+  }
   for (int t = 0; t < T; ++t) {
     for (int r = 0; r < R; ++r) hn::Store(acc[t][r], kF, &sums[t][r * kWidth]);
   }
 }
 
-template <typename Weight>
-using AddProducts = void (*)(const float*, size_t, const Weight* const*, const Weight* const*, int,
-                             bool, float (*)[kStripRows]);
+template <typename Weight, typename Activation>
+using AddProducts = void (*)(const Activation*, size_t, const Weight* const*, const Weight* const*,
+                             int, bool, float (*)[kStripRows]);
 
-template <int T, typename Weight>
-constexpr std::array<AddProducts<Weight>, kTileRegisters> products_of_tokens() {
-  std::array<AddProducts<Weight>, kTileRegisters> of{};
+template <int T, typename Weight, typename Activation>
+constexpr std::array<AddProducts<Weight, Activation>, kTileRegisters> products_of_tokens() {
+  std::array<AddProducts<Weight, Activation>, kTileRegisters> of{};
   if constexpr (T <= kTileTokens) {
     constexpr int kMost = most_registers(T);
-    of[0] = add_products<T, 1, Weight>;
-    of[1] = add_products<T, 2, Weight>;
-    if constexpr (kMost >= 3) of[2] = add_products<T, 3, Weight>;
-    if constexpr (kMost >= 4) of[3] = add_products<T, 4, Weight>;
+    of[0] = add_products<T, 1, Weight, Activation>;
+    of[1] = add_products<T, 2, Weight, Activation>;
+    if constexpr (kMost >= 3) of[2] = add_products<T, 3, Weight, Activation>;
+    if constexpr (kMost >= 4) of[3] = add_products<T, 4, Weight, Activation>;
   }
   return of;
 }
 
 // Tokens [first, first + tokens) by registers [reg, reg + registers) of rows; `end` is where the
 // thread's registers end.
-template <typename Weight>
+template <typename Weight, typename Activation>
 void multiply_floats(const Operand& x, int first, int tokens, int tile_tokens, const Matrix& matrix,
                      int reg, int registers, int end, Strip& strip) {
-  static constexpr std::array<AddProducts<Weight>, kTileRegisters> kProducts[] = {
-      products_of_tokens<1, Weight>(), products_of_tokens<2, Weight>(),
-      products_of_tokens<3, Weight>(), products_of_tokens<4, Weight>(),
-      products_of_tokens<5, Weight>(), products_of_tokens<6, Weight>(),
-      products_of_tokens<7, Weight>(), products_of_tokens<8, Weight>()};
+  static constexpr std::array<AddProducts<Weight, Activation>, kTileRegisters> kProducts[] = {
+      products_of_tokens<1, Weight, Activation>(), products_of_tokens<2, Weight, Activation>(),
+      products_of_tokens<3, Weight, Activation>(), products_of_tokens<4, Weight, Activation>(),
+      products_of_tokens<5, Weight, Activation>(), products_of_tokens<6, Weight, Activation>(),
+      products_of_tokens<7, Weight, Activation>(), products_of_tokens<8, Weight, Activation>()};
+  // BF16 weights come in pairs of columns, and their activations are padded to pairs.
+  const int padded = std::is_same_v<Weight, BF16> ? matrix.cols + matrix.cols % 2 : matrix.cols;
   for (int k = 0; k < matrix.cols; k += kChunk) {
-    const int cols = std::min(kChunk, matrix.cols - k);
+    const int cols = std::min(kChunk, padded - k);
     const Weight* rows[kTileRegisters];
     const Weight* next[kTileRegisters];
     for (int r = 0; r < registers; ++r) {
@@ -183,9 +216,10 @@ void multiply_floats(const Operand& x, int first, int tokens, int tile_tokens, c
     for (int t = 0; t < tokens; t += tile_tokens) {
       const int count = std::min(tile_tokens, tokens - t);
       const auto* from =
-          reinterpret_cast<const float*>(x.data + x.stride * static_cast<size_t>(first + t)) + k;
+          reinterpret_cast<const Activation*>(x.data + x.stride * static_cast<size_t>(first + t)) +
+          k;
       // The first tile asks for the weights that follow, for all.
-      kProducts[count - 1][registers - 1](from, x.stride / sizeof(float), rows,
+      kProducts[count - 1][registers - 1](from, x.stride / sizeof(Activation), rows,
                                           t == 0 ? next : rows, cols, k == 0, strip.of + t);
     }
   }
@@ -283,11 +317,16 @@ void multiply(const Operand& x, int first, int tokens, const Matrix& w, int reg,
   const int tile = tile_shape(w.type, x.rows).tokens;
   switch (w.type) {
     case DType::kF32:
-      return multiply_floats<float>(x, first, tokens, tile, w, reg, registers, end, strip);
+      return multiply_floats<float, float>(x, first, tokens, tile, w, reg, registers, end, strip);
     case DType::kF16:
-      return multiply_floats<F16>(x, first, tokens, tile, w, reg, registers, end, strip);
+      return multiply_floats<F16, float>(x, first, tokens, tile, w, reg, registers, end, strip);
     case DType::kBF16:
-      return multiply_floats<BF16>(x, first, tokens, tile, w, reg, registers, end, strip);
+#if ORTHRUS_HAS_PAIR_DOT
+      if (has_pair_dot()) {
+        return multiply_floats<BF16, BF16>(x, first, tokens, tile, w, reg, registers, end, strip);
+      }
+#endif
+      return multiply_floats<BF16, float>(x, first, tokens, tile, w, reg, registers, end, strip);
     case DType::kQ8_0:
       return multiply_q8s(x, first, tokens, tile, w, reg, registers, strip);
   }
@@ -401,7 +440,45 @@ void top(const Operand& x, const Matrix& w, Run run, bool probability, RunningTo
   });
 }
 
-void prepare(const float* x, int cols, std::byte* to) {
+// To the nearest, ties to even; as the bits of a float32.
+HWY_INLINE auto rounded_to_bf16(VF x) {
+  const hn::RebindToUnsigned<DF> u;
+  const auto bits = hn::BitCast(u, x);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u, 1u));
+  const auto up = hn::Add(hn::Add(bits, hn::Set(u, 0x7fffu)), odd);
+  return hn::And(up, hn::Set(u, 0xffff0000u));
+}
+
+void prepare_bf16(const float* x, int cols, std::byte* to) {
+  const hn::Rebind<uint16_t, DF> narrow;
+  auto* const floats = reinterpret_cast<float*>(to);
+  auto* const halves = reinterpret_cast<uint16_t*>(to);
+  const bool pairs = has_pair_dot();
+  HWY_ALIGN float last[kWidth] = {};
+  for (int k = 0; k < cols; k += kWidth) {
+    const float* from = x + k;
+    int count = kWidth;
+    if (cols - k < kWidth) {
+      count = cols - k + (cols - k) % 2;
+      std::memcpy(last, from, (cols - k) * sizeof(float));
+      from = last;
+    }
+    const auto rounded = rounded_to_bf16(load(from));
+    if (pairs) {
+      const hn::RebindToSigned<DF> wide;
+      const auto high = hn::BitCast(wide, hn::ShiftRight<16>(rounded));
+      HWY_ALIGN uint16_t out[kWidth];
+      hn::Store(hn::DemoteTo(narrow, high), narrow, out);
+      std::memcpy(halves + k, out, count * sizeof(uint16_t));
+    } else {
+      HWY_ALIGN float out[kWidth];
+      hn::Store(hn::BitCast(kF, rounded), kF, out);
+      std::memcpy(floats + k, out, count * sizeof(float));
+    }
+  }
+}
+
+void prepare_q8(const float* x, int cols, std::byte* to) {
   const Q8Row<std::byte> row(to, cols);
   HWY_ALIGN float last[kQ8Cols] = {};
   for (size_t i = 0; i < row.blocks; ++i) {
@@ -427,6 +504,10 @@ void prepare(const float* x, int cols, std::byte* to) {
   }
 }
 
+void prepare(const float* x, int cols, DType type, std::byte* to) {
+  type == DType::kQ8_0 ? prepare_q8(x, cols, to) : prepare_bf16(x, cols, to);
+}
+
 }  // namespace
 }  // namespace orthrus::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -440,8 +521,8 @@ HWY_EXPORT(add);
 HWY_EXPORT(swiglu);
 HWY_EXPORT(top);
 
-void prepare_q8(const float* x, int cols, std::byte* operand) {
-  HWY_DYNAMIC_DISPATCH(prepare)(x, cols, operand);
+void prepare_row(const float* x, int cols, DType type, std::byte* operand) {
+  HWY_DYNAMIC_DISPATCH(prepare)(x, cols, type, operand);
 }
 void store_products(const Operand& x, const Matrix& w, Run run, Rows out) {
   HWY_DYNAMIC_DISPATCH(store)(x, w, run, out);

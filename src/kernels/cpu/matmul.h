@@ -8,14 +8,15 @@
 
 namespace orthrus::cpu {
 
-// Rows of activations, `stride` bytes apart: floats, or for Q8_0 weights what prepare_q8() made.
+// Rows of activations, `stride` bytes apart, as the type of the weights wants them (formats.h).
 struct Operand {
   const std::byte* data = nullptr;
   size_t stride = 0;
   int rows = 0;
 };
 
-void prepare_q8(const float* x, int cols, std::byte* operand);
+// One such row for BF16 or Q8_0 weights; those of other types take the floats as they are.
+void prepare_row(const float* x, int cols, DType type, std::byte* operand);
 
 // Weight rows [16 begin, 16 end), not past the matrix's last.
 struct Run {
