@@ -71,10 +71,14 @@ struct Row {
 struct Decisions {
   std::vector<int> drafted;   // [d]: cycles of d drafts; [0]: plain steps
   std::vector<int> verified;  // [n]: of the cycles with drafts, those that verified n
+  std::vector<int> leftover;  // [n]: cycles that verified n drafts of an earlier block
   double expected_accepted = 0;
   int accepted = 0;
 
-  int cycles() const { return std::accumulate(drafted.begin(), drafted.end(), 0); }
+  int cycles() const {
+    return std::accumulate(leftover.begin(), leftover.end(),
+                           std::accumulate(drafted.begin(), drafted.end(), 0));
+  }
   // The gain over plain decoding, had drafts been accepted as often as was expected: each cycle
   // gives a token more than it accepts.
   double expected_gain(double gain) const {
@@ -84,6 +88,7 @@ struct Decisions {
   void add(const GenerationStats& stats) {
     add(drafted, stats.drafted);
     add(verified, stats.verified);
+    add(leftover, stats.leftover);
     expected_accepted += stats.expected_accepted;
     accepted += stats.accepted;
   }
@@ -308,6 +313,7 @@ class Bench {
                                    100.0 * d.drafted[0] / cycles, cycles);
     text += fmt::format("drafts made: cycles      {}\n", histogram(d.drafted, 1));
     text += fmt::format("drafts verified: cycles  {}\n", histogram(d.verified, 0));
+    text += fmt::format("leftover verified        {}\n", histogram(d.leftover, 1));
     if (d.expected_accepted > 0) {
       text += fmt::format("drafts accepted          {}, {:.0f} expected\n", d.accepted,
                           d.expected_accepted);
@@ -358,6 +364,7 @@ class Bench {
     json["equal"] = all_equal();
     json["decisions"] = {{"drafted", decisions_.drafted},
                          {"verified", decisions_.verified},
+                         {"leftover", decisions_.leftover},
                          {"expected_accepted", decisions_.expected_accepted},
                          {"accepted", decisions_.accepted}};
     json["decisions"]["expected_gain"] =

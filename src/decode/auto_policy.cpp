@@ -95,8 +95,8 @@ AutoPolicy::AutoPolicy(PolicyState& state)
 }
 
 template <typename Acceptance>
-AutoPolicy::Plan AutoPolicy::best_plan(int most, Acceptance acceptance) const {
-  Plan best;
+AutoPolicy::Block AutoPolicy::best_block(int most, Acceptance acceptance) const {
+  Block best;
   double tokens = 1;    // 1 + s_1 + ... + s_d
   double accepted = 1;  // s_d
   for (int d = 1; d <= most; ++d) {
@@ -104,67 +104,83 @@ AutoPolicy::Plan AutoPolicy::best_plan(int most, Acceptance acceptance) const {
     tokens += accepted;
     const double right = tokens - 1;
     const double verified = right + state_->verified_in_vain * (d - right);
-    const double rate =
-        tokens / (draft_time(d + 1) + time(static_cast<int>(std::ceil(verified)) + 1));
+    const double rate = tokens / (draft_time(d) + time(static_cast<int>(std::ceil(verified)) + 1));
     if (rate > best.rate) best = {d, rate};
   }
   return best;
 }
 
-int AutoPolicy::drafts(int most) {
-  probabilities_.clear();
+AutoPolicy::Prefix AutoPolicy::best_prefix() {
+  Prefix best{.gain = 1 - rate_ * time(1)};  // a plain step
   acceptances_.clear();
-  verified_ = 0;
-  if (most == 0) return 0;
-  if (state_->times.seen(sequences_) < kLeastPlainSteps) return 0;
-  if (plain_steps_ > 0 && plain_steps_ < state_->patience) {
-    ++plain_steps_;  // nothing was learnt of drafts since the last step
-    return 0;
+  double sum = 0;       // s_1 + ... + s_n
+  double accepted = 1;  // s_n
+  for (const float probability : probabilities_) {
+    acceptances_.push_back(state_->calibration(misses_).acceptance(probability));
+    accepted *= acceptances_.back();
+    sum += accepted;
+    const int n = static_cast<int>(acceptances_.size());
+    const double gain = 1 + sum - rate_ * time(n + 1);
+    if (gain > best.gain) best = {n, sum, gain};
   }
+  verified_ = best.drafts;
+  return best;
+}
+
+CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
+  probabilities_.clear();
+  drafted_ = false;
+  if (most == 0 || state_->times.seen(sequences_) < kLeastPlainSteps) return {};
+  // Of blocks nothing is learnt from one plain step to the next.
+  const bool waiting = plain_steps_ > 0 && plain_steps_ < state_->patience;
   const double plain = plain_rate();
+  Block block;
+  if (!waiting) {
+    block = best_block(most, [&](int place) { return state_->history.acceptance(place); });
+  }
+  rate_ = std::max(plain, block.rate);
+  if (!left.probabilities.empty()) {
+    probabilities_.assign(left.probabilities.begin(), left.probabilities.end());
+    misses_ = left.misses;
+    const Prefix prefix = best_prefix();
+    if (prefix.drafts > 0 && prefix.gain > 0) {
+      if (waiting) ++plain_steps_;
+      return {.leftover = prefix.drafts, .expected_accepted = prefix.expected};
+    }
+    probabilities_.clear();
+  }
+  if (waiting) {
+    ++plain_steps_;
+    return {};
+  }
   most_ = most;
-  const Plan plan = best_plan(most, [&](int place) { return state_->history.acceptance(place); });
-  rate_ = std::max(plain, plan.rate);
-  const bool pays = plan.rate > plain * (phase_ == Phase::kDrafting ? 1 : kMargin);
-  if (pays) {
+  if (block.rate > plain * (phase_ == Phase::kDrafting ? 1 : kMargin)) {
     phase_ = Phase::kDrafting;
     plain_steps_ = 0;
     // At most about twice the last one, so that a few lucky drafts do not stake a long block.
-    last_drafts_ = std::min(plan.drafts, 2 * last_drafts_ + 1);
-    return last_drafts_;
+    last_drafts_ = std::min(block.drafts, 2 * last_drafts_ + 1);
+    return {last_drafts_};
   }
   if (plain_steps_ < state_->patience) {
     phase_ = Phase::kPlain;
     ++plain_steps_;
-    return 0;
+    return {};
   }
   phase_ = Phase::kProbing;
   plain_steps_ = 0;
   last_drafts_ = std::min(most, kProbeDrafts);
-  return last_drafts_;
+  return {last_drafts_};
 }
 
 Verification AutoPolicy::verified(std::span<const float> probabilities) {
   probabilities_.assign(probabilities.begin(), probabilities.end());
-  acceptances_.clear();
-  verified_ = 0;
-  double sum = 0;       // s_1 + ... + s_n
-  double accepted = 1;  // s_n
-  double expected = 0;  // the sum at verified_
-  double best_gain = -rate_ * time(1);
-  for (size_t i = 0; i < probabilities.size(); ++i) {
-    acceptances_.push_back(state_->calibration.acceptance(probabilities[i]));
-    accepted *= acceptances_.back();
-    sum += accepted;
-    const double gain = sum - rate_ * time(static_cast<int>(i) + 2);
-    if (gain > best_gain) {
-      best_gain = gain;
-      verified_ = static_cast<int>(i) + 1;
-      expected = sum;
-    }
-  }
-  if (const double wrong = static_cast<double>(probabilities.size()) - sum; wrong > 0.1) {
-    const double in_vain = std::clamp((verified_ - expected) / wrong, 0.0, 1.0);
+  misses_ = 0;
+  drafted_ = true;
+  const Prefix prefix = best_prefix();
+  double right = 0, accepted = 1;
+  for (const double acceptance : acceptances_) right += accepted *= acceptance;
+  if (const double wrong = static_cast<double>(probabilities.size()) - right; wrong > 0.1) {
+    const double in_vain = std::clamp((prefix.drafts - prefix.expected) / wrong, 0.0, 1.0);
     state_->verified_in_vain += (in_vain - state_->verified_in_vain) * kVainRate;
   }
   if (phase_ == Phase::kProbing) {
@@ -172,11 +188,11 @@ Verification AutoPolicy::verified(std::span<const float> probabilities) {
     const auto acceptance = [&](int place) {
       return state_->history.acceptance_in_a_stretch_like(acceptances_, place);
     };
-    const bool pays = best_plan(most_, acceptance).rate > plain_rate() * kMargin;
+    const bool pays = best_block(most_, acceptance).rate > plain_rate() * kMargin;
     state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, kMostPatience);
     if (pays) plain_steps_ = state_->patience;
   }
-  return {verified_, expected};
+  return {prefix.drafts, prefix.expected};
 }
 
 void AutoPolicy::observe_accepted(int accepted) {
@@ -187,15 +203,15 @@ void AutoPolicy::observe_accepted(int accepted) {
     const int place = static_cast<int>(i) + 1;
     if (place <= verified_) {
       const bool right = place <= accepted;
-      state_->calibration.observe(probabilities_[i], right);
-      state_->history.observe(place, 1, right ? 1 : 0);
+      state_->calibration(misses_).observe(probabilities_[i], right);
+      if (drafted_) state_->history.observe(place, 1, right ? 1 : 0);
       if (!right) break;
-    } else {
+    } else if (drafted_) {
       state_->history.observe(place, reached, acceptances_[i]);
       reached *= acceptances_[i];
     }
   }
-  state_->history.end_cycle();
+  if (drafted_) state_->history.end_cycle();
 }
 
 void AutoPolicy::observe_pass(const PassTime& pass) {

@@ -1,6 +1,7 @@
 // Drafts as much as pays, and only where it pays: by expected tokens a second.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -42,8 +43,12 @@ class AcceptanceHistory {
 // What a policy has learnt, which outlives a request.
 struct PolicyState {
   PassTimes times;
-  Calibration calibration;
+  // By drafts of the block that were wrong before, 0, 1, or more: what is left over after a wrong one
+  // is less often right than it says.
+  std::array<Calibration, 3> calibrations{Calibration(0.97), Calibration(0.7), Calibration(0.7)};
   AcceptanceHistory history;
+
+  Calibration& calibration(int misses) { return calibrations[std::min<size_t>(misses, 2)]; }
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
   // probabilities tell exactly which, 1 where they tell nothing.
   double verified_in_vain = 1;
@@ -53,13 +58,16 @@ struct PolicyState {
 // With s_i the probability that drafts 1..i are all accepted, t(r) the time of a pass of r rows and
 // t'(r) that of a draft pass, d drafts of which n are verified give
 //
-//     rate(d, n) = (1 + s_1 + ... + s_n) / (t'(d + 1) + t(n + 1))
+//     rate(d, n) = (1 + s_1 + ... + s_n) / (t'(d) + t(n + 1))
 //
 // tokens a second, and a plain step 1 / t(1). Before the draft, s_i is what recent cycles say, n is
 // as many of d as were verified lately, and the best rate decides d. After it, s_i is the product
 // of the drafts' own calibrated probabilities. The draft's time is then spent whatever n is: what
 // is best over many cycles is the n whose tokens exceed by most what its time would give elsewhere,
 // s_1 + ... + s_n - rate * t(n + 1), where rate is the best that is expected.
+//
+// Drafts that are left over cost no draft pass: n of them are verified in place of a plain step or
+// a new block where 1 + s_1 + ... + s_n exceeds rate * t(n + 1), what its time would give elsewhere.
 //
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
 // block is drafted as a probe, after 16 plain steps, then after 32, and so on to 128, so that
@@ -73,23 +81,30 @@ class AutoPolicy final : public Policy {
   // Starts from what `state` has learnt, and goes on learning in it; it must outlive the policy.
   explicit AutoPolicy(PolicyState& state);
 
-  int drafts(int most) override;
+  CyclePlan plan(int most, const Leftover& left) override;
   bool needs_probabilities() const override { return true; }
   Verification verified(std::span<const float> probabilities) override;
   void observe_accepted(int accepted) override;
   void observe_pass(const PassTime& pass) override;
 
  private:
-  struct Plan {
+  struct Block {
     int drafts = 0;
     double rate = 0;  // tokens a second
+  };
+  struct Prefix {
+    int drafts = 0;
+    double expected = 0;  // accepted of them
+    double gain = 0;      // in tokens, over spending its time at rate_
   };
   double time(int rows) const { return state_->times.expected(rows * sequences_); }
   double draft_time(int rows) const { return state_->times.expected_draft(rows * sequences_); }
   double plain_rate() const { return 1 / time(1); }
   // With at least one draft; acceptance(i) is P(draft i accepted | all before it).
   template <typename Acceptance>
-  Plan best_plan(int most, Acceptance acceptance) const;
+  Block best_block(int most, Acceptance acceptance) const;
+  // How many of the cycle's drafts to verify.
+  Prefix best_prefix();
 
   PolicyState* state_;
   int sequences_ = 1;
@@ -103,6 +118,8 @@ class AutoPolicy final : public Policy {
   int most_ = 0;  // drafts that could be made
   std::vector<float> probabilities_;
   std::vector<double> acceptances_;  // calibrated, each given the ones before
+  int misses_ = 0;                   // before them
+  bool drafted_ = false;             // they are of a block of this cycle
   int verified_ = 0;
 };
 

@@ -5,17 +5,16 @@
 namespace orthrus {
 namespace {
 
-constexpr double kPriorWeight = 3;  // so many drafts, accepted as often as their probability says
+constexpr double kPriorWeight = 3;  // what it begins with is worth so many drafts
 constexpr double kMemory = 0.99;    // of a bin, at each draft: about the last hundred count
 
 }  // namespace
 
-// A view that is right as often as it is sure, a little less at the top.
-Calibration::Calibration() {
+Calibration::Calibration(double trust) {
   float begin = 0;
   for (size_t i = 0; i < bins_.size(); ++i) {
     const float end = i < kEnds.size() ? kEnds[i] : 1.0f;
-    bins_[i] = {kPriorWeight * 0.97 * (begin + end) / 2, kPriorWeight};
+    bins_[i] = {kPriorWeight * trust * (begin + end) / 2, kPriorWeight};
     begin = end;
   }
 }

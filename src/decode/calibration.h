@@ -9,7 +9,8 @@ namespace orthrus {
 // probability under the diffusion view. Recent drafts count more.
 class Calibration {
  public:
-  Calibration();
+  // Begins with drafts that are accepted `trust` times as often as their probability says.
+  explicit Calibration(double trust = 0.97);
 
   // P(accepted | all before it accepted).
   double acceptance(float probability) const;

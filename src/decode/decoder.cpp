@@ -27,6 +27,7 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
   emitted_.reserve(most);
   counts_.drafted.resize(most);
   counts_.verified.resize(most);
+  counts_.leftover.resize(most);
 }
 
 Span Decoder::next() {
@@ -81,18 +82,32 @@ HeadOutput Decoder::ar_output() const {
 // where nothing is drafted the cycle is a plain AR step: a verify of the anchor alone.
 void Decoder::begin_cycle() {
   const int most = std::min(params_.block_size, params_.max_tokens - generated_) - 1;
-  const int count = std::clamp(policy_->drafts(most), 0, most);
-  ++counts_.drafted[static_cast<size_t>(count)];
-  block_.assign(static_cast<size_t>(count) + 1, config_->mask_token_id);
-  drafts_.clear();
+  const int left = std::min(static_cast<int>(drafts_.size()), most);
+  const CyclePlan plan =
+      policy_->plan(most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_});
+  const int count = std::clamp(plan.drafts, 0, most);
   draft_distributions_.clear();
-  phase_ = count > 0 ? Phase::kDraft : Phase::kVerify;
+  if (count > 0) {
+    ++counts_.drafted[static_cast<size_t>(count)];
+    block_.assign(static_cast<size_t>(count), config_->mask_token_id);
+    phase_ = Phase::kDraft;
+    return;
+  }
+  verified_ = std::clamp(plan.leftover, 0, left);
+  if (verified_ > 0) {
+    ++counts_.cycles;
+    ++counts_.leftover[static_cast<size_t>(verified_)];
+    counts_.expected_accepted += plan.expected_accepted;
+  } else {
+    ++counts_.drafted[0];
+  }
+  phase_ = Phase::kVerify;
 }
 
+// d drafts take d rows, of which the last predicts d_d.
 Span Decoder::draft() {
   block_[0] = anchor_;
-  // The last row would predict the token after the longest sequence this cycle can emit.
-  const int rows = static_cast<int>(block_.size()) - 1;
+  const int rows = static_cast<int>(block_.size());
   if (!params_.sampling.greedy()) return {sequence_, block_, View::kDiffusion, 0, rows};
   const bool probabilities = policy_->needs_probabilities();
   return {sequence_, block_, View::kDiffusion,
@@ -101,35 +116,38 @@ Span Decoder::draft() {
 
 void Decoder::take_drafts(const HeadRows& rows) {
   const int p = sequence_->length();
+  drafts_.clear();
   probabilities_.clear();
+  misses_ = 0;
   for (int i = 0; i < rows.rows(); ++i) {
     if (!select_draft(rows, i, p + i + 1)) break;  // as bad as they like, but tokens
   }
   if (!drafts_.empty()) ++counts_.cycles;
   const Verification chosen = policy_->verified(probabilities_);
-  const auto n = std::min(static_cast<size_t>(std::max(chosen.drafts, 0)), drafts_.size());
-  drafts_.resize(n);
-  if (draft_distributions_.size() > n) draft_distributions_.resize(n);
-  ++counts_.verified[n];
+  verified_ = std::clamp(chosen.drafts, 0, static_cast<int>(drafts_.size()));
+  if (!draft_distributions_.empty()) {
+    draft_distributions_.resize(static_cast<size_t>(verified_));
+  }
+  ++counts_.verified[static_cast<size_t>(verified_)];
   counts_.expected_accepted += chosen.expected_accepted;
   phase_ = Phase::kVerify;
 }
 
 Span Decoder::verify() {
   block_.assign(1, anchor_);
-  block_.insert(block_.end(), drafts_.begin(), drafts_.end());
+  block_.insert(block_.end(), drafts_.begin(), drafts_.begin() + verified_);
   return {sequence_,  block_, View::kAutoregressive, 0, static_cast<int>(block_.size()),
           ar_output()};
 }
 
 Status Decoder::accept(const HeadRows& rows) {
-  const size_t n = drafts_.size();
-  const int p = sequence_->length() - static_cast<int>(n) - 1;  // where the verify pass began
-  drafted_ = static_cast<int>(n);
+  const int n = verified_;
+  const int p = sequence_->length() - n - 1;  // where the verify pass began
+  drafted_ = n;
   accepted_ = 0;
   bool more = true;
-  for (size_t i = 0; more; ++i) {
-    const auto y = select_next(rows, static_cast<int>(i), p + static_cast<int>(i) + 1);
+  for (int i = 0; more; ++i) {
+    const auto y = select_next(rows, i, p + i + 1);
     if (!y) {
       // What was selected before stands, as in plain decoding, which fails one step later.
       if (!emitted_.empty()) break;
@@ -138,18 +156,29 @@ Status Decoder::accept(const HeadRows& rows) {
     }
     more = emit(*y);
     anchor_ = *y;
-    if (i == n || *y != drafts_[i]) break;
+    if (i == n || *y != drafts_[static_cast<size_t>(i)]) break;
     ++accepted_;
   }
   counts_.accepted += accepted_;
   policy_->observe_accepted(accepted_);
   sequence_->crop(p + static_cast<int>(emitted_.size()));
   if (more) {
+    keep_leftover();
     begin_cycle();
   } else {
     phase_ = Phase::kDone;
   }
   return Status::kOk;
+}
+
+// The block's drafts for positions beyond the new anchor. They were made knowing the old anchor
+// alone, none of each other, so what was emitted in between may have made them wrong or not.
+void Decoder::keep_leftover() {
+  const size_t gone = std::min(emitted_.size(), drafts_.size());
+  if (gone > 0 && drafts_[gone - 1] != emitted_[gone - 1]) ++misses_;
+  drafts_.erase(drafts_.begin(), drafts_.begin() + static_cast<std::ptrdiff_t>(gone));
+  probabilities_.erase(probabilities_.begin(),
+                       probabilities_.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
 // Appends d_{i+1}, which row i predicts; false when a logit is not finite.

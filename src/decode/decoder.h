@@ -27,12 +27,13 @@ struct DecodeCounts {
   int prefill_passes = 0;
   int ar_passes = 0;         // verify passes and plain steps
   int diffusion_passes = 0;  // draft passes
-  int cycles = 0;            // of draft, verify and accept
+  int cycles = 0;            // of draft, verify and accept, or of leftover drafts, verify and accept
   int accepted = 0;          // drafts that were accepted, in all cycles
 
-  // What the policy chose: [d] cycles that drafted d tokens, and of those that drafted, [n] that
-  // verified n; [0] of the first is plain steps. And what it expected of the verified ones.
-  std::vector<int> drafted, verified;
+  // What the policy chose: [d] cycles that drafted d tokens, of those [n] that verified n, and [n]
+  // cycles that verified n leftover drafts; drafted[0] is plain steps. And what it expected of the
+  // verified ones.
+  std::vector<int> drafted, verified, leftover;
   double expected_accepted = 0;
 };
 
@@ -69,11 +70,12 @@ class Decoder {
   Span prefill();
 
   // The cycle, at position p = sequence.length(), with the anchor x_p known.
+  void begin_cycle();
   Span draft();                            // 1. Draft: [x_p, MASK, ...] in the diffusion view
   void take_drafts(const HeadRows& rows);  //    d_1, d_2, ... from its rows
   Span verify();                           // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
   Status accept(const HeadRows& rows);     // 3. Accept: the longest prefix the AR view agrees to
-  void begin_cycle();
+  void keep_leftover();
 
   HeadOutput ar_output() const;
   bool select_draft(const HeadRows& rows, int i, int position);
@@ -89,8 +91,10 @@ class Decoder {
   Phase phase_ = Phase::kPrefill;
   int32_t anchor_ = -1;               // the last emitted token, whose keys are not yet cached
   std::vector<int32_t> block_;        // tokens of the span of the current pass
-  std::vector<int32_t> drafts_;       // d_1, d_2, ... of the current cycle
+  std::vector<int32_t> drafts_;       // d_1, d_2, ... of the last block, from the anchor on
   std::vector<float> probabilities_;  // of the drafts, for the policy
+  int misses_ = 0;                    // drafts of the block that were wrong, of those before
+  int verified_ = 0;                  // n: drafts that the current cycle verifies
   std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
   std::vector<int32_t> emitted_;                   // by the last take()
   int drafted_ = 0;                                // in the cycle that emitted

@@ -14,6 +14,21 @@ struct PassTime {
   bool draft = false;  // all of them in the diffusion view
 };
 
+// Drafts that earlier cycles left over: the last block predicted the next positions too, from an
+// anchor further back.
+struct Leftover {
+  std::span<const float> probabilities;  // under the diffusion view, of each
+  int misses = 0;                        // tokens since their anchor that were drafted wrong
+};
+
+// What a cycle begins with: a block of so many drafts, or, with none to be made, a verify of so many
+// of those that are left over. Neither is a plain AR step.
+struct CyclePlan {
+  int drafts = 0;
+  int leftover = 0;
+  double expected_accepted = 0;  // of the leftover; 0 when the policy has no idea
+};
+
 struct Verification {
   int drafts = 0;
   double expected_accepted = 0;  // of them; 0 when the policy has no idea
@@ -23,8 +38,8 @@ class Policy {
  public:
   virtual ~Policy() = default;
 
-  // Drafts to make in the next cycle, 0..most. 0: a plain AR step.
-  virtual int drafts(int most) = 0;
+  // The next cycle: up to `most` drafts, or some of `left`, which are `most` at most.
+  virtual CyclePlan plan(int most, const Leftover& left) = 0;
 
   // Whether verified() looks at probabilities, which cost a little to compute. Where it does not,
   // they are zeros.
@@ -34,7 +49,7 @@ class Policy {
   // 0..probabilities.size(); 0 is a plain AR step after all.
   virtual Verification verified(std::span<const float> probabilities) = 0;
 
-  // The cycle of the last drafts() and verified() accepted so many.
+  // The cycle of the last plan() and verified() accepted so many.
   virtual void observe_accepted(int accepted) = 0;
 
   // A pass that the sequence took part in.
@@ -46,7 +61,7 @@ class Policy {
 class FixedPolicy final : public Policy {
  public:
   explicit FixedPolicy(int block_size) : drafts_(block_size - 1) {}
-  int drafts(int most) override { return std::min(drafts_, most); }
+  CyclePlan plan(int most, const Leftover&) override { return {std::min(drafts_, most)}; }
   bool needs_probabilities() const override { return false; }
   Verification verified(std::span<const float> probabilities) override {
     return {static_cast<int>(probabilities.size())};

@@ -92,6 +92,7 @@ void Job::finish(FinishReason reason) {
   stats.decode_seconds = seconds(Clock::now() - prefilled_);
   stats.drafted = counts.drafted;
   stats.verified = counts.verified;
+  stats.leftover = counts.leftover;
   stats.expected_accepted = counts.expected_accepted;
   if (memory_ != nullptr) memory_->remember(params_.sampling.greedy(), learnt_);
   result_.finish_reason = reason;
