@@ -74,8 +74,8 @@ struct GenerationStats {
   int generated = 0;  // tokens, the end-of-sequence token included
 
   // How much was drafted: drafted[d] cycles of d drafts, drafted[0] plain steps; of those that
-  // drafted, verified[n] that verified n of them; and leftover[n] cycles that verified n drafts left
-  // over from an earlier block, which only mode auto does.
+  // drafted, verified[n] that verified n of them; and leftover[n] cycles that verified n drafts
+  // left over from an earlier block, which only mode auto does.
   std::vector<int> drafted, verified, leftover;
   // Of the verified drafts, how many mode auto expected to be accepted.
   double expected_accepted = 0;

@@ -12,16 +12,12 @@ constexpr double kLongMemory = 0.99;
 // So many observations what is known from further away is worth: of a place the place before, of
 // the last few cycles the long run.
 constexpr double kPriorWeight = 2;
-constexpr double kRecentPrior = 1;
+constexpr double kRecentPrior = 4;
 constexpr double kVainRate = 0.05;  // a running mean's share of the new value
 constexpr double kNextPlace = 0.95;
 constexpr double kFirstGuess = 0.6;  // of the first place, before anything was seen
 
-// To begin drafting it must promise this much more than plain steps, which are certain: what is
-// expected of blocks is uncertain, and the best of many uncertain numbers is mostly too good.
-constexpr double kMargin = 1.1;
-
-constexpr int kLeastPatience = 16;
+constexpr int kLeastPatience = 4;
 constexpr int kMostPatience = 128;
 constexpr int kFirstPatience = 24;  // most of a new text, which may be of another kind
 constexpr int kProbeDrafts = 2;
@@ -129,7 +125,7 @@ AutoPolicy::Prefix AutoPolicy::best_prefix() {
 
 CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
   probabilities_.clear();
-  drafted_ = false;
+  drafted_ = probing_ = false;
   if (most == 0 || state_->times.seen(sequences_) < kLeastPlainSteps) return {};
   // Of blocks nothing is learnt from one plain step to the next.
   const bool waiting = plain_steps_ > 0 && plain_steps_ < state_->patience;
@@ -154,19 +150,17 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
     return {};
   }
   most_ = most;
-  if (block.rate > plain * (phase_ == Phase::kDrafting ? 1 : kMargin)) {
-    phase_ = Phase::kDrafting;
+  if (block.rate > plain) {
     plain_steps_ = 0;
     // At most about twice the last one, so that a few lucky drafts do not stake a long block.
     last_drafts_ = std::min(block.drafts, 2 * last_drafts_ + 1);
     return {last_drafts_};
   }
   if (plain_steps_ < state_->patience) {
-    phase_ = Phase::kPlain;
     ++plain_steps_;
     return {};
   }
-  phase_ = Phase::kProbing;
+  probing_ = true;
   plain_steps_ = 0;
   last_drafts_ = std::min(most, kProbeDrafts);
   return {last_drafts_};
@@ -183,12 +177,12 @@ Verification AutoPolicy::verified(std::span<const float> probabilities) {
     const double in_vain = std::clamp((prefix.drafts - prefix.expected) / wrong, 0.0, 1.0);
     state_->verified_in_vain += (in_vain - state_->verified_in_vain) * kVainRate;
   }
-  if (phase_ == Phase::kProbing) {
+  if (probing_) {
     // Would a block of the right size pay, were the stretch all like these drafts?
     const auto acceptance = [&](int place) {
       return state_->history.acceptance_in_a_stretch_like(acceptances_, place);
     };
-    const bool pays = best_block(most_, acceptance).rate > plain_rate() * kMargin;
+    const bool pays = best_block(most_, acceptance).rate > plain_rate();
     state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, kMostPatience);
     if (pays) plain_steps_ = state_->patience;
   }

@@ -43,8 +43,8 @@ class AcceptanceHistory {
 // What a policy has learnt, which outlives a request.
 struct PolicyState {
   PassTimes times;
-  // By drafts of the block that were wrong before, 0, 1, or more: what is left over after a wrong one
-  // is less often right than it says.
+  // By drafts of the block that were wrong before, 0, 1, or more: what is left over after a wrong
+  // one is less often right than it says.
   std::array<Calibration, 3> calibrations{Calibration(0.97), Calibration(0.7), Calibration(0.7)};
   AcceptanceHistory history;
 
@@ -52,7 +52,7 @@ struct PolicyState {
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
   // probabilities tell exactly which, 1 where they tell nothing.
   double verified_in_vain = 1;
-  int patience = 16;  // plain steps until the next probe, while drafting does not pay
+  int patience = 4;  // plain steps until the next probe, while drafting does not pay
 };
 
 // With s_i the probability that drafts 1..i are all accepted, t(r) the time of a pass of r rows and
@@ -67,12 +67,13 @@ struct PolicyState {
 // s_1 + ... + s_n - rate * t(n + 1), where rate is the best that is expected.
 //
 // Drafts that are left over cost no draft pass: n of them are verified in place of a plain step or
-// a new block where 1 + s_1 + ... + s_n exceeds rate * t(n + 1), what its time would give elsewhere.
+// a new block where 1 + s_1 + ... + s_n exceeds rate * t(n + 1), what its time would give
+// elsewhere.
 //
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
-// block is drafted as a probe, after 16 plain steps, then after 32, and so on to 128, so that
-// probing costs at most a percent or two, once at least in a longer generation; a probe that would
-// have paid is followed by another at once.
+// block is drafted as a probe, after 4 plain steps, then after 8, and so on to 128, so that probing
+// costs at most a percent or two, once at least in a longer generation; a probe that would have
+// paid is followed by another at once.
 //
 // Where several sequences share passes, all of them are taken to do alike: r rows of one are then
 // r * sequences rows of a pass.
@@ -108,11 +109,10 @@ class AutoPolicy final : public Policy {
 
   PolicyState* state_;
   int sequences_ = 1;
-  int plain_steps_ = 0;                              // since the last draft
-  enum class Phase { kPlain, kProbing, kDrafting };  // kProbing: not expected to pay
-  Phase phase_ = Phase::kPlain;
-  int last_drafts_ = 1;  // made in the last cycle that drafted
-  double rate_ = 0;      // the best expected when the current cycle began
+  int plain_steps_ = 0;   // since the last draft
+  bool probing_ = false;  // the block of this cycle was not expected to pay
+  int last_drafts_ = 1;   // made in the last cycle that drafted
+  double rate_ = 0;       // the best expected when the current cycle began
 
   // Of the current cycle.
   int most_ = 0;  // drafts that could be made

@@ -27,8 +27,8 @@ struct DecodeCounts {
   int prefill_passes = 0;
   int ar_passes = 0;         // verify passes and plain steps
   int diffusion_passes = 0;  // draft passes
-  int cycles = 0;            // of draft, verify and accept, or of leftover drafts, verify and accept
-  int accepted = 0;          // drafts that were accepted, in all cycles
+  int cycles = 0;    // of draft, verify and accept, or of leftover drafts, verify and accept
+  int accepted = 0;  // drafts that were accepted, in all cycles
 
   // What the policy chose: [d] cycles that drafted d tokens, of those [n] that verified n, and [n]
   // cycles that verified n leftover drafts; drafted[0] is plain steps. And what it expected of the

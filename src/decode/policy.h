@@ -21,8 +21,8 @@ struct Leftover {
   int misses = 0;                        // tokens since their anchor that were drafted wrong
 };
 
-// What a cycle begins with: a block of so many drafts, or, with none to be made, a verify of so many
-// of those that are left over. Neither is a plain AR step.
+// What a cycle begins with: a block of so many drafts, or, with none to be made, a verify of so
+// many of those that are left over. Neither is a plain AR step.
 struct CyclePlan {
   int drafts = 0;
   int leftover = 0;

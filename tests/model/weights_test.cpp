@@ -109,7 +109,8 @@ TEST(Weights, FiniteOnesPassWithProgressToTheEnd) {
   EXPECT_GT(total, 0u);
 }
 
-// The same numbers stored as F32, F16 and BF16 are the same network; BF16 adds in another order.
+// The same numbers stored as F32, F16 and BF16 are the same network; with BF16 its activations are
+// rounded.
 TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
   std::vector<std::vector<float>> logits;
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
@@ -135,7 +136,7 @@ TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
     logits.emplace_back(pass.logits(0).row(0), pass.logits(0).row(0) + 50);
   }
   EXPECT_EQ(logits[0], logits[1]);
-  for (size_t i = 0; i < logits[0].size(); ++i) EXPECT_NEAR(logits[0][i], logits[2][i], 1e-4);
+  for (size_t i = 0; i < logits[0].size(); ++i) EXPECT_NEAR(logits[0][i], logits[2][i], 0.03);
 }
 
 TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {

@@ -23,8 +23,12 @@ class FlushSubnormals {
 #if defined(__x86_64__)
   using Control = unsigned;
   static constexpr Control kFlush = 0x8040;  // MXCSR: flush to zero, subnormals are zero
-  static Control read() { return _mm_getcsr(); }
-  static void write(Control value) { _mm_setcsr(value); }
+  static Control read() {
+    return _mm_getcsr();
+  }
+  static void write(Control value) {
+    _mm_setcsr(value);
+  }
 #elif defined(__aarch64__)
   using Control = uint64_t;
   static constexpr Control kFlush = 1 << 24;  // FPCR.FZ
@@ -33,7 +37,9 @@ class FlushSubnormals {
     asm volatile("mrs %0, fpcr" : "=r"(value));
     return value;
   }
-  static void write(Control value) { asm volatile("msr fpcr, %0" : : "r"(value)); }
+  static void write(Control value) {
+    asm volatile("msr fpcr, %0" : : "r"(value));
+  }
 #endif
 
   Control before_;

@@ -58,7 +58,8 @@ inline size_t group_bytes(DType type, int cols) {
 //
 //   F32, F16   the floats as they are
 //   BF16       rounded to BF16 and padded with a zero to an even number: as BF16 where there are
-//              instructions for their products (pair_dot-inl.h), else as the same numbers in float32
+//              instructions for their products (pair_dot-inl.h), else as the same numbers in
+//              float32
 //   Q8_0       Q8Row, padded with zeros to whole blocks
 inline size_t operand_bytes(DType type, int cols) {
   const auto n = static_cast<size_t>(cols);

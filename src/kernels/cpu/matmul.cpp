@@ -1,11 +1,12 @@
 // Matrix products whose bits do not depend on how many tokens share them.
 //
-// An output of float weights is one running sum over ascending columns, from zero; with BF16 weights
-// over ascending pairs of columns, the second of a pair first. An output of Q8_0 weights is one over
-// ascending blocks of 32 columns: of the block's dot product of integers, which is exact, times the
-// product of the two scales. All stand in one lane of a register whose other lanes are outputs of
-// neighbouring weight rows (formats.h), so that nothing is ever summed across lanes. A tile computes several tokens and registers of rows at once only to load each
-// value less often; where sums are set aside between chunks of columns they are set aside whole.
+// An output of float weights is one running sum over ascending columns, from zero; with BF16
+// weights over ascending pairs of columns, the second of a pair first. An output of Q8_0 weights is
+// one over ascending blocks of 32 columns: of the block's dot product of integers, which is exact,
+// times the product of the two scales. All stand in one lane of a register whose other lanes are
+// outputs of neighbouring weight rows (formats.h), so that nothing is ever summed across lanes. A
+// tile computes several tokens and registers of rows at once only to load each value less often;
+// where sums are set aside between chunks of columns they are set aside whole.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cpp"
 #include <hwy/foreach_target.h>
