@@ -30,7 +30,7 @@ void forward(benchmark::State& state) {
   const CpuOps ops(static_cast<int>(state.range(3)));
   KvPool pool(ops, model().kv_layout(), static_cast<size_t>(context + rows) / kPageSize + 2);
   KvSequence sequence(pool);
-  ForwardPass pass(model(), ops);
+  CpuForwardPass pass(model(), ops);
   const std::vector<int32_t> prompt(static_cast<size_t>(context), 7);
   const Span prefill{&sequence, prompt, View::kAutoregressive, 0, 0};
   if (pass.run(std::span(&prefill, 1)) != Status::kOk) return state.SkipWithError("no memory");

@@ -24,6 +24,7 @@ struct PassShape {
 struct MachineRates {
   double bytes = 0;       // a second, of memory read once
   double flops = 0;       // a second, of float32 multiply-adds in registers, two each
+  double pair_flops = 0;  // the same of products of BF16 numbers, as BF16 weights use them
   double byte_flops = 0;  // the same of products of 8-bit integers, as Q8_0 weights use them
 };
 

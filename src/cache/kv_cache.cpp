@@ -5,8 +5,32 @@
 
 namespace orthrus {
 
+namespace {
+
+class OpsPages final : public PageMemory {
+ public:
+  OpsPages(const Ops& ops, const KvLayout& layout)
+      : ops_(&ops), floats_((layout.page_bytes() + sizeof(float) - 1) / sizeof(float)) {}
+
+  std::byte* make_page() override try {
+    return reinterpret_cast<std::byte*>(pages_.emplace_back(ops_->allocate(floats_)).get());
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+
+ private:
+  const Ops* ops_;
+  size_t floats_;
+  std::vector<Buffer> pages_;
+};
+
+}  // namespace
+
+KvPool::KvPool(std::unique_ptr<PageMemory> memory, size_t max_pages)
+    : memory_(std::move(memory)), max_pages_(max_pages) {}
+
 KvPool::KvPool(const Ops& ops, const KvLayout& layout, size_t max_pages)
-    : ops_(&ops), layout_(layout), max_pages_(max_pages) {}
+    : KvPool(std::make_unique<OpsPages>(ops, layout), max_pages) {}
 
 std::byte* KvPool::acquire() {
   if (!free_.empty()) {
@@ -14,14 +38,15 @@ std::byte* KvPool::acquire() {
     free_.pop_back();
     return page;
   }
-  if (pages_.size() == max_pages_) return nullptr;
+  if (made_ == max_pages_) return nullptr;
   try {
-    free_.reserve(pages_.size() + 1);  // so that release() cannot fail
-    pages_.push_back(ops_->allocate((layout_.page_bytes() + sizeof(float) - 1) / sizeof(float)));
+    free_.reserve(made_ + 1);  // so that release() cannot fail
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
-  return reinterpret_cast<std::byte*>(pages_.back().get());
+  std::byte* const page = memory_->make_page();
+  if (page != nullptr) ++made_;
+  return page;
 }
 
 void KvPool::release(std::byte* page) {

@@ -1,6 +1,7 @@
 // The paged KV cache: a pool of pages, and sequences that borrow them.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "kernels/ops.h"
@@ -8,13 +9,22 @@
 
 namespace orthrus {
 
-// Pages of one layout, made when first needed and kept for the next sequence. Not thread-safe.
+// Where pages come from. An address serves to tell pages apart; only whoever runs the passes looks
+// at what lies there.
+class PageMemory {
+ public:
+  virtual ~PageMemory() = default;
+  // One more page; null when memory is exhausted. Pages go with the PageMemory.
+  virtual std::byte* make_page() = 0;
+};
+
+// Pages, made when first needed and kept for the next sequence. Not thread-safe.
 class KvPool {
  public:
-  // At most max_pages pages at a time. `ops` must outlive the pool.
+  // At most max_pages pages at a time.
+  KvPool(std::unique_ptr<PageMemory> memory, size_t max_pages);
+  // Of this layout, in memory of `ops`, which must outlive the pool.
   KvPool(const Ops& ops, const KvLayout& layout, size_t max_pages);
-
-  const KvLayout& layout() const { return layout_; }
 
   // Null when max_pages are lent out, or memory is exhausted. A page's content is whatever its last
   // owner left there.
@@ -22,10 +32,9 @@ class KvPool {
   void release(std::byte* page);
 
  private:
-  const Ops* ops_;
-  KvLayout layout_;
+  std::unique_ptr<PageMemory> memory_;
   size_t max_pages_;
-  std::vector<Buffer> pages_;
+  size_t made_ = 0;
   std::vector<std::byte*> free_;
 };
 

@@ -45,12 +45,24 @@ std::vector<PassShape> shapes_of(const Engine& engine, const RooflineOptions& op
   return shapes;
 }
 
+double rate_of(const MachineRates& machine, DType weights) {
+  switch (weights) {
+    case DType::kBF16:
+      return machine.pair_flops;
+    case DType::kQ8_0:
+      return machine.byte_flops;
+    case DType::kF32:
+    case DType::kF16:
+      break;
+  }
+  return machine.flops;
+}
+
 // A measured pass against the machine.
 struct Share {
   explicit Share(const PassMeasurement& pass)
       : bytes(pass.bytes / pass.seconds / pass.machine.bytes),
-        flops(pass.flops / pass.seconds /
-              (pass.weights == DType::kQ8_0 ? pass.machine.byte_flops : pass.machine.flops)) {}
+        flops(pass.flops / pass.seconds / rate_of(pass.machine, pass.weights)) {}
   double bytes, flops;                                        // of each rate
   double of_limit() const { return std::max(bytes, flops); }  // of what the nearer one allows
 };
@@ -61,12 +73,13 @@ std::string table(const Engine& engine, const std::string& name, const Roofline&
       "{}, {} weights, {} KV cache, {} threads\n\n"
       "memory read                 {:8.1f} GB/s\n"
       "float32 multiply-adds       {:8.1f} GFLOP/s\n"
+      "BF16 multiply-adds          {:8.1f} GFLOP/s\n"
       "8-bit integer multiply-adds {:8.1f} GFLOP/s\n\n"
       "{:<9}{:<8}{:>6}{:>9}{:>11}{:>11}{:>9}{:>7}{:>10}{:>7}{:>10}\n",
       name, orthrus::name_of(engine.weights()), orthrus::name_of(engine.kv_cache()),
-      engine.threads(), machine.bytes * 1e-9, machine.flops * 1e-9, machine.byte_flops * 1e-9,
-      "pass", "weights", "rows", "context", "ms", "rows/s", "GB/s", "share", "GFLOP/s", "share",
-      "of limit");
+      engine.threads(), machine.bytes * 1e-9, machine.flops * 1e-9, machine.pair_flops * 1e-9,
+      machine.byte_flops * 1e-9, "pass", "weights", "rows", "context", "ms", "rows/s", "GB/s",
+      "share", "GFLOP/s", "share", "of limit");
   for (const PassMeasurement& pass : roofline.passes) {
     const Share share(pass);
     text += fmt::format(
@@ -90,6 +103,7 @@ nlohmann::ordered_json in_json(const Engine& engine, const std::string& name,
                                  {"threads", engine.threads()},
                                  {"bytes_per_second", roofline.machine.bytes},
                                  {"flops_per_second", roofline.machine.flops},
+                                 {"bf16_flops_per_second", roofline.machine.pair_flops},
                                  {"byte_flops_per_second", roofline.machine.byte_flops},
                                  {"passes", nlohmann::ordered_json::array()}};
   for (const PassMeasurement& pass : roofline.passes) {

@@ -10,7 +10,8 @@
 
 #include "decode/policy.h"
 #include "decode/select.h"
-#include "model/forward.h"
+#include "model/forward_pass.h"
+#include "orthrus/config.h"
 
 namespace orthrus {
 

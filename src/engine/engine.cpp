@@ -63,14 +63,12 @@ int thread_count(int wanted) {
 struct Session::Impl {
   explicit Impl(std::shared_ptr<const Engine::Impl> owner)
       : engine(std::move(owner)),
-        pool(engine->ops, engine->model.kv_layout(), pages_for(engine->model.config)),
-        pass(engine->model, engine->ops) {}
+        runner(engine->model->start(pages_for(engine->model->config()))) {}
 
   std::shared_ptr<const Engine::Impl> engine;
-  KvPool pool;
-  KvSequence sequence{pool};
+  std::unique_ptr<Runner> runner;
+  KvSequence sequence{runner->pool()};
   std::vector<int32_t> cached_ids;  // whose keys `sequence` holds
-  ForwardPass pass;
 };
 
 Engine::Engine(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -89,8 +87,8 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
   std::optional<Tokenizer> tokenizer;
   const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
   if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
-  return Engine(
-      std::shared_ptr<const Impl>(new Impl(std::move(model), std::move(tokenizer), threads)));
+  return Engine(std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), threads),
+                                             std::move(tokenizer), threads));
 }
 
 Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
@@ -102,20 +100,21 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
   check_memory(Model::random_bytes(config, types, ops));
   Model model = Model::random(config, types, ops);
   model.kv_type = options.kv_cache;
-  return Engine(std::shared_ptr<const Impl>(new Impl(std::move(model), std::nullopt, threads)));
+  return Engine(std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), threads),
+                                             std::nullopt, threads));
 }
 
 const ModelConfig& Engine::config() const {
-  return impl_->model.config;
+  return impl_->model->config();
 }
 const Tokenizer* Engine::tokenizer() const {
   return impl_->tokenizer_or_null();
 }
 DType Engine::weights() const {
-  return impl_->model.weights.layers.front().mlp.front().down_proj.type;
+  return impl_->model->weights();
 }
 DType Engine::kv_cache() const {
-  return impl_->model.kv_type;
+  return impl_->model->kv_cache();
 }
 int Engine::threads() const {
   return impl_->threads;
@@ -134,20 +133,19 @@ Generation Engine::generate(const Request& request) const {
 }
 
 std::vector<Generation> Engine::generate(std::span<const Request> requests) const {
-  const ModelConfig& config = impl_->model.config;
-  KvPool pool(impl_->ops, impl_->model.kv_layout(), pages_for(config) * requests.size());
+  const ModelConfig& config = impl_->model->config();
+  const std::unique_ptr<Runner> runner = impl_->model->start(pages_for(config) * requests.size());
   std::vector<KvSequence> sequences;
   std::vector<std::unique_ptr<Job>> jobs;
   std::vector<Job*> active;
   sequences.reserve(requests.size());
   for (const Request& request : requests) {
-    KvSequence& sequence = sequences.emplace_back(pool);
+    KvSequence& sequence = sequences.emplace_back(runner->pool());
     jobs.push_back(
         std::make_unique<Job>(config, tokenizer(), impl_->policy_memory, sequence, request));
     active.push_back(jobs.back().get());
   }
-  ForwardPass pass(impl_->model, impl_->ops);
-  run_jobs(pass, active);
+  run_jobs(runner->pass(), active);
   std::vector<Generation> results;
   for (const auto& job : jobs) results.push_back(std::move(*job).result());
   return results;
@@ -166,7 +164,7 @@ Generation Session::generate(const Request& request) {
   Impl& s = *impl_;
   const Engine::Impl& engine = *s.engine;
   // Before the cache is cropped: a refused request leaves the conversation as it was.
-  check_request(engine.model.config, request, engine.tokenizer_or_null());
+  check_request(engine.model->config(), request, engine.tokenizer_or_null());
   // The last prompt token is computed again even when it is cached: its logits are needed.
   const auto& prompt = request.prompt;
   const size_t most = std::min(s.cached_ids.size(), prompt.size() - 1);
@@ -175,10 +173,10 @@ Generation Session::generate(const Request& request) {
   s.sequence.crop(static_cast<int>(common));
   s.cached_ids.resize(common);
 
-  Job job(engine.model.config, engine.tokenizer_or_null(), engine.policy_memory, s.sequence,
+  Job job(engine.model->config(), engine.tokenizer_or_null(), engine.policy_memory, s.sequence,
           request);
   Job* const jobs[] = {&job};
-  run_jobs(s.pass, jobs);
+  run_jobs(s.runner->pass(), jobs);
   Generation result = std::move(job).result();
 
   s.cached_ids = prompt;

@@ -136,13 +136,15 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   if (rounds < 1) {
     throw Error(ErrorKind::kUsage, fmt::format("rounds is {}; valid is 1 or more.", rounds));
   }
-  const Model& model = impl_->model;
+  const auto& on_cpu = dynamic_cast<const CpuModel&>(*impl_->model);
+  const Model& model = on_cpu.model();
+  const CpuOps& ops = on_cpu.ops();
   const int threads = impl_->threads;
   Roofline result;
   int longest = 0, most_rows = 1;
   for (const PassShape& shape : shapes) {
     check(shape, model.config);
-    result.passes.push_back(cost_of(shape, model, impl_->ops));
+    result.passes.push_back(cost_of(shape, model, ops));
     longest = std::max(longest, shape.context + shape.rows);
     most_rows = std::max(most_rows, shape.rows);
   }
@@ -153,25 +155,30 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   }
   // More than caches hold.
   const std::vector<float> memory(size_t{256} << 20 >> 2, 1.0f);
-  RandomContext context(model, impl_->ops, longest);
-  ForwardPass pass(model, impl_->ops);
+  RandomContext context(model, ops, longest);
+  CpuForwardPass pass(model, ops);
 
   struct Samples {
-    std::vector<double> seconds, bytes, flops, byte_flops;
-    MachineRates machine() const { return {median(bytes), median(flops), median(byte_flops)}; }
+    std::vector<double> seconds, bytes, flops, pair_flops, byte_flops;
+    MachineRates machine() const {
+      return {median(bytes), median(flops), median(pair_flops), median(byte_flops)};
+    }
   };
   Samples all;
   std::vector<Samples> of_shape(shapes.size());
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < shapes.size(); ++i) {
-      double done = 0, byte_done = 0;
+      double done = 0, pair_done = 0, byte_done = 0;
       const double reading = seconds_of([&] { cpu::read_all(memory, threads); });
       const double adding = seconds_of([&] { done = cpu::run_multiply_adds(threads); });
+      const double pair_adding =
+          seconds_of([&] { pair_done = cpu::run_pair_multiply_adds(threads); });
       const double byte_adding =
           seconds_of([&] { byte_done = cpu::run_byte_multiply_adds(threads); });
       for (Samples* const samples : {&all, &of_shape[i]}) {
         samples->bytes.push_back(static_cast<double>(memory.size() * sizeof(float)) / reading);
         samples->flops.push_back(done / adding);
+        samples->pair_flops.push_back(pair_done / pair_adding);
         samples->byte_flops.push_back(byte_done / byte_adding);
       }
       const auto own_tokens = std::span(tokens).first(static_cast<size_t>(shapes[i].rows));

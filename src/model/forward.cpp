@@ -59,7 +59,7 @@ double Model::random_bytes(const ModelConfig& config, const std::array<DType, kV
   return bytes;
 }
 
-Status ForwardPass::run(std::span<const Span> spans) {
+Status CpuForwardPass::run(std::span<const Span> spans) {
   if (const Status status = plan(spans); status != Status::kOk) return status;
   ops_->parallel([&] { network(spans); });
   for (const Span& span : spans) {
@@ -70,7 +70,7 @@ Status ForwardPass::run(std::span<const Span> spans) {
   return Status::kOk;
 }
 
-void ForwardPass::network(std::span<const Span> spans) {
+void CpuForwardPass::network(std::span<const Span> spans) {
   const Weights& w = model_->weights;
   const float eps = model_->config.rms_norm_eps;
   ops_->embed(w.embed_tokens, ids_, a_.x);
@@ -96,7 +96,7 @@ void ForwardPass::network(std::span<const Span> spans) {
 
 // The same code serves both views. They differ in the weights, in where keys are written, and in
 // what is visible, and the last two are the spans' to say.
-void ForwardPass::attention(const LayerWeights& layer, size_t layer_index, View view) {
+void CpuForwardPass::attention(const LayerWeights& layer, size_t layer_index, View view) {
   const ViewRows& rows = views_[static_cast<int>(view)];
   if (rows.count == 0) return;
   const AttentionWeights& w = layer.attention[static_cast<int>(view)];
@@ -114,14 +114,14 @@ void ForwardPass::attention(const LayerWeights& layer, size_t layer_index, View 
   ops_->matmul_add(of_view(a_.attended), w.o_proj, of_view(a_.x), workspace_);
 }
 
-void ForwardPass::mlp(const MlpWeights& w, int first_row, int rows) {
+void CpuForwardPass::mlp(const MlpWeights& w, int first_row, int rows) {
   if (rows == 0) return;
   const Rows gated = a_.gated.slice(first_row, rows);
   ops_->matmul_swiglu(a_.normed.slice(first_row, rows), w.gate_proj, w.up_proj, gated, workspace_);
   ops_->matmul_add(gated, w.down_proj, a_.x.slice(first_row, rows), workspace_);
 }
 
-void ForwardPass::head(std::span<const Span> spans) {
+void CpuForwardPass::head(std::span<const Span> spans) {
   const Weights& w = model_->weights;
   for (size_t s = 0; s < spans.size(); ++s) {
     const int count = spans[s].logits_end - spans[s].logits_begin;
@@ -147,7 +147,7 @@ void ForwardPass::head(std::span<const Span> spans) {
   });
 }
 
-HeadRows ForwardPass::head_rows(size_t span) const {
+HeadRows CpuForwardPass::head_rows(size_t span) const {
   const int first = first_head_row_[span], count = head_count_[span];
   if (wants_logits_[span]) return {.logits = a_.logits.slice(first, count), .tops = {}};
   return {.logits = {},
@@ -156,7 +156,7 @@ HeadRows ForwardPass::head_rows(size_t span) const {
 }
 
 // Gives every span its rows, its pages, and every row its token and position.
-Status ForwardPass::plan(std::span<const Span> spans) {
+Status CpuForwardPass::plan(std::span<const Span> spans) {
   const auto pages_of = [](const Span& span) {
     return (static_cast<int>(span.tokens.size()) + kPageSize - 1) / kPageSize;
   };
@@ -206,7 +206,7 @@ Status ForwardPass::plan(std::span<const Span> spans) {
 
 // Rows that want logits first, then rows that want tops: each kind is one product, or one for each
 // view.
-void ForwardPass::plan_head(std::span<const Span> spans) {
+void CpuForwardPass::plan_head(std::span<const Span> spans) {
   first_head_row_.assign(spans.size(), 0);
   head_count_.assign(spans.size(), 0);
   wants_logits_.assign(spans.size(), false);
@@ -233,7 +233,7 @@ void ForwardPass::plan_head(std::span<const Span> spans) {
 }
 
 // Lays the pass's activations out in the arena, which grows when a pass is the largest so far.
-void ForwardPass::allocate(int rows, int block_pages) {
+void CpuForwardPass::allocate(int rows, int block_pages) {
   const ModelConfig& c = model_->config;
   const int q_width = c.num_attention_heads * c.head_dim;
   const int kv_width = c.num_key_value_heads * c.head_dim;

@@ -1,10 +1,11 @@
-// One forward pass of the network over a ragged batch of spans, in either view.
+// Forward passes on the processor: the network as operations of kernels/ops.h.
 #pragma once
 
 #include <span>
 #include <vector>
 
 #include "cache/kv_cache.h"
+#include "model/forward_pass.h"
 #include "model/weights.h"
 
 namespace orthrus {
@@ -40,46 +41,14 @@ struct Model {
   explicit Model(ModelConfig model_config);
 };
 
-// What a span wants of the LM head.
-enum class HeadOutput : uint8_t {
-  kLogits,             // all logits
-  kTop,                // the largest logit, which is all that greedy selection looks at
-  kTopAndProbability,  // and its softmax
-};
-
-// Consecutive tokens of one sequence, at positions sequence->length() and on.
-//
-// In the AR view they are causal, and the pass appends their keys and values to the sequence. In
-// the diffusion view they are a block: each sees the sequence's cache and the whole block, and
-// nothing is kept. A pass holds at most one span of a sequence.
-struct Span {
-  KvSequence* sequence = nullptr;
-  std::span<const int32_t> tokens;
-  View view = View::kAutoregressive;
-  int logits_begin = 0;  // the LM head runs for the rows [logits_begin, logits_end) of the span
-  int logits_end = 0;
-  HeadOutput output = HeadOutput::kLogits;
-};
-
-// What the LM head gave of the rows that a span asked for, in the form that it asked for.
-struct HeadRows {
-  ConstRows logits;           // [logits_end - logits_begin][vocab_size], or none
-  std::span<const Top> tops;  // [logits_end - logits_begin], or none
-
-  int rows() const { return logits.rows + static_cast<int>(tops.size()); }
-};
-
-// Runs passes. Owns their activations, so one ForwardPass serves one thread of control at a time.
-class ForwardPass {
+// Passes over operations.
+class CpuForwardPass final : public ForwardPass {
  public:
   // Both must outlive it.
-  ForwardPass(const Model& model, const Ops& ops) : model_(&model), ops_(&ops) {}
+  CpuForwardPass(const Model& model, const Ops& ops) : model_(&model), ops_(&ops) {}
 
-  // On kOk every AR span's sequence is longer by its tokens; otherwise no sequence has changed.
-  Status run(std::span<const Span> spans);
-
-  // After run, what spans[i] asked for. Valid until the next run.
-  HeadRows head_rows(size_t span) const;
+  Status run(std::span<const Span> spans) override;
+  HeadRows head_rows(size_t span) const override;
   ConstRows logits(size_t span) const { return head_rows(span).logits; }
 
  private:

@@ -10,14 +10,10 @@
 
 #include "checkpoint/checkpoint.h"
 #include "kernels/ops.h"
+#include "model/view.h"
 #include "orthrus/config.h"
 
 namespace orthrus {
-
-// The two views of the network (docs/design.md): they differ in their attention weights, in what
-// they see, and in whether their keys are kept.
-enum class View : uint8_t { kAutoregressive, kDiffusion };
-inline constexpr int kViews = 2;
 
 // Matrices lie in the mapped checkpoint until they are packed; norm weights, being few, are widened
 // to float32.

@@ -25,7 +25,7 @@ Decoded decode(const Model& model, std::span<const int32_t> prompt, const Decode
                Policy& policy) {
   const CpuOps ops(2);
   TestSequence s(model, ops);
-  ForwardPass pass(model, ops);
+  CpuForwardPass pass(model, ops);
   Decoder decoder(model.config, s.sequence, prompt, policy, params);
   Decoded run;
   while (!decoder.done()) {

@@ -85,6 +85,7 @@ TEST(Measure, CountsWhatAPassReadsAndDoes) {
   const Roofline roofline = engine.measure(shapes, 3);
   EXPECT_GT(roofline.machine.bytes, 0);
   EXPECT_GT(roofline.machine.flops, 0);
+  EXPECT_GT(roofline.machine.pair_flops, 0);
   EXPECT_GT(roofline.machine.byte_flops, 0);
   // q, k, v, o; gate, up, down.
   const double layer = 64 * 128 + 2 * 64 * 64 + 128 * 64 + 3 * 64 * 96;

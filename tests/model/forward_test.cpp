@@ -37,7 +37,7 @@ class Forward : public testing::TestWithParam<const char*> {
   std::vector<Row> one_by_one(std::span<const int32_t> tokens) {
     const CpuOps ops(1);
     TestSequence s(model_, ops);
-    ForwardPass pass(model_, ops);
+    CpuForwardPass pass(model_, ops);
     std::vector<Row> rows;
     for (size_t p = 0; p < tokens.size(); ++p) {
       const Span span{&s.sequence, tokens.subspan(p, 1), View::kAutoregressive, 0, 1};
@@ -66,7 +66,7 @@ TEST_P(Forward, PrefillChunksOfAnySizeGiveTheBitsOfSingleSteps) {
   for (const int chunk : {2, 7, 63, 64, 65, 150}) {
     const CpuOps ops(pick(1, 3));
     TestSequence s(model_, ops);
-    ForwardPass pass(model_, ops);
+    CpuForwardPass pass(model_, ops);
     for (int at = 0; at < 150; at += chunk) {
       const int count = std::min(chunk, 150 - at);
       const Span span{&s.sequence, std::span(tokens).subspan(at, count), View::kAutoregressive, 0,
@@ -82,7 +82,7 @@ TEST_P(Forward, OnlyTheLogitsAskedForAreComputedAndTheyAreTheSame) {
   const auto want = one_by_one(tokens);
   const CpuOps ops(2);
   TestSequence s(model_, ops);
-  ForwardPass pass(model_, ops);
+  CpuForwardPass pass(model_, ops);
   const Span span{&s.sequence, tokens, View::kAutoregressive, 5, 9};
   ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
   ASSERT_EQ(pass.logits(0).rows, 4);
@@ -103,7 +103,7 @@ TEST_P(Forward, NeighboursInAPassChangeNothing) {
     want.push_back(one_by_one(tokens.back()));
     sequences.push_back(std::make_unique<TestSequence>(model_, ops));
   }
-  ForwardPass pass(model_, ops);
+  CpuForwardPass pass(model_, ops);
   std::map<std::pair<int, int>, Row> drafts;  // diffusion rows by (sequence, position), block of 8
   for (int trial = 0; trial < 60; ++trial) {
     std::vector<std::vector<int32_t>> inputs;
@@ -166,7 +166,7 @@ TEST_P(Forward, DraftsMayHaveWeightsOfTheirOwn) {
   const int text_rows = static_cast<int>(text.size()), block_rows = static_cast<int>(block.size());
   const auto run = [&](const Model& model, const std::vector<HeadOutput>& outputs) {
     TestSequence prompt(model, ops), empty(model, ops);
-    ForwardPass pass(model, ops);
+    CpuForwardPass pass(model, ops);
     const Span spans[] = {
         {&empty.sequence, block, View::kDiffusion, 0, block_rows, outputs[0]},
         {&prompt.sequence, text, View::kAutoregressive, 0, text_rows, outputs[1]}};
@@ -201,7 +201,7 @@ TEST_P(Forward, ExhaustedPoolIsAStatusAndChangesNothing) {
   const CpuOps ops(2);
   KvPool pool(ops, model_.kv_layout(), 2);
   KvSequence sequence(pool);
-  ForwardPass pass(model_, ops);
+  CpuForwardPass pass(model_, ops);
   const auto tokens = random_tokens(200);
   const auto run = [&](int count) {
     const Span span{&sequence, std::span(tokens).first(count), View::kAutoregressive, 0, 0};

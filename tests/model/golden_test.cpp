@@ -41,7 +41,7 @@ void check(const Golden& golden, const Model& model, const Ops& ops) {
   for (const GoldenCase& c : golden.cases) {
     SCOPED_TRACE(testing::Message() << "prompt of " << c.prompt.size() << " tokens");
     TestSequence s(model, ops);
-    ForwardPass pass(model, ops);
+    CpuForwardPass pass(model, ops);
     const auto run = [&](std::span<const int32_t> tokens, View view) {
       const Span span{&s.sequence, tokens, view, 0, static_cast<int>(tokens.size())};
       ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);

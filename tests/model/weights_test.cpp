@@ -129,7 +129,7 @@ TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
     const Model model = load_model(dir.path());
     const CpuOps ops(2);
     TestSequence s(model, ops);
-    ForwardPass pass(model, ops);
+    CpuForwardPass pass(model, ops);
     const std::vector<int32_t> tokens{1, 2, 3, 40};
     const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};
     ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
@@ -156,7 +156,7 @@ TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
     for (const Matrix& head : model.weights.lm_head) EXPECT_EQ(head.type, type);
     EXPECT_EQ(model.weights.embed_tokens.type, DType::kF32);
     TestSequence s(model, ops);
-    ForwardPass pass(model, ops);
+    CpuForwardPass pass(model, ops);
     const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};
     ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
     const std::vector<float> got(pass.logits(0).row(0), pass.logits(0).row(0) + 50);

@@ -57,13 +57,13 @@ inline size_t group_bytes(DType type, int cols) {
 // Bytes of a row of activations as weights of this type want it.
 //
 //   F32, F16   the floats as they are
-//   BF16       rounded to BF16 and padded with a zero to an even number: as BF16 where there are
+//   BF16       rounded to BF16 and padded with zeros to 16: as BF16 where there are
 //              instructions for their products (pair_dot-inl.h), else as the same numbers in
 //              float32
 //   Q8_0       Q8Row, padded with zeros to whole blocks
 inline size_t operand_bytes(DType type, int cols) {
   const auto n = static_cast<size_t>(cols);
-  if (type != DType::kQ8_0) return round_up(n, 2) * sizeof(float);
+  if (type != DType::kQ8_0) return round_up(n, kLanes) * sizeof(float);
   const size_t padded = round_up(n, kQ8Cols);
   return padded + padded / kQ8Cols * 8;
 }

@@ -451,30 +451,22 @@ HWY_INLINE auto rounded_to_bf16(VF x) {
 }
 
 void prepare_bf16(const float* x, int cols, std::byte* to) {
+  const hn::RebindToSigned<DF> wide;
   const hn::Rebind<uint16_t, DF> narrow;
-  auto* const floats = reinterpret_cast<float*>(to);
-  auto* const halves = reinterpret_cast<uint16_t*>(to);
   const bool pairs = has_pair_dot();
   HWY_ALIGN float last[kWidth] = {};
   for (int k = 0; k < cols; k += kWidth) {
     const float* from = x + k;
-    int count = kWidth;
     if (cols - k < kWidth) {
-      count = cols - k + (cols - k) % 2;
       std::memcpy(last, from, (cols - k) * sizeof(float));
       from = last;
     }
     const auto rounded = rounded_to_bf16(load(from));
     if (pairs) {
-      const hn::RebindToSigned<DF> wide;
       const auto high = hn::BitCast(wide, hn::ShiftRight<16>(rounded));
-      HWY_ALIGN uint16_t out[kWidth];
-      hn::Store(hn::DemoteTo(narrow, high), narrow, out);
-      std::memcpy(halves + k, out, count * sizeof(uint16_t));
+      hn::StoreU(hn::DemoteTo(narrow, high), narrow, reinterpret_cast<uint16_t*>(to) + k);
     } else {
-      HWY_ALIGN float out[kWidth];
-      hn::Store(hn::BitCast(kF, rounded), kF, out);
-      std::memcpy(floats + k, out, count * sizeof(float));
+      hn::StoreU(hn::BitCast(kF, rounded), kF, reinterpret_cast<float*>(to) + k);
     }
   }
 }

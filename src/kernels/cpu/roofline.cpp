@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/lanes-inl.h"
+#include "kernels/cpu/pair_dot-inl.h"
 #include "kernels/cpu/quad_dot-inl.h"
 #include "kernels/cpu/roofline.h"
 
@@ -32,6 +33,30 @@ float multiply_adds(int rounds) {
 
 int flops_of_round() {
   return 2 * kChains * kWidth;
+}
+
+// Of BF16 numbers, by the instruction for them where there is one.
+float pair_multiply_adds(int rounds) {
+#if ORTHRUS_HAS_PAIR_DOT
+  if (has_pair_dot()) {
+    const BF16 pair[2] = {to_bf16(0.5f), to_bf16(0.25f)};
+    const Pairs factors = broadcast_pair(pair);
+    VF acc[kChains];
+    for (int i = 0; i < kChains; ++i) acc[i] = hn::Set(kF, 1.0f + static_cast<float>(i));
+    for (int n = 0; n < rounds; ++n) {
+      HWY_UNROLL(16)
+      for (int i = 0; i < kChains; ++i) acc[i] = pair_dot(acc[i], factors, factors);
+    }
+    VF sum = acc[0];
+    for (int i = 1; i < kChains; ++i) sum = hn::Add(sum, acc[i]);
+    return hn::GetLane(hn::SumOfLanes(kF, sum));
+  }
+#endif
+  return multiply_adds(rounds);
+}
+
+int pair_flops_of_round() {
+  return has_pair_dot() ? 2 * flops_of_round() : flops_of_round();
 }
 
 // Four rows of weights by four tokens, as a product of Q8_0 weights has them.
@@ -93,29 +118,42 @@ namespace orthrus::cpu {
 
 HWY_EXPORT(multiply_adds);
 HWY_EXPORT(flops_of_round);
+HWY_EXPORT(pair_multiply_adds);
+HWY_EXPORT(pair_flops_of_round);
 HWY_EXPORT(byte_multiply_adds);
 HWY_EXPORT(byte_flops_of_round);
 HWY_EXPORT(sum_all);
 
-double run_multiply_adds(int threads) {
+namespace {
+
+// Runs kernel(rounds) on every thread; returns how many rounds that was.
+template <typename Kernel>
+double run_everywhere(int threads, Kernel kernel) {
   constexpr int kRounds = 1 << 20;
   float sum = 0;
 #pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(+ : sum)
-  for (int t = 0; t < threads; ++t) sum += HWY_DYNAMIC_DISPATCH(multiply_adds)(kRounds);
+  for (int t = 0; t < threads; ++t) sum += static_cast<float>(kernel(kRounds));
   // The sum is read so that the work cannot be left out.
   volatile float result = sum;
   (void)result;
-  return static_cast<double>(threads) * kRounds * HWY_DYNAMIC_DISPATCH(flops_of_round)();
+  return static_cast<double>(threads) * kRounds;
+}
+
+}  // namespace
+
+double run_multiply_adds(int threads) {
+  return run_everywhere(threads, HWY_DYNAMIC_DISPATCH(multiply_adds)) *
+         HWY_DYNAMIC_DISPATCH(flops_of_round)();
+}
+
+double run_pair_multiply_adds(int threads) {
+  return run_everywhere(threads, HWY_DYNAMIC_DISPATCH(pair_multiply_adds)) *
+         HWY_DYNAMIC_DISPATCH(pair_flops_of_round)();
 }
 
 double run_byte_multiply_adds(int threads) {
-  constexpr int kRounds = 1 << 18;
-  int sum = 0;
-#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(^ : sum)
-  for (int t = 0; t < threads; ++t) sum ^= HWY_DYNAMIC_DISPATCH(byte_multiply_adds)(kRounds);
-  volatile int result = sum;
-  (void)result;
-  return static_cast<double>(threads) * kRounds * HWY_DYNAMIC_DISPATCH(byte_flops_of_round)();
+  return run_everywhere(threads, HWY_DYNAMIC_DISPATCH(byte_multiply_adds)) *
+         HWY_DYNAMIC_DISPATCH(byte_flops_of_round)();
 }
 
 float read_all(std::span<const float> memory, int threads) {

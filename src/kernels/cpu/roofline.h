@@ -9,6 +9,9 @@ namespace orthrus::cpu {
 // some milliseconds. Returns how many floating-point operations that was, two each.
 double run_multiply_adds(int threads);
 
+// The same of BF16 numbers added up in float32, with the instruction for it where there is one.
+double run_pair_multiply_adds(int threads);
+
 // The same of products of 8-bit integers added up in 32 bits.
 double run_byte_multiply_adds(int threads);
 

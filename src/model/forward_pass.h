@@ -1,0 +1,54 @@
+// One forward pass of the network over a ragged batch of spans, in either view.
+#pragma once
+
+#include <span>
+
+#include "cache/kv_cache.h"
+#include "kernels/ops.h"
+#include "model/view.h"
+#include "orthrus/status.h"
+
+namespace orthrus {
+
+// What a span wants of the LM head.
+enum class HeadOutput : uint8_t {
+  kLogits,             // all logits
+  kTop,                // the largest logit, which is all that greedy selection looks at
+  kTopAndProbability,  // and its softmax
+};
+
+// Consecutive tokens of one sequence, at positions sequence->length() and on.
+//
+// In the AR view they are causal, and the pass appends their keys and values to the sequence. In
+// the diffusion view they are a block: each sees the sequence's cache and the whole block, and
+// nothing is kept. A pass holds at most one span of a sequence.
+struct Span {
+  KvSequence* sequence = nullptr;
+  std::span<const int32_t> tokens;
+  View view = View::kAutoregressive;
+  int logits_begin = 0;  // the LM head runs for the rows [logits_begin, logits_end) of the span
+  int logits_end = 0;
+  HeadOutput output = HeadOutput::kLogits;
+};
+
+// What the LM head gave of the rows that a span asked for, in the form that it asked for.
+struct HeadRows {
+  ConstRows logits;           // [logits_end - logits_begin][vocab_size], or none
+  std::span<const Top> tops;  // [logits_end - logits_begin], or none
+
+  int rows() const { return logits.rows + static_cast<int>(tops.size()); }
+};
+
+// Runs passes. Owns their activations, so one ForwardPass serves one thread of control at a time.
+class ForwardPass {
+ public:
+  virtual ~ForwardPass() = default;
+
+  // On kOk every AR span's sequence is longer by its tokens; otherwise no sequence has changed.
+  virtual Status run(std::span<const Span> spans) = 0;
+
+  // After run, what spans[i] asked for. Valid until the next run.
+  virtual HeadRows head_rows(size_t span) const = 0;
+};
+
+}  // namespace orthrus
