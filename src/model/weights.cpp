@@ -74,21 +74,6 @@ bool exceeds(const Matrix& w, float limit) {
   return false;  // F16, which every type has room for
 }
 
-float widen(DType type, const std::byte* at) {
-  uint32_t bits = 0;
-  if (type == DType::kF32) {
-    std::memcpy(&bits, at, 4);
-    return std::bit_cast<float>(bits);
-  }
-  uint16_t half = 0;
-  std::memcpy(&half, at, 2);
-  if (type == DType::kBF16) return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
-  // A half's bits in a float's places are 2^-112 times its value.
-  bits = static_cast<uint32_t>(half & 0x7fff) << 13;
-  const float magnitude = std::bit_cast<float>(bits) * 0x1p112f;
-  return half & 0x8000 ? -magnitude : magnitude;
-}
-
 Matrix matrix_of(const Tensor& tensor) {
   return {tensor.data, tensor.type, static_cast<int>(tensor.shape[0]),
           static_cast<int>(tensor.shape[1])};
@@ -153,6 +138,21 @@ void check_tensors(const ModelConfig& config, const Checkpoint& checkpoint,
 }
 
 }  // namespace
+
+float widen(DType type, const std::byte* at) {
+  uint32_t bits = 0;
+  if (type == DType::kF32) {
+    std::memcpy(&bits, at, 4);
+    return std::bit_cast<float>(bits);
+  }
+  uint16_t half = 0;
+  std::memcpy(&half, at, 2);
+  if (type == DType::kBF16) return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
+  // A half's bits in a float's places are 2^-112 times its value.
+  bits = static_cast<uint32_t>(half & 0x7fff) << 13;
+  const float magnitude = std::bit_cast<float>(bits) * 0x1p112f;
+  return half & 0x8000 ? -magnitude : magnitude;
+}
 
 std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
   const int64_t hidden = config.hidden_size;

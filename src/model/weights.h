@@ -48,6 +48,9 @@ struct Weights {
   std::array<Matrix, kViews> lm_head;  // by View, [vocab_size][hidden_size]; tied: embed_tokens
 };
 
+// The weight at `at`, of one of the types that files hold.
+float widen(DType type, const std::byte* at);
+
 // A tensor the network has, whichever checkpoint it may come from.
 struct TensorSpec {
   std::string name;

@@ -1,0 +1,61 @@
+#include "model/cuda/device.h"
+
+#include <fmt/core.h>
+
+#include "orthrus/error.h"
+
+namespace orthrus::cuda {
+
+void check(cudaError_t error, std::string_view what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // or the next call would report it again
+  throw Error(ErrorKind::kSystem, fmt::format("CUDA, {}: {}.", what, cudaGetErrorString(error)));
+}
+
+void use_device(int ordinal) {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorInsufficientDriver) {
+    int driver = 0, runtime = 0;
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    throw Error(
+        ErrorKind::kSystem,
+        fmt::format("The NVIDIA driver supports CUDA {}.{}; this program needs {}.{} or "
+                    "later (0.0: there is no driver).",
+                    driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10));
+  }
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
+    throw Error(ErrorKind::kSystem, "There is no CUDA device; --device cpu needs none.");
+  }
+  check(error, "looking for devices");
+  if (ordinal >= count) {
+    throw Error(ErrorKind::kSystem,
+                fmt::format("device is cuda:{}; valid is cuda:0 to cuda:{}.", ordinal, count - 1));
+  }
+  check(cudaSetDevice(ordinal), "choosing the device");
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal), "asking");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal), "asking");
+  if (major != 9) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("device cuda:{} has compute capability {}.{}; the kernels need 9.0, "
+                            "which is an H100, H200 or GH200.",
+                            ordinal, major, minor));
+  }
+}
+
+void check_room(double bytes, std::string_view for_what) {
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for free memory");
+  constexpr double kGiB = 1 << 30;
+  if (bytes > static_cast<double>(free)) {
+    throw Error(ErrorKind::kSystem,
+                fmt::format("{} need {:.1f} GiB of the device's memory; {:.1f} of {:.1f} GiB are "
+                            "free.",
+                            for_what, bytes / kGiB, static_cast<double>(free) / kGiB,
+                            static_cast<double>(total) / kGiB));
+  }
+}
+
+}  // namespace orthrus::cuda

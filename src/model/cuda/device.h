@@ -1,0 +1,79 @@
+// A CUDA device: choosing one, its memory, and errors.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace orthrus::cuda {
+
+// Throws Error(kSystem) saying what failed, and why, where `error` is one.
+void check(cudaError_t error, std::string_view what);
+
+// Makes device `ordinal` this thread's. Throws Error(kSystem) where there is no such device or no
+// driver for it, and Error(kUnsupported) for one that the kernels were not compiled for.
+void use_device(int ordinal);
+
+// Throws Error(kSystem), naming what is needed and what is free, unless the device has so much.
+void check_room(double bytes, std::string_view for_what);
+
+// Memory of the device. Throws Error(kSystem) when there is too little.
+template <typename T>
+class DeviceArray {
+ public:
+  DeviceArray() = default;
+  explicit DeviceArray(size_t size) : size_(size) {
+    check(cudaMalloc(reinterpret_cast<void**>(&data_), size * sizeof(T)), "allocating memory");
+  }
+  DeviceArray(const T* from, size_t size) : DeviceArray(size) { upload(from, size, 0); }
+  DeviceArray(DeviceArray&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  DeviceArray& operator=(DeviceArray&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~DeviceArray() { cudaFree(data_); }
+
+  T* data() const { return data_; }
+  size_t size() const { return size_; }
+
+  void upload(const T* from, size_t count, size_t at) {
+    check(cudaMemcpy(data_ + at, from, count * sizeof(T), cudaMemcpyHostToDevice), "uploading");
+  }
+
+ private:
+  T* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Memory of the host that the device copies to and from by itself.
+template <typename T>
+class PinnedArray {
+ public:
+  PinnedArray() = default;
+  explicit PinnedArray(size_t size) : size_(size) {
+    check(cudaMallocHost(reinterpret_cast<void**>(&data_), size * sizeof(T)),
+          "allocating pinned memory");
+  }
+  PinnedArray(PinnedArray&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  PinnedArray& operator=(PinnedArray&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~PinnedArray() { cudaFreeHost(data_); }
+
+  T* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  T* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace orthrus::cuda
