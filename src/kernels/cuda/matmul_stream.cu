@@ -1,0 +1,342 @@
+// Products for up to 128 tokens at a time, bound by streaming the weights.
+//
+// A block multiplies 128 weight rows by all tokens over one part of K. One warp keeps a ring of
+// tiles in flight; it fills the ring with weights before the previous kernel has finished, and has
+// the next ones brought into the L2 cache, so that memory is busy between kernels too. Two
+// warpgroups of 64 rows each multiply. The blocks of a cluster hold the parts of K: each adds up a
+// share of the outputs, through the others' shared memory.
+#include <algorithm>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/matmul_job.cuh"
+#include "kernels/cuda/wgmma.cuh"
+
+namespace orthrus::cuda {
+
+StreamTuning stream_tuning;
+
+namespace {
+
+constexpr int kConsumers = 256;
+constexpr int kThreads = kConsumers + 32;
+constexpr int kTileRows = 128;
+constexpr int kMostStages = 16;
+// Of partial sums in shared memory, from token to token: other tokens, other banks.
+constexpr int kSumStride = kTileRows + 4;
+
+template <int N>
+constexpr int kStageBytes = 2 * kSubtileBytes + N* kBlockK * 2;
+
+struct Ring {
+  uint64_t full[kMostStages];
+  uint64_t empty[kMostStages];
+};
+
+// First weight row of half `half` of a tile: SwiGLU has 64 rows of gate and the same 64 of up.
+__device__ int first_weight_row(const MatmulJob& job, int tile, int half) {
+  if (job.epilogue == Epilogue::kSwiglu) return tile * kSubtileRows + half * job.out_rows;
+  return tile * kTileRows + half * kSubtileRows;
+}
+
+template <int N>
+__device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, const MatmulJob& job,
+                        int tile, int first_token, int first, int count, int stages, int prefetch,
+                        int trigger, uint8_t* ring, Ring& barriers) {
+  const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
+  const int row0 = first_weight_row(job, tile, 0), row1 = first_weight_row(job, tile, 1);
+  const auto load_weights = [&](int i, int stage) {
+    uint8_t* const to = ring + stage * kStageBytes<N>;
+    barrier_expect(&barriers.full[stage], kStageBytes<N>);
+    copy_box(to, &weights, (first + i) * kBlockK, row0, &barriers.full[stage], weights_policy);
+    copy_box(to + kSubtileBytes, &weights, (first + i) * kBlockK, row1, &barriers.full[stage],
+             weights_policy);
+  };
+  const auto load_tokens = [&](int i, int stage) {
+    copy_box(ring + stage * kStageBytes<N> + 2 * kSubtileBytes, &tokens, (first + i) * kBlockK,
+             first_token, &barriers.full[stage], tokens_policy);
+  };
+  const int filled = min(stages, count);
+  if (count - filled <= trigger) let_successor_start();
+  for (int i = 0; i < filled; ++i) load_weights(i, i);
+  for (int i = filled; i < min(filled + prefetch, count); ++i) {
+    prefetch_box(&weights, (first + i) * kBlockK, row0);
+    prefetch_box(&weights, (first + i) * kBlockK, row1);
+  }
+  wait_for_predecessor();
+  for (int i = 0; i < filled; ++i) load_tokens(i, i);
+  for (int i = filled, stage = 0, round = 0; i < count; ++i) {
+    barrier_wait(&barriers.empty[stage], round & 1);
+    load_weights(i, stage);
+    load_tokens(i, stage);
+    if (count - 1 - i == trigger) let_successor_start();
+    if (++stage == stages) stage = 0, ++round;
+  }
+}
+
+// Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
+template <int N>
+__device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, float* sums) {
+  const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
+  const uint64_t base = tile_descriptor(shared_address(ring));
+  float acc[N / 2];
+  int stage = 0, round = 0;
+  for (int i = 0; i < count; ++i) {
+    barrier_wait(&barriers.full[stage], round & 1);
+    const uint64_t tile = base + (stage * kStageBytes<N> >> 4);
+    const uint64_t a = tile + (group * kSubtileBytes >> 4), b = tile + (2 * kSubtileBytes >> 4);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < kBlockK / 16; ++k) {
+      wgmma<N>(acc, a + k * kNext16, b + k * kNext16, i > 0 || k > 0);
+    }
+    wgmma_commit();
+    if (i > 0) {
+      wgmma_wait<1>();
+      if (lane == 0) barrier_arrive(&barriers.empty[stage == 0 ? stages - 1 : stage - 1]);
+    }
+    if (++stage == stages) stage = 0, ++round;
+  }
+  wgmma_wait<0>();
+  named_barrier(1, kConsumers);  // nothing reads the ring any more
+  const int row = threadIdx.x / 32 * 16 + lane / 4;
+#pragma unroll
+  for (int i = 0; i < N / 8; ++i) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      float* const to = sums + (8 * i + 2 * (lane % 4) + j) * kSumStride + row;
+      to[0] = acc[4 * i + j];
+      to[8] = acc[4 * i + 2 + j];
+    }
+  }
+}
+
+// `kCount` times four neighbouring outputs, at[i] in every block's sums: all parts of K, in
+// ascending order. The loads, from shared memory that may be far, are all in flight together.
+template <int kSplits, int kCount>
+__device__ void add_parts(const float* const (&at)[kCount], float4 (&total)[kCount]) {
+  if constexpr (kSplits == 1) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) total[i] = *reinterpret_cast<const float4*>(at[i]);
+  } else {
+    float4 part[kSplits][kCount];
+#pragma unroll
+    for (int split = 0; split < kSplits; ++split) {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        part[split][i] = load_from_rank(shared_address(at[i]), static_cast<uint32_t>(split));
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      total[i] = part[0][i];
+#pragma unroll
+      for (int split = 1; split < kSplits; ++split) {
+        total[i].x += part[split][i].x, total[i].y += part[split][i].y;
+        total[i].z += part[split][i].z, total[i].w += part[split][i].w;
+      }
+    }
+  }
+}
+
+// Four neighbouring numbers, or as many of them as there are rows.
+template <typename T>
+struct alignas(4 * sizeof(T)) Four {
+  T v[4];
+};
+
+template <typename T>
+__device__ void store_four(const MatmulJob& job, int token, int row, const float (&v)[4]) {
+  T* const out = static_cast<T*>(job.out) + token * job.out_stride + row;
+  const int rows = min(job.out_rows - row, 4);
+  const bool whole = rows == 4 && reinterpret_cast<uintptr_t>(out) % sizeof(Four<T>) == 0;
+  Four<T> old = {};
+  if (job.epilogue == Epilogue::kAdd) {
+    if (whole) {
+      old = *reinterpret_cast<const Four<T>*>(out);
+    } else {
+      for (int i = 0; i < 4; ++i) old.v[i] = i < rows ? out[i] : T(0);
+    }
+  }
+  Four<T> sum;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    sum.v[i] = static_cast<T>(job.epilogue == Epilogue::kAdd ? float(old.v[i]) + v[i] : v[i]);
+  }
+  if (whole) {
+    *reinterpret_cast<Four<T>*>(out) = sum;
+  } else {
+    for (int i = 0; i < 4; ++i) {
+      if (i < rows) out[i] = sum.v[i];
+    }
+  }
+}
+
+// The block's share of the rows, of every token.
+template <int N, int kSplits>
+__device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                            const float* sums) {
+  const bool gated = job.epilogue == Epilogue::kSwiglu;
+  const int rows = gated ? kSubtileRows : kTileRows;
+  const int quads = rows / kSplits / 4, items = tokens * quads;
+  constexpr int kBatch = N <= 32 || kSplits == 8 ? 1 : kSplits == 4 ? 2 : 4;
+  for (int first = threadIdx.x; first < items; first += kBatch * kConsumers) {
+    const float* at[kBatch];
+    float4 sum[kBatch], up[kBatch];
+    int token[kBatch], row[kBatch];
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const int item = min(first + i * kConsumers, items - 1);
+      token[i] = item / quads, row[i] = split * (rows / kSplits) + item % quads * 4;
+      at[i] = sums + token[i] * kSumStride + row[i];
+    }
+    add_parts<kSplits>(at, sum);
+    if (gated) {
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) at[i] += kSubtileRows;
+      add_parts<kSplits>(at, up);
+    }
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const int out_row = tile * rows + row[i];
+      if (first + i * kConsumers >= items || out_row >= job.out_rows) continue;
+      float v[4] = {sum[i].x, sum[i].y, sum[i].z, sum[i].w};
+      if (gated) {
+        v[0] = swiglu(v[0], up[i].x), v[1] = swiglu(v[1], up[i].y);
+        v[2] = swiglu(v[2], up[i].z), v[3] = swiglu(v[3], up[i].w);
+      }
+      if (gated || job.epilogue == Epilogue::kStoreBf16) {
+        store_four<__nv_bfloat16>(job, first_token + token[i], out_row, v);
+      } else {
+        store_four<float>(job, first_token + token[i], out_row, v);
+      }
+    }
+  }
+}
+
+// The block's share of the tokens, a warp a token.
+template <int N, int kSplits>
+__device__ void finish_top(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                           const float* sums) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (int token = split + warp * kSplits; token < tokens; token += kConsumers / 32 * kSplits) {
+    const float* const at[1] = {sums + token * kSumStride + lane * 4};
+    float4 sum[1];
+    add_parts<kSplits>(at, sum);
+    const float v[4] = {sum[0].x, sum[0].y, sum[0].z, sum[0].w};
+    const int first_row = tile * kTileRows + lane * 4;
+    float top = -INFINITY;
+    int id = INT_MAX;
+    bool finite = true;
+    for (int i = 0; i < 4 && first_row + i < job.out_rows; ++i) {
+      finite = finite && isfinite(v[i]);
+      if (v[i] > top) top = v[i], id = first_row + i;
+    }
+    for (int step = 16; step > 0; step /= 2) {
+      const float other = __shfl_xor_sync(~0u, top, step);
+      const int other_id = __shfl_xor_sync(~0u, id, step);
+      if (other > top || (other == top && other_id < id)) top = other, id = other_id;
+    }
+    float exponentials = 0;
+    for (int i = 0; i < 4 && first_row + i < job.out_rows; ++i) exponentials += __expf(v[i] - top);
+    for (int step = 16; step > 0; step /= 2) {
+      exponentials += __shfl_xor_sync(~0u, exponentials, step);
+    }
+    finite = __all_sync(~0u, finite);
+    if (lane == 0) {
+      static_cast<TopPart*>(job.out)[(first_token + token) * job.out_stride + tile] = {
+          top, finite ? id : -1, exponentials};
+    }
+  }
+}
+
+template <int N, int kSplits>
+__device__ void finish(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                       const float* sums) {
+  if (job.epilogue == Epilogue::kTop) {
+    finish_top<N, kSplits>(job, tile, first_token, tokens, split, sums);
+  } else {
+    finish_rows<N, kSplits>(job, tile, first_token, tokens, split, sums);
+  }
+}
+
+template <int N>
+__global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
+    stream_kernel(const __grid_constant__ CUtensorMap weights,
+                  const __grid_constant__ CUtensorMap tokens, const MatmulJob job, int stages,
+                  int prefetch, int trigger) {
+  extern __shared__ uint8_t shared[];
+  __shared__ Ring barriers;
+  // The swizzle repeats every 1024 bytes of address.
+  uint8_t* const ring = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  float* const sums = reinterpret_cast<float*>(ring);
+
+  const int split = static_cast<int>(blockIdx.x) % job.splits;
+  const int pair = static_cast<int>(blockIdx.x) / job.splits;
+  const int tile = pair / job.token_tiles, first_token = pair % job.token_tiles * N;
+  const int first = first_k_block(job, split), count = first_k_block(job, split + 1) - first;
+
+  if (threadIdx.x == kConsumers) {
+    for (int i = 0; i < stages; ++i) {
+      barrier_init(&barriers.full[i], 1);
+      barrier_init(&barriers.empty[i], kConsumers / 32);
+    }
+    barrier_init_fence();
+  }
+  __syncthreads();
+  if (threadIdx.x >= kConsumers) {
+    if (threadIdx.x == kConsumers) {
+      produce<N>(weights, tokens, job, tile, first_token, first, count, stages, prefetch, trigger,
+                 ring, barriers);
+    }
+    __syncwarp();
+  } else {
+    wait_for_predecessor();
+    consume<N>(count, stages, ring, barriers, sums);
+  }
+  if (job.splits > 1) {
+    cluster_sync();
+  } else {
+    __syncthreads();
+  }
+  if (threadIdx.x < kConsumers) {
+    const int real = min(*job.count - first_token, N);
+    if (job.splits == 1) finish<N, 1>(job, tile, first_token, real, split, sums);
+    if (job.splits == 2) finish<N, 2>(job, tile, first_token, real, split, sums);
+    if (job.splits == 4) finish<N, 4>(job, tile, first_token, real, split, sums);
+    if (job.splits == 8) finish<N, 8>(job, tile, first_token, real, split, sums);
+  }
+  if (job.splits > 1) cluster_sync();  // others read this block's sums
+}
+
+template <int N>
+cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream) {
+  CUtensorMap weights, tokens;
+  if (const cudaError_t error = make_tensor_map(w.data, w.rows, w.cols, static_cast<size_t>(w.cols),
+                                                kSubtileRows, &weights);
+      error != cudaSuccess) {
+    return error;
+  }
+  if (const cudaError_t error = make_tensor_map(x.data, x.bucket, w.cols, x.stride, N, &tokens);
+      error != cudaSuccess) {
+    return error;
+  }
+  job.token_tiles = (x.bucket + N - 1) / N;
+  const int stages = std::clamp((stream_tuning.ring_bytes - 1024) / kStageBytes<N>, 2, kMostStages);
+  const int shared = 1024 + std::max(stages * kStageBytes<N>, N * kSumStride * 4);
+  return launch(stream_kernel<N>, job.splits * job.row_tiles * job.token_tiles, kThreads, shared,
+                job.splits, stream, weights, tokens, job, stages, stream_tuning.prefetch,
+                stream_tuning.trigger);
+}
+
+}  // namespace
+
+cudaError_t matmul_stream(const Tokens& x, const Weights& w, const MatmulJob& job,
+                          cudaStream_t stream) {
+  if (x.bucket <= 8) return launch_stream<8>(x, w, job, stream);
+  if (x.bucket <= 16) return launch_stream<16>(x, w, job, stream);
+  if (x.bucket <= 32) return launch_stream<32>(x, w, job, stream);
+  if (x.bucket <= 64) return launch_stream<64>(x, w, job, stream);
+  return launch_stream<128>(x, w, job, stream);
+}
+
+}  // namespace orthrus::cuda
