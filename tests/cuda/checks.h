@@ -21,5 +21,7 @@ class Checks {
 };
 
 void check_matmul(Checks& checks);
+void check_rows(Checks& checks);
+void check_attention(Checks& checks);
 
 }  // namespace orthrus::cuda

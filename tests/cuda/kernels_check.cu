@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 0) : std::random_device{}();
   std::printf("%s, seed %llu\n", device.name, static_cast<unsigned long long>(seed));
   Checks checks(seed);
+  check_rows(checks);
+  check_attention(checks);
   check_matmul(checks);
   CHECK_CUDA(cudaDeviceSynchronize());
   std::printf("%d checks, %d failed\n", checks.total(), checks.failed());

@@ -9,7 +9,7 @@ namespace {
 
 // More rows than this are a prefill's.
 constexpr int kMostStreamed = 128;
-constexpr int kMostSplits = 8;  // blocks of a cluster, on any device that has clusters
+constexpr int kMostSplits = 4;  // larger clusters wait too long for room
 constexpr int kTopThreads = 256;
 
 cudaError_t run(const Tokens& x, const Weights& w, Epilogue epilogue, void* out, size_t out_stride,

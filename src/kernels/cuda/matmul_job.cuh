@@ -44,10 +44,12 @@ __device__ inline float swiglu(float gate, float up) {
 }
 
 struct StreamTuning {
-  int ring_bytes = 108 * 1024;
+  int ring_bytes = 72 * 1024;
   int prefetch = 0;
-  int trigger = 6;
-  int least_blocks = 96;
+  int trigger = 3;
+  int promotion = 3;
+  int policy = 1;
+  int least_blocks = 128;
 };
 extern StreamTuning stream_tuning;
 

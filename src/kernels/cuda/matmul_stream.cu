@@ -42,7 +42,8 @@ template <int N>
 __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, const MatmulJob& job,
                         int tile, int first_token, int first, int count, int stages, int prefetch,
                         int trigger, uint8_t* ring, Ring& barriers) {
-  const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
+  const uint64_t weights_policy = prefetch < 0 ? evict_last_policy() : evict_first_policy(),
+                 tokens_policy = evict_last_policy();
   const int row0 = first_weight_row(job, tile, 0), row1 = first_weight_row(job, tile, 1);
   const auto load_weights = [&](int i, int stage) {
     uint8_t* const to = ring + stage * kStageBytes<N>;
@@ -303,7 +304,6 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
     if (job.splits == 1) finish<N, 1>(job, tile, first_token, real, split, sums);
     if (job.splits == 2) finish<N, 2>(job, tile, first_token, real, split, sums);
     if (job.splits == 4) finish<N, 4>(job, tile, first_token, real, split, sums);
-    if (job.splits == 8) finish<N, 8>(job, tile, first_token, real, split, sums);
   }
   if (job.splits > 1) cluster_sync();  // others read this block's sums
 }
@@ -321,7 +321,7 @@ cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cuda
     return error;
   }
   job.token_tiles = (x.bucket + N - 1) / N;
-  const int stages = std::clamp((stream_tuning.ring_bytes - 1024) / kStageBytes<N>, 2, kMostStages);
+  const int stages = std::clamp(((N > 32 ? 108 * 1024 : stream_tuning.ring_bytes) - 1024) / kStageBytes<N>, 2, kMostStages);
   const int shared = 1024 + std::max(stages * kStageBytes<N>, N * kSumStride * 4);
   return launch(stream_kernel<N>, job.splits * job.row_tiles * job.token_tiles, kThreads, shared,
                 job.splits, stream, weights, tokens, job, stages, stream_tuning.prefetch,
