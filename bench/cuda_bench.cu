@@ -139,7 +139,6 @@ class Network {
     tops_ = Array<TopLogit>(rows);
     top_workspace_ = Array<char>(top_workspace_bytes(128, head()));
     attention_workspace_ = Array<char>(attention_workspace_bytes(heads, kMostRows, kMostPositions));
-    attention_workspace_.clear();
     ids_ = Array<int32_t>(rows), count_ = Array<int>(2), head_rows_ = Array<int>(1);
     ids_.clear(), head_rows_.clear();
     span_ = Array<KvSpan>(1), span_count_ = Array<int>(std::vector<int>{1});
@@ -210,11 +209,13 @@ class Network {
     return {x.data(), static_cast<size_t>(cols), rows_, count_.data()};
   }
   KvBatch batch(size_t layer) const {
-    return {span_.data(),
-            span_count_.data(),
-            table_.data(),
-            {cache_.data() + layer * layer_stride_, layers_.size() * layer_stride_},
-            {block_.data(), layer_stride_}};
+    return {
+        span_.data(),
+        span_count_.data(),
+        table_.data(),
+        // A layer's pages lie together: where its tiles lie is found in fewer TLB entries.
+        {cache_.data() + layer * (kMostPositions / kTilePositions) * layer_stride_, layer_stride_},
+        {block_.data(), layer_stride_}};
   }
   void norm(const Layer& layer, const int* rows, int bucket, const int* count) const {
     CHECK_CUDA(rms_norm(x_.data(), rows, layer.norms.data(), 1e-6f, shape_.hidden, normed_.data(),

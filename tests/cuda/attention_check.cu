@@ -59,7 +59,7 @@ class Case {
     table_ = Array<int>(order);
     block_table_ = Array<int>(std::vector<int>{0, 1, 2});
     cache_ = Array<Bf16>(order.size() * stride_);
-    workspace_.clear();
+    workspace_.poison();
     cache_.poison(), block_.poison();
     store(keys_.data(), values_.data(), length, table_, {cache_.data(), stride_});
   }

@@ -11,7 +11,7 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kConsumers = kWarps * 32;
 constexpr int kThreads = kConsumers + 32;
-constexpr int kFewRows = 16;
+constexpr int kMergeBatch = 16;
 
 // A block has three regions of shared memory, and two blocks fit a multiprocessor: queries and,
 // where they are few, what the warps exchange; a ring of tiles; and the sums over splits.
@@ -22,7 +22,7 @@ struct Layout {
   static constexpr int kStages = 2;
   static constexpr int kRing = kQueryBytes < 8192 ? 8192 : kQueryBytes;
   static constexpr int kSums = kRing + kStages * kTileBytes;    // [kBlockRows][D] float
-  static constexpr int kBarriers = kSums + kBlockRows * D * 4;  // full, then empty; then a flag
+  static constexpr int kBarriers = kSums + kBlockRows * D * 4;  // full, then empty
   static constexpr int kBytes = kBarriers + 64;
 };
 
@@ -228,7 +228,8 @@ struct Output {
     return job.out + (token * job.heads.heads + head) * D;
   }
   __device__ size_t part(int split, int row) const {
-    return (static_cast<size_t>(item.pair) * job.most_splits + split) * kBlockRows + row;
+    const size_t at = (out(row) - job.out) / D;
+    return static_cast<size_t>(split) * job.part_rows * job.heads.heads + at;
   }
 };
 
@@ -236,58 +237,11 @@ __device__ uint32_t finished(float a, float b, float total) {
   return pack_bf16(a / total, b / total);
 }
 
-// The last block of a pair merges its splits, in ascending order.
-template <int D>
-__device__ void merge_splits(const Output<D>& to, int splits) {
-  constexpr int kQuads = D / 4, kBatch = 8;
-  for (int i = static_cast<int>(threadIdx.x); i < to.item.rows * kQuads; i += kConsumers) {
-    const int row = i / kQuads, quad = i % kQuads;
-    Sum sum;
-    float4 v = {};
-    for (int first = 0; first < splits; first += kBatch) {
-      float2 tops[kBatch];
-      float4 values[kBatch];
-#pragma unroll
-      for (int j = 0; j < kBatch; ++j) {
-        const size_t part = to.part(min(first + j, splits - 1), row);
-        tops[j] = __ldcg(&to.job.part_tops[part]);
-        values[j] = __ldcg(reinterpret_cast<const float4*>(to.job.part_values + part * D) + quad);
-      }
-#pragma unroll
-      for (int j = 0; j < kBatch; ++j) {
-        if (first + j >= splits) continue;
-        const Factors f = merge(sum, {tops[j].x, tops[j].y});
-        v.x = merge_value(v.x, values[j].x, f), v.y = merge_value(v.y, values[j].y, f);
-        v.z = merge_value(v.z, values[j].z, f), v.w = merge_value(v.w, values[j].w, f);
-      }
-    }
-    reinterpret_cast<uint2*>(to.out(row))[quad] =
-        make_uint2(finished(v.x, v.y, sum.total), finished(v.z, v.w, sum.total));
-  }
-}
-
-// A split of its own is stored; then the pair is merged, if it was the last.
-template <int D>
-__device__ void arrive(const Output<D>& to, int* shared_flag) {
-  __threadfence();
-  named_barrier(1, kConsumers);
-  if (threadIdx.x == 0) {
-    int* const arrived = &to.job.arrived[to.item.pair];
-    *shared_flag = atomicAdd(arrived, 1) == to.item.splits - 1;
-    if (*shared_flag) *arrived = 0;
-  }
-  named_barrier(1, kConsumers);
-  if (*shared_flag) {
-    __threadfence();
-    merge_splits(to, to.item.splits);
-  }
-}
-
 // At most 16 rows: the warps share a tile, each computing the scores of 16 keys and then a quarter
 // of the dimensions.
 template <int D>
 __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries, Exchange& exchange,
-                           float scale, int* shared_flag) {
+                           float scale, bool apart) {
   constexpr int N = D / 8 / kWarps;
   const AttentionItem& item = to.item;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, first_dim = warp * N * 8;
@@ -348,13 +302,15 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int row = lane / 4 + 8 * r;
-      if (item.last_split - item.first_split < item.splits && row < item.rows) {
+      if (apart) {
+        if (row >= item.rows) continue;
         const size_t part = to.part(split, row);
         if (warp == 0 && lane % 4 == 0) to.job.part_tops[part] = {sum[r].top, sum[r].total};
         float2* const at =
             reinterpret_cast<float2*>(to.job.part_values + part * D + first_dim + lane % 4 * 2);
 #pragma unroll
         for (int i = 0; i < N; ++i) at[4 * i] = {values[i][2 * r], values[i][2 * r + 1]};
+        continue;
       }
       const Factors f = merge(total[r], sum[r]);
 #pragma unroll
@@ -365,10 +321,7 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
       }
     }
   }
-  if (item.last_split - item.first_split < item.splits) {
-    arrive(to, shared_flag);
-    return;
-  }
+  if (apart) return;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int row = lane / 4 + 8 * r;
@@ -384,12 +337,11 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
 // Many rows: a warp computes 16 of them, over whole tiles.
 template <int D>
 __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries, float* sums,
-                            float scale, int* shared_flag) {
+                            float scale, bool apart) {
   constexpr int N = D / 8, kAtOnce = N < 4 ? N : 4;
   const AttentionItem& item = to.item;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const bool idle = warp * 16 >= item.rows;
-  const bool apart = item.last_split - item.first_split < item.splits;
   // A thread's own corner of the sums over splits: every float2 has a column of its own.
   float2* const total_values = reinterpret_cast<float2*>(sums) + threadIdx.x;
   queries += warp * 16 * D * 2;
@@ -468,7 +420,6 @@ __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries
       }
     }
   }
-  if (apart) arrive(to, shared_flag);
 }
 
 template <int D>
@@ -497,6 +448,8 @@ __device__ void produce(const AttentionJob& job, const AttentionItem& item, uint
       const int page =
           from.block ? span.first_block_page + t : job.batch.page_table[span.first_page + t];
       if (ring.round > 0) barrier_wait(&ring.empty[ring.stage], (ring.round - 1) & 1);
+      // Tiles of earlier passes are there already; others are being stored.
+      if (from.block || (t + 1) * kTilePositions > span.first_position) wait_for_predecessor();
       barrier_expect(&ring.full[ring.stage], Layout<D>::kTileBytes);
       copy_bytes(tiles + ring.stage * Layout<D>::kTileBytes,
                  pages.data + page * pages.page_stride +
@@ -514,7 +467,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   extern __shared__ __align__(256) uint8_t shared[];
   uint64_t* const full = reinterpret_cast<uint64_t*>(shared + Layout<D>::kBarriers);
   uint64_t* const empty = full + Layout<D>::kStages;
-  int* const shared_flag = reinterpret_cast<int*>(empty + Layout<D>::kStages);
+  constexpr bool kFewSupported = D / 8 / kWarps >= 2;
   if (threadIdx.x == 0) {
     for (int i = 0; i < Layout<D>::kStages; ++i) {
       barrier_init(&full[i], 1);
@@ -524,33 +477,83 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
   __syncthreads();
   let_successor_start();
-  wait_for_predecessor();
-  const bool apart = splits_apart(job);
+  const AttentionPlan plan = plan_of(job, kFewSupported);
   const float scale = 1.4426950408889634f / sqrtf(static_cast<float>(D));
   uint8_t* const tiles = shared + Layout<D>::kRing;
   Ring<D> ring{shared_address(tiles), full, empty};
   AttentionItem item;
-  for (int i = static_cast<int>(blockIdx.x); find_item(job, apart, i, item);
+  for (int i = static_cast<int>(blockIdx.x); find_item(job, plan, i, item);
        i += static_cast<int>(gridDim.x)) {
     if (threadIdx.x >= kConsumers) {
       if (threadIdx.x == kConsumers) produce<D>(job, item, tiles, ring);
       continue;
     }
+    wait_for_predecessor();
     const Output<D> to{job, item};
     named_barrier(1, kConsumers);  // the queries before are done with
     load_queries(to, shared);
     named_barrier(1, kConsumers);
     const uint32_t queries = shared_address(shared);
-    if constexpr (D / 8 / kWarps >= 2) {
+    if constexpr (kFewSupported) {
       if (item.rows <= kFewRows) {
         Exchange& exchange = *reinterpret_cast<Exchange*>(shared + kFewRows * D * 2);
-        attend_few(to, ring, queries, exchange, scale, shared_flag);
+        attend_few(to, ring, queries, exchange, scale, plan.apart);
         continue;
       }
     }
     attend_many(to, ring, queries, reinterpret_cast<float*>(shared + Layout<D>::kSums), scale,
-                shared_flag);
+                plan.apart);
   }
+  wait_for_predecessor();  // also where there was nothing to do: whoever waits for this block
+}
+
+// Merges the splits of a query and head, in ascending order: a warp, or the lanes of it that have
+// dimensions.
+template <int D>
+__global__ void __launch_bounds__(kConsumers)
+    merge_kernel(const __grid_constant__ AttentionJob job) {
+  const int warp = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
+  const int row = warp / job.heads.heads, quad = static_cast<int>(threadIdx.x) % 32;
+  let_successor_start();
+  const AttentionPlan plan = plan_of(job, false);
+  int splits = 0;
+  for (int s = 0; plan.apart && s < *job.batch.span_count; ++s) {
+    const KvSpan span = job.batch.spans[s];
+    const int i = row - span.first_row;
+    if (i < 0 || i >= span.rows) continue;
+    splits = span.has_block()
+                 ? splits_of(tiles_of(span.first_position)) + splits_of(tiles_of(span.rows))
+                 : splits_of(tiles_of(span.first_position + i + 1));
+  }
+  wait_for_predecessor();
+  if (splits == 0 || quad >= D / 4) return;
+  const size_t stride = static_cast<size_t>(job.part_rows) * job.heads.heads;
+  const float2* const tops = job.part_tops + warp;
+  const float4* const values =
+      reinterpret_cast<const float4*>(job.part_values + static_cast<size_t>(warp) * D) + quad;
+  Sum sum;
+  float4 v = {};
+  for (int first = 0; first < splits; first += kMergeBatch) {
+    float2 top[kMergeBatch];
+    float4 value[kMergeBatch];
+#pragma unroll
+    for (int j = 0; j < kMergeBatch; ++j) {
+      if (first + j < splits) {
+        top[j] = tops[(first + j) * stride];
+        value[j] = values[(first + j) * stride * (D / 4)];
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < kMergeBatch; ++j) {
+      if (first + j < splits) {
+        const Factors f = merge(sum, {top[j].x, top[j].y});
+        v.x = merge_value(v.x, value[j].x, f), v.y = merge_value(v.y, value[j].y, f);
+        v.z = merge_value(v.z, value[j].z, f), v.w = merge_value(v.w, value[j].w, f);
+      }
+    }
+  }
+  reinterpret_cast<uint2*>(job.out + static_cast<size_t>(warp) * D)[quad] =
+      make_uint2(finished(v.x, v.y, sum.total), finished(v.z, v.w, sum.total));
 }
 
 int most_splits(int positions) {
@@ -558,24 +561,23 @@ int most_splits(int positions) {
   return (positions + kSplitTiles * kTilePositions - 1) / (kSplitTiles * kTilePositions) + 2;
 }
 
-// Pairs whose splits may be computed apart: fewer than kEnoughPairs, and no more than there are.
-size_t most_pairs(const Heads& heads, int bucket) {
-  // Each row may be a span of its own.
-  return static_cast<size_t>(std::min(kEnoughPairs, bucket * heads.kv_heads));
-}
-
 template <int D>
 cudaError_t launch_attention(const AttentionJob& job, int blocks, cudaStream_t stream) {
-  return launch(attention_kernel<D>, blocks, kThreads, Layout<D>::kBytes, 1, stream, job);
+  if (const cudaError_t error =
+          launch(attention_kernel<D>, blocks, kThreads, Layout<D>::kBytes, 1, stream, job);
+      error != cudaSuccess) {
+    return error;
+  }
+  return launch(merge_kernel<D>, (job.part_rows * job.heads.heads + kWarps - 1) / kWarps,
+                kConsumers, 0, 1, stream, job);
 }
 
 }  // namespace
 
 size_t attention_workspace_bytes(const Heads& heads, int bucket, int positions) {
-  const size_t rows =
-      most_pairs(heads, bucket) * static_cast<size_t>(most_splits(positions)) * kBlockRows;
-  return kEnoughPairs * sizeof(int) +
-         rows * (sizeof(float2) + static_cast<size_t>(heads.head_dim) * sizeof(float));
+  const size_t parts = static_cast<size_t>(most_splits(positions)) *
+                       std::min(bucket, kMostRowsApart) * static_cast<size_t>(heads.heads);
+  return parts * (sizeof(float2) + static_cast<size_t>(heads.head_dim) * sizeof(float));
 }
 
 cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch& batch,
@@ -586,11 +588,12 @@ cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch&
   job.batch = batch;
   job.q = q;
   job.out = out;
-  job.most_splits = most_splits(positions);
-  const size_t rows = most_pairs(heads, bucket) * static_cast<size_t>(job.most_splits) * kBlockRows;
-  job.arrived = static_cast<int*>(workspace);
-  job.part_tops = reinterpret_cast<float2*>(job.arrived + kEnoughPairs);
-  job.part_values = reinterpret_cast<float*>(job.part_tops + rows);
+  job.part_rows = std::min(bucket, kMostRowsApart);
+  // In multiples of 16 bytes: the values of a part are.
+  job.part_values = static_cast<float*>(workspace);
+  job.part_tops = reinterpret_cast<float2*>(
+      job.part_values + static_cast<size_t>(most_splits(positions)) * job.part_rows *
+                            static_cast<size_t>(heads.heads) * heads.head_dim);
   // Two blocks fit a multiprocessor; each takes items until there are none.
   int device = 0, processors = 0;
   if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;

@@ -4,8 +4,8 @@
 // stands beside it. Keys are visited in tiles of 64 at absolute positions. The scores of a tile
 // give its largest, the sum of the exponentials below that, and the values weighted by them; the
 // tiles of a split, four at absolute positions, are merged in ascending order, and so are the
-// splits. What a query doesn't see leaves its sums as they are. Few queries with a long context
-// have their splits computed by different blocks, and the last of them merges.
+// splits. What a query doesn't see leaves its sums as they are. In passes of at most 256 rows
+// splits are computed by different blocks, and a second kernel merges them.
 //
 // Stale values of positions past a span's end may be anything; those of later rows of the same
 // span must be finite, since they are multiplied by zero.
@@ -18,8 +18,8 @@
 
 namespace orthrus::cuda {
 
-// What attention works in, for `bucket` rows in contexts of at most `positions`, block included.
-// Zeroed once before its first use; every launch leaves it so that the next can use it.
+// What attention works in, at a multiple of 16 bytes, for `bucket` rows in contexts of at most
+// `positions`, block included.
 size_t attention_workspace_bytes(const Heads& heads, int bucket, int positions);
 
 // out[m] = softmax(q[m] K^T / sqrt(head_dim)) V for each query head; q and out: [bucket][heads *

@@ -46,7 +46,9 @@ struct KvSpan {
   __host__ __device__ bool has_block() const { return first_block_page >= 0; }
 };
 
-// All on the device, so that a captured graph serves any spans.
+// All on the device, so that a captured graph serves any spans. Spans, table, counts of rows, and
+// the cache's positions before the spans' first, are complete before the first kernel of the pass
+// starts: kernels read them while their predecessors still run. embed() begins a pass so.
 struct KvBatch {
   const KvSpan* spans = nullptr;
   const int* span_count = nullptr;

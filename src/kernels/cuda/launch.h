@@ -34,4 +34,15 @@ template <typename... Parameters, typename... Arguments>
   return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
 }
 
+// The kernel starts when all before it in the stream is complete.
+template <typename... Parameters, typename... Arguments>
+[[nodiscard]] cudaError_t launch_first(void (*kernel)(Parameters...), int blocks, int threads,
+                                       cudaStream_t stream, Arguments&&... arguments) {
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
+}
+
 }  // namespace orthrus::cuda

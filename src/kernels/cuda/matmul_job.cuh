@@ -45,6 +45,7 @@ __device__ inline float swiglu(float gate, float up) {
 
 struct StreamTuning {
   int ring_bytes = 72 * 1024;
+  int ring_large = 108 * 1024;
   int prefetch = 0;
   int trigger = 3;
   int promotion = 3;

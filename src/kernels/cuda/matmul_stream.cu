@@ -91,13 +91,11 @@ __device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, fl
       wgmma<N>(acc, a + k * kNext16, b + k * kNext16, i > 0 || k > 0);
     }
     wgmma_commit();
-    if (i > 0) {
-      wgmma_wait<1>();
-      if (lane == 0) barrier_arrive(&barriers.empty[stage == 0 ? stages - 1 : stage - 1]);
-    }
+    // Memory is what is waited for, so a tile's place is given back as soon as can be.
+    wgmma_wait<0>();
+    if (lane == 0) barrier_arrive(&barriers.empty[stage]);
     if (++stage == stages) stage = 0, ++round;
   }
-  wgmma_wait<0>();
   named_barrier(1, kConsumers);  // nothing reads the ring any more
   const int row = threadIdx.x / 32 * 16 + lane / 4;
 #pragma unroll
@@ -321,7 +319,8 @@ cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cuda
     return error;
   }
   job.token_tiles = (x.bucket + N - 1) / N;
-  const int stages = std::clamp(((N > 32 ? 108 * 1024 : stream_tuning.ring_bytes) - 1024) / kStageBytes<N>, 2, kMostStages);
+  const int stages = std::clamp(
+      ((N > 32 ? stream_tuning.ring_large : stream_tuning.ring_bytes) - 1024) / kStageBytes<N>, 2, kMostStages);
   const int shared = 1024 + std::max(stages * kStageBytes<N>, N * kSumStride * 4);
   return launch(stream_kernel<N>, job.splits * job.row_tiles * job.token_tiles, kThreads, shared,
                 job.splits, stream, weights, tokens, job, stages, stream_tuning.prefetch,

@@ -15,7 +15,6 @@ __global__ void __launch_bounds__(kEmbedThreads)
     embed_kernel(const __nv_bfloat16* table, const int32_t* ids, int cols, float* out,
                  const int* count) {
   let_successor_start();
-  wait_for_predecessor();
   const int m = static_cast<int>(blockIdx.x);
   if (m >= *count) return;
   const __nv_bfloat162* const from =
@@ -97,7 +96,7 @@ __global__ void __launch_bounds__(kRopeWarps * 32)
 
 cudaError_t embed(const __nv_bfloat16* table, const int32_t* ids, int cols, float* out, int bucket,
                   const int* count, cudaStream_t stream) {
-  return launch(embed_kernel, bucket, kEmbedThreads, 0, 1, stream, table, ids, cols, out, count);
+  return launch_first(embed_kernel, bucket, kEmbedThreads, stream, table, ids, cols, out, count);
 }
 
 cudaError_t rms_norm(const float* x, const int* rows, const __nv_bfloat16* weight, float eps,

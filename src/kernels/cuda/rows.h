@@ -15,7 +15,7 @@ namespace orthrus::cuda {
 inline constexpr int kMostNormCols = 8192;
 
 // out[m] = table[ids[m]], for m < min(bucket, *count); the table is [vocabulary][cols], cols a
-// multiple of 8.
+// multiple of 8. Starts when all before it in the stream is complete, and so begins a pass.
 [[nodiscard]] cudaError_t embed(const __nv_bfloat16* table, const int32_t* ids, int cols,
                                 float* out, int bucket, const int* count, cudaStream_t stream);
 
