@@ -130,6 +130,7 @@ class Network {
       frequencies.push_back(static_cast<float>(std::pow(1e6, -2.0 * i / heads.head_dim)));
     }
     inv_freq_ = Array<float>(frequencies);
+    rope_ = Array<float2>(static_cast<size_t>(kMostRows) * heads.head_dim / 2);
     const auto rows = static_cast<size_t>(kMostRows);
     x_ = Array<float>(rows * shape.hidden), qkv_ = Array<float>(rows * shape.qkv_cols());
     normed_ = Array<Bf16>(rows * shape.hidden), q_ = Array<Bf16>(rows * shape.q_cols());
@@ -168,14 +169,12 @@ class Network {
   void pass(bool last_only) const {
     CHECK_CUDA(
         embed(head_.data(), ids_.data(), shape_.hidden, x_.data(), rows_, count_.data(), stream_));
+    CHECK_CUDA(rope_table(batch(0), inv_freq_.data(), shape_.heads.head_dim, rope_.data(), rows_,
+                          stream_));
     for (size_t i = 0; i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
       norm(layer, nullptr, rows_, count_.data());
-      project(layer);
-      const RopeWeights rope = {layer.norms.data(), layer.norms.data() + 128, inv_freq_.data(),
-                                1e-6f};
-      CHECK_CUDA(
-          norm_rope_store(qkv_.data(), shape_.heads, rope, batch(i), q_.data(), rows_, stream_));
+      project_and_store(layer, i);
       attend(i);
       output(layer);
       norm(layer, nullptr, rows_, count_.data());
@@ -226,6 +225,12 @@ class Network {
                       {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, qkv_.data(),
                       static_cast<size_t>(shape_.qkv_cols()), stream_));
   }
+  void project_and_store(const Layer& layer, size_t index) const {
+    const RopeWeights rope = {layer.norms.data(), layer.norms.data() + 128, rope_.data(), 1e-6f};
+    CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden),
+                          {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, shape_.heads, rope,
+                          batch(index), q_.data(), qkv_.data(), stream_));
+  }
   void attend(size_t layer) const {
     CHECK_CUDA(attention(q_.data(), shape_.heads, batch(layer), attended_.data(),
                          attention_workspace_.data(), rows_, kMostPositions, stream_));
@@ -256,6 +261,7 @@ class Network {
   std::vector<Layer> layers_;
   Array<Bf16> head_, cache_, block_, normed_, q_, attended_, gated_;
   Array<float> x_, qkv_, inv_freq_;
+  Array<float2> rope_;
   Array<TopLogit> tops_;
   Array<char> top_workspace_, attention_workspace_;
   Array<int32_t> ids_;

@@ -203,6 +203,58 @@ struct Case {
   Array<float> base;
 };
 
+// The fused projection leaves the bits that the product, and then norm_rope_store, leave.
+void check_heads(Checks& checks, const Heads& heads, int cols) {
+  constexpr int kRows = 200;
+  const int dim = heads.head_dim, rows = (heads.heads + 2 * heads.kv_heads) * dim;
+  const size_t page = static_cast<size_t>(heads.kv_heads) * tile_elements(dim);
+  constexpr int kPages = 6;
+  Case c(checks, rows, cols, 0);
+  Array<Bf16> norms(size_t{2} * dim);
+  Array<float2> turns(size_t{kRows} * dim / 2);
+  std::vector<float> frequencies(static_cast<size_t>(dim / 2), 0.01f);
+  const Array<float> inv_freq(frequencies);
+  fill(norms, checks.seed + 3);
+  const Array<int> table(std::vector<int>{3, 1, 5, 0, 2, 4});
+  const Array<int> span_count(std::vector<int>{3});
+  for (const int m : {1, 2, 7, 8, 16, 31, 32, 33, 64, 65, 127, 128, 129, 200}) {
+    // Two chunks and a block; rows of none where there are few.
+    const int a = (m + 2) / 3, b = m / 3;
+    const Array<KvSpan> spans(
+        std::vector<KvSpan>{{0, a, 60, 0, -1}, {a, b, 5, 3, -1}, {a + b, m - a - b, 40, 0, 0}});
+    std::vector<uint16_t> results[2][3];
+    for (const bool fused : {false, true}) {
+      Array<Bf16> cache(kPages * page), block(4 * page), q(size_t{kRows} * heads.heads * dim);
+      Array<float> qkv(size_t{kRows} * rows);
+      cache.poison(), block.poison(), q.poison(), qkv.poison();
+      const KvBatch batch = {spans.data(),
+                             span_count.data(),
+                             table.data(),
+                             {cache.data(), page},
+                             {block.data(), page}};
+      CHECK_CUDA(rope_table(batch, inv_freq.data(), dim, turns.data(), m, nullptr));
+      const RopeWeights rope = {norms.data(), norms.data() + dim, turns.data(), 1e-6f};
+      const Tokens t = c.tokens(11, m, m);
+      if (fused) {
+        CHECK_CUDA(matmul_qkv(t, c.weights(), heads, rope, batch, q.data(), qkv.data(), nullptr));
+      } else {
+        CHECK_CUDA(matmul(t, c.weights(), qkv.data(), static_cast<size_t>(rows), nullptr));
+        CHECK_CUDA(norm_rope_store(qkv.data(), heads, rope, batch, q.data(), m, nullptr));
+      }
+      const Array<Bf16>* const all[] = {&cache, &block, &q};
+      for (int i = 0; i < 3; ++i) {
+        results[fused][i].resize(all[i]->size());
+        CHECK_CUDA(cudaMemcpy(results[fused][i].data(), all[i]->data(), 2 * all[i]->size(),
+                              cudaMemcpyDeviceToHost));
+      }
+    }
+    for (int i = 0; i < 3; ++i) {
+      checks.expect(results[0][i] == results[1][i], "matmul_qkv %d/%d/%d: %d tokens: part %d",
+                    heads.heads, heads.kv_heads, dim, m, i);
+    }
+  }
+}
+
 }  // namespace
 
 void check_matmul(Checks& checks) {
@@ -223,6 +275,10 @@ void check_matmul(Checks& checks) {
     Case c(checks, rows, cols, 0);
     c.make_base();
     c.swiglu();
+  }
+  for (const Heads heads : {Heads{32, 8, 128}, {16, 8, 128}, {6, 2, 64}, {4, 2, 32}, {3, 1, 16}}) {
+    check_heads(checks, heads, 2048);
+    check_heads(checks, heads, 64);
   }
   for (const auto& [rows, cols] : {std::pair{20001, 256}, {512, 64}, {8192, 384}}) {
     Case(checks, rows, cols, 0).top();

@@ -114,9 +114,12 @@ void check_norm_rope_store(Checks& checks) {
                            device_table.data(),
                            {cache.data(), stride},
                            {block.data(), stride}};
+    Array<float2> turns(static_cast<size_t>(kRows) * dim / 2);
+    turns.poison();
+    CHECK_CUDA(rope_table(batch, inv_freq.data(), dim, turns.data(), kRows, nullptr));
     CHECK_CUDA(norm_rope_store(qkv.data(), heads,
-                               {q_norm.data(), k_norm.data(), inv_freq.data(), 1e-6f}, batch,
-                               q.data(), kRows, nullptr));
+                               {q_norm.data(), k_norm.data(), turns.data(), 1e-6f}, batch, q.data(),
+                               kRows, nullptr));
     const auto from = qkv.host();
     const auto qn = q_norm.host(), kn = k_norm.host(), got_q = q.host(), got_cache = cache.host(),
                got_block = block.host();

@@ -203,7 +203,7 @@ struct Ring {
 
   __device__ uint32_t wait() {
     barrier_wait(&full[stage], round & 1);
-    return tiles + stage * Layout<D>::kTileBytes;
+    return after_barrier(tiles + stage * Layout<D>::kTileBytes);
   }
   __device__ void release() {
     __syncwarp();
@@ -285,6 +285,7 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
       }
       float added[N][4];
       weigh<D, N>(added, weights, tile + kTilePositions * D * 2, first_dim, visible.stored);
+      before_barrier(added);
       ring.release();
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
@@ -388,6 +389,7 @@ __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries
           }
         }
       }
+      before_barrier(values);
       ring.release();
     }
     if (idle) continue;
@@ -493,7 +495,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     named_barrier(1, kConsumers);  // the queries before are done with
     load_queries(to, shared);
     named_barrier(1, kConsumers);
-    const uint32_t queries = shared_address(shared);
+    const uint32_t queries = after_barrier(shared_address(shared));
     if constexpr (kFewSupported) {
       if (item.rows <= kFewRows) {
         Exchange& exchange = *reinterpret_cast<Exchange*>(shared + kFewRows * D * 2);

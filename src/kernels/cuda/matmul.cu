@@ -13,7 +13,7 @@ constexpr int kMostSplits = 4;  // larger clusters wait too long for room
 constexpr int kTopThreads = 256;
 
 cudaError_t run(const Tokens& x, const Weights& w, Epilogue epilogue, void* out, size_t out_stride,
-                cudaStream_t stream) {
+                cudaStream_t stream, const HeadsJob& heads = {}) {
   MatmulJob job = {};
   job.out_rows = epilogue == Epilogue::kSwiglu ? w.rows / 2 : w.rows;
   const int tile_rows = epilogue == Epilogue::kSwiglu ? 64 : 128;
@@ -24,6 +24,7 @@ cudaError_t run(const Tokens& x, const Weights& w, Epilogue epilogue, void* out,
   job.out = out;
   job.out_stride = out_stride;
   job.count = x.count;
+  job.heads = heads;
   const bool prefill = x.bucket > kMostStreamed && epilogue != Epilogue::kTop &&
                        (epilogue != Epilogue::kSwiglu || job.splits == 1);
   return prefill ? matmul_prefill(x, w, job, stream) : matmul_stream(x, w, job, stream);
@@ -104,6 +105,19 @@ cudaError_t matmul_add(const Tokens& x, const Weights& w, float* out, size_t out
 cudaError_t matmul_swiglu(const Tokens& x, const Weights& gate_up, __nv_bfloat16* out,
                           size_t out_stride, cudaStream_t stream) {
   return run(x, gate_up, Epilogue::kSwiglu, out, out_stride, stream);
+}
+
+cudaError_t matmul_qkv(const Tokens& x, const Weights& w, const Heads& heads,
+                       const RopeWeights& rope, const KvBatch& batch, __nv_bfloat16* q, float* qkv,
+                       cudaStream_t stream) {
+  if (x.bucket <= kMostStreamed && 128 % heads.head_dim == 0) {
+    return run(x, w, Epilogue::kHeads, nullptr, 0, stream, {heads, rope, batch, q});
+  }
+  if (const cudaError_t error = matmul(x, w, qkv, static_cast<size_t>(w.rows), stream);
+      error != cudaSuccess) {
+    return error;
+  }
+  return norm_rope_store(qkv, heads, rope, batch, q, x.bucket, stream);
 }
 
 size_t top_workspace_bytes(int bucket, const Weights& w) {

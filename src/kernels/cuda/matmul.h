@@ -16,6 +16,8 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/rows.h"
+
 namespace orthrus::cuda {
 
 // A weight matrix, row-major [rows][cols] as the checkpoint has it, at a multiple of 16 bytes.
@@ -58,6 +60,12 @@ int split_count(int rows, int cols);
 // out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: the rows of gate, then those of up.
 [[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const Weights& gate_up, __nv_bfloat16* out,
                                         size_t out_stride, cudaStream_t stream);
+
+// norm_rope_store of the product with q, k and v, whose rows w holds in this order. `qkv`: room for
+// [bucket][w.rows], which more than 128 rows need.
+[[nodiscard]] cudaError_t matmul_qkv(const Tokens& x, const Weights& w, const Heads& heads,
+                                     const RopeWeights& rope, const KvBatch& batch,
+                                     __nv_bfloat16* q, float* qkv, cudaStream_t stream);
 
 // The largest logit of each row, and its probability. `workspace`: top_workspace_bytes, at a
 // multiple of 16.

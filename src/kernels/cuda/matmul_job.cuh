@@ -10,13 +10,21 @@
 
 namespace orthrus::cuda {
 
-enum class Epilogue : int { kStoreF32, kStoreBf16, kAdd, kSwiglu, kTop };
+enum class Epilogue : int { kStoreF32, kStoreBf16, kAdd, kSwiglu, kTop, kHeads };
 
 // The largest logit among a tile's rows.
 struct TopPart {
   float logit;
   int32_t id;  // -1 when one of them is not finite
   float sum;   // of exp(logit - the largest)
+};
+
+// For kHeads: what becomes of the heads of q, k and v.
+struct HeadsJob {
+  Heads heads;
+  RopeWeights rope;
+  KvBatch batch;
+  __nv_bfloat16* q;
 };
 
 struct MatmulJob {
@@ -28,6 +36,7 @@ struct MatmulJob {
   void* out;  // float, __nv_bfloat16 or, for kTop, TopPart [bucket][row_tiles]
   size_t out_stride;
   const int* count;
+  HeadsJob heads;
 };
 
 // Rows of weights that one wgmma multiplies.

@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul_job.cuh"
+#include "kernels/cuda/rope.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 namespace orthrus::cuda {
@@ -248,11 +249,50 @@ __device__ void finish_top(const MatmulJob& job, int tile, int first_token, int 
   }
 }
 
+// Heads of q, k and v in the block's share of the tokens, a warp a head of a token.
+template <int kSplits>
+__device__ void finish_heads(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                             const float* sums) {
+  const HeadsJob& to = job.heads;
+  const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
+  const int lane = threadIdx.x % 32;
+  for (int i = threadIdx.x / 32;; i += kConsumers / 32) {
+    const int token = split + i / tile_heads * kSplits, head = i % tile_heads;
+    if (token >= tokens) break;
+    if (tile * kTileRows + head * dim >= job.out_rows) continue;
+    const RowPlace place = place_of(to.batch, first_token + token);
+    if (!place.found) continue;
+    float part[kSplits][2 * kRopePairs];
+#pragma unroll
+    for (int s = 0; s < kSplits; ++s) {
+#pragma unroll
+      for (int j = 0; j < 2 * kRopePairs; ++j) {
+        const int d = min(lane + j / 2 * 32, half - 1) + j % 2 * half;
+        const float* const at = sums + token * kSumStride + head * dim + d;
+        part[s][j] =
+            kSplits == 1 ? *at : load_one_from_rank(shared_address(at), static_cast<uint32_t>(s));
+      }
+    }
+    float low[kRopePairs], high[kRopePairs];
+#pragma unroll
+    for (int j = 0; j < kRopePairs; ++j) {
+      low[j] = part[0][2 * j], high[j] = part[0][2 * j + 1];
+#pragma unroll
+      for (int s = 1; s < kSplits; ++s) low[j] += part[s][2 * j], high[j] += part[s][2 * j + 1];
+      if (lane + 32 * j >= half) low[j] = high[j] = 0;
+    }
+    store_head(to.heads, to.rope, to.batch, place, first_token + token,
+               tile * kTileRows / dim + head, low, high, to.q);
+  }
+}
+
 template <int N, int kSplits>
 __device__ void finish(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                        const float* sums) {
   if (job.epilogue == Epilogue::kTop) {
     finish_top<N, kSplits>(job, tile, first_token, tokens, split, sums);
+  } else if (job.epilogue == Epilogue::kHeads) {
+    finish_heads<kSplits>(job, tile, first_token, tokens, split, sums);
   } else {
     finish_rows<N, kSplits>(job, tile, first_token, tokens, split, sums);
   }
@@ -261,8 +301,8 @@ __device__ void finish(const MatmulJob& job, int tile, int first_token, int toke
 template <int N>
 __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
     stream_kernel(const __grid_constant__ CUtensorMap weights,
-                  const __grid_constant__ CUtensorMap tokens, const MatmulJob job, int stages,
-                  int prefetch, int trigger) {
+                  const __grid_constant__ CUtensorMap tokens, const __grid_constant__ MatmulJob job,
+                  int stages, int prefetch, int trigger) {
   extern __shared__ uint8_t shared[];
   __shared__ Ring barriers;
   // The swizzle repeats every 1024 bytes of address.
@@ -320,7 +360,8 @@ cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cuda
   }
   job.token_tiles = (x.bucket + N - 1) / N;
   const int stages = std::clamp(
-      ((N > 32 ? stream_tuning.ring_large : stream_tuning.ring_bytes) - 1024) / kStageBytes<N>, 2, kMostStages);
+      ((N > 32 ? stream_tuning.ring_large : stream_tuning.ring_bytes) - 1024) / kStageBytes<N>, 2,
+      kMostStages);
   const int shared = 1024 + std::max(stages * kStageBytes<N>, N * kSumStride * 4);
   return launch(stream_kernel<N>, job.splits * job.row_tiles * job.token_tiles, kThreads, shared,
                 job.splits, stream, weights, tokens, job, stages, stream_tuning.prefetch,

@@ -56,10 +56,9 @@ __device__ inline void store_head(const Heads& heads, const RopeWeights& weights
       if (d >= half) continue;
       const float a = low[i] * scale * __bfloat162float(norm[d]),
                   b = high[i] * scale * __bfloat162float(norm[d + half]);
-      float sin, cos;
-      sincosf(static_cast<float>(place.position) * weights.inv_freq[d], &sin, &cos);
-      low[i] = __fmaf_rn(a, cos, -__fmul_rn(b, sin));
-      high[i] = __fmaf_rn(b, cos, __fmul_rn(a, sin));
+      const float2 turn = weights.table[static_cast<size_t>(row) * half + d];
+      low[i] = __fmaf_rn(a, turn.x, -__fmul_rn(b, turn.y));
+      high[i] = __fmaf_rn(b, turn.x, __fmul_rn(a, turn.y));
     }
   }
   const int kv_head = head - heads.heads - (is_v ? heads.kv_heads : 0);

@@ -9,6 +9,7 @@ namespace {
 constexpr int kEmbedThreads = 256;
 constexpr int kNormThreads = 512;
 constexpr int kNormQuads = kMostNormCols / 4 / kNormThreads;
+constexpr int kRopeTableThreads = 64;
 constexpr int kRopeWarps = 4;
 
 __global__ void __launch_bounds__(kEmbedThreads)
@@ -68,6 +69,18 @@ __global__ void __launch_bounds__(kNormThreads)
   }
 }
 
+__global__ void __launch_bounds__(kRopeTableThreads)
+    rope_table_kernel(KvBatch batch, const float* inv_freq, int half, float2* table) {
+  let_successor_start();
+  wait_for_predecessor();
+  const int row = static_cast<int>(blockIdx.x), i = static_cast<int>(threadIdx.x);
+  const RowPlace place = place_of(batch, row);
+  if (!place.found || i >= half) return;
+  float sin, cos;
+  sincosf(static_cast<float>(place.position) * inv_freq[i], &sin, &cos);
+  table[static_cast<size_t>(row) * half + i] = {cos, sin};
+}
+
 // A warp a head of a row.
 __global__ void __launch_bounds__(kRopeWarps * 32)
     norm_rope_store_kernel(const float* qkv, Heads heads, RopeWeights weights, KvBatch batch,
@@ -105,6 +118,13 @@ cudaError_t rms_norm(const float* x, const int* rows, const __nv_bfloat16* weigh
   if (cols > kMostNormCols || cols % 4 != 0) return cudaErrorInvalidValue;
   return launch(rms_norm_kernel, bucket, kNormThreads, 0, 1, stream, x, rows, weight, eps, cols,
                 out, count);
+}
+
+cudaError_t rope_table(const KvBatch& batch, const float* inv_freq, int head_dim, float2* table,
+                       int bucket, cudaStream_t stream) {
+  if (head_dim > 2 * kRopeTableThreads) return cudaErrorInvalidValue;
+  return launch(rope_table_kernel, bucket, kRopeTableThreads, 0, 1, stream, batch, inv_freq,
+                head_dim / 2, table);
 }
 
 cudaError_t norm_rope_store(const float* qkv, const Heads& heads, const RopeWeights& weights,

@@ -25,18 +25,22 @@ inline constexpr int kMostNormCols = 8192;
                                    float eps, int cols, __nv_bfloat16* out, int bucket,
                                    const int* count, cudaStream_t stream);
 
-// The norms of the heads of q and k, each [head_dim], and inv_freq[i] = theta^(-2i / head_dim).
+// table[m][i] = cos and sin of row m's position * inv_freq[i], i < head_dim / 2: a pass needs it
+// once. inv_freq[i] = theta^(-2i / head_dim). A row of no span is left out.
+[[nodiscard]] cudaError_t rope_table(const KvBatch& batch, const float* inv_freq, int head_dim,
+                                     float2* table, int bucket, cudaStream_t stream);
+
+// How the heads of q and k are finished: the norms' weights, each [head_dim], and the rows' table.
 struct RopeWeights {
   const __nv_bfloat16* q_norm = nullptr;
   const __nv_bfloat16* k_norm = nullptr;
-  const float* inv_freq = nullptr;
+  const float2* table = nullptr;
   float eps = 0;
 };
 
 // qkv: [bucket][(heads + 2 kv_heads) * head_dim], q then k then v. Each head of q and k: RMSNorm,
-// then the rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin) by position *
-// inv_freq. Queries go to q, [bucket][heads * head_dim]; keys and values where the spans say. A row
-// of no span is left out.
+// then the rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). Queries go to q,
+// [bucket][heads * head_dim]; keys and values where the spans say. A row of no span is left out.
 [[nodiscard]] cudaError_t norm_rope_store(const float* qkv, const Heads& heads,
                                           const RopeWeights& weights, const KvBatch& batch,
                                           __nv_bfloat16* q, int bucket, cudaStream_t stream);
