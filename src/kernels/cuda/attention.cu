@@ -11,7 +11,7 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kConsumers = kWarps * 32;
 constexpr int kThreads = kConsumers + 32;
-constexpr int kMergeBatch = 16;
+constexpr int kMergeBatch = 32;
 
 // A block has three regions of shared memory, and two blocks fit a multiprocessor: queries and,
 // where they are few, what the warps exchange; a ring of tiles; and the sums over splits.
@@ -509,13 +509,12 @@ __global__ void __launch_bounds__(kThreads, 2)
   wait_for_predecessor();  // also where there was nothing to do: whoever waits for this block
 }
 
-// Merges the splits of a query and head, in ascending order: a warp, or the lanes of it that have
-// dimensions.
+// Merges the splits of a query and head, in ascending order: a thread a dimension.
 template <int D>
 __global__ void __launch_bounds__(kConsumers)
     merge_kernel(const __grid_constant__ AttentionJob job) {
-  const int warp = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
-  const int row = warp / job.heads.heads, quad = static_cast<int>(threadIdx.x) % 32;
+  const int thread = static_cast<int>(blockIdx.x) * kConsumers + static_cast<int>(threadIdx.x);
+  const int at = thread / D, row = at / job.heads.heads;
   let_successor_start();
   const AttentionPlan plan = plan_of(job, false);
   int splits = 0;
@@ -528,34 +527,31 @@ __global__ void __launch_bounds__(kConsumers)
                  : splits_of(tiles_of(span.first_position + i + 1));
   }
   wait_for_predecessor();
-  if (splits == 0 || quad >= D / 4) return;
   const size_t stride = static_cast<size_t>(job.part_rows) * job.heads.heads;
-  const float2* const tops = job.part_tops + warp;
-  const float4* const values =
-      reinterpret_cast<const float4*>(job.part_values + static_cast<size_t>(warp) * D) + quad;
+  const float2* const tops = job.part_tops + at;
+  const float* const values = job.part_values + thread;
   Sum sum;
-  float4 v = {};
+  float v = 0;
   for (int first = 0; first < splits; first += kMergeBatch) {
+    // All in flight together.
     float2 top[kMergeBatch];
-    float4 value[kMergeBatch];
+    float value[kMergeBatch];
 #pragma unroll
     for (int j = 0; j < kMergeBatch; ++j) {
       if (first + j < splits) {
         top[j] = tops[(first + j) * stride];
-        value[j] = values[(first + j) * stride * (D / 4)];
+        value[j] = values[(first + j) * stride * D];
       }
     }
 #pragma unroll
     for (int j = 0; j < kMergeBatch; ++j) {
       if (first + j < splits) {
         const Factors f = merge(sum, {top[j].x, top[j].y});
-        v.x = merge_value(v.x, value[j].x, f), v.y = merge_value(v.y, value[j].y, f);
-        v.z = merge_value(v.z, value[j].z, f), v.w = merge_value(v.w, value[j].w, f);
+        v = merge_value(v, value[j], f);
       }
     }
   }
-  reinterpret_cast<uint2*>(job.out + static_cast<size_t>(warp) * D)[quad] =
-      make_uint2(finished(v.x, v.y, sum.total), finished(v.z, v.w, sum.total));
+  if (splits > 0) job.out[thread] = __float2bfloat16_rn(v / sum.total);
 }
 
 int most_splits(int positions) {
@@ -570,8 +566,9 @@ cudaError_t launch_attention(const AttentionJob& job, int blocks, cudaStream_t s
       error != cudaSuccess) {
     return error;
   }
-  return launch(merge_kernel<D>, (job.part_rows * job.heads.heads + kWarps - 1) / kWarps,
-                kConsumers, 0, 1, stream, job);
+  return launch(merge_kernel<D>,
+                (job.part_rows * job.heads.heads * D + kConsumers - 1) / kConsumers, kConsumers, 0,
+                1, stream, job);
 }
 
 }  // namespace

@@ -145,29 +145,33 @@ struct alignas(4 * sizeof(T)) Four {
 };
 
 template <typename T>
-__device__ void store_four(const MatmulJob& job, int token, int row, const float (&v)[4]) {
-  T* const out = static_cast<T*>(job.out) + token * job.out_stride + row;
-  const int rows = min(job.out_rows - row, 4);
-  const bool whole = rows == 4 && reinterpret_cast<uintptr_t>(out) % sizeof(Four<T>) == 0;
-  Four<T> old = {};
-  if (job.epilogue == Epilogue::kAdd) {
-    if (whole) {
-      old = *reinterpret_cast<const Four<T>*>(out);
-    } else {
-      for (int i = 0; i < 4; ++i) old.v[i] = i < rows ? out[i] : T(0);
-    }
-  }
-  Four<T> sum;
-#pragma unroll
+__device__ T* out_at(const MatmulJob& job, int token, int row) {
+  return static_cast<T*>(job.out) + token * job.out_stride + row;
+}
+
+template <typename T>
+__device__ bool whole_four(const T* out, int rows) {
+  return rows >= 4 && reinterpret_cast<uintptr_t>(out) % sizeof(Four<T>) == 0;
+}
+
+template <typename T>
+__device__ Four<T> load_four(const T* out, int rows) {
+  if (whole_four(out, rows)) return *reinterpret_cast<const Four<T>*>(out);
+  Four<T> four = {};
   for (int i = 0; i < 4; ++i) {
-    sum.v[i] = static_cast<T>(job.epilogue == Epilogue::kAdd ? float(old.v[i]) + v[i] : v[i]);
+    if (i < rows) four.v[i] = out[i];
   }
-  if (whole) {
-    *reinterpret_cast<Four<T>*>(out) = sum;
-  } else {
-    for (int i = 0; i < 4; ++i) {
-      if (i < rows) out[i] = sum.v[i];
-    }
+  return four;
+}
+
+template <typename T>
+__device__ void store_four(T* out, int rows, const Four<T>& four) {
+  if (whole_four(out, rows)) {
+    *reinterpret_cast<Four<T>*>(out) = four;
+    return;
+  }
+  for (int i = 0; i < 4; ++i) {
+    if (i < rows) out[i] = four.v[i];
   }
 }
 
@@ -182,12 +186,18 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
   for (int first = threadIdx.x; first < items; first += kBatch * kConsumers) {
     const float* at[kBatch];
     float4 sum[kBatch], up[kBatch];
-    int token[kBatch], row[kBatch];
+    Four<float> old[kBatch];
+    int token[kBatch], row[kBatch], left[kBatch];  // left: rows from here to the last
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const int item = min(first + i * kConsumers, items - 1);
       token[i] = item / quads, row[i] = split * (rows / kSplits) + item % quads * 4;
       at[i] = sums + token[i] * kSumStride + row[i];
+      row[i] += tile * rows, token[i] += first_token;
+      left[i] = first + i * kConsumers < items ? job.out_rows - row[i] : 0;
+      if (job.epilogue == Epilogue::kAdd) {
+        old[i] = load_four(out_at<float>(job, token[i], row[i]), left[i]);
+      }
     }
     add_parts<kSplits>(at, sum);
     if (gated) {
@@ -197,17 +207,23 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
     }
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
-      const int out_row = tile * rows + row[i];
-      if (first + i * kConsumers >= items || out_row >= job.out_rows) continue;
       float v[4] = {sum[i].x, sum[i].y, sum[i].z, sum[i].w};
       if (gated) {
         v[0] = swiglu(v[0], up[i].x), v[1] = swiglu(v[1], up[i].y);
         v[2] = swiglu(v[2], up[i].z), v[3] = swiglu(v[3], up[i].w);
       }
       if (gated || job.epilogue == Epilogue::kStoreBf16) {
-        store_four<__nv_bfloat16>(job, first_token + token[i], out_row, v);
+        Four<__nv_bfloat16> four;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) four.v[j] = __float2bfloat16_rn(v[j]);
+        store_four(out_at<__nv_bfloat16>(job, token[i], row[i]), left[i], four);
       } else {
-        store_four<float>(job, first_token + token[i], out_row, v);
+        Four<float> four;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          four.v[j] = job.epilogue == Epilogue::kAdd ? old[i].v[j] + v[j] : v[j];
+        }
+        store_four(out_at<float>(job, token[i], row[i]), left[i], four);
       }
     }
   }
@@ -252,7 +268,7 @@ __device__ void finish_top(const MatmulJob& job, int tile, int first_token, int 
 // Heads of q, k and v in the block's share of the tokens, a warp a head of a token.
 template <int kSplits>
 __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                             const float* sums) {
+                             const float* sums, const RowPlace* places) {
   const HeadsJob& to = job.heads;
   const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
   const int lane = threadIdx.x % 32;
@@ -260,7 +276,7 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
     const int token = split + i / tile_heads * kSplits, head = i % tile_heads;
     if (token >= tokens) break;
     if (tile * kTileRows + head * dim >= job.out_rows) continue;
-    const RowPlace place = place_of(to.batch, first_token + token);
+    const RowPlace place = places[token];
     if (!place.found) continue;
     float part[kSplits][2 * kRopePairs];
 #pragma unroll
@@ -288,11 +304,11 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
 
 template <int N, int kSplits>
 __device__ void finish(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                       const float* sums) {
+                       const float* sums, const RowPlace* places) {
   if (job.epilogue == Epilogue::kTop) {
     finish_top<N, kSplits>(job, tile, first_token, tokens, split, sums);
   } else if (job.epilogue == Epilogue::kHeads) {
-    finish_heads<kSplits>(job, tile, first_token, tokens, split, sums);
+    finish_heads<kSplits>(job, tile, first_token, tokens, split, sums, places);
   } else {
     finish_rows<N, kSplits>(job, tile, first_token, tokens, split, sums);
   }
@@ -305,6 +321,7 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
                   int stages, int prefetch, int trigger) {
   extern __shared__ uint8_t shared[];
   __shared__ Ring barriers;
+  __shared__ RowPlace places[N];
   // The swizzle repeats every 1024 bytes of address.
   uint8_t* const ring = shared + (1024 - shared_address(shared) % 1024) % 1024;
   float* const sums = reinterpret_cast<float*>(ring);
@@ -322,13 +339,22 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
     barrier_init_fence();
   }
   __syncthreads();
+  int real = 0;
   if (threadIdx.x >= kConsumers) {
     if (threadIdx.x == kConsumers) {
+      prefetch_map(&weights), prefetch_map(&tokens);
       produce<N>(weights, tokens, job, tile, first_token, first, count, stages, prefetch, trigger,
                  ring, barriers);
     }
     __syncwarp();
   } else {
+    real = min(*job.count - first_token, N);
+    if (job.epilogue == Epilogue::kHeads && threadIdx.x < N) {
+      places[threadIdx.x] = place_of(job.heads.batch, first_token + threadIdx.x);
+      if (threadIdx.x < 2) {
+        prefetch_line(threadIdx.x == 0 ? job.heads.rope.q_norm : job.heads.rope.k_norm);
+      }
+    }
     wait_for_predecessor();
     consume<N>(count, stages, ring, barriers, sums);
   }
@@ -338,10 +364,9 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
     __syncthreads();
   }
   if (threadIdx.x < kConsumers) {
-    const int real = min(*job.count - first_token, N);
-    if (job.splits == 1) finish<N, 1>(job, tile, first_token, real, split, sums);
-    if (job.splits == 2) finish<N, 2>(job, tile, first_token, real, split, sums);
-    if (job.splits == 4) finish<N, 4>(job, tile, first_token, real, split, sums);
+    if (job.splits == 1) finish<N, 1>(job, tile, first_token, real, split, sums, places);
+    if (job.splits == 2) finish<N, 2>(job, tile, first_token, real, split, sums, places);
+    if (job.splits == 4) finish<N, 4>(job, tile, first_token, real, split, sums, places);
   }
   if (job.splits > 1) cluster_sync();  // others read this block's sums
 }

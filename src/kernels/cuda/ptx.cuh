@@ -101,6 +101,10 @@ __device__ inline void prefetch_map(const CUtensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
 
+__device__ inline void prefetch_line(const void* pointer) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
+}
+
 // `bytes` consecutive bytes; both addresses and the size are multiples of 16.
 __device__ inline void copy_bytes(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
   asm volatile(

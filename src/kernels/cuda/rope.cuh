@@ -11,10 +11,10 @@ inline constexpr int kRopePairs = 2;
 
 // Where a row stands, and where its key and value belong.
 struct RowPlace {
-  bool found = false;
-  int position = 0;
-  __nv_bfloat16* page = nullptr;  // the tile of key head 0
-  int slot = 0;                   // in the tile
+  bool found;
+  int position;
+  __nv_bfloat16* page;  // the tile of key head 0
+  int slot;             // in the tile
 };
 
 __device__ inline RowPlace place_of(const KvBatch& batch, int row) {

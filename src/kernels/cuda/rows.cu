@@ -33,9 +33,17 @@ __global__ void __launch_bounds__(kNormThreads)
   __shared__ float sums[kNormThreads / 32];
   const int m = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
   let_successor_start();
+  // What no kernel of the pass writes needn't be waited for.
+  const bool real = m < *count;
+  const int row = rows == nullptr || !real ? m : rows[m];
+  uint2 w[kNormQuads];
+#pragma unroll
+  for (int i = 0; i < kNormQuads; ++i) {
+    const int quad = thread + i * kNormThreads;
+    if (quad < cols / 4) w[i] = reinterpret_cast<const uint2*>(weight)[quad];
+  }
   wait_for_predecessor();
-  if (m >= *count) return;
-  const int row = rows == nullptr ? m : rows[m];
+  if (!real) return;
   const float4* const from = reinterpret_cast<const float4*>(x + static_cast<size_t>(row) * cols);
   float4 v[kNormQuads];
   float sum = 0;
@@ -61,9 +69,8 @@ __global__ void __launch_bounds__(kNormThreads)
   for (int i = 0; i < kNormQuads; ++i) {
     const int quad = thread + i * kNormThreads;
     if (quad >= cols / 4) continue;
-    const uint2 packed = reinterpret_cast<const uint2*>(weight)[quad];
-    const float2 low = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(packed.x)),
-                 high = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(packed.y));
+    const float2 low = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].x)),
+                 high = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].y));
     to[quad] = make_uint2(pack_bf16(v[i].x * scale * low.x, v[i].y * scale * low.y),
                           pack_bf16(v[i].z * scale * high.x, v[i].w * scale * high.y));
   }
