@@ -11,7 +11,6 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kConsumers = kWarps * 32;
 constexpr int kThreads = kConsumers + 32;
-constexpr int kMergeBatch = 32;
 
 // A block has three regions of shared memory, and two blocks fit a multiprocessor: queries and,
 // where they are few, what the warps exchange; a ring of tiles; and the sums over splits.
@@ -51,7 +50,7 @@ struct Factors {
 };
 
 __device__ Factors merge(Sum& sum, const Sum& part) {
-  if (part.top == -INFINITY) return {1, 0};
+  if (part.top == -INFINITY) return {1, 0};  // of keys that the row doesn't see
   const float top = fmaxf(sum.top, part.top);
   const Factors f = {exp2_fast(sum.top - top), exp2_fast(part.top - top)};
   sum.total = __fmaf_rn(sum.total, f.old, __fmul_rn(part.total, f.added));
@@ -59,9 +58,8 @@ __device__ Factors merge(Sum& sum, const Sum& part) {
   return f;
 }
 
-// A part that added nothing must not even turn -0 into 0.
 __device__ float merge_value(float old, float added, const Factors& f) {
-  return f.added == 0 && f.old == 1 ? old : __fmaf_rn(old, f.old, __fmul_rn(added, f.added));
+  return __fmaf_rn(old, f.old, __fmul_rn(added, f.added));
 }
 
 __device__ float quad_max(float v) {
@@ -127,6 +125,13 @@ __device__ float largest(const float (&s)[2 * G][4], int r) {
   return top;
 }
 
+// Takes a tile's largest score into the sum. What was summed is to be multiplied by the result.
+__device__ float raise_top(Sum& sum, float top) {
+  const float before = sum.top;
+  sum.top = fmaxf(before, top);
+  return sum.top == -INFINITY ? 1 : exp2_fast(before - sum.top);
+}
+
 // Scores of a group of 16 keys to exp2(score * scale - top). Returns the thread's sum of row r.
 __device__ float exponentials(float (&a)[4], float (&b)[4], int r, float scale, float top) {
   const float base = top == -INFINITY ? 0 : top;
@@ -144,15 +149,13 @@ __device__ void pack_weights(uint32_t (&w)[4], const float (&a)[4], const float 
   w[2] = pack_bf16(b[0], b[1]), w[3] = pack_bf16(b[2], b[3]);
 }
 
-// sums[i] = weights times values of 8 dimensions each, from first_dim on, over 64 keys in ascending
-// order. Values of keys from `stored` on may be anything, and count as zero.
-template <int D, int N>
-__device__ void weigh(float (&sums)[N][4], const uint32_t (&weights)[4][4], uint32_t values,
-                      int first_dim, int stored) {
+// sums[i] += weights times values of 8 dimensions each, from first_dim on, over 64 keys in
+// ascending order. If kPartial, values of keys from `stored` on may be anything, and count as zero.
+template <int D, int N, bool kPartial>
+__device__ void add_weighed(float (&sums)[N][4], const uint32_t (&weights)[4][4], uint32_t values,
+                            int first_dim, int stored) {
   static_assert(N % 2 == 0);
   const int lane = threadIdx.x % 32, in_matrix = lane % 8, matrix = lane / 8;
-#pragma unroll
-  for (int i = 0; i < N; ++i) sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
   values = lane_address<D>(values, matrix % 2 * 8 + in_matrix, matrix / 2);
 #pragma unroll
   for (int g = 0; g < 4; ++g) {
@@ -163,9 +166,28 @@ __device__ void weigh(float (&sums)[N][4], const uint32_t (&weights)[4][4], uint
     for (int i = 0; i < N; i += 2) {
       uint32_t b[4];
       load_matrices_transposed(b, (values ^ (2 * first_dim + 16 * i)) + g * 16 * D * 2);
-      multiply_add(sums[i], weights[g], b[0] & mask0, b[1] & mask1);
-      multiply_add(sums[i + 1], weights[g], b[2] & mask0, b[3] & mask1);
+      if (kPartial) b[0] &= mask0, b[1] &= mask1, b[2] &= mask0, b[3] &= mask1;
+      multiply_add(sums[i], weights[g], b[0], b[1]);
+      multiply_add(sums[i + 1], weights[g], b[2], b[3]);
     }
+  }
+}
+
+// sums[i] = factor of the row * sums[i] + weights times values.
+template <int D, int N>
+__device__ void weigh(float (&sums)[N][4], const float (&factor)[2],
+                      const uint32_t (&weights)[4][4], uint32_t values, int first_dim, int stored) {
+  if (__any_sync(~0u, factor[0] != 1 || factor[1] != 1)) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) sums[i][j] = __fmul_rn(sums[i][j], factor[j / 2]);
+    }
+  }
+  if (stored == kTilePositions) {
+    add_weighed<D, N, false>(sums, weights, values, first_dim, stored);
+  } else {
+    add_weighed<D, N, true>(sums, weights, values, first_dim, stored);
   }
 }
 
@@ -233,8 +255,13 @@ struct Output {
   }
 };
 
+// Adding nothing to a sum may turn -0 into 0, so that no result is left as -0.
+__device__ float finished(float sum, float total) {
+  return sum / total + 0.0f;
+}
+
 __device__ uint32_t finished(float a, float b, float total) {
-  return pack_bf16(a / total, b / total);
+  return pack_bf16(finished(a, total), finished(b, total));
 }
 
 // At most 16 rows: the warps share a tile, each computing the scores of 16 keys and then a quarter
@@ -263,13 +290,13 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
         if (lane % 4 == 0) exchange.tops[warp][lane / 4 + 8 * r] = __fmul_rn(top, scale);
       }
       named_barrier(1, kConsumers);
-      Sum part[2];
+      float factor[2];
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        for (int w = 0; w < kWarps; ++w) {
-          part[r].top = fmaxf(part[r].top, exchange.tops[w][lane / 4 + 8 * r]);
-        }
-        const float group_sum = quad_sum(exponentials(s[0], s[1], r, scale, part[r].top));
+        float top = -INFINITY;
+        for (int w = 0; w < kWarps; ++w) top = fmaxf(top, exchange.tops[w][lane / 4 + 8 * r]);
+        factor[r] = raise_top(sum[r], top);
+        const float group_sum = quad_sum(exponentials(s[0], s[1], r, scale, sum[r].top));
         if (lane % 4 == 0) exchange.sums[warp][lane / 4 + 8 * r] = group_sum;
       }
       uint32_t w[4];
@@ -283,21 +310,17 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
         weights[g][0] = of_group.x, weights[g][1] = of_group.y;
         weights[g][2] = of_group.z, weights[g][3] = of_group.w;
       }
-      float added[N][4];
-      weigh<D, N>(added, weights, tile + kTilePositions * D * 2, first_dim, visible.stored);
-      before_barrier(added);
+      weigh<D, N>(values, factor, weights, tile + kTilePositions * D * 2, first_dim,
+                  visible.stored);
+      before_barrier(values);
       ring.release();
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         const int row = lane / 4 + 8 * r;
-        part[r].total = ((exchange.sums[0][row] + exchange.sums[1][row]) + exchange.sums[2][row]) +
-                        exchange.sums[3][row];
-        const Factors f = merge(sum[r], part[r]);
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-          values[i][2 * r] = merge_value(values[i][2 * r], added[i][2 * r], f);
-          values[i][2 * r + 1] = merge_value(values[i][2 * r + 1], added[i][2 * r + 1], f);
-        }
+        const float added =
+            ((exchange.sums[0][row] + exchange.sums[1][row]) + exchange.sums[2][row]) +
+            exchange.sums[3][row];
+        sum[r].total = __fmaf_rn(sum[r].total, factor[r], added);
       }
     }
 #pragma unroll
@@ -339,7 +362,7 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
 template <int D>
 __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries, float* sums,
                             float scale, bool apart) {
-  constexpr int N = D / 8, kAtOnce = N < 4 ? N : 4;
+  constexpr int N = D / 8;
   const AttentionItem& item = to.item;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const bool idle = warp * 16 >= item.rows;
@@ -360,35 +383,23 @@ __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries
       const Visible visible = visible_keys(item, tiles, t, to.group(), item.first_row + warp * 16);
       float s[8][4];
       score<D, 4>(s, queries, tile);
-      Factors f[2];
+      float factor[2];
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        Sum part;
         hide<4>(s, r, 0, visible.row[r]);
-        part.top = __fmul_rn(quad_max(largest<4>(s, r)), scale);
+        factor[r] = raise_top(sum[r], __fmul_rn(quad_max(largest<4>(s, r)), scale));
         float group_sum[4];
 #pragma unroll
         for (int g = 0; g < 4; ++g) {
-          group_sum[g] = quad_sum(exponentials(s[2 * g], s[2 * g + 1], r, scale, part.top));
+          group_sum[g] = quad_sum(exponentials(s[2 * g], s[2 * g + 1], r, scale, sum[r].top));
         }
-        part.total = ((group_sum[0] + group_sum[1]) + group_sum[2]) + group_sum[3];
-        f[r] = merge(sum[r], part);
+        sum[r].total = __fmaf_rn(sum[r].total, factor[r],
+                                 ((group_sum[0] + group_sum[1]) + group_sum[2]) + group_sum[3]);
       }
       uint32_t weights[4][4];
 #pragma unroll
       for (int g = 0; g < 4; ++g) pack_weights(weights[g], s[2 * g], s[2 * g + 1]);
-#pragma unroll
-      for (int first = 0; first < N; first += kAtOnce) {
-        float added[kAtOnce][4];
-        weigh<D, kAtOnce>(added, weights, tile + kTilePositions * D * 2, first * 8, visible.stored);
-#pragma unroll
-        for (int i = 0; i < kAtOnce; ++i) {
-#pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            values[first + i][j] = merge_value(values[first + i][j], added[i][j], f[j / 2]);
-          }
-        }
-      }
+      weigh<D, N>(values, factor, weights, tile + kTilePositions * D * 2, 0, visible.stored);
       before_barrier(values);
       ring.release();
     }
@@ -509,12 +520,13 @@ __global__ void __launch_bounds__(kThreads, 2)
   wait_for_predecessor();  // also where there was nothing to do: whoever waits for this block
 }
 
-// Merges the splits of a query and head, in ascending order: a thread a dimension.
-template <int D>
+// Merges the splits of a query and head, in ascending order: a warp, or those of its lanes that
+// have dimensions. kBatch of them are loaded together.
+template <int D, int kBatch>
 __global__ void __launch_bounds__(kConsumers)
     merge_kernel(const __grid_constant__ AttentionJob job) {
-  const int thread = static_cast<int>(blockIdx.x) * kConsumers + static_cast<int>(threadIdx.x);
-  const int at = thread / D, row = at / job.heads.heads;
+  const int warp = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
+  const int row = warp / job.heads.heads, quad = static_cast<int>(threadIdx.x) % 32;
   let_successor_start();
   const AttentionPlan plan = plan_of(job, false);
   int splits = 0;
@@ -527,31 +539,35 @@ __global__ void __launch_bounds__(kConsumers)
                  : splits_of(tiles_of(span.first_position + i + 1));
   }
   wait_for_predecessor();
+  if (quad >= D / 4) return;
   const size_t stride = static_cast<size_t>(job.part_rows) * job.heads.heads;
-  const float2* const tops = job.part_tops + at;
-  const float* const values = job.part_values + thread;
+  const float2* const tops = job.part_tops + warp;
+  const float4* const values =
+      reinterpret_cast<const float4*>(job.part_values + static_cast<size_t>(warp) * D) + quad;
   Sum sum;
-  float v = 0;
-  for (int first = 0; first < splits; first += kMergeBatch) {
-    // All in flight together.
-    float2 top[kMergeBatch];
-    float value[kMergeBatch];
+  float4 v = {};
+  for (int first = 0; first < splits; first += kBatch) {
+    float2 top[kBatch];
+    float4 value[kBatch];
 #pragma unroll
-    for (int j = 0; j < kMergeBatch; ++j) {
+    for (int j = 0; j < kBatch; ++j) {
       if (first + j < splits) {
         top[j] = tops[(first + j) * stride];
-        value[j] = values[(first + j) * stride * D];
+        value[j] = values[(first + j) * stride * (D / 4)];
       }
     }
 #pragma unroll
-    for (int j = 0; j < kMergeBatch; ++j) {
+    for (int j = 0; j < kBatch; ++j) {
       if (first + j < splits) {
         const Factors f = merge(sum, {top[j].x, top[j].y});
-        v = merge_value(v, value[j], f);
+        v.x = merge_value(v.x, value[j].x, f), v.y = merge_value(v.y, value[j].y, f);
+        v.z = merge_value(v.z, value[j].z, f), v.w = merge_value(v.w, value[j].w, f);
       }
     }
   }
-  if (splits > 0) job.out[thread] = __float2bfloat16_rn(v / sum.total);
+  if (splits == 0) return;
+  reinterpret_cast<uint2*>(job.out + static_cast<size_t>(warp) * D)[quad] =
+      make_uint2(finished(v.x, v.y, sum.total), finished(v.z, v.w, sum.total));
 }
 
 int most_splits(int positions) {
@@ -566,9 +582,10 @@ cudaError_t launch_attention(const AttentionJob& job, int blocks, cudaStream_t s
       error != cudaSuccess) {
     return error;
   }
-  return launch(merge_kernel<D>,
-                (job.part_rows * job.heads.heads * D + kConsumers - 1) / kConsumers, kConsumers, 0,
-                1, stream, job);
+  // Few warps have more loads in flight each.
+  const int warps = job.part_rows * job.heads.heads;
+  return launch(warps <= 256 ? merge_kernel<D, 32> : merge_kernel<D, 8>,
+                (warps + kWarps - 1) / kWarps, kConsumers, 0, 1, stream, job);
 }
 
 }  // namespace

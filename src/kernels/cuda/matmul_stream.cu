@@ -43,8 +43,7 @@ template <int N>
 __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, const MatmulJob& job,
                         int tile, int first_token, int first, int count, int stages, int prefetch,
                         int trigger, uint8_t* ring, Ring& barriers) {
-  const uint64_t weights_policy = prefetch < 0 ? evict_last_policy() : evict_first_policy(),
-                 tokens_policy = evict_last_policy();
+  const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
   const int row0 = first_weight_row(job, tile, 0), row1 = first_weight_row(job, tile, 1);
   const auto load_weights = [&](int i, int stage) {
     uint8_t* const to = ring + stage * kStageBytes<N>;
@@ -60,10 +59,6 @@ __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, c
   const int filled = min(stages, count);
   if (count - filled <= trigger) let_successor_start();
   for (int i = 0; i < filled; ++i) load_weights(i, i);
-  for (int i = filled; i < min(filled + prefetch, count); ++i) {
-    prefetch_box(&weights, (first + i) * kBlockK, row0);
-    prefetch_box(&weights, (first + i) * kBlockK, row1);
-  }
   wait_for_predecessor();
   for (int i = 0; i < filled; ++i) load_tokens(i, i);
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
@@ -342,7 +337,8 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
   int real = 0;
   if (threadIdx.x >= kConsumers) {
     if (threadIdx.x == kConsumers) {
-      prefetch_map(&weights), prefetch_map(&tokens);
+      if (prefetch & 2) prefetch_map(&weights);
+      if (prefetch & 1) prefetch_map(&tokens);
       produce<N>(weights, tokens, job, tile, first_token, first, count, stages, prefetch, trigger,
                  ring, barriers);
     }
