@@ -611,11 +611,8 @@ cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch&
       job.part_values + static_cast<size_t>(most_splits(positions)) * job.part_rows *
                             static_cast<size_t>(heads.heads) * heads.head_dim);
   // Two blocks fit a multiprocessor; each takes items until there are none.
-  int device = 0, processors = 0;
-  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
-  if (const cudaError_t error =
-          cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
-      error != cudaSuccess) {
+  int processors = 0;
+  if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
     return error;
   }
   const int blocks = 2 * processors;

@@ -34,6 +34,13 @@ template <typename... Parameters, typename... Arguments>
   return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
 }
 
+// Of the current device.
+[[nodiscard]] inline cudaError_t count_multiprocessors(int* count) {
+  int device = 0;
+  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+  return cudaDeviceGetAttribute(count, cudaDevAttrMultiProcessorCount, device);
+}
+
 // The kernel starts when all before it in the stream is complete.
 template <typename... Parameters, typename... Arguments>
 [[nodiscard]] cudaError_t launch_first(void (*kernel)(Parameters...), int blocks, int threads,

@@ -9,6 +9,7 @@ namespace {
 
 // More rows than this are a prefill's.
 constexpr int kMostStreamed = 128;
+constexpr int kLeastBlocks = 128;
 constexpr int kMostSplits = 4;  // larger clusters wait too long for room
 constexpr int kTopThreads = 256;
 
@@ -80,8 +81,7 @@ __global__ void __launch_bounds__(kTopThreads)
 int split_count(int rows, int cols) {
   const int tiles = (rows + 127) / 128, k_blocks = (cols + kBlockK - 1) / kBlockK;
   int splits = 1;
-  while (splits < kMostSplits && tiles * splits < stream_tuning.least_blocks &&
-         splits * 2 <= k_blocks) {
+  while (splits < kMostSplits && tiles * splits < kLeastBlocks && splits * 2 <= k_blocks) {
     splits *= 2;
   }
   return splits;

@@ -52,17 +52,6 @@ __device__ inline float swiglu(float gate, float up) {
   return gate / (1.0f + __expf(-gate)) * up;
 }
 
-struct StreamTuning {
-  int ring_bytes = 72 * 1024;
-  int ring_large = 108 * 1024;
-  int prefetch = 0;
-  int trigger = 3;
-  int promotion = 3;
-  int policy = 1;
-  int least_blocks = 128;
-};
-extern StreamTuning stream_tuning;
-
 cudaError_t matmul_stream(const Tokens& x, const Weights& w, const MatmulJob& job,
                           cudaStream_t stream);
 cudaError_t matmul_prefill(const Tokens& x, const Weights& w, const MatmulJob& job,

@@ -1,10 +1,10 @@
 // Products for up to 128 tokens at a time, bound by streaming the weights.
 //
 // A block multiplies 128 weight rows by all tokens over one part of K. One warp keeps a ring of
-// tiles in flight; it fills the ring with weights before the previous kernel has finished, and has
-// the next ones brought into the L2 cache, so that memory is busy between kernels too. Two
-// warpgroups of 64 rows each multiply. The blocks of a cluster hold the parts of K: each adds up a
-// share of the outputs, through the others' shared memory.
+// tiles in flight; it fills the ring with weights before the previous kernel has finished, so that
+// memory is busy between kernels too. Two warpgroups of 64 rows each multiply. The blocks of a
+// cluster hold the parts of K: each adds up a share of the outputs, through the others' shared
+// memory.
 #include <algorithm>
 
 #include "kernels/cuda/launch.h"
@@ -14,14 +14,18 @@
 
 namespace orthrus::cuda {
 
-StreamTuning stream_tuning;
-
 namespace {
 
 constexpr int kConsumers = 256;
 constexpr int kThreads = kConsumers + 32;
 constexpr int kTileRows = 128;
 constexpr int kMostStages = 16;
+// Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
+constexpr int kHalfRing = 108 * 1024;
+constexpr int kWholeRing = 216 * 1024;
+// Tiles that a block has still to fetch when it lets the next kernel start. Earlier, the next one's
+// fetching delays this one's; later, memory idles between them.
+constexpr int kTilesAtTrigger = 6;
 // Of partial sums in shared memory, from token to token: other tokens, other banks.
 constexpr int kSumStride = kTileRows + 4;
 
@@ -41,8 +45,8 @@ __device__ int first_weight_row(const MatmulJob& job, int tile, int half) {
 
 template <int N>
 __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, const MatmulJob& job,
-                        int tile, int first_token, int first, int count, int stages, int prefetch,
-                        int trigger, uint8_t* ring, Ring& barriers) {
+                        int tile, int first_token, int first, int count, int stages, uint8_t* ring,
+                        Ring& barriers) {
   const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
   const int row0 = first_weight_row(job, tile, 0), row1 = first_weight_row(job, tile, 1);
   const auto load_weights = [&](int i, int stage) {
@@ -57,7 +61,7 @@ __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, c
              first_token, &barriers.full[stage], tokens_policy);
   };
   const int filled = min(stages, count);
-  if (count - filled <= trigger) let_successor_start();
+  if (count - filled <= kTilesAtTrigger) let_successor_start();
   for (int i = 0; i < filled; ++i) load_weights(i, i);
   wait_for_predecessor();
   for (int i = 0; i < filled; ++i) load_tokens(i, i);
@@ -65,7 +69,7 @@ __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, c
     barrier_wait(&barriers.empty[stage], round & 1);
     load_weights(i, stage);
     load_tokens(i, stage);
-    if (count - 1 - i == trigger) let_successor_start();
+    if (count - 1 - i == kTilesAtTrigger) let_successor_start();
     if (++stage == stages) stage = 0, ++round;
   }
 }
@@ -177,7 +181,7 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
   const bool gated = job.epilogue == Epilogue::kSwiglu;
   const int rows = gated ? kSubtileRows : kTileRows;
   const int quads = rows / kSplits / 4, items = tokens * quads;
-  constexpr int kBatch = N <= 32 || kSplits == 8 ? 1 : kSplits == 4 ? 2 : 4;
+  constexpr int kBatch = N <= 32 ? 1 : kSplits == 4 ? 2 : 4;
   for (int first = threadIdx.x; first < items; first += kBatch * kConsumers) {
     const float* at[kBatch];
     float4 sum[kBatch], up[kBatch];
@@ -313,7 +317,7 @@ template <int N>
 __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
     stream_kernel(const __grid_constant__ CUtensorMap weights,
                   const __grid_constant__ CUtensorMap tokens, const __grid_constant__ MatmulJob job,
-                  int stages, int prefetch, int trigger) {
+                  int stages) {
   extern __shared__ uint8_t shared[];
   __shared__ Ring barriers;
   __shared__ RowPlace places[N];
@@ -337,10 +341,7 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
   int real = 0;
   if (threadIdx.x >= kConsumers) {
     if (threadIdx.x == kConsumers) {
-      if (prefetch & 2) prefetch_map(&weights);
-      if (prefetch & 1) prefetch_map(&tokens);
-      produce<N>(weights, tokens, job, tile, first_token, first, count, stages, prefetch, trigger,
-                 ring, barriers);
+      produce<N>(weights, tokens, job, tile, first_token, first, count, stages, ring, barriers);
     }
     __syncwarp();
   } else {
@@ -367,6 +368,13 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
   if (job.splits > 1) cluster_sync();  // others read this block's sums
 }
 
+// Few blocks need more in flight each. So do blocks that have all of K to themselves but are too
+// few for two on every multiprocessor: one on each, the others as these finish, share memory best.
+int ring_bytes(const MatmulJob& job, int blocks, int processors) {
+  const bool alone = 2 * blocks <= processors || (job.splits == 1 && blocks < 2 * processors);
+  return alone ? kWholeRing : kHalfRing;
+}
+
 template <int N>
 cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream) {
   CUtensorMap weights, tokens;
@@ -380,13 +388,16 @@ cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cuda
     return error;
   }
   job.token_tiles = (x.bucket + N - 1) / N;
-  const int stages = std::clamp(
-      ((N > 32 ? stream_tuning.ring_large : stream_tuning.ring_bytes) - 1024) / kStageBytes<N>, 2,
-      kMostStages);
+  int processors = 0;
+  if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
+    return error;
+  }
+  const int blocks = job.splits * job.row_tiles * job.token_tiles;
+  const int stages =
+      std::clamp((ring_bytes(job, blocks, processors) - 1024) / kStageBytes<N>, 2, kMostStages);
   const int shared = 1024 + std::max(stages * kStageBytes<N>, N * kSumStride * 4);
-  return launch(stream_kernel<N>, job.splits * job.row_tiles * job.token_tiles, kThreads, shared,
-                job.splits, stream, weights, tokens, job, stages, stream_tuning.prefetch,
-                stream_tuning.trigger);
+  return launch(stream_kernel<N>, blocks, kThreads, shared, job.splits, stream, weights, tokens,
+                job, stages);
 }
 
 }  // namespace

@@ -90,17 +90,7 @@ __device__ inline void copy_box(void* to, const CUtensorMap* from, int column, i
       : "memory");
 }
 
-// Brings a box into the L2 cache.
-__device__ inline void prefetch_box(const CUtensorMap* from, int column, int row) {
-  asm volatile("cp.async.bulk.prefetch.tensor.2d.L2.global [%0, {%1, %2}];" ::"l"(from),
-               "r"(column), "r"(row)
-               : "memory");
-}
-
-__device__ inline void prefetch_map(const CUtensorMap* map) {
-  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
-}
-
+// Brings a line into the L2 cache.
 __device__ inline void prefetch_line(const void* pointer) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
 }

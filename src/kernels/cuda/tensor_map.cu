@@ -1,6 +1,5 @@
 #include <cstdint>
 
-#include "kernels/cuda/matmul_job.cuh"
 #include "kernels/cuda/tensor_map.h"
 
 namespace orthrus::cuda {
@@ -32,7 +31,7 @@ cudaError_t make_tensor_map(const __nv_bfloat16* data, int rows, int cols, size_
   const CUresult result = encoder()(
       map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<__nv_bfloat16*>(data), sizes, strides,
       box, element_strides, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-      (CUtensorMapL2promotion)stream_tuning.promotion, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
