@@ -2,6 +2,8 @@
 // that an output has the same bits whatever the number of rows and whatever stands beside it.
 //
 //   kernels_check [SEED]
+//
+// Exits with 77 where there is no device.
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +30,11 @@ void Checks::expect(bool good, const char* format, ...) {
 
 int main(int argc, char** argv) {
   using namespace orthrus::cuda;
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::printf("no CUDA device\n");
+    return 77;
+  }
   cudaDeviceProp device;
   CHECK_CUDA(cudaGetDeviceProperties(&device, 0));
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 0) : std::random_device{}();

@@ -450,6 +450,24 @@ __device__ void load_queries(const Output<D>& to, uint8_t* queries) {
   }
 }
 
+// A tile into shared memory, by a warp.
+template <int D>
+__device__ void fetch(uint8_t* to, const __nv_bfloat16* from, uint64_t* full) {
+  const int lane = threadIdx.x % 32;
+#if __CUDA_ARCH__ >= 900
+  if (lane == 0) {
+    barrier_expect(full, Layout<D>::kTileBytes);
+    copy_bytes(to, from, Layout<D>::kTileBytes, full);
+  }
+#else
+  for (int i = lane; i < Layout<D>::kTileBytes / 16; i += 32) {
+    reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(from)[i];
+  }
+  __syncwarp();
+  if (lane == 0) barrier_arrive(full);
+#endif
+}
+
 template <int D>
 __device__ void produce(const AttentionJob& job, const AttentionItem& item, uint8_t* tiles,
                         Ring<D>& ring) {
@@ -463,11 +481,10 @@ __device__ void produce(const AttentionJob& job, const AttentionItem& item, uint
       if (ring.round > 0) barrier_wait(&ring.empty[ring.stage], (ring.round - 1) & 1);
       // Tiles of earlier passes are there already; others are being stored.
       if (from.block || (t + 1) * kTilePositions > span.first_position) wait_for_predecessor();
-      barrier_expect(&ring.full[ring.stage], Layout<D>::kTileBytes);
-      copy_bytes(tiles + ring.stage * Layout<D>::kTileBytes,
-                 pages.data + page * pages.page_stride +
-                     static_cast<size_t>(item.kv_head) * tile_elements(D),
-                 Layout<D>::kTileBytes, &ring.full[ring.stage]);
+      fetch<D>(tiles + ring.stage * Layout<D>::kTileBytes,
+               pages.data + page * pages.page_stride +
+                   static_cast<size_t>(item.kv_head) * tile_elements(D),
+               &ring.full[ring.stage]);
       ring.next();
     }
   }
@@ -498,7 +515,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int i = static_cast<int>(blockIdx.x); find_item(job, plan, i, item);
        i += static_cast<int>(gridDim.x)) {
     if (threadIdx.x >= kConsumers) {
-      if (threadIdx.x == kConsumers) produce<D>(job, item, tiles, ring);
+      produce<D>(job, item, tiles, ring);
       continue;
     }
     wait_for_predecessor();

@@ -26,6 +26,7 @@ cudaError_t run(const Tokens& x, const Weights& w, Epilogue epilogue, void* out,
   job.out_stride = out_stride;
   job.count = x.count;
   job.heads = heads;
+  if (!has_wgmma()) return matmul_simple(x, w, job, stream);
   const bool prefill = x.bucket > kMostStreamed && epilogue != Epilogue::kTop &&
                        (epilogue != Epilogue::kSwiglu || job.splits == 1);
   return prefill ? matmul_prefill(x, w, job, stream) : matmul_stream(x, w, job, stream);

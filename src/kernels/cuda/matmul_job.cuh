@@ -54,6 +54,9 @@ __device__ inline float swiglu(float gate, float up) {
 
 cudaError_t matmul_stream(const Tokens& x, const Weights& w, const MatmulJob& job,
                           cudaStream_t stream);
+// Whether the device has what the two need; otherwise there is matmul_simple.
+bool has_wgmma();
+cudaError_t matmul_simple(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream);
 cudaError_t matmul_prefill(const Tokens& x, const Weights& w, const MatmulJob& job,
                            cudaStream_t stream);
 

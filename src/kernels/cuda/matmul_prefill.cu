@@ -15,7 +15,7 @@ constexpr int kConsumers = 256;
 constexpr int kThreads = kConsumers + 32;
 constexpr int kTokens = 128;
 constexpr int kTokenBytes = kTokens * kBlockK * 2;
-constexpr int kTokenTileGroup = 16;
+[[maybe_unused]] constexpr int kTokenTileGroup = 16;
 
 // S subtiles of 64 rows a warpgroup.
 template <int S>
@@ -34,7 +34,7 @@ __device__ int first_weight_row(const MatmulJob& job, int tile, int group, int s
   return ((tile * 2 + group) * S + subtile) * kSubtileRows;
 }
 
-__device__ void store(const MatmulJob& job, int token, int row, float value) {
+[[maybe_unused]] __device__ void store(const MatmulJob& job, int token, int row, float value) {
   const size_t at = token * job.out_stride + row;
   if (job.epilogue == Epilogue::kStoreF32) {
     static_cast<float*>(job.out)[at] = value;
@@ -69,6 +69,7 @@ template <int S>
 __global__ void __launch_bounds__(kThreads, 1)
     prefill_kernel(const __grid_constant__ CUtensorMap weights,
                    const __grid_constant__ CUtensorMap tokens, const MatmulJob job) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint8_t shared[];
   __shared__ uint64_t full[kStages<S>], empty[kStages<S>];
   // The swizzle repeats every 1024 bytes of address.
@@ -150,6 +151,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   } else {
     finish<S>(job, tile, first_token, group, acc);
   }
+#endif
 }
 
 template <int S>

@@ -1,5 +1,6 @@
-// Hopper's instructions that CUDA C++ has no name for: transfer barriers, the tensor copy engine,
-// clusters, programmatic dependent launch, and the warp-wide matrix fragments.
+// Instructions that CUDA C++ has no name for: transfer barriers, the tensor copy engine, clusters,
+// programmatic dependent launch, and the warp-wide matrix fragments. Fragments and barriers are
+// there since sm_80, the others since sm_90; what orders kernels does nothing before.
 #pragma once
 
 #include <cuda.h>
@@ -19,11 +20,15 @@ __device__ inline uint32_t shared_address(const void* pointer) {
 // wait, what any earlier kernel wrote is complete after the wait.
 
 __device__ inline void let_successor_start() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
 }
 
 __device__ inline void wait_for_predecessor() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
 }
 
 // --- Transfer barriers --------------------------------------------------------------------------
@@ -36,7 +41,9 @@ __device__ inline void barrier_init(uint64_t* barrier, int arrivals) {
 
 // Makes initialised barriers visible to the copy engine.
 __device__ inline void barrier_init_fence() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
 }
 
 __device__ inline void barrier_arrive(uint64_t* barrier) {
@@ -53,15 +60,21 @@ __device__ inline void barrier_expect(uint64_t* barrier, uint32_t bytes) {
 }
 
 __device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
+#if __CUDA_ARCH__ >= 900
+#define ORTHRUS_WAIT "mbarrier.try_wait.parity"
+#else
+#define ORTHRUS_WAIT "mbarrier.test_wait.parity"
+#endif
   asm volatile(
       "{\n"
       ".reg .pred done;\n"
-      "again:\n"
-      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "again:\n" ORTHRUS_WAIT
+      ".shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again;\n"
       "}\n" ::"r"(shared_address(barrier)),
       "r"(parity)
       : "memory");
+#undef ORTHRUS_WAIT
 }
 
 // --- The copy engine ----------------------------------------------------------------------------
