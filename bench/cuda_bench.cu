@@ -1,0 +1,334 @@
+// How fast the CUDA kernels are on the shapes of the published models, with random weights: passes
+// captured in one graph each, as the decoder runs them, beside the device's copy bandwidth.
+//
+//   cuda_bench [8b] [1.7b]
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <string>
+
+#include "device.cuh"
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/matmul.h"
+#include "kernels/cuda/rows.h"
+
+namespace orthrus::cuda {
+namespace {
+
+using Bf16 = __nv_bfloat16;
+
+struct Shape {
+  const char* name;
+  int layers, hidden, intermediate, vocabulary;
+  Heads heads;
+
+  int q_cols() const { return heads.heads * heads.head_dim; }
+  int qkv_cols() const { return (heads.heads + 2 * heads.kv_heads) * heads.head_dim; }
+};
+
+constexpr Shape kShapes[] = {{"8b", 36, 4096, 12288, 151936, {32, 8, 128}},
+                             {"1.7b", 28, 2048, 6144, 151936, {16, 8, 128}}};
+
+// The median of some replays of what `enqueue` does, in milliseconds.
+double milliseconds(cudaStream_t stream, const std::function<void()>& enqueue, int replays = 9) {
+  cudaGraph_t graph;
+  cudaGraphExec_t replay;
+  cudaEvent_t begin, end;
+  CHECK_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  enqueue();
+  CHECK_CUDA(cudaStreamEndCapture(stream, &graph));
+  CHECK_CUDA(cudaGraphInstantiate(&replay, graph, 0));
+  CHECK_CUDA(cudaEventCreate(&begin));
+  CHECK_CUDA(cudaEventCreate(&end));
+  std::vector<float> times;
+  for (int i = 0; i < replays + 2; ++i) {
+    float time = 0;
+    CHECK_CUDA(cudaEventRecord(begin, stream));
+    CHECK_CUDA(cudaGraphLaunch(replay, stream));
+    CHECK_CUDA(cudaEventRecord(end, stream));
+    CHECK_CUDA(cudaEventSynchronize(end));
+    CHECK_CUDA(cudaEventElapsedTime(&time, begin, end));
+    if (i >= 2) times.push_back(time);
+  }
+  CHECK_CUDA(cudaEventDestroy(begin));
+  CHECK_CUDA(cudaEventDestroy(end));
+  CHECK_CUDA(cudaGraphExecDestroy(replay));
+  CHECK_CUDA(cudaGraphDestroy(graph));
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+__global__ void copy_kernel(const uint4* from, uint4* to, size_t size) {
+  const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
+  size_t i = blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x;
+  for (; i + 3 * step < size; i += 4 * step) {
+    uint4 v[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) v[j] = __ldcs(from + i + j * step);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) __stcs(to + i + j * step, v[j]);
+  }
+  for (; i < size; i += step) to[i] = from[i];
+}
+
+// In TB/s, bytes read and written: by a kernel, and by the driver's copy.
+double copy_bandwidth(cudaStream_t stream) {
+  constexpr size_t kBytes = size_t{2} << 30;
+  const Array<uint32_t> from(kBytes / 4), to(kBytes / 4);
+  fill_kernel<<<1024, 256>>>(reinterpret_cast<float*>(from.data()), kBytes / 4, 1, 1.0f, 0);
+  const double kernel = milliseconds(stream, [&] {
+    copy_kernel<<<132 * 16, 512, 0, stream>>>(reinterpret_cast<const uint4*>(from.data()),
+                                              reinterpret_cast<uint4*>(to.data()), kBytes / 16);
+  });
+  const double driver = milliseconds(stream, [&] {
+    CHECK_CUDA(cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, stream));
+  });
+  const double rate = 2.0 * kBytes / std::min(kernel, driver) / 1e9;
+  std::printf("copy: %.3f TB/s by a kernel, %.3f by the driver\n", 2.0 * kBytes / kernel / 1e9,
+              2.0 * kBytes / driver / 1e9);
+  return rate;
+}
+
+enum class View { kAr, kDiffusion };
+
+struct Layer {
+  Array<Bf16> qkv, o, gate_up, down, norms;
+};
+
+// A network with random weights, a cache, and what a pass works in.
+class Network {
+ public:
+  static constexpr int kMostRows = 4096, kMostPositions = 33 * 1024, kMostBlock = 128;
+
+  Network(const Shape& shape, cudaStream_t stream) : shape_(shape), stream_(stream) {
+    const auto weights = [&](int rows, int cols) {
+      Array<Bf16> w(static_cast<size_t>(rows) * cols);
+      fill(w, bytes_, 1.7f / std::sqrt(static_cast<float>(cols)));
+      bytes_ += 2 * w.size();
+      return w;
+    };
+    for (int i = 0; i < shape.layers; ++i) {
+      layers_.push_back({weights(shape.qkv_cols(), shape.hidden),
+                         weights(shape.hidden, shape.q_cols()),
+                         weights(2 * shape.intermediate, shape.hidden),
+                         weights(shape.hidden, shape.intermediate), Array<Bf16>(8192)});
+      fill(layers_.back().norms, 7);
+    }
+    head_ = weights(shape.vocabulary, shape.hidden);
+    const Heads& heads = shape.heads;
+    layer_stride_ = static_cast<size_t>(heads.kv_heads) * tile_elements(heads.head_dim);
+    const int pages = kMostPositions / kTilePositions;
+    cache_ = Array<Bf16>(pages * shape.layers * layer_stride_);
+    block_ = Array<Bf16>(kMostBlock / kTilePositions * layer_stride_);
+    fill(cache_, 9), fill(block_, 10);
+    std::vector<int> table(pages);
+    for (int i = 0; i < pages; ++i) table[i] = i * 7 % pages;
+    table_ = Array<int>(table);
+    std::vector<float> frequencies;
+    for (int i = 0; i < heads.head_dim / 2; ++i) {
+      frequencies.push_back(static_cast<float>(std::pow(1e6, -2.0 * i / heads.head_dim)));
+    }
+    inv_freq_ = Array<float>(frequencies);
+    rope_ = Array<float2>(static_cast<size_t>(kMostRows) * heads.head_dim / 2);
+    const auto rows = static_cast<size_t>(kMostRows);
+    x_ = Array<float>(rows * shape.hidden), qkv_ = Array<float>(rows * shape.qkv_cols());
+    normed_ = Array<Bf16>(rows * shape.hidden), q_ = Array<Bf16>(rows * shape.q_cols());
+    attended_ = Array<Bf16>(rows * shape.q_cols());
+    gated_ = Array<Bf16>(rows * shape.intermediate);
+    fill(normed_, 1), fill(q_, 2), fill(attended_, 3), fill(gated_, 4);
+    tops_ = Array<TopLogit>(rows);
+    top_workspace_ = Array<char>(top_workspace_bytes(128, head()));
+    attention_workspace_ = Array<char>(attention_workspace_bytes(heads, kMostRows, kMostPositions));
+    ids_ = Array<int32_t>(rows), count_ = Array<int>(2), head_rows_ = Array<int>(1);
+    ids_.clear(), head_rows_.clear();
+    span_ = Array<KvSpan>(1), span_count_ = Array<int>(std::vector<int>{1});
+  }
+
+  // The rows of the passes to come, and the position of the first.
+  void set(View view, int rows, int position) {
+    view_ = view, rows_ = rows;
+    const KvSpan span = {0, rows, position, 0, view == View::kDiffusion ? 0 : -1};
+    const int counts[] = {rows, 1};
+    CHECK_CUDA(cudaMemcpy(span_.data(), &span, sizeof span, cudaMemcpyHostToDevice));
+    CHECK_CUDA(cudaMemcpy(count_.data(), counts, sizeof counts, cudaMemcpyHostToDevice));
+  }
+
+  void products(bool with_head = true) const {
+    for (const Layer& layer : layers_) {
+      project(layer), output(layer), mlp(layer);
+    }
+    if (with_head) top(rows_, count_.data());
+  }
+
+  void attentions() const {
+    for (size_t i = 0; i < layers_.size(); ++i) attend(i);
+  }
+
+  // `last_only`: the head runs for one row, as it does in a prefill.
+  void pass(bool last_only) const {
+    CHECK_CUDA(
+        embed(head_.data(), ids_.data(), shape_.hidden, x_.data(), rows_, count_.data(), stream_));
+    CHECK_CUDA(rope_table(batch(0), inv_freq_.data(), shape_.heads.head_dim, rope_.data(), rows_,
+                          stream_));
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const Layer& layer = layers_[i];
+      norm(layer, nullptr, rows_, count_.data());
+      project_and_store(layer, i);
+      attend(i);
+      output(layer);
+      norm(layer, nullptr, rows_, count_.data());
+      mlp(layer);
+    }
+    const int head_rows = last_only ? 1 : rows_;
+    const int* const head_count = last_only ? count_.data() + 1 : count_.data();
+    norm(layers_[0], last_only ? head_rows_.data() : nullptr, head_rows, head_count);
+    top(head_rows, head_count);
+  }
+
+  double time(const std::function<void()>& enqueue) const { return milliseconds(stream_, enqueue); }
+
+  // Bytes of all weights, and of the keys and values of some positions.
+  double weight_bytes() const { return static_cast<double>(bytes_); }
+  double kv_bytes(int positions) const {
+    return 4.0 * shape_.layers * shape_.heads.kv_heads * shape_.heads.head_dim * positions;
+  }
+  // Multiplications and additions of a causal pass from position 0.
+  double prefill_operations(int rows) const {
+    const double weights = weight_bytes() / 2 - 1.0 * shape_.vocabulary * shape_.hidden;
+    return 2 * weights * rows + 2.0 * rows * rows * shape_.q_cols() * shape_.layers;
+  }
+  double layer_weights() const {
+    return weight_bytes() / 2 - 1.0 * shape_.vocabulary * shape_.hidden;
+  }
+
+ private:
+  Weights head() const { return {head_.data(), shape_.vocabulary, shape_.hidden}; }
+  Tokens tokens(const Array<Bf16>& x, int cols) const {
+    return {x.data(), static_cast<size_t>(cols), rows_, count_.data()};
+  }
+  KvBatch batch(size_t layer) const {
+    return {
+        span_.data(),
+        span_count_.data(),
+        table_.data(),
+        // A layer's pages lie together: where its tiles lie is found in fewer TLB entries.
+        {cache_.data() + layer * (kMostPositions / kTilePositions) * layer_stride_, layer_stride_},
+        {block_.data(), layer_stride_}};
+  }
+  void norm(const Layer& layer, const int* rows, int bucket, const int* count) const {
+    CHECK_CUDA(rms_norm(x_.data(), rows, layer.norms.data(), 1e-6f, shape_.hidden, normed_.data(),
+                        bucket, count, stream_));
+  }
+  void project(const Layer& layer) const {
+    CHECK_CUDA(matmul(tokens(normed_, shape_.hidden),
+                      {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, qkv_.data(),
+                      static_cast<size_t>(shape_.qkv_cols()), stream_));
+  }
+  void project_and_store(const Layer& layer, size_t index) const {
+    const RopeWeights rope = {layer.norms.data(), layer.norms.data() + 128, rope_.data(), 1e-6f};
+    CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden),
+                          {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, shape_.heads, rope,
+                          batch(index), q_.data(), qkv_.data(), stream_));
+  }
+  void attend(size_t layer) const {
+    CHECK_CUDA(attention(q_.data(), shape_.heads, batch(layer), attended_.data(),
+                         attention_workspace_.data(), rows_, kMostPositions, stream_));
+  }
+  void output(const Layer& layer) const {
+    CHECK_CUDA(matmul_add(tokens(attended_, shape_.q_cols()),
+                          {layer.o.data(), shape_.hidden, shape_.q_cols()}, x_.data(),
+                          static_cast<size_t>(shape_.hidden), stream_));
+  }
+  void mlp(const Layer& layer) const {
+    CHECK_CUDA(matmul_swiglu(tokens(normed_, shape_.hidden),
+                             {layer.gate_up.data(), 2 * shape_.intermediate, shape_.hidden},
+                             gated_.data(), static_cast<size_t>(shape_.intermediate), stream_));
+    CHECK_CUDA(matmul_add(tokens(gated_, shape_.intermediate),
+                          {layer.down.data(), shape_.hidden, shape_.intermediate}, x_.data(),
+                          static_cast<size_t>(shape_.hidden), stream_));
+  }
+  void top(int rows, const int* count) const {
+    CHECK_CUDA(matmul_top({normed_.data(), static_cast<size_t>(shape_.hidden), rows, count}, head(),
+                          tops_.data(), top_workspace_.data(), stream_));
+  }
+
+  const Shape& shape_;
+  cudaStream_t stream_;
+  View view_ = View::kAr;
+  int rows_ = 1;
+  size_t bytes_ = 0, layer_stride_ = 0;
+  std::vector<Layer> layers_;
+  Array<Bf16> head_, cache_, block_, normed_, q_, attended_, gated_;
+  Array<float> x_, qkv_, inv_freq_;
+  Array<float2> rope_;
+  Array<TopLogit> tops_;
+  Array<char> top_workspace_, attention_workspace_;
+  Array<int32_t> ids_;
+  Array<int> table_, count_, head_rows_, span_count_;
+  Array<KvSpan> span_;
+};
+
+void measure(const Shape& shape, double copy, cudaStream_t stream) {
+  Network network(shape, stream);
+  const double weights = network.weight_bytes();
+  std::printf("\nQwen3-%s: %.2f GB of weights, %.2f ms at copy bandwidth\n", shape.name,
+              weights / 1e9, weights / copy / 1e9);
+  const auto line = [&](const char* what, int rows, int context, double bytes, double ms) {
+    std::printf("%-22s %4d rows, context %5d: %7.3f ms, %.2f TB/s, %3.0f%% of copy\n", what, rows,
+                context, ms, bytes / ms / 1e9, bytes / ms / 1e7 / copy);
+  };
+  for (const int rows : {1, 8, 16, 32, 64, 128}) {
+    network.set(View::kAr, rows, 512);
+    line("products of a pass", rows, 0, weights, network.time([&] { network.products(); }));
+  }
+  for (const View view : {View::kAr, View::kDiffusion}) {
+    const char* const what = view == View::kAr ? "AR pass" : "diffusion pass";
+    for (const int rows : {1, 8, 16, 32, 64, 128}) {
+      network.set(view, rows, 512);
+      line(what, rows, 512, weights + network.kv_bytes(512),
+           network.time([&] { network.pass(false); }));
+    }
+    for (const int context : {4096, 16384, 32768}) {
+      for (const int rows : {1, 32, 128}) {
+        network.set(view, rows, context);
+        line(what, rows, context, weights + network.kv_bytes(context),
+             network.time([&] { network.pass(false); }));
+      }
+    }
+  }
+  for (const int context : {512, 4096, 16384, 32768}) {
+    for (const int rows : {1, 8, 32, 128}) {
+      network.set(View::kAr, rows, context);
+      line("attention, all layers", rows, context, network.kv_bytes(context),
+           network.time([&] { network.attentions(); }));
+    }
+  }
+  for (const int rows : {256, 1024, 4096}) {
+    network.set(View::kAr, rows, 0);
+    const double products = network.time([&] { network.products(false); }),
+                 pass = network.time([&] { network.pass(true); });
+    std::printf("prefill %4d rows: products %.1f ms, %.0f TFLOP/s; pass %.1f ms, %.0f TFLOP/s\n",
+                rows, products, 2 * network.layer_weights() * rows / products / 1e9, pass,
+                network.prefill_operations(rows) / pass / 1e9);
+  }
+}
+
+}  // namespace
+}  // namespace orthrus::cuda
+
+int main(int argc, char** argv) {
+  using namespace orthrus::cuda;
+  cudaDeviceProp device;
+  cudaStream_t stream;
+  CHECK_CUDA(cudaGetDeviceProperties(&device, 0));
+  CHECK_CUDA(cudaStreamCreate(&stream));
+  std::printf("%s\n", device.name);
+  const double copy = copy_bandwidth(stream);
+  for (const Shape& shape : kShapes) {
+    bool wanted = argc == 1;
+    for (int i = 1; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], shape.name) == 0;
+    if (wanted) measure(shape, copy, stream);
+  }
+  return 0;
+}

@@ -1,0 +1,134 @@
+// Which tiles and rows a block of the attention kernel works on: found on the device, from spans.
+#pragma once
+
+#include "kernels/cuda/attention.h"
+
+namespace orthrus::cuda {
+
+// Rows (a query and one of its group's heads) that a block computes together, 16 a warp; or 16, for
+// which its warps share the work, where there is little to do.
+inline constexpr int kBlockRows = 64;
+inline constexpr int kFewRows = 16;
+inline constexpr int kSplitTiles = 4;
+// Of a pass with more rows than this, every split of a query is computed by one block.
+inline constexpr int kMostRowsApart = 256;
+// So many items of 16 rows are little to do.
+inline constexpr int kFewItems = 528;
+
+struct AttentionJob {
+  Heads heads;
+  KvBatch batch;
+  const __nv_bfloat16* q;
+  __nv_bfloat16* out;
+  // Of passes whose splits are computed apart, what they gave: [split][part_rows][heads].
+  int part_rows;
+  float2* part_tops;   // largest score and sum
+  float* part_values;  // [head_dim]
+};
+
+// How a pass is cut up. No result depends on it.
+struct AttentionPlan {
+  bool apart;      // splits are items of their own
+  int block_rows;  // of an item: kBlockRows or kFewRows
+};
+
+// What one block computes at a time.
+struct AttentionItem {
+  KvSpan span;
+  int kv_head;
+  int first_row, rows;  // of the span's rows times the group
+  int splits;           // of the pair; this item is [first_split, last_split) of them
+  int first_split, last_split;
+  int cache_tiles, block_tiles;
+};
+
+__device__ inline int tiles_of(int positions) {
+  return (positions + kTilePositions - 1) / kTilePositions;
+}
+
+__device__ inline int splits_of(int tiles) {
+  return (tiles + kSplitTiles - 1) / kSplitTiles;
+}
+
+// Tiles [first, first + count) of the cache, or of the block.
+struct SplitTiles {
+  bool block;
+  int first, count;
+};
+
+__device__ inline SplitTiles tiles_of_split(const AttentionItem& item, int split) {
+  const int cache_splits = splits_of(item.cache_tiles);
+  const bool block = split >= cache_splits;
+  const int first = (block ? split - cache_splits : split) * kSplitTiles;
+  const int tiles = block ? item.block_tiles : item.cache_tiles;
+  return {block, first, min(kSplitTiles, tiles - first)};
+}
+
+__device__ inline int row_blocks(const KvSpan& span, int group, int block_rows) {
+  return (span.rows * group + block_rows - 1) / block_rows;
+}
+
+// The rows and tiles of a pair, of a block of rows and a key head. The longest contexts of a span
+// come first.
+__device__ inline AttentionItem pair_of(const KvSpan& span, int pair_in_span, int kv_heads,
+                                        int group, int block_rows) {
+  AttentionItem item = {};
+  item.span = span;
+  item.kv_head = pair_in_span % kv_heads;
+  item.first_row = (row_blocks(span, group, block_rows) - 1 - pair_in_span / kv_heads) * block_rows;
+  item.rows = min(block_rows, span.rows * group - item.first_row);
+  if (span.has_block()) {
+    item.cache_tiles = tiles_of(span.first_position);
+    item.block_tiles = tiles_of(span.rows);
+  } else {
+    const int last_query = (item.first_row + item.rows - 1) / group;
+    item.cache_tiles = tiles_of(span.first_position + last_query + 1);
+  }
+  item.splits = splits_of(item.cache_tiles) + splits_of(item.block_tiles);
+  return item;
+}
+
+__device__ inline AttentionPlan plan_of(const AttentionJob& job, bool few_rows_supported) {
+  const int spans = *job.batch.span_count, group = job.heads.heads / job.heads.kv_heads;
+  int rows = 0, items = 0;
+  for (int s = 0; s < spans; ++s) {
+    const KvSpan span = job.batch.spans[s];
+    rows = max(rows, span.first_row + span.rows);
+    items += job.heads.kv_heads * row_blocks(span, group, kFewRows) *
+             splits_of(tiles_of(span.first_position + span.rows));
+  }
+  const bool apart = rows <= job.part_rows;
+  return {apart, apart && few_rows_supported && items <= kFewItems ? kFewRows : kBlockRows};
+}
+
+// The item of that index, if there is one.
+__device__ inline bool find_item(const AttentionJob& job, const AttentionPlan& plan, int index,
+                                 AttentionItem& item) {
+  const int spans = *job.batch.span_count, kv_heads = job.heads.kv_heads;
+  const int group = job.heads.heads / kv_heads;
+  for (int s = 0; s < spans; ++s) {
+    const KvSpan span = job.batch.spans[s];
+    const int blocks = row_blocks(span, group, plan.block_rows);
+    if (!plan.apart) {
+      if (index < blocks * kv_heads) {
+        item = pair_of(span, index, kv_heads, group, plan.block_rows);
+        item.first_split = 0, item.last_split = item.splits;
+        return true;
+      }
+      index -= blocks * kv_heads;
+      continue;
+    }
+    for (int b = 0; b < blocks; ++b) {
+      item = pair_of(span, b * kv_heads, kv_heads, group, plan.block_rows);
+      if (index < item.splits * kv_heads) {
+        item.kv_head = index / item.splits;
+        item.first_split = index % item.splits, item.last_split = item.first_split + 1;
+        return true;
+      }
+      index -= item.splits * kv_heads;
+    }
+  }
+  return false;
+}
+
+}  // namespace orthrus::cuda

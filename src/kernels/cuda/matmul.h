@@ -1,0 +1,76 @@
+// Matrix products, y = W x for every token.
+//
+// An output is the same bits whatever the number of tokens and wherever its token stands: K is
+// split into split_count() parts, which depends on the shape of W alone; a part is one chain of
+// wgmma in ascending k; and the parts are added in ascending order. Up to 128 tokens the parts go
+// to the blocks of a cluster, and the weights are streamed once; a prefill computes them one after
+// the other.
+//
+// All functions only launch kernels, and can be captured into a graph. What depends on the cycle
+// is read on the device: of `bucket` rows that a launch is for, the first *count are real, and
+// nothing is written for the others.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/rows.h"
+
+namespace orthrus::cuda {
+
+// A weight matrix, row-major [rows][cols] as the checkpoint has it, at a multiple of 16 bytes.
+// cols is a multiple of 8.
+struct Weights {
+  const __nv_bfloat16* data = nullptr;
+  int rows = 0;
+  int cols = 0;
+};
+
+// Rows of activations, `stride` elements apart; at a multiple of 16 bytes each.
+struct Tokens {
+  const __nv_bfloat16* data = nullptr;
+  size_t stride = 0;
+  int bucket = 0;              // the rows that a launch is for
+  const int* count = nullptr;  // on the device: how many of them are real
+};
+
+// The largest logit of a row: Top of kernels/ops.h.
+struct TopLogit {
+  int32_t id;  // the lowest such id; -1 when a logit is not finite
+  float logit;
+  float probability;
+};
+
+// Into how many parts the sum over K is split.
+int split_count(int rows, int cols);
+
+// out[m][n] = sum over k of x[m][k] w[n][k]. Several matrices with the same input, such as q, k and
+// v, are one matrix of all their rows.
+[[nodiscard]] cudaError_t matmul(const Tokens& x, const Weights& w, float* out, size_t out_stride,
+                                 cudaStream_t stream);
+[[nodiscard]] cudaError_t matmul(const Tokens& x, const Weights& w, __nv_bfloat16* out,
+                                 size_t out_stride, cudaStream_t stream);
+
+// out[m] += W x[m].
+[[nodiscard]] cudaError_t matmul_add(const Tokens& x, const Weights& w, float* out,
+                                     size_t out_stride, cudaStream_t stream);
+
+// out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: the rows of gate, then those of up.
+[[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const Weights& gate_up, __nv_bfloat16* out,
+                                        size_t out_stride, cudaStream_t stream);
+
+// norm_rope_store of the product with q, k and v, whose rows w holds in this order. `qkv`: room for
+// [bucket][w.rows], which more than 128 rows need.
+[[nodiscard]] cudaError_t matmul_qkv(const Tokens& x, const Weights& w, const Heads& heads,
+                                     const RopeWeights& rope, const KvBatch& batch,
+                                     __nv_bfloat16* q, float* qkv, cudaStream_t stream);
+
+// The largest logit of each row, and its probability. `workspace`: top_workspace_bytes, at a
+// multiple of 16.
+size_t top_workspace_bytes(int bucket, const Weights& w);
+[[nodiscard]] cudaError_t matmul_top(const Tokens& x, const Weights& w, TopLogit* out,
+                                     void* workspace, cudaStream_t stream);
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,227 @@
+// How a tile's sums, in shared memory, become outputs.
+#pragma once
+
+#include <climits>
+
+#include "kernels/cuda/matmul_job.cuh"
+#include "kernels/cuda/rope.cuh"
+
+namespace orthrus::cuda {
+
+// Threads that finish a tile: the first of the block.
+inline constexpr int kFinishThreads = 256;
+inline constexpr int kTileRows = 128;
+// Sums of a tile, from token to token: other tokens, other banks.
+inline constexpr int kSumStride = kTileRows + 4;
+
+// First weight row of half `half` of a tile: SwiGLU has 64 rows of gate and the same 64 of up.
+__device__ inline int first_weight_row(const MatmulJob& job, int tile, int half) {
+  if (job.epilogue == Epilogue::kSwiglu) return tile * kSubtileRows + half * job.out_rows;
+  return tile * kTileRows + half * kSubtileRows;
+}
+
+// `kCount` times four neighbouring outputs, at[i] in every block's sums: all parts of K, in
+// ascending order. The loads, from shared memory that may be far, are all in flight together.
+template <int kSplits, int kCount>
+__device__ void add_parts(const float* const (&at)[kCount], float4 (&total)[kCount]) {
+  if constexpr (kSplits == 1) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) total[i] = *reinterpret_cast<const float4*>(at[i]);
+  } else {
+    float4 part[kSplits][kCount];
+#pragma unroll
+    for (int split = 0; split < kSplits; ++split) {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        part[split][i] = load_from_rank(shared_address(at[i]), static_cast<uint32_t>(split));
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      total[i] = part[0][i];
+#pragma unroll
+      for (int split = 1; split < kSplits; ++split) {
+        total[i].x += part[split][i].x, total[i].y += part[split][i].y;
+        total[i].z += part[split][i].z, total[i].w += part[split][i].w;
+      }
+    }
+  }
+}
+
+// Four neighbouring numbers, or as many of them as there are rows.
+template <typename T>
+struct alignas(4 * sizeof(T)) Four {
+  T v[4];
+};
+
+template <typename T>
+__device__ T* out_at(const MatmulJob& job, int token, int row) {
+  return static_cast<T*>(job.out) + token * job.out_stride + row;
+}
+
+template <typename T>
+__device__ bool whole_four(const T* out, int rows) {
+  return rows >= 4 && reinterpret_cast<uintptr_t>(out) % sizeof(Four<T>) == 0;
+}
+
+template <typename T>
+__device__ Four<T> load_four(const T* out, int rows) {
+  if (whole_four(out, rows)) return *reinterpret_cast<const Four<T>*>(out);
+  Four<T> four = {};
+  for (int i = 0; i < 4; ++i) {
+    if (i < rows) four.v[i] = out[i];
+  }
+  return four;
+}
+
+template <typename T>
+__device__ void store_four(T* out, int rows, const Four<T>& four) {
+  if (whole_four(out, rows)) {
+    *reinterpret_cast<Four<T>*>(out) = four;
+    return;
+  }
+  for (int i = 0; i < 4; ++i) {
+    if (i < rows) out[i] = four.v[i];
+  }
+}
+
+// The block's share of the rows, of every token.
+template <int N, int kSplits>
+__device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                            const float* sums) {
+  const bool gated = job.epilogue == Epilogue::kSwiglu;
+  const int rows = gated ? kSubtileRows : kTileRows;
+  const int quads = rows / kSplits / 4, items = tokens * quads;
+  constexpr int kBatch = N <= 32 ? 1 : kSplits == 4 ? 2 : 4;
+  for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
+    const float* at[kBatch];
+    float4 sum[kBatch], up[kBatch];
+    Four<float> old[kBatch];
+    int token[kBatch], row[kBatch], left[kBatch];  // left: rows from here to the last
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const int item = min(first + i * kFinishThreads, items - 1);
+      token[i] = item / quads, row[i] = split * (rows / kSplits) + item % quads * 4;
+      at[i] = sums + token[i] * kSumStride + row[i];
+      row[i] += tile * rows, token[i] += first_token;
+      left[i] = first + i * kFinishThreads < items ? job.out_rows - row[i] : 0;
+      if (job.epilogue == Epilogue::kAdd) {
+        old[i] = load_four(out_at<float>(job, token[i], row[i]), left[i]);
+      }
+    }
+    add_parts<kSplits>(at, sum);
+    if (gated) {
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) at[i] += kSubtileRows;
+      add_parts<kSplits>(at, up);
+    }
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      float v[4] = {sum[i].x, sum[i].y, sum[i].z, sum[i].w};
+      if (gated) {
+        v[0] = swiglu(v[0], up[i].x), v[1] = swiglu(v[1], up[i].y);
+        v[2] = swiglu(v[2], up[i].z), v[3] = swiglu(v[3], up[i].w);
+      }
+      if (gated || job.epilogue == Epilogue::kStoreBf16) {
+        Four<__nv_bfloat16> four;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) four.v[j] = __float2bfloat16_rn(v[j]);
+        store_four(out_at<__nv_bfloat16>(job, token[i], row[i]), left[i], four);
+      } else {
+        Four<float> four;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          four.v[j] = job.epilogue == Epilogue::kAdd ? old[i].v[j] + v[j] : v[j];
+        }
+        store_four(out_at<float>(job, token[i], row[i]), left[i], four);
+      }
+    }
+  }
+}
+
+// The block's share of the tokens, a warp a token.
+template <int N, int kSplits>
+__device__ void finish_top(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                           const float* sums) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (int token = split + warp * kSplits; token < tokens; token += kFinishThreads / 32 * kSplits) {
+    const float* const at[1] = {sums + token * kSumStride + lane * 4};
+    float4 sum[1];
+    add_parts<kSplits>(at, sum);
+    const float v[4] = {sum[0].x, sum[0].y, sum[0].z, sum[0].w};
+    const int first_row = tile * kTileRows + lane * 4;
+    float top = -INFINITY;
+    int id = INT_MAX;
+    bool finite = true;
+    for (int i = 0; i < 4 && first_row + i < job.out_rows; ++i) {
+      finite = finite && isfinite(v[i]);
+      if (v[i] > top) top = v[i], id = first_row + i;
+    }
+    for (int step = 16; step > 0; step /= 2) {
+      const float other = __shfl_xor_sync(~0u, top, step);
+      const int other_id = __shfl_xor_sync(~0u, id, step);
+      if (other > top || (other == top && other_id < id)) top = other, id = other_id;
+    }
+    float exponentials = 0;
+    for (int i = 0; i < 4 && first_row + i < job.out_rows; ++i) exponentials += __expf(v[i] - top);
+    for (int step = 16; step > 0; step /= 2) {
+      exponentials += __shfl_xor_sync(~0u, exponentials, step);
+    }
+    finite = __all_sync(~0u, finite);
+    if (lane == 0) {
+      static_cast<TopPart*>(job.out)[(first_token + token) * job.out_stride + tile] = {
+          top, finite ? id : -1, exponentials};
+    }
+  }
+}
+
+// Heads of q, k and v in the block's share of the tokens, a warp a head of a token.
+template <int kSplits>
+__device__ void finish_heads(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                             const float* sums, const RowPlace* places) {
+  const HeadsJob& to = job.heads;
+  const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
+  const int lane = threadIdx.x % 32;
+  for (int i = threadIdx.x / 32;; i += kFinishThreads / 32) {
+    const int token = split + i / tile_heads * kSplits, head = i % tile_heads;
+    if (token >= tokens) break;
+    if (tile * kTileRows + head * dim >= job.out_rows) continue;
+    const RowPlace place = places[token];
+    if (!place.found) continue;
+    float part[kSplits][2 * kRopePairs];
+#pragma unroll
+    for (int s = 0; s < kSplits; ++s) {
+#pragma unroll
+      for (int j = 0; j < 2 * kRopePairs; ++j) {
+        const int d = min(lane + j / 2 * 32, half - 1) + j % 2 * half;
+        const float* const at = sums + token * kSumStride + head * dim + d;
+        part[s][j] =
+            kSplits == 1 ? *at : load_one_from_rank(shared_address(at), static_cast<uint32_t>(s));
+      }
+    }
+    float low[kRopePairs], high[kRopePairs];
+#pragma unroll
+    for (int j = 0; j < kRopePairs; ++j) {
+      low[j] = part[0][2 * j], high[j] = part[0][2 * j + 1];
+#pragma unroll
+      for (int s = 1; s < kSplits; ++s) low[j] += part[s][2 * j], high[j] += part[s][2 * j + 1];
+      if (lane + 32 * j >= half) low[j] = high[j] = 0;
+    }
+    store_head(to.heads, to.rope, to.batch, place, first_token + token,
+               tile * kTileRows / dim + head, low, high, to.q);
+  }
+}
+
+template <int N, int kSplits>
+__device__ void finish(const MatmulJob& job, int tile, int first_token, int tokens, int split,
+                       const float* sums, const RowPlace* places) {
+  if (job.epilogue == Epilogue::kTop) {
+    finish_top<N, kSplits>(job, tile, first_token, tokens, split, sums);
+  } else if (job.epilogue == Epilogue::kHeads) {
+    finish_heads<kSplits>(job, tile, first_token, tokens, split, sums, places);
+  } else {
+    finish_rows<N, kSplits>(job, tile, first_token, tokens, split, sums);
+  }
+}
+
+}  // namespace orthrus::cuda

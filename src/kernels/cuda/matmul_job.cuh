@@ -1,0 +1,63 @@
+// What the kernels of the matrix products are told, and share.
+#pragma once
+
+#include <cuda.h>
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/matmul.h"
+#include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/tensor_map.h"
+
+namespace orthrus::cuda {
+
+enum class Epilogue : int { kStoreF32, kStoreBf16, kAdd, kSwiglu, kTop, kHeads };
+
+// The largest logit among a tile's rows.
+struct TopPart {
+  float logit;
+  int32_t id;  // -1 when one of them is not finite
+  float sum;   // of exp(logit - the largest)
+};
+
+// For kHeads: what becomes of the heads of q, k and v.
+struct HeadsJob {
+  Heads heads;
+  RopeWeights rope;
+  KvBatch batch;
+  __nv_bfloat16* q;
+};
+
+struct MatmulJob {
+  int out_rows;  // of an output: weight rows, or half as many for SwiGLU
+  int k_blocks;  // of kBlockK
+  int splits;    // parts of K
+  int row_tiles, token_tiles;
+  Epilogue epilogue;
+  void* out;  // float, __nv_bfloat16 or, for kTop, TopPart [bucket][row_tiles]
+  size_t out_stride;
+  const int* count;
+  HeadsJob heads;
+};
+
+// Rows of weights that one wgmma multiplies.
+inline constexpr int kSubtileRows = 64;
+inline constexpr int kSubtileBytes = kSubtileRows * kBlockK * 2;
+
+// The k-blocks [first, last) of a part of K.
+__device__ inline int first_k_block(const MatmulJob& job, int split) {
+  return static_cast<int>(static_cast<long long>(job.k_blocks) * split / job.splits);
+}
+
+__device__ inline float swiglu(float gate, float up) {
+  return gate / (1.0f + __expf(-gate)) * up;
+}
+
+cudaError_t matmul_stream(const Tokens& x, const Weights& w, const MatmulJob& job,
+                          cudaStream_t stream);
+// Whether the device has what the two need; otherwise there is matmul_simple.
+bool has_wgmma();
+cudaError_t matmul_simple(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream);
+cudaError_t matmul_prefill(const Tokens& x, const Weights& w, const MatmulJob& job,
+                           cudaStream_t stream);
+
+}  // namespace orthrus::cuda

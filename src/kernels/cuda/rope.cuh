@@ -1,0 +1,82 @@
+// A head of q, k or v on its way from the projection to attention: norm, rotation, store.
+#pragma once
+
+#include "kernels/cuda/kv_tiles.h"
+#include "kernels/cuda/rows.h"
+
+namespace orthrus::cuda {
+
+// Pairs (d, d + head_dim / 2) of a lane: d = lane + 32 i.
+inline constexpr int kRopePairs = 2;
+
+// Where a row stands, and where its key and value belong.
+struct RowPlace {
+  bool found;
+  int position;
+  __nv_bfloat16* page;  // the tile of key head 0
+  int slot;             // in the tile
+};
+
+__device__ inline RowPlace place_of(const KvBatch& batch, int row) {
+  const int spans = *batch.span_count;
+  for (int s = 0; s < spans; ++s) {
+    const KvSpan span = batch.spans[s];
+    const int i = row - span.first_row;
+    if (i < 0 || i >= span.rows) continue;
+    const int slot = span.has_block() ? i : span.first_position + i;
+    const int page = span.has_block() ? span.first_block_page + slot / kTilePositions
+                                      : batch.page_table[span.first_page + slot / kTilePositions];
+    const KvPages& pages = span.has_block() ? batch.block : batch.cache;
+    return {true, span.first_position + i,
+            pages.data + static_cast<size_t>(page) * pages.page_stride, slot % kTilePositions};
+  }
+  return {};
+}
+
+// Of a warp: head `head` of q, then k, then v, whose pairs are low and high. A norm's sum is taken
+// in one order: a lane's pairs, then the lanes.
+__device__ inline void store_head(const Heads& heads, const RopeWeights& weights,
+                                  const KvBatch& batch, const RowPlace& place, int row, int head,
+                                  float (&low)[kRopePairs], float (&high)[kRopePairs],
+                                  __nv_bfloat16* q) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, dim = heads.head_dim, half = dim / 2;
+  const bool is_q = head < heads.heads, is_v = head >= heads.heads + heads.kv_heads;
+  if (!is_v) {
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < kRopePairs; ++i) {
+      sum = __fmaf_rn(low[i], low[i], sum), sum = __fmaf_rn(high[i], high[i], sum);
+    }
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+    const float scale = 1.0f / sqrtf(__fadd_rn(sum / static_cast<float>(dim), weights.eps));
+    const __nv_bfloat16* const norm = is_q ? weights.q_norm : weights.k_norm;
+#pragma unroll
+    for (int i = 0; i < kRopePairs; ++i) {
+      const int d = lane + 32 * i;
+      if (d >= half) continue;
+      const float a = low[i] * scale * __bfloat162float(norm[d]),
+                  b = high[i] * scale * __bfloat162float(norm[d + half]);
+      const float2 turn = weights.table[static_cast<size_t>(row) * half + d];
+      low[i] = __fmaf_rn(a, turn.x, -__fmul_rn(b, turn.y));
+      high[i] = __fmaf_rn(b, turn.x, __fmul_rn(a, turn.y));
+    }
+  }
+  const int kv_head = head - heads.heads - (is_v ? heads.kv_heads : 0);
+  __nv_bfloat16* const tile = place.page +
+                              static_cast<size_t>(is_q ? 0 : kv_head) * tile_elements(dim) +
+                              (is_v ? kTilePositions * dim : 0);
+#pragma unroll
+  for (int i = 0; i < kRopePairs; ++i) {
+    const int d = lane + 32 * i;
+    if (d >= half) continue;
+    if (is_q) {
+      __nv_bfloat16* const to = q + (static_cast<size_t>(row) * heads.heads + head) * dim;
+      to[d] = __float2bfloat16_rn(low[i]), to[d + half] = __float2bfloat16_rn(high[i]);
+    } else {
+      tile[tile_offset(place.slot, d, dim)] = __float2bfloat16_rn(low[i]);
+      tile[tile_offset(place.slot, d + half, dim)] = __float2bfloat16_rn(high[i]);
+    }
+  }
+}
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,146 @@
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/rope.cuh"
+#include "kernels/cuda/rows.h"
+
+namespace orthrus::cuda {
+namespace {
+
+constexpr int kEmbedThreads = 256;
+constexpr int kNormThreads = 512;
+constexpr int kNormQuads = kMostNormCols / 4 / kNormThreads;
+constexpr int kRopeTableThreads = 64;
+constexpr int kRopeWarps = 4;
+
+__global__ void __launch_bounds__(kEmbedThreads)
+    embed_kernel(const __nv_bfloat16* table, const int32_t* ids, int cols, float* out,
+                 const int* count) {
+  let_successor_start();
+  const int m = static_cast<int>(blockIdx.x);
+  if (m >= *count) return;
+  const __nv_bfloat162* const from =
+      reinterpret_cast<const __nv_bfloat162*>(table + static_cast<size_t>(ids[m]) * cols);
+  float2* const to = reinterpret_cast<float2*>(out + static_cast<size_t>(m) * cols);
+  for (int i = static_cast<int>(threadIdx.x); i < cols / 2; i += kEmbedThreads) {
+    to[i] = __bfloat1622float2(from[i]);
+  }
+}
+
+// A block a row. A row's sum is taken in one order: a thread's quads, a warp's lanes, the warps.
+__global__ void __launch_bounds__(kNormThreads)
+    rms_norm_kernel(const float* x, const int* rows, const __nv_bfloat16* weight, float eps,
+                    int cols, __nv_bfloat16* out, const int* count) {
+  __shared__ float sums[kNormThreads / 32];
+  const int m = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
+  let_successor_start();
+  // What no kernel of the pass writes needn't be waited for.
+  const bool real = m < *count;
+  const int row = rows == nullptr || !real ? m : rows[m];
+  uint2 w[kNormQuads];
+#pragma unroll
+  for (int i = 0; i < kNormQuads; ++i) {
+    const int quad = thread + i * kNormThreads;
+    if (quad < cols / 4) w[i] = reinterpret_cast<const uint2*>(weight)[quad];
+  }
+  wait_for_predecessor();
+  if (!real) return;
+  const float4* const from = reinterpret_cast<const float4*>(x + static_cast<size_t>(row) * cols);
+  float4 v[kNormQuads];
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < kNormQuads; ++i) {
+    const int quad = thread + i * kNormThreads;
+    v[i] = quad < cols / 4 ? from[quad] : float4{};
+  }
+#pragma unroll
+  for (int i = 0; i < kNormQuads; ++i) {
+    sum = __fmaf_rn(v[i].x, v[i].x, sum), sum = __fmaf_rn(v[i].y, v[i].y, sum);
+    sum = __fmaf_rn(v[i].z, v[i].z, sum), sum = __fmaf_rn(v[i].w, v[i].w, sum);
+  }
+  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+  if (thread % 32 == 0) sums[thread / 32] = sum;
+  __syncthreads();
+  float total = 0;
+#pragma unroll
+  for (int i = 0; i < kNormThreads / 32; ++i) total += sums[i];
+  const float scale = 1.0f / sqrtf(__fadd_rn(total / static_cast<float>(cols), eps));
+  uint2* const to = reinterpret_cast<uint2*>(out + static_cast<size_t>(m) * cols);
+#pragma unroll
+  for (int i = 0; i < kNormQuads; ++i) {
+    const int quad = thread + i * kNormThreads;
+    if (quad >= cols / 4) continue;
+    const float2 low = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].x)),
+                 high = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].y));
+    to[quad] = make_uint2(pack_bf16(v[i].x * scale * low.x, v[i].y * scale * low.y),
+                          pack_bf16(v[i].z * scale * high.x, v[i].w * scale * high.y));
+  }
+}
+
+__global__ void __launch_bounds__(kRopeTableThreads)
+    rope_table_kernel(KvBatch batch, const float* inv_freq, int half, float2* table) {
+  let_successor_start();
+  wait_for_predecessor();
+  const int row = static_cast<int>(blockIdx.x), i = static_cast<int>(threadIdx.x);
+  const RowPlace place = place_of(batch, row);
+  if (!place.found || i >= half) return;
+  float sin, cos;
+  sincosf(static_cast<float>(place.position) * inv_freq[i], &sin, &cos);
+  table[static_cast<size_t>(row) * half + i] = {cos, sin};
+}
+
+// A warp a head of a row.
+__global__ void __launch_bounds__(kRopeWarps * 32)
+    norm_rope_store_kernel(const float* qkv, Heads heads, RopeWeights weights, KvBatch batch,
+                           __nv_bfloat16* q) {
+  let_successor_start();
+  wait_for_predecessor();
+  const int all_heads = heads.heads + 2 * heads.kv_heads;
+  const int blocks = (all_heads + kRopeWarps - 1) / kRopeWarps;
+  const int row = static_cast<int>(blockIdx.x) / blocks;
+  const int head = static_cast<int>(blockIdx.x) % blocks * kRopeWarps + threadIdx.x / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32, dim = heads.head_dim, half = dim / 2;
+  if (head >= all_heads) return;
+  const RowPlace place = place_of(batch, row);
+  if (!place.found) return;
+  const float* const from = qkv + (static_cast<size_t>(row) * all_heads + head) * dim;
+  float low[kRopePairs] = {}, high[kRopePairs] = {};
+#pragma unroll
+  for (int i = 0; i < kRopePairs; ++i) {
+    const int d = lane + 32 * i;
+    if (d < half) low[i] = from[d], high[i] = from[d + half];
+  }
+  store_head(heads, weights, batch, place, row, head, low, high, q);
+}
+
+}  // namespace
+
+cudaError_t embed(const __nv_bfloat16* table, const int32_t* ids, int cols, float* out, int bucket,
+                  const int* count, cudaStream_t stream) {
+  return launch_first(embed_kernel, bucket, kEmbedThreads, stream, table, ids, cols, out, count);
+}
+
+cudaError_t rms_norm(const float* x, const int* rows, const __nv_bfloat16* weight, float eps,
+                     int cols, __nv_bfloat16* out, int bucket, const int* count,
+                     cudaStream_t stream) {
+  if (cols > kMostNormCols || cols % 4 != 0) return cudaErrorInvalidValue;
+  return launch(rms_norm_kernel, bucket, kNormThreads, 0, 1, stream, x, rows, weight, eps, cols,
+                out, count);
+}
+
+cudaError_t rope_table(const KvBatch& batch, const float* inv_freq, int head_dim, float2* table,
+                       int bucket, cudaStream_t stream) {
+  if (head_dim > 2 * kRopeTableThreads) return cudaErrorInvalidValue;
+  return launch(rope_table_kernel, bucket, kRopeTableThreads, 0, 1, stream, batch, inv_freq,
+                head_dim / 2, table);
+}
+
+cudaError_t norm_rope_store(const float* qkv, const Heads& heads, const RopeWeights& weights,
+                            const KvBatch& batch, __nv_bfloat16* q, int bucket,
+                            cudaStream_t stream) {
+  if (heads.head_dim > 64 * kRopePairs) return cudaErrorInvalidValue;
+  const int blocks = (heads.heads + 2 * heads.kv_heads + kRopeWarps - 1) / kRopeWarps;
+  return launch(norm_rope_store_kernel, bucket * blocks, kRopeWarps * 32, 0, 1, stream, qkv, heads,
+                weights, batch, q);
+}
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,27 @@
+// The checks of kernels_check, a file a subject.
+#pragma once
+
+#include <cstdint>
+
+namespace orthrus::cuda {
+
+// Counts what was checked and what failed; prints the failures.
+class Checks {
+ public:
+  explicit Checks(uint64_t seed) : seed(seed) {}
+
+  void expect(bool good, const char* format, ...) __attribute__((format(printf, 3, 4)));
+  int failed() const { return failed_; }
+  int total() const { return total_; }
+
+  const uint64_t seed;
+
+ private:
+  int failed_ = 0, total_ = 0;
+};
+
+void check_matmul(Checks& checks);
+void check_rows(Checks& checks);
+void check_attention(Checks& checks);
+
+}  // namespace orthrus::cuda

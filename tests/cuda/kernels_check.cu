@@ -1,0 +1,49 @@
+// Compares every CUDA kernel with a plain reference in double, on fresh random inputs, and asserts
+// that an output has the same bits whatever the number of rows and whatever stands beside it.
+//
+//   kernels_check [SEED]
+//
+// Exits with 77 where there is no device.
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "checks.h"
+#include "device.cuh"
+
+namespace orthrus::cuda {
+
+void Checks::expect(bool good, const char* format, ...) {
+  ++total_;
+  if (good) return;
+  if (++failed_ > 40) return;
+  std::va_list arguments;
+  va_start(arguments, format);
+  std::printf("FAILED: ");
+  std::vprintf(format, arguments);
+  std::printf("\n");
+  va_end(arguments);
+}
+
+}  // namespace orthrus::cuda
+
+int main(int argc, char** argv) {
+  using namespace orthrus::cuda;
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::printf("no CUDA device\n");
+    return 77;
+  }
+  cudaDeviceProp device;
+  CHECK_CUDA(cudaGetDeviceProperties(&device, 0));
+  const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 0) : std::random_device{}();
+  std::printf("%s, seed %llu\n", device.name, static_cast<unsigned long long>(seed));
+  Checks checks(seed);
+  check_rows(checks);
+  check_attention(checks);
+  check_matmul(checks);
+  CHECK_CUDA(cudaDeviceSynchronize());
+  std::printf("%d checks, %d failed\n", checks.total(), checks.failed());
+  return checks.failed() == 0 ? 0 : 1;
+}
