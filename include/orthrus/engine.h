@@ -51,7 +51,7 @@ struct GenerateOptions {
   std::optional<Mode> mode;  // how: by default kAuto
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
   AcceptRule accept = AcceptRule::kMatch;
-  int prefill_chunk = 256;  // how: most tokens of this prompt in one pass, >= 1
+  int prefill_chunk = 0;  // how: most tokens of this prompt in one pass; 0: what suits the device
 };
 
 // What one forward pass contributed.
@@ -111,7 +111,20 @@ struct Request {
   std::function<bool(int done, int total)> on_prefill;
 };
 
+// What runs the passes: the processor, or a CUDA device, counted from 0.
+struct Device {
+  enum class Kind : uint8_t { kCpu, kCuda };
+  Kind kind = Kind::kCpu;
+  int ordinal = 0;
+
+  bool operator==(const Device&) const = default;
+};
+
+// How many CUDA devices there are; 0 in a build that has no kernels for them.
+int cuda_devices();
+
 struct EngineOptions {
+  Device device{};
   int threads = 0;  // 0: the physical cores that this process may use
   // The type that matrices are used in; by default each as the file holds it. Other ones are
   // converted when loading, in memory of their own. The type is part of the weights: exactness
@@ -122,8 +135,9 @@ struct EngineOptions {
   // diffusion view.
   std::optional<DType> draft_weights{};
   // The type of the KV cache, F32 or BF16, which takes half the memory and rounds keys and values.
-  // It is as much a part of the network as the weights' type: exactness holds within each.
-  DType kv_cache = DType::kF32;
+  // It is as much a part of the network as the weights' type: exactness holds within each. By
+  // default F32 on the processor; a CUDA device has BF16 weights and a BF16 cache only.
+  std::optional<DType> kv_cache{};
   // Called while weights are read and checked, and again while they are converted, with done and
   // in all.
   std::function<void(size_t done, size_t total)> on_load{};
@@ -150,6 +164,7 @@ class Engine {
   const ModelConfig& config() const;
   DType weights() const;  // of the matrices, of a file that mixes types the first MLP's
   DType kv_cache() const;
+  Device device() const;
   const Tokenizer* tokenizer() const;  // null when the directory has no tokenizer.json
   int threads() const;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -58,6 +59,27 @@ void add_color(CLI::App& app, ColorChoice& color) {
       ->default_str("auto");
 }
 
+namespace {
+
+Device parse_device(const std::string& text) {
+  constexpr std::string_view kCuda = "cuda";
+  if (text == "cpu") return {};
+  if (text == kCuda) return {Device::Kind::kCuda, 0};
+  if (text.starts_with("cuda:")) {
+    int ordinal = 0;
+    const char* const begin = text.data() + kCuda.size() + 1;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(begin, end, ordinal);
+    if (begin < end && *begin != '-' && stop == end && error == std::errc()) {
+      return {Device::Kind::kCuda, ordinal};
+    }
+  }
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--device is {}; valid is cpu, cuda or cuda:N.", in_quotes(text)));
+}
+
+}  // namespace
+
 void ModelOptions::add_to(CLI::App& app) {
   add_to(app, true);
 }
@@ -68,6 +90,11 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
                      "Checkpoint directory: config.json, model.safetensors, tokenizer.json")
           ->type_name("DIR")
           ->required(required));
+  app.add_option_function<std::string>(
+         "--device", [this](const std::string& text) { device = parse_device(text); },
+         "What runs the model: cpu, or cuda, the first CUDA device, or cuda:N")
+      ->type_name("DEVICE")
+      ->default_str("cpu");
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
              "Threads; 0 is the physical cores that this process may use")
       ->default_str("0");
@@ -82,13 +109,16 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
                     "q8_0 drafts faster, the tokens stay the same, and memory holds both");
   add_choice<DType>(app, "--kv-cache", kv_cache, {{"f32", DType::kF32}, {"bf16", DType::kBF16}},
                     "Type of the KV cache: f32, or bf16, which takes half the memory and is faster "
-                    "at long contexts, but rounds keys and values")
-      ->default_str("f32");
+                    "at long contexts, but rounds keys and values; by default f32 on the "
+                    "processor and bf16 on a CUDA device");
 }
 
 EngineOptions ModelOptions::engine_options() const {
-  return {
-      .threads = threads, .weights = weights, .draft_weights = draft_weights, .kv_cache = kv_cache};
+  return {.device = device,
+          .threads = threads,
+          .weights = weights,
+          .draft_weights = draft_weights,
+          .kv_cache = kv_cache};
 }
 
 void SamplingOptions::add_to(CLI::App& app) {
@@ -139,7 +169,9 @@ void DecodingOptions::add_to(CLI::App& app) {
       "seed) or rejection (the same distribution only)")
       ->default_str("match")
       ->group(kDecoding);
-  add_count(app, "--prefill-chunk", prefill_chunk, "Most prompt tokens of one forward pass")
+  add_count(app, "--prefill-chunk", prefill_chunk,
+            "Most prompt tokens of one forward pass; by default what suits the device")
+      ->default_str("")
       ->group(kDecoding);
 }
 

@@ -23,10 +23,11 @@ void add_color(CLI::App& app, ColorChoice& color);
 
 struct ModelOptions {
   std::string directory;
+  Device device;
   int threads = 0;
   std::optional<DType> weights;
   std::optional<DType> draft_weights;
-  DType kv_cache = DType::kF32;
+  std::optional<DType> kv_cache;
 
   void add_to(CLI::App& app);  // the directory is required
   void add_to(CLI::App& app, bool required);
@@ -48,7 +49,7 @@ struct DecodingOptions {
   std::optional<Mode> mode;
   int block_size = 0;
   AcceptRule accept = AcceptRule::kMatch;
-  int prefill_chunk = GenerateOptions{}.prefill_chunk;
+  int prefill_chunk = 0;
 
   void add_to(CLI::App& app);
   GenerateOptions resolve(const ModelConfig& config) const;

@@ -13,13 +13,20 @@
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "files/files.h"
+#include "model/cuda/cuda_model.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
 
-size_t pages_for(const ModelConfig& config) {
-  return static_cast<size_t>(config.max_position_embeddings + kPageSize - 1) / kPageSize;
+size_t pages_for(int positions) {
+  return static_cast<size_t>(positions + kPageSize - 1) / kPageSize;
+}
+
+// That its keys and values can come to.
+size_t pages_for(const ModelConfig& config, const Request& request) {
+  const int64_t most = static_cast<int64_t>(request.prompt.size()) + request.options.max_tokens;
+  return pages_for(static_cast<int>(std::clamp<int64_t>(most, 1, config.max_position_embeddings)));
 }
 
 void check_memory(double needed) {
@@ -35,9 +42,18 @@ void check_memory(double needed) {
 // `name`: of the model, for messages.
 void check_options(const EngineOptions& options, const ModelConfig& config,
                    const std::string& name) {
-  if (options.kv_cache != DType::kF32 && options.kv_cache != DType::kBF16) {
-    throw Error(ErrorKind::kUsage, fmt::format("kv_cache is {}; valid is F32 or BF16.",
-                                               orthrus::name_of(options.kv_cache)));
+  const auto refuse = [](std::string_view field, DType type, std::string_view valid) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} is {}; valid is {}.", field, orthrus::name_of(type), valid));
+  };
+  const DType cache = options.kv_cache.value_or(DType::kBF16);
+  if (cache != DType::kF32 && cache != DType::kBF16) refuse("kv_cache", cache, "F32 or BF16");
+  if (options.device.kind == Device::Kind::kCuda) {
+    for (const auto& [field, type] :
+         {std::pair("weights", options.weights), std::pair("draft_weights", options.draft_weights),
+          std::pair("kv_cache", options.kv_cache)}) {
+      if (type && *type != DType::kBF16) refuse(field, *type, "BF16 on a CUDA device");
+    }
   }
   if (options.draft_weights && !config.has_diffusion_view()) {
     throw Error(ErrorKind::kUsage,
@@ -60,10 +76,14 @@ int thread_count(int wanted) {
 
 }  // namespace
 
+int cuda_devices() {
+  return cuda::device_count();
+}
+
 struct Session::Impl {
   explicit Impl(std::shared_ptr<const Engine::Impl> owner)
       : engine(std::move(owner)),
-        runner(engine->model->start(pages_for(engine->model->config()))) {}
+        runner(engine->model->start(pages_for(engine->model->config().max_position_embeddings))) {}
 
   std::shared_ptr<const Engine::Impl> engine;
   std::unique_ptr<Runner> runner;
@@ -81,27 +101,38 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
   const std::string name = directory.string();
   ModelConfig config = load_config(directory);
   check_options(options, config, name);
-  Model model(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
-              {options.weights, options.draft_weights}, options.on_load);
-  model.kv_type = options.kv_cache;
+  std::unique_ptr<const DeviceModel> model;
+  if (options.device.kind == Device::Kind::kCuda) {
+    model = cuda::load_model(std::move(config), Checkpoint::open(directory), name,
+                             options.device.ordinal, options.on_load);
+  } else {
+    Model on_cpu(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
+                 {options.weights, options.draft_weights}, options.on_load);
+    on_cpu.kv_type = options.kv_cache.value_or(DType::kF32);
+    model = std::make_unique<CpuModel>(std::move(on_cpu), threads);
+  }
   std::optional<Tokenizer> tokenizer;
   const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
   if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
-  return Engine(std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), threads),
-                                             std::move(tokenizer), threads));
+  return Engine(std::make_shared<const Impl>(std::move(model), std::move(tokenizer), threads,
+                                             options.device));
 }
 
 Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
   check_options(options, config, "The model");
+  if (options.device.kind == Device::Kind::kCuda) {
+    return Engine(std::make_shared<const Impl>(cuda::random_model(config, options.device.ordinal),
+                                               std::nullopt, threads, options.device));
+  }
   const DType type = options.weights.value_or(DType::kBF16);
   const CpuOps ops(threads);
   const std::array<DType, kViews> types = {type, options.draft_weights.value_or(type)};
   check_memory(Model::random_bytes(config, types, ops));
   Model model = Model::random(config, types, ops);
-  model.kv_type = options.kv_cache;
+  model.kv_type = options.kv_cache.value_or(DType::kF32);
   return Engine(std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), threads),
-                                             std::nullopt, threads));
+                                             std::nullopt, threads, options.device));
 }
 
 const ModelConfig& Engine::config() const {
@@ -115,6 +146,9 @@ DType Engine::weights() const {
 }
 DType Engine::kv_cache() const {
   return impl_->model->kv_cache();
+}
+Device Engine::device() const {
+  return impl_->device;
 }
 int Engine::threads() const {
   return impl_->threads;
@@ -134,7 +168,12 @@ Generation Engine::generate(const Request& request) const {
 
 std::vector<Generation> Engine::generate(std::span<const Request> requests) const {
   const ModelConfig& config = impl_->model->config();
-  const std::unique_ptr<Runner> runner = impl_->model->start(pages_for(config) * requests.size());
+  size_t pages = 0;
+  for (const Request& request : requests) {
+    check_request(config, request, tokenizer());
+    pages += pages_for(config, request);
+  }
+  const std::unique_ptr<Runner> runner = impl_->model->start(pages);
   std::vector<KvSequence> sequences;
   std::vector<std::unique_ptr<Job>> jobs;
   std::vector<Job*> active;
@@ -142,7 +181,7 @@ std::vector<Generation> Engine::generate(std::span<const Request> requests) cons
   for (const Request& request : requests) {
     KvSequence& sequence = sequences.emplace_back(runner->pool());
     jobs.push_back(
-        std::make_unique<Job>(config, tokenizer(), impl_->policy_memory, sequence, request));
+        std::make_unique<Job>(*impl_->model, tokenizer(), impl_->policy_memory, sequence, request));
     active.push_back(jobs.back().get());
   }
   run_jobs(runner->pass(), active);
@@ -173,8 +212,7 @@ Generation Session::generate(const Request& request) {
   s.sequence.crop(static_cast<int>(common));
   s.cached_ids.resize(common);
 
-  Job job(engine.model->config(), engine.tokenizer_or_null(), engine.policy_memory, s.sequence,
-          request);
+  Job job(*engine.model, engine.tokenizer_or_null(), engine.policy_memory, s.sequence, request);
   Job* const jobs[] = {&job};
   run_jobs(s.runner->pass(), jobs);
   Generation result = std::move(job).result();

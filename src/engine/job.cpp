@@ -7,13 +7,24 @@
 
 namespace orthrus {
 
-Job::Job(const ModelConfig& config, const Tokenizer* tokenizer, PolicyMemory& memory,
+namespace {
+
+DecodeParams params_of(const DeviceModel& model, const Request& request,
+                       const Tokenizer* tokenizer) {
+  DecodeParams params = check_request(model.config(), request, tokenizer);
+  if (params.prefill_chunk == 0) params.prefill_chunk = model.prefill_chunk();
+  return params;
+}
+
+}  // namespace
+
+Job::Job(const DeviceModel& model, const Tokenizer* tokenizer, PolicyMemory& memory,
          KvSequence& sequence, const Request& request)
     : request_(&request),
-      params_(check_request(config, request, tokenizer)),
-      memory_(chooses(config, request) ? &memory : nullptr),
+      params_(params_of(model, request, tokenizer)),
+      memory_(chooses(model.config(), request) ? &memory : nullptr),
       learnt_(memory_ ? memory_->recall(params_.sampling.greedy()) : PolicyState()),
-      decoder_(config, sequence, request.prompt, make_policy(), params_),
+      decoder_(model.config(), sequence, request.prompt, make_policy(), params_),
       stops_(request.options.stop) {
   if (tokenizer != nullptr) stream_.emplace(*tokenizer, /*skip_special=*/true);
   result_.stats.cached_tokens = sequence.length();

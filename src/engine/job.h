@@ -8,6 +8,7 @@
 #include "decode/decoder.h"
 #include "engine/policy_memory.h"
 #include "engine/stop_strings.h"
+#include "model/device_model.h"
 #include "orthrus/engine.h"
 
 namespace orthrus {
@@ -15,7 +16,7 @@ namespace orthrus {
 class Job {
  public:
   // Checks the request (Error(kUsage)). All must outlive the job; `tokenizer` may be null.
-  Job(const ModelConfig& config, const Tokenizer* tokenizer, PolicyMemory& memory,
+  Job(const DeviceModel& model, const Tokenizer* tokenizer, PolicyMemory& memory,
       KvSequence& sequence, const Request& request);
 
   bool done() const { return done_; }

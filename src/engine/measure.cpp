@@ -136,9 +136,12 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   if (rounds < 1) {
     throw Error(ErrorKind::kUsage, fmt::format("rounds is {}; valid is 1 or more.", rounds));
   }
-  const auto& on_cpu = dynamic_cast<const CpuModel&>(*impl_->model);
-  const Model& model = on_cpu.model();
-  const CpuOps& ops = on_cpu.ops();
+  const auto* const on_cpu = dynamic_cast<const CpuModel*>(impl_->model.get());
+  if (on_cpu == nullptr) {
+    throw Error(ErrorKind::kUnsupported, "Only passes on the processor can be measured so.");
+  }
+  const Model& model = on_cpu->model();
+  const CpuOps& ops = on_cpu->ops();
   const int threads = impl_->threads;
   Roofline result;
   int longest = 0, most_rows = 1;

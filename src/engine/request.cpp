@@ -74,7 +74,8 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
   check_prompt(config, request.prompt);
   check_sampling(options.sampling);
   check_range(options.max_tokens >= 1, "max_tokens", options.max_tokens, "1 or more");
-  check_range(options.prefill_chunk >= 1, "prefill_chunk", options.prefill_chunk, "1 or more");
+  check_range(options.prefill_chunk >= 0, "prefill_chunk", options.prefill_chunk,
+              "1 or more, or 0 for what suits the device");
   std::vector<int32_t> stop_token_ids = options.stop_token_ids;
   for (const std::string& stop : options.stop) {
     if (stop.empty()) usage("A stop string is empty; it must have at least one character.");

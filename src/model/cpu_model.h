@@ -18,6 +18,7 @@ class CpuModel final : public DeviceModel {
     return model_.weights.layers.front().mlp.front().down_proj.type;
   }
   DType kv_cache() const override { return model_.kv_type; }
+  int prefill_chunk() const override { return 256; }
   std::unique_ptr<Runner> start(size_t pages) const override {
     return std::make_unique<CpuRunner>(*this, pages);
   }

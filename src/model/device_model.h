@@ -24,6 +24,7 @@ class DeviceModel {
   virtual const ModelConfig& config() const = 0;
   virtual DType weights() const = 0;   // of the AR view's matrices
   virtual DType kv_cache() const = 0;  // of keys and values
+  virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass
 
   // With a cache of at most `pages` pages. Must not outlive the model. Throws Error(kSystem) when
   // the device has no room for what passes need.

@@ -65,6 +65,7 @@ struct Effort {
   std::optional<DType> weights = {};
   int64_t instruction_set = 0;  // 0: the best that there is
   DType kv_cache = DType::kF32;
+  bool cuda = false;
 };
 
 std::string name_of(const Effort& effort) {
@@ -76,6 +77,7 @@ std::string name_of(const Effort& effort) {
   if (effort.kv_cache != DType::kF32) {
     name += fmt::format("_cache_{}", orthrus::name_of(effort.kv_cache));
   }
+  if (effort.cuda) name += "_cuda";
   return name;
 }
 
@@ -99,6 +101,16 @@ std::vector<Effort> efforts() {
     all.push_back({"near_ties", 1, 6, 150, 40, DType::kQ8_0, set});
     all.push_back({"near_ties", 1, 6, 150, 40, DType::kBF16, set});
   }
+  if (cuda_devices() > 0) {
+    for (const char* const model : {"tied", "untied", "tiny_code"}) {
+      all.push_back({.model = model,
+                     .prompts = 12,
+                     .variations = 20,
+                     .longest_prompt = 300,
+                     .tokens = 80,
+                     .cuda = true});
+    }
+  }
   return all;
 }
 
@@ -110,6 +122,12 @@ class Exactness : public testing::TestWithParam<Effort> {
     if (model == "tiny_code") directory = std::filesystem::path(ORTHRUS_MODELS) / "tiny-code";
     if (model == "near_ties") write_near_ties(directory = own_.path());
     hwy::SetSupportedTargetsForTest(GetParam().instruction_set);
+    if (GetParam().cuda) {
+      for (int i = 0; i < 2; ++i) {
+        engines_.push_back(Engine::load(directory, {.device = {Device::Kind::kCuda, 0}}));
+      }
+      return;
+    }
     EngineOptions options{.weights = GetParam().weights, .kv_cache = GetParam().kv_cache};
     for (const int threads : {1, 2, 3}) {
       options.threads = threads;
@@ -153,7 +171,8 @@ class Exactness : public testing::TestWithParam<Effort> {
   unsigned seed_ = std::random_device{}();
   std::mt19937 random_;
   test::TemporaryDirectory own_;
-  std::vector<Engine> engines_;  // of 1, 2 and 3 threads; 2 that draft with other weights
+  // Of 1, 2 and 3 threads, and 2 that draft with other weights; or two on a CUDA device.
+  std::vector<Engine> engines_;
 };
 
 std::string describe(const GenerateOptions& o, int neighbours, int threads) {

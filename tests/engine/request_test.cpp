@@ -50,7 +50,7 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
       {[](Request& r) { r.prompt[0] = -1; }, "Prompt token 0 has id -1"},
       {[](Request& r) { r.options.max_tokens = 0; }, "max_tokens is 0; valid is 1 or more"},
       {[](Request& r) { r.options.max_tokens = -5; }, "max_tokens is -5"},
-      {[](Request& r) { r.options.prefill_chunk = 0; }, "prefill_chunk is 0; valid is 1 or more"},
+      {[](Request& r) { r.options.prefill_chunk = -1; }, "prefill_chunk is -1; valid is 1 or more"},
       {[](Request& r) { r.options.block_size = 1; },
        "block_size is 1; valid is 2 to 8 for this model"},
       {[](Request& r) { r.options.block_size = 9; },

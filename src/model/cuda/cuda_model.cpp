@@ -48,6 +48,7 @@ class CudaModel final : public DeviceModel {
   const ModelConfig& config() const override { return config_; }
   DType weights() const override { return DType::kBF16; }
   DType kv_cache() const override { return DType::kBF16; }
+  int prefill_chunk() const override { return 2048; }
   std::unique_ptr<Runner> start(size_t pages) const override {
     check(cudaSetDevice(ordinal_), "choosing the device");
     return std::make_unique<CudaRunner>(config_, weights_, pages, ordinal_);
@@ -61,15 +62,16 @@ class CudaModel final : public DeviceModel {
 
 void check_shape(const ModelConfig& config, const std::string& name) {
   const auto refuse = [&](std::string_view field, int value, std::string_view valid) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: {} is {}; on a CUDA device valid is {}.", name, field, value, valid));
+    throw Error(ErrorKind::kUnsupported, fmt::format("{}: {} is {}; on a CUDA device valid is {}.",
+                                                     name, field, value, valid));
   };
   const int dim = config.head_dim;
   if (dim != 16 && dim != 32 && dim != 64 && dim != 128) {
     refuse("head_dim", dim, "16, 32, 64 or 128");
   }
   if (config.hidden_size % 8 != 0 || config.hidden_size > kMostNormCols) {
-    refuse("hidden_size", config.hidden_size, fmt::format("a multiple of 8 up to {}", kMostNormCols));
+    refuse("hidden_size", config.hidden_size,
+           fmt::format("a multiple of 8 up to {}", kMostNormCols));
   }
   if (config.intermediate_size % 8 != 0) {
     refuse("intermediate_size", config.intermediate_size, "a multiple of 8");
@@ -77,6 +79,11 @@ void check_shape(const ModelConfig& config, const std::string& name) {
 }
 
 }  // namespace
+
+int device_count() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
 
 std::unique_ptr<const DeviceModel> load_model(
     ModelConfig config, Checkpoint checkpoint, const std::string& directory, int ordinal,

@@ -19,10 +19,14 @@ void use_device(int ordinal) {
     int driver = 0, runtime = 0;
     cudaDriverGetVersion(&driver);
     cudaRuntimeGetVersion(&runtime);
+    if (driver == 0) {
+      throw Error(ErrorKind::kSystem,
+                  "There is no NVIDIA driver, so no CUDA device; --device cpu needs none.");
+    }
     throw Error(
         ErrorKind::kSystem,
         fmt::format("The NVIDIA driver supports CUDA {}.{}; this program needs {}.{} or "
-                    "later (0.0: there is no driver).",
+                    "later.",
                     driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10));
   }
   if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {

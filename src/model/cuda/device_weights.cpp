@@ -63,8 +63,8 @@ class Uploader {
   }
 
   static float element(const Matrix& from, size_t i) {
-    return widen(from.type, static_cast<const std::byte*>(from.data) +
-                                i * orthrus::size_of(from.type));
+    return widen(from.type,
+                 static_cast<const std::byte*>(from.data) + i * orthrus::size_of(from.type));
   }
 
   size_t total_, done_ = 0;

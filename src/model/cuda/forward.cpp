@@ -1,5 +1,5 @@
-// Everything that differs from pass to pass is read on the device, so the kernels of a pass depend on
-// its Shape alone: they are captured in a graph once for each, and launched as one.
+// Everything that differs from pass to pass is read on the device, so the kernels of a pass depend
+// on its Shape alone: they are captured in a graph once for each, and launched as one.
 #include "model/cuda/forward.h"
 
 #include <algorithm>
@@ -31,7 +31,8 @@ int pages_for(int positions) {
   return (positions + kTilePositions - 1) / kTilePositions;
 }
 
-// An error of the device while decoding: CUDA keeps reporting it, and nothing can be computed any more.
+// An error of the device while decoding: CUDA keeps reporting it, and nothing can be computed any
+// more.
 void require(cudaError_t error) {
   check(error, "a forward pass");
 }
@@ -196,12 +197,12 @@ HeadRows CudaForwardPass::head_rows(size_t span) const {
   static_assert(sizeof(Top) == sizeof(TopLogit));
   const auto first = static_cast<size_t>(asked.first), count = static_cast<size_t>(asked.count);
   if (!asked.logits) {
-    return {.logits = {},
-            .tops = {reinterpret_cast<const Top*>(tops_.data()) + first, count}};
+    return {.logits = {}, .tops = {reinterpret_cast<const Top*>(tops_.data()) + first, count}};
   }
   const auto vocabulary = static_cast<size_t>(config_->vocab_size);
-  return {.logits = {logits_.data() + first * vocabulary, asked.count, config_->vocab_size, vocabulary},
-          .tops = {}};
+  return {
+      .logits = {logits_.data() + first * vocabulary, asked.count, config_->vocab_size, vocabulary},
+      .tops = {}};
 }
 
 CudaForwardPass::Shape CudaForwardPass::plan(std::span<const Span> spans) {
@@ -246,7 +247,8 @@ void CudaForwardPass::reserve(const Shape& shape, size_t table) {
     }
     graphs_.clear();
     a_.reset();
-    a_ = std::make_unique<Activations>(*config_, heads_, weights_->lm_head(), memory_->stride(), room);
+    a_ = std::make_unique<Activations>(*config_, heads_, weights_->lm_head(), memory_->stride(),
+                                       room);
   }
   const auto logits = static_cast<size_t>(shape.logits) * static_cast<size_t>(config_->vocab_size);
   if (logits_.size() < logits) logits_ = PinnedArray<float>(logits);
@@ -322,14 +324,15 @@ void CudaForwardPass::network(const Shape& shape) {
     require(rms_norm(a_->x.data(), nullptr, weight.data(), config_->rms_norm_eps, hidden,
                      a_->normed.data(), rows, count, stream_));
   };
-  require(embed(w.embed_tokens.data.data(), batch_->ids(batch_->device.data()), hidden, a_->x.data(),
-                rows, count, stream_));
+  require(embed(w.embed_tokens.data.data(), batch_->ids(batch_->device.data()), hidden,
+                a_->x.data(), rows, count, stream_));
   for (const View view : {View::kAutoregressive, View::kDiffusion}) {
     const int v = static_cast<int>(view);
     if (shape.rows[v] == 0) continue;
     const int first = v == 0 ? 0 : shape.rows[0];
     std::byte* const device = batch_->device.data();
-    const KvBatch batch{batch_->spans(device, view), batch_->count(Batch::kSpansOfView + v), {}, {}, {}};
+    const KvBatch batch{
+        batch_->spans(device, view), batch_->count(Batch::kSpansOfView + v), {}, {}, {}};
     require(rope_table(batch, inv_freq_.data(), heads_.head_dim,
                        a_->rope.data() + static_cast<size_t>(first) * heads_.head_dim / 2,
                        shape.rows[v], stream_));
@@ -342,8 +345,8 @@ void CudaForwardPass::network(const Shape& shape) {
     norm(layer.post_attention_layernorm);
     require(matmul_swiglu(tokens(a_->normed, hidden), layer.gate_up.view(), a_->gated.data(),
                           static_cast<size_t>(config_->intermediate_size), stream_));
-    require(matmul_add(tokens(a_->gated, config_->intermediate_size), layer.down.view(), a_->x.data(),
-                       static_cast<size_t>(hidden), stream_));
+    require(matmul_add(tokens(a_->gated, config_->intermediate_size), layer.down.view(),
+                       a_->x.data(), static_cast<size_t>(hidden), stream_));
   }
   head(shape);
 }
@@ -366,13 +369,13 @@ void CudaForwardPass::attend(const Shape& shape, View view, size_t index) {
                          config_->rms_norm_eps};
   Bf16* const q = a_->q.data() + first * q_cols;
   Bf16* const attended = a_->attended.data() + first * q_cols;
-  require(matmul_qkv({a_->normed.data() + first * hidden, hidden, rows, count}, w.qkv.view(), heads_,
-                     rope, batch, q, a_->qkv.data() + first * static_cast<size_t>(w.qkv.rows),
-                     stream_));
-  require(attention(q, heads_, batch, attended, a_->attention_workspace.data(), rows, shape.positions,
-                    stream_));
-  require(matmul_add({attended, q_cols, rows, count}, w.o.view(), a_->x.data() + first * hidden, hidden,
-                     stream_));
+  require(matmul_qkv({a_->normed.data() + first * hidden, hidden, rows, count}, w.qkv.view(),
+                     heads_, rope, batch, q,
+                     a_->qkv.data() + first * static_cast<size_t>(w.qkv.rows), stream_));
+  require(attention(q, heads_, batch, attended, a_->attention_workspace.data(), rows,
+                    shape.positions, stream_));
+  require(matmul_add({attended, q_cols, rows, count}, w.o.view(), a_->x.data() + first * hidden,
+                     hidden, stream_));
 }
 
 void CudaForwardPass::head(const Shape& shape) {

@@ -13,8 +13,8 @@
 
 namespace orthrus::cuda {
 
-// Where keys and values lie: a layer's pages lie together, and a page of the KvPool is the same page of
-// all layers. Its address tells which one it is; the host never reads it.
+// Where keys and values lie: a layer's pages lie together, and a page of the KvPool is the same
+// page of all layers. Its address tells which one it is; the host never reads it.
 class KvMemory {
  public:
   // Throws Error(kSystem) when there is too little memory.
@@ -27,7 +27,9 @@ class KvMemory {
     return static_cast<int>((reinterpret_cast<const __nv_bfloat16*>(address) - data_.data()) /
                             static_cast<std::ptrdiff_t>(stride_));
   }
-  KvPages of_layer(size_t layer) const { return {data_.data() + layer * pages_ * stride_, stride_}; }
+  KvPages of_layer(size_t layer) const {
+    return {data_.data() + layer * pages_ * stride_, stride_};
+  }
   size_t pages() const { return pages_; }
   size_t stride() const { return stride_; }  // elements of a page of one layer
 
