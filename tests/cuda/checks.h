@@ -23,5 +23,6 @@ class Checks {
 void check_matmul(Checks& checks);
 void check_rows(Checks& checks);
 void check_attention(Checks& checks);
+void check_pass(Checks& checks);
 
 }  // namespace orthrus::cuda

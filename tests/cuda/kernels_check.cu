@@ -1,12 +1,14 @@
 // Compares every CUDA kernel with a plain reference in double, on fresh random inputs, and asserts
 // that an output has the same bits whatever the number of rows and whatever stands beside it.
 //
-//   kernels_check [SEED]
+//   kernels_check [SEED [rows|attention|matmul|pass]...]
 //
+// With no SEED it takes one at random; with no subject it checks them all.
 // Exits with 77 where there is no device.
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 
 #include "checks.h"
@@ -40,9 +42,15 @@ int main(int argc, char** argv) {
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 0) : std::random_device{}();
   std::printf("%s, seed %llu\n", device.name, static_cast<unsigned long long>(seed));
   Checks checks(seed);
-  check_rows(checks);
-  check_attention(checks);
-  check_matmul(checks);
+  const auto wanted = [&](const char* subject) {
+    bool named = argc <= 2;
+    for (int i = 2; i < argc; ++i) named = named || std::strcmp(argv[i], subject) == 0;
+    return named;
+  };
+  if (wanted("rows")) check_rows(checks);
+  if (wanted("attention")) check_attention(checks);
+  if (wanted("matmul")) check_matmul(checks);
+  if (wanted("pass")) check_pass(checks);
   CHECK_CUDA(cudaDeviceSynchronize());
   std::printf("%d checks, %d failed\n", checks.total(), checks.failed());
   return checks.failed() == 0 ? 0 : 1;

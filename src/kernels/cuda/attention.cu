@@ -13,16 +13,18 @@ constexpr int kConsumers = kWarps * 32;
 constexpr int kThreads = kConsumers + 32;
 
 // A block has three regions of shared memory, and two blocks fit a multiprocessor: queries and,
-// where they are few, what the warps exchange; a ring of tiles; and the sums over splits.
+// where they are few, what the warps exchange; a ring of tiles; and the sums over splits or, where
+// splits are computed apart, one more tile of the ring.
 template <int D>
 struct Layout {
   static constexpr int kQueryBytes = kBlockRows * D * 2;
   static constexpr int kTileBytes = tile_elements(D) * 2;
-  static constexpr int kStages = 2;
+  static constexpr int kStages = 3;  // 2 where there are sums
   static constexpr int kRing = kQueryBytes < 8192 ? 8192 : kQueryBytes;
-  static constexpr int kSums = kRing + kStages * kTileBytes;    // [kBlockRows][D] float
-  static constexpr int kBarriers = kSums + kBlockRows * D * 4;  // full, then empty
+  static constexpr int kSums = kRing + (kStages - 1) * kTileBytes;  // [kBlockRows][D] float
+  static constexpr int kBarriers = kSums + kTileBytes;              // full, then empty
   static constexpr int kBytes = kBarriers + 64;
+  static_assert(kTileBytes == kBlockRows * D * static_cast<int>(sizeof(float)));
 };
 
 // What the warps exchange where rows are few.
@@ -221,6 +223,7 @@ template <int D>
 struct Ring {
   uint32_t tiles;
   uint64_t *full, *empty;
+  int stages;
   int stage = 0, round = 0;
 
   __device__ uint32_t wait() {
@@ -233,7 +236,7 @@ struct Ring {
     next();
   }
   __device__ void next() {
-    if (++stage == Layout<D>::kStages) stage = 0, ++round;
+    if (++stage == stages) stage = 0, ++round;
   }
 };
 
@@ -510,7 +513,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   const AttentionPlan plan = plan_of(job, kFewSupported);
   const float scale = 1.4426950408889634f / sqrtf(static_cast<float>(D));
   uint8_t* const tiles = shared + Layout<D>::kRing;
-  Ring<D> ring{shared_address(tiles), full, empty};
+  Ring<D> ring{shared_address(tiles), full, empty,
+               plan.apart ? Layout<D>::kStages : Layout<D>::kStages - 1};
   AttentionItem item;
   for (int i = static_cast<int>(blockIdx.x); find_item(job, plan, i, item);
        i += static_cast<int>(gridDim.x)) {
