@@ -1,19 +1,15 @@
 #include "engine/scheduler.h"
 
-#include <chrono>
 #include <vector>
 
 namespace orthrus {
 namespace {
 
 void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Span> spans) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
   const Status status = pass.run(spans);
   if (status == Status::kOk) {
-    PassTime time{.seconds = std::chrono::duration<double>(Clock::now() - start).count(),
-                  .sequences = static_cast<int>(spans.size()),
-                  .draft = true};
+    PassTime time{
+        .seconds = pass.seconds(), .sequences = static_cast<int>(spans.size()), .draft = true};
     for (const Span& span : spans) {
       time.rows += static_cast<int>(span.tokens.size());
       time.draft = time.draft && span.view == View::kDiffusion;

@@ -1,6 +1,7 @@
 #include "model/forward.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <new>
 
@@ -61,7 +62,9 @@ double Model::random_bytes(const ModelConfig& config, const std::array<DType, kV
 
 Status CpuForwardPass::run(std::span<const Span> spans) {
   if (const Status status = plan(spans); status != Status::kOk) return status;
+  const auto start = std::chrono::steady_clock::now();
   ops_->parallel([&] { network(spans); });
+  seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const Span& span : spans) {
     if (span.view == View::kAutoregressive) {
       span.sequence->extend(static_cast<int>(span.tokens.size()));

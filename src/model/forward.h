@@ -49,6 +49,7 @@ class CpuForwardPass final : public ForwardPass {
 
   Status run(std::span<const Span> spans) override;
   HeadRows head_rows(size_t span) const override;
+  double seconds() const override { return seconds_; }
   ConstRows logits(size_t span) const { return head_rows(span).logits; }
 
  private:
@@ -102,6 +103,7 @@ class CpuForwardPass final : public ForwardPass {
   float* workspace_ = nullptr;  // of the products
   Buffer arena_;
   size_t arena_floats_ = 0;
+  double seconds_ = 0;
 };
 
 }  // namespace orthrus

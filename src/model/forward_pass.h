@@ -49,6 +49,9 @@ class ForwardPass {
 
   // After run, what spans[i] asked for. Valid until the next run.
   virtual HeadRows head_rows(size_t span) const = 0;
+
+  // What the last run took, without what it prepared for later ones of its size.
+  virtual double seconds() const = 0;
 };
 
 }  // namespace orthrus

@@ -3,6 +3,7 @@
 #include "model/cuda/forward.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <new>
@@ -170,10 +171,16 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
   }
+  const cudaGraphExec_t graph = graph_of(shape);
+  const auto start = std::chrono::steady_clock::now();
   fill_batch(spans, shape);
   require(cudaMemcpyAsync(batch_->device.data(), batch_->host.data(), batch_->used,
                           cudaMemcpyHostToDevice, stream_));
-  launch(shape);
+  if (graph != nullptr) {
+    require(cudaGraphLaunch(graph, stream_));
+  } else {
+    network(shape);
+  }
   const auto copy_back = [&](auto& host, const auto& device, size_t count) {
     if (count == 0) return;
     require(cudaMemcpyAsync(host.data(), device.data(), count * sizeof(*host.data()),
@@ -184,6 +191,7 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
   copy_back(logits_, a_->logits,
             static_cast<size_t>(counts[Batch::kLogits]) * static_cast<size_t>(config_->vocab_size));
   require(cudaStreamSynchronize(stream_));
+  seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const Span& span : spans) {
     if (span.view == View::kAutoregressive) {
       span.sequence->extend(static_cast<int>(span.tokens.size()));
@@ -295,22 +303,22 @@ void CudaForwardPass::fill_batch(std::span<const Span> spans, const Shape& shape
   batch_->used = static_cast<size_t>(reinterpret_cast<std::byte*>(table + table_size) - host);
 }
 
-void CudaForwardPass::launch(const Shape& shape) {
-  if (shape.all_rows() > kMostGraphRows) return network(shape);
-  auto graph = graphs_.find(shape);
-  if (graph == graphs_.end()) {
-    if (graphs_.size() >= kMostGraphs) graphs_.clear();
-    cudaGraph_t captured = nullptr;
-    require(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-    network(shape);
-    require(cudaStreamEndCapture(stream_, &captured));
-    cudaGraphExec_t instantiated = nullptr;
-    const cudaError_t error = cudaGraphInstantiate(&instantiated, captured, 0);
-    cudaGraphDestroy(captured);
-    require(error);
-    graph = graphs_.emplace(shape, Graph(instantiated, cudaGraphExecDestroy)).first;
-  }
-  require(cudaGraphLaunch(graph->second.get(), stream_));
+cudaGraphExec_t CudaForwardPass::graph_of(const Shape& shape) {
+  if (shape.all_rows() > kMostGraphRows) return nullptr;
+  if (const auto known = graphs_.find(shape); known != graphs_.end()) return known->second.get();
+  if (graphs_.size() >= kMostGraphs) graphs_.clear();
+  cudaGraph_t captured = nullptr;
+  require(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+  network(shape);
+  require(cudaStreamEndCapture(stream_, &captured));
+  cudaGraphExec_t instantiated = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&instantiated, captured, 0);
+  cudaGraphDestroy(captured);
+  require(error);
+  graphs_.emplace(shape, Graph(instantiated, cudaGraphExecDestroy));
+  require(cudaGraphUpload(instantiated, stream_));
+  require(cudaStreamSynchronize(stream_));
+  return instantiated;
 }
 
 void CudaForwardPass::network(const Shape& shape) {

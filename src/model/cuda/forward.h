@@ -51,6 +51,7 @@ class CudaForwardPass final : public ForwardPass {
 
   Status run(std::span<const Span> spans) override;
   HeadRows head_rows(size_t span) const override;
+  double seconds() const override { return seconds_; }
 
  private:
   // What a graph is captured for. Rows are numbers of a few sizes, each at least what the pass has.
@@ -72,7 +73,7 @@ class CudaForwardPass final : public ForwardPass {
   Shape plan(std::span<const Span> spans);
   void reserve(const Shape& shape, size_t table);
   void fill_batch(std::span<const Span> spans, const Shape& shape);
-  void launch(const Shape& shape);
+  cudaGraphExec_t graph_of(const Shape& shape);  // null where kernels are launched one by one
   void network(const Shape& shape);
   void attend(const Shape& shape, View view, size_t layer);
   void head(const Shape& shape);
@@ -96,6 +97,7 @@ class CudaForwardPass final : public ForwardPass {
   std::vector<Asked> asked_;
   PinnedArray<float> logits_;  // [rows][vocab_size]
   PinnedArray<TopLogit> tops_;
+  double seconds_ = 0;
 };
 
 }  // namespace orthrus::cuda
