@@ -12,12 +12,12 @@ constexpr double kLongMemory = 0.99;
 // So many observations what is known from further away is worth: of a place the place before, of
 // the last few cycles the long run.
 constexpr double kPriorWeight = 2;
-constexpr double kRecentPrior = 4;
+constexpr double kRecentPrior = 8;
 constexpr double kVainRate = 0.05;  // a running mean's share of the new value
 constexpr double kNextPlace = 0.95;
 constexpr double kFirstGuess = 0.6;  // of the first place, before anything was seen
 
-constexpr int kLeastPatience = 4;
+constexpr int kLeastPatience = 3;
 constexpr int kMostPatience = 128;
 constexpr int kFirstPatience = 24;  // most of a new text, which may be of another kind
 constexpr int kProbeDrafts = 2;

@@ -52,7 +52,7 @@ struct PolicyState {
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
   // probabilities tell exactly which, 1 where they tell nothing.
   double verified_in_vain = 1;
-  int patience = 4;  // plain steps until the next probe, while drafting does not pay
+  int patience = 12;  // plain steps until the next probe, while drafting does not pay
 };
 
 // With s_i the probability that drafts 1..i are all accepted, t(r) the time of a pass of r rows and
@@ -71,9 +71,9 @@ struct PolicyState {
 // elsewhere.
 //
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
-// block is drafted as a probe, after 4 plain steps, then after 8, and so on to 128, so that probing
-// costs at most a percent or two, once at least in a longer generation; a probe that would have
-// paid is followed by another at once.
+// block is drafted as a probe, after 12 plain steps, then after twice as many, and so on to 128, so
+// that probing costs at most a percent or two, once at least in a longer generation; a probe that
+// would have paid is followed by another at once.
 //
 // Where several sequences share passes, all of them are taken to do alike: r rows of one are then
 // r * sequences rows of a pass.

@@ -44,9 +44,8 @@ Span Decoder::next() {
   return {};
 }
 
-Status Decoder::take(const HeadRows& rows, const PassTime& time) {
+Status Decoder::take(const HeadRows& rows) {
   emitted_.clear();
-  policy_->observe_pass(time);
   switch (phase_) {
     case Phase::kPrefill:
       ++counts_.prefill_passes;

@@ -53,9 +53,13 @@ class Decoder {
   // What to run next; valid until take(). Not when done().
   Span next();
 
-  // What the pass gave of that span, and what it took. Emits tokens, none after a draft or an
-  // unfinished prefill; valid until the next call. kNonFiniteLogits ends the sequence.
-  Status take(const HeadRows& rows, const PassTime& time);
+  // What the pass gave of that span. Emits tokens, none after a draft or an unfinished prefill;
+  // valid until the next call. kNonFiniteLogits ends the sequence.
+  Status take(const HeadRows& rows);
+
+  // What the pass took, selecting from its rows included.
+  void observe(const PassTime& time) { policy_->observe_pass(time); }
+
   std::span<const int32_t> emitted() const { return emitted_; }
 
   // Of the cycle that emitted: how many drafts were verified, and how many of those accepted.

@@ -39,9 +39,15 @@ Policy& Job::make_policy() {
   return *policy_;
 }
 
-void Job::take(const HeadRows& rows, const PassTime& time) try {
+void Job::take(const HeadRows& rows, PassTime time) try {
   const bool prefill = decoder_.prefilling();
-  if (const Status status = decoder_.take(rows, time); status != Status::kOk) return fail(status);
+  const auto start = Clock::now();
+  const Status status = decoder_.take(rows);
+  // Sampling looks at whole rows of logits, which may take longer than the pass; those who share
+  // the pass do it one after the other.
+  time.seconds += std::chrono::duration<double>(Clock::now() - start).count() * time.sequences;
+  decoder_.observe(time);
+  if (status != Status::kOk) return fail(status);
   if (prefill) {
     prefilled_ = Clock::now();
     const int total = static_cast<int>(request_->prompt.size());

@@ -21,7 +21,8 @@ class Job {
 
   bool done() const { return done_; }
   Span next() { return decoder_.next(); }
-  void take(const HeadRows& rows, const PassTime& time);
+  // What the pass gave, and what it took.
+  void take(const HeadRows& rows, PassTime time);
   void fail(Status status);
 
   // After done().

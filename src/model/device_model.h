@@ -26,7 +26,7 @@ class DeviceModel {
   virtual DType kv_cache() const = 0;  // of keys and values
   virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass
 
-  // With a cache of at most `pages` pages. Must not outlive the model. Throws Error(kSystem) when
+  // With a cache of at least `pages` pages. Must not outlive the model. Throws Error(kSystem) when
   // the device has no room for what passes need.
   virtual std::unique_ptr<Runner> start(size_t pages) const = 0;
 };

@@ -33,7 +33,8 @@ Decoded decode(const Model& model, std::span<const int32_t> prompt, const Decode
     if (span.view == View::kDiffusion)
       run.block_sizes.push_back(static_cast<int>(span.tokens.size()));
     EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
-    run.status = decoder.take(pass.head_rows(0), {1e-3, static_cast<int>(span.tokens.size()), 1});
+    run.status = decoder.take(pass.head_rows(0));
+    decoder.observe({1e-3, static_cast<int>(span.tokens.size()), 1});
     run.ids.insert(run.ids.end(), decoder.emitted().begin(), decoder.emitted().end());
   }
   run.counts = decoder.counts();
@@ -135,7 +136,7 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
         ASSERT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
         span.sequence->extend(static_cast<int>(span.tokens.size()));
       }
-      ASSERT_EQ(decoder.take({.logits = {}, .tops = rows}, {}), Status::kOk);
+      ASSERT_EQ(decoder.take({.logits = {}, .tops = rows}), Status::kOk);
     };
     give({10});  // prefill: the anchor is 10
     const Span draft = decoder.next();
@@ -221,7 +222,7 @@ TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
       EXPECT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
       span.sequence->extend(static_cast<int>(span.tokens.size()));
     }
-    return decoder.take({.logits = {}, .tops = std::span(rows).first(count)}, {});
+    return decoder.take({.logits = {}, .tops = std::span(rows).first(count)});
   };
   EXPECT_EQ(take(1), Status::kOk);
   rows[1].id = -1;  // the second draft

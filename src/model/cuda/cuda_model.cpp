@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "model/cuda/device_weights.h"
 #include "model/cuda/forward.h"
@@ -33,11 +35,55 @@ class CudaRunner final : public Runner {
         pass_(config, weights, memory_, ordinal) {}
   KvPool& pool() override { return pool_; }
   ForwardPass& pass() override { return pass_; }
+  size_t pages() const { return memory_.pages(); }
 
  private:
   KvMemory memory_;
   KvPool pool_;
   CudaForwardPass pass_;
+};
+
+// Runners that nobody uses at present. Making one takes longer than many a generation: memory, and
+// a graph for each shape of a pass.
+class IdleRunners {
+ public:
+  // One with room for so many pages; null if there is none. What is too small is freed: its memory
+  // may be needed.
+  std::unique_ptr<CudaRunner> take(size_t pages) {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<CudaRunner> taken;
+    for (auto& runner : runners_) {
+      if (taken == nullptr && runner->pages() >= pages) taken = std::move(runner);
+    }
+    if (taken == nullptr) {
+      runners_.clear();
+    } else {
+      std::erase(runners_, nullptr);
+    }
+    return taken;
+  }
+  void put(std::unique_ptr<CudaRunner> runner) {
+    const std::lock_guard lock(mutex_);
+    runners_.push_back(std::move(runner));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<CudaRunner>> runners_;
+};
+
+// A runner that goes back to the idle ones.
+class LentRunner final : public Runner {
+ public:
+  LentRunner(std::unique_ptr<CudaRunner> runner, IdleRunners& home)
+      : runner_(std::move(runner)), home_(&home) {}
+  ~LentRunner() override { home_->put(std::move(runner_)); }
+  KvPool& pool() override { return runner_->pool(); }
+  ForwardPass& pass() override { return runner_->pass(); }
+
+ private:
+  std::unique_ptr<CudaRunner> runner_;
+  IdleRunners* home_;
 };
 
 class CudaModel final : public DeviceModel {
@@ -51,13 +97,22 @@ class CudaModel final : public DeviceModel {
   int prefill_chunk() const override { return 2048; }
   std::unique_ptr<Runner> start(size_t pages) const override {
     check(cudaSetDevice(ordinal_), "choosing the device");
-    return std::make_unique<CudaRunner>(config_, weights_, pages, ordinal_);
+    std::unique_ptr<CudaRunner> runner = idle_.take(pages);
+    if (runner == nullptr) {
+      // To a power of two, where there is room: the next request may need a little more.
+      size_t generous = 16;
+      while (generous < pages) generous *= 2;
+      if (!has_room(KvMemory::bytes(config_, generous))) generous = pages;
+      runner = std::make_unique<CudaRunner>(config_, weights_, generous, ordinal_);
+    }
+    return std::make_unique<LentRunner>(std::move(runner), idle_);
   }
 
  private:
   ModelConfig config_;
   DeviceWeights weights_;
   int ordinal_;
+  mutable IdleRunners idle_;  // guards itself
 };
 
 void check_shape(const ModelConfig& config, const std::string& name) {

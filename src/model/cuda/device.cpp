@@ -49,6 +49,12 @@ void use_device(int ordinal) {
   }
 }
 
+bool has_room(double bytes) {
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for free memory");
+  return bytes <= static_cast<double>(free) / 2;
+}
+
 void check_room(double bytes, std::string_view for_what) {
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "asking for free memory");

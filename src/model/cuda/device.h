@@ -17,6 +17,9 @@ void check(cudaError_t error, std::string_view what);
 // driver for it, and Error(kUnsupported) for one that the kernels were not compiled for.
 void use_device(int ordinal);
 
+// Whether half of what the device has free is so much.
+bool has_room(double bytes);
+
 // Throws Error(kSystem), naming what is needed and what is free, unless the device has so much.
 void check_room(double bytes, std::string_view for_what);
 
