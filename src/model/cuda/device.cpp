@@ -38,14 +38,18 @@ void use_device(int ordinal) {
                 fmt::format("device is cuda:{}; valid is cuda:0 to cuda:{}.", ordinal, count - 1));
   }
   check(cudaSetDevice(ordinal), "choosing the device");
-  int major = 0, minor = 0;
+  int major = 0, minor = 0, shared = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal), "asking");
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal), "asking");
-  if (major != 9) {
+  check(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal),
+        "asking");
+  constexpr int kLeastShared = 160 << 10;  // the kernels keep tiles in it
+  if (major < 8 || shared < kLeastShared) {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("device cuda:{} has compute capability {}.{}; the kernels need 9.0, "
-                            "which is an H100, H200 or GH200.",
-                            ordinal, major, minor));
+                fmt::format("device cuda:{} has compute capability {}.{} and {} KiB of shared "
+                            "memory a block; the kernels need 8.0 and {} KiB, which an A100, an "
+                            "H100 and later data centre GPUs have.",
+                            ordinal, major, minor, shared >> 10, kLeastShared >> 10));
   }
 }
 
