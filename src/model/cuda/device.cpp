@@ -35,7 +35,8 @@ void use_device(int ordinal) {
   check(error, "looking for devices");
   if (ordinal >= count) {
     throw Error(ErrorKind::kSystem,
-                fmt::format("CUDA device {} does not exist; valid is cuda:0 to cuda:{}.", ordinal, count - 1));
+                fmt::format("CUDA device {} does not exist; valid is cuda:0 to cuda:{}.", ordinal,
+                            count - 1));
   }
   check(cudaSetDevice(ordinal), "choosing the device");
   int major = 0, minor = 0, shared = 0;
