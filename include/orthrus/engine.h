@@ -119,6 +119,7 @@ struct Device {
 
   bool operator==(const Device&) const = default;
 };
+std::string name_of(const Device& device);  // "cpu", "cuda:0"
 
 // How many CUDA devices there are; 0 in a build that has no kernels for them.
 int cuda_devices();

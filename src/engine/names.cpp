@@ -1,6 +1,8 @@
 // The public enumerations, in words.
 #include "orthrus/engine.h"
 
+#include <string>
+
 namespace orthrus {
 
 std::string_view describe(Status status) {
@@ -25,6 +27,10 @@ std::string_view name_of(Mode mode) {
       return "auto";
   }
   return "unknown";
+}
+
+std::string name_of(const Device& device) {
+  return device.kind == Device::Kind::kCpu ? "cpu" : "cuda:" + std::to_string(device.ordinal);
 }
 
 std::string_view name_of(FinishReason reason) {

@@ -43,6 +43,7 @@ TEST_F(BenchTest, JsonOfTwoPrompts) {
     logarithms += std::log(row["ratio"].get<double>());
   }
   EXPECT_EQ(json["prompts"][0]["prompt"], "def f(x):\\n");
+  EXPECT_EQ(json["device"], "cpu");
   const double gain = json["geometric_mean_of_ratios"];
   EXPECT_NEAR(gain, std::exp(logarithms / 2), 1e-9);
   const nlohmann::json& decisions = json["decisions"];
