@@ -31,6 +31,7 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
 }
 
 Span Decoder::next() {
+  if (phase_ == Phase::kCycle) begin_cycle();
   switch (phase_) {
     case Phase::kPrefill:
       return prefill();
@@ -38,6 +39,7 @@ Span Decoder::next() {
       return draft();
     case Phase::kVerify:
       return verify();
+    case Phase::kCycle:
     case Phase::kDone:
       break;
   }
@@ -58,6 +60,7 @@ Status Decoder::take(const HeadRows& rows) {
     case Phase::kVerify:
       ++counts_.ar_passes;
       return accept(rows);
+    case Phase::kCycle:
     case Phase::kDone:
       break;
   }
@@ -163,7 +166,7 @@ Status Decoder::accept(const HeadRows& rows) {
   sequence_->crop(p + static_cast<int>(emitted_.size()));
   if (more) {
     keep_leftover();
-    begin_cycle();
+    phase_ = Phase::kCycle;
   } else {
     phase_ = Phase::kDone;
   }

@@ -70,7 +70,7 @@ class Decoder {
   const DecodeCounts& counts() const { return counts_; }
 
  private:
-  enum class Phase { kPrefill, kDraft, kVerify, kDone };
+  enum class Phase { kPrefill, kCycle, kDraft, kVerify, kDone };  // kCycle: one begins
 
   Span prefill();
 

@@ -22,8 +22,8 @@ class DeviceModel {
  public:
   virtual ~DeviceModel() = default;
   virtual const ModelConfig& config() const = 0;
-  virtual DType weights() const = 0;   // of the AR view's matrices
-  virtual DType kv_cache() const = 0;  // of keys and values
+  virtual DType weights() const = 0;      // of the AR view's matrices
+  virtual DType kv_cache() const = 0;     // of keys and values
   virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass
 
   // With a cache of at least `pages` pages. Must not outlive the model. Throws Error(kSystem) when

@@ -66,12 +66,16 @@ bool exceeds(const void* data, size_t count, Word limit) {
   return largest > limit;
 }
 
-bool exceeds(const Matrix& w, float limit) {
-  const size_t count = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
+bool exceeds(DType type, const void* data, size_t count, float limit) {
   const auto bits = std::bit_cast<uint32_t>(limit);
-  if (w.type == DType::kF32) return exceeds<uint32_t>(w.data, count, bits);
-  if (w.type == DType::kBF16) return exceeds(w.data, count, static_cast<uint16_t>(bits >> 16));
+  if (type == DType::kF32) return exceeds<uint32_t>(data, count, bits);
+  if (type == DType::kBF16) return exceeds(data, count, static_cast<uint16_t>(bits >> 16));
   return false;  // F16, which every type has room for
+}
+
+[[noreturn]] void refuse_large(const std::string& directory, std::string_view name, DType type) {
+  throw Error(ErrorKind::kFile, fmt::format("{}: {} has weights above {}, the most that {} holds.",
+                                            directory, name, largest_of(type), name_of(type)));
 }
 
 Matrix matrix_of(const Tensor& tensor) {
@@ -277,16 +281,23 @@ void pack_weights(Weights& weights, const WeightTypes& types, const Ops& ops,
     if (place.shared_with != nullptr && place.shared_with->type == to) {
       matrix = *place.shared_with;
     } else {
-      if (exceeds(matrix, largest_of(to))) {
-        throw Error(ErrorKind::kFile,
-                    fmt::format("{}: {} has weights above {}, the most that {} holds.", directory,
-                                place.name, largest_of(to), name_of(to)));
+      if (exceeds(matrix.type, matrix.data, size(matrix), largest_of(to))) {
+        refuse_large(directory, place.name, to);
       }
       const size_t bytes = ops.packed_bytes(to, matrix.rows, matrix.cols);
       Buffer& buffer = storage.emplace_back(ops.allocate((bytes + 3) / 4));
       matrix = ops.pack(matrix, to, buffer.get());
     }
     if (progress) progress(done, total);
+  }
+}
+
+void check_fits(const Checkpoint& checkpoint, DType type, const std::string& directory) {
+  for (const Tensor& tensor : checkpoint.tensors()) {
+    const size_t count = tensor.bytes / size_of(tensor.type);
+    if (exceeds(tensor.type, tensor.data, count, largest_of(type))) {
+      refuse_large(directory, printable(tensor.name, kShownName), type);
+    }
   }
 }
 

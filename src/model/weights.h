@@ -82,6 +82,9 @@ void pack_weights(Weights& weights, const WeightTypes& types, const Ops& ops,
                   const std::string& directory, std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress);
 
+// Throws Error(kFile) naming the first tensor with a weight too large for `type`.
+void check_fits(const Checkpoint& checkpoint, DType type, const std::string& directory);
+
 // Reads every weight once, which also brings the file into memory, and throws Error(kFile) naming
 // the first tensor with a NaN or an infinity. `progress(done, total)` is told of bytes read.
 void check_finite(const Checkpoint& checkpoint, const std::string& directory,

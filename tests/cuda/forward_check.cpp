@@ -68,6 +68,42 @@ std::vector<Row> logits_of(Runner& runner, const std::vector<int32_t>& tokens,
   return rows;
 }
 
+// Verify blocks of eight sequences in one pass, some of which want logits and some the largest
+// only.
+void check_mixed(Runner& runner, const std::string& name, std::mt19937& random) {
+  constexpr int kSequences = 8, kRows = 16;
+  std::vector<std::vector<int32_t>> tokens(kSequences, std::vector<int32_t>(kRows));
+  std::vector<KvSequence> sequences;
+  std::vector<Span> spans;
+  for (int s = 0; s < kSequences; ++s) sequences.emplace_back(runner.pool());
+  for (int s = 0; s < kSequences; ++s) {
+    for (int32_t& id : tokens[s]) id = static_cast<int32_t>(random() % 200);
+    spans.push_back({&sequences[s], tokens[s], View::kAutoregressive, 0, kRows,
+                     s < 5 ? HeadOutput::kLogits : HeadOutput::kTop});
+  }
+  if (runner.pass().run(spans) != Status::kOk) throw Error(ErrorKind::kSystem, "a pass failed.");
+  std::vector<std::vector<Row>> rows(kSequences);
+  std::vector<std::vector<Top>> tops(kSequences);
+  for (int s = 0; s < kSequences; ++s) {
+    const HeadRows got = runner.pass().head_rows(static_cast<size_t>(s));
+    tops[s].assign(got.tops.begin(), got.tops.end());
+    for (int r = 0; r < got.logits.rows; ++r) {
+      rows[s].emplace_back(got.logits.row(r), got.logits.row(r) + got.logits.cols);
+    }
+  }
+  for (int s = 0; s < kSequences; ++s) {
+    const std::vector<Row> alone = logits_of(runner, tokens[s], {kRows}, false, random);
+    for (int r = 0; r < kRows; ++r) {
+      const auto best = std::max_element(alone[r].begin(), alone[r].end());
+      const bool same = s < 5
+                            ? std::memcmp(rows[s][r].data(), alone[r].data(),
+                                          alone[r].size() * sizeof(float)) == 0
+                            : tops[s][r].id == best - alone[r].begin() && tops[s][r].logit == *best;
+      expect(same, fmt::format("{}: row {} of span {} of a mixed pass", name, r, s));
+    }
+  }
+}
+
 double distance(const Row& a, const Row& b) {
   double difference = 0, size = 0;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -88,6 +124,7 @@ void check(const std::filesystem::path& directory, unsigned seed) {
     id = static_cast<int32_t>(random() % static_cast<unsigned>(model->config().vocab_size));
   }
   const std::vector<Row> want = logits_of(*runner, tokens, {300}, false, random);
+  check_mixed(*runner, name, random);
   int compared = 0;
   for (const std::vector<int>& chunks :
        {std::vector{1}, {2}, {7}, {32}, {33}, {64}, {128}, {129, 1}, {1, 128, 5, 63, 31}}) {

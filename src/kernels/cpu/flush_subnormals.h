@@ -40,6 +40,8 @@ class FlushSubnormals {
   static void write(Control value) {
     asm volatile("msr fpcr, %0" : : "r"(value));
   }
+#else
+#error "FlushSubnormals: no implementation for this architecture"
 #endif
 
   Control before_;

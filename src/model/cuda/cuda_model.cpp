@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -72,18 +73,22 @@ class IdleRunners {
   std::vector<std::unique_ptr<CudaRunner>> runners_;
 };
 
-// A runner that goes back to the idle ones.
+// A runner that goes back to the idle ones, unless an exception ended its use: what it holds may be
+// half done.
 class LentRunner final : public Runner {
  public:
   LentRunner(std::unique_ptr<CudaRunner> runner, IdleRunners& home)
       : runner_(std::move(runner)), home_(&home) {}
-  ~LentRunner() override { home_->put(std::move(runner_)); }
+  ~LentRunner() override {
+    if (std::uncaught_exceptions() == exceptions_) home_->put(std::move(runner_));
+  }
   KvPool& pool() override { return runner_->pool(); }
   ForwardPass& pass() override { return runner_->pass(); }
 
  private:
   std::unique_ptr<CudaRunner> runner_;
   IdleRunners* home_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 class CudaModel final : public DeviceModel {
@@ -100,8 +105,11 @@ class CudaModel final : public DeviceModel {
     std::unique_ptr<CudaRunner> runner = idle_.take(pages);
     if (runner == nullptr) {
       // To a power of two, where there is room: the next request may need a little more.
+      const auto context = static_cast<size_t>(config_.max_position_embeddings);
+      const size_t full = (context + kTilePositions - 1) / kTilePositions;
       size_t generous = 16;
       while (generous < pages) generous *= 2;
+      if (pages <= full) generous = std::min(generous, full);
       if (!has_room(KvMemory::bytes(config_, generous))) generous = pages;
       runner = std::make_unique<CudaRunner>(config_, weights_, generous, ordinal_);
     }
@@ -148,6 +156,7 @@ std::unique_ptr<const DeviceModel> load_model(
   const orthrus::Weights weights = bind_weights(config, checkpoint, directory);
   check_room(weight_bytes(config), "The weights");
   check_finite(checkpoint, directory, progress);
+  check_fits(checkpoint, DType::kBF16, directory);
   DeviceWeights on_device = upload(config, weights, progress);
   return std::make_unique<CudaModel>(std::move(config), std::move(on_device), ordinal);
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <new>
+
 #include "orthrus/error.h"
 
 namespace orthrus::cuda {
@@ -9,6 +11,7 @@ namespace orthrus::cuda {
 void check(cudaError_t error, std::string_view what) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // or the next call would report it again
+  if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
   throw Error(ErrorKind::kSystem, fmt::format("CUDA, {}: {}.", what, cudaGetErrorString(error)));
 }
 

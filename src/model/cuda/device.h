@@ -10,7 +10,8 @@
 
 namespace orthrus::cuda {
 
-// Throws Error(kSystem) saying what failed, and why, where `error` is one.
+// Throws Error(kSystem) saying what failed, and why, where `error` is one; std::bad_alloc where the
+// device has too little memory.
 void check(cudaError_t error, std::string_view what);
 
 // Makes device `ordinal` this thread's. Throws Error(kSystem) where there is no such device or no
@@ -23,7 +24,7 @@ bool has_room(double bytes);
 // Throws Error(kSystem), naming what is needed and what is free, unless the device has so much.
 void check_room(double bytes, std::string_view for_what);
 
-// Memory of the device. Throws Error(kSystem) when there is too little.
+// Memory of the device. Throws std::bad_alloc when there is too little.
 template <typename T>
 class DeviceArray {
  public:

@@ -45,8 +45,6 @@ KvMemory::KvMemory(const ModelConfig& config, size_t pages)
       stride_(static_cast<size_t>(config.num_key_value_heads) * tile_elements(config.head_dim)) {
   check_room(bytes(config, pages), "The keys and values of this context");
   data_ = DeviceArray<Bf16>(pages_ * stride_ * static_cast<size_t>(config.num_hidden_layers));
-  // A tile is multiplied whole, with zeros for what is not seen: nothing in it may be NaN.
-  check(cudaMemset(data_.data(), 0, data_.size() * sizeof(Bf16)), "clearing the cache");
 }
 
 double KvMemory::bytes(const ModelConfig& config, size_t pages) {
@@ -105,17 +103,12 @@ struct CudaForwardPass::Activations {
     rope = DeviceArray<float2>(rows * heads.head_dim / 2);
     // Each span of a block begins a page of its own.
     block = DeviceArray<Bf16>((static_cast<size_t>(room.rows[1]) + 1) * block_stride);
-    check(cudaMemset(block.data(), 0, block.size() * sizeof(Bf16)), "clearing");
     head_input = DeviceArray<Bf16>(head_rows * c.hidden_size);
     logits = DeviceArray<float>(static_cast<size_t>(room.logits) * c.vocab_size);
     tops = DeviceArray<TopLogit>(static_cast<size_t>(room.tops));
     top_workspace = DeviceArray<std::byte>(top_workspace_bytes(room.tops, lm_head));
-    size_t bytes = 0;
-    for (const int of_view : room.rows) {
-      for (int bucket = of_view; bucket > 0; bucket /= 2) {  // small passes are split among blocks
-        bytes = std::max(bytes, attention_workspace_bytes(heads, bucket, room.positions));
-      }
-    }
+    const int most = std::max(room.rows[0], room.rows[1]);
+    const size_t bytes = attention_workspace_bytes(heads, most, room.positions);
     attention_workspace = DeviceArray<std::byte>(bytes);
   }
 
@@ -147,6 +140,8 @@ CudaForwardPass::CudaForwardPass(const ModelConfig& config, const DeviceWeights&
     inv_freq[i] = static_cast<float>(1.0 / std::pow(config.rope_theta, exponent));
   }
   inv_freq_ = DeviceArray<float>(inv_freq.data(), inv_freq.size());
+  // Uploads go through another stream than passes.
+  check(cudaDeviceSynchronize(), "uploading");
 }
 
 CudaForwardPass::~CudaForwardPass() {
@@ -156,22 +151,21 @@ CudaForwardPass::~CudaForwardPass() {
 
 Status CudaForwardPass::run(std::span<const Span> spans) {
   require(cudaSetDevice(ordinal_));
-  for (const Span& span : spans) {
-    if (span.view != View::kAutoregressive) continue;
-    const Status status = span.sequence->reserve(static_cast<int>(span.tokens.size()));
-    if (status != Status::kOk) return status;
-  }
   const Shape shape = plan(spans);
+  cudaGraphExec_t graph = nullptr;
   try {
     size_t table = 0;
-    for (const Span& span : spans) table += pages_for(span.sequence->length() + span.tokens.size());
+    for (const Span& span : spans) {
+      const int rows = static_cast<int>(span.tokens.size());
+      table += static_cast<size_t>(pages_for(span.sequence->length() + rows));
+      if (span.view != View::kAutoregressive) continue;
+      if (const Status status = span.sequence->reserve(rows); status != Status::kOk) return status;
+    }
     reserve(shape, table);
-  } catch (const Error&) {
-    return Status::kOutOfMemory;
+    graph = graph_of(shape);
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
   }
-  const cudaGraphExec_t graph = graph_of(shape);
   const auto start = std::chrono::steady_clock::now();
   fill_batch(spans, shape);
   require(cudaMemcpyAsync(batch_->device.data(), batch_->host.data(), batch_->used,
@@ -236,8 +230,10 @@ CudaForwardPass::Shape CudaForwardPass::plan(std::span<const Span> spans) {
 
 // Makes room. Graphs hold addresses, so they go with what they were captured for.
 void CudaForwardPass::reserve(const Shape& shape, size_t table) {
-  if (batch_ == nullptr || batch_->rows < shape.all_rows() || batch_->table < table) {
-    const int rows = std::max(shape.all_rows(), batch_ ? batch_->rows : kMostGraphRows);
+  // Rows of the head are rounded up apart from the pass's, logits and tops each.
+  const int rows_needed = std::max(shape.all_rows(), shape.head_rows());
+  if (batch_ == nullptr || batch_->rows < rows_needed || batch_->table < table) {
+    const int rows = std::max(rows_needed, batch_ ? batch_->rows : kMostGraphRows);
     const size_t most = std::max({table * 2, batch_ ? batch_->table : 0, size_t{1024}});
     graphs_.clear();
     batch_.reset();
@@ -309,7 +305,13 @@ cudaGraphExec_t CudaForwardPass::graph_of(const Shape& shape) {
   if (graphs_.size() >= kMostGraphs) graphs_.clear();
   cudaGraph_t captured = nullptr;
   require(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-  network(shape);
+  try {
+    network(shape);
+  } catch (...) {
+    cudaStreamEndCapture(stream_, &captured);
+    if (captured != nullptr) cudaGraphDestroy(captured);
+    throw;
+  }
   require(cudaStreamEndCapture(stream_, &captured));
   cudaGraphExec_t instantiated = nullptr;
   const cudaError_t error = cudaGraphInstantiate(&instantiated, captured, 0);
