@@ -67,7 +67,7 @@ struct GenerationStats {
   int cached_tokens = 0;     // prompt tokens whose keys a session still had
   int ar_passes = 0;         // verify passes and plain AR steps
   int diffusion_passes = 0;  // draft passes
-  int cycles = 0;            // of draft, verify (perhaps of no draft) and accept
+  int cycles = 0;            // of draft, or drafts left over, verify and accept
   int accepted = 0;          // drafts accepted
   double prefill_seconds = 0;
   double decode_seconds = 0;
