@@ -37,7 +37,7 @@ void forward(benchmark::State& state) {
   const std::vector<int32_t> tokens(static_cast<size_t>(rows), 11);
   // A prefill wants no logits but the last row's.
   const Span span{
-      &sequence, tokens, view, rows > 64 ? rows - 1 : 0, rows, HeadOutput::kTopAndProbability};
+      &sequence, tokens, view, rows > 64 ? rows - 1 : 0, rows, HeadOutput::kChoiceAndProbability};
   for (auto _ : state) {
     if (pass.run(std::span(&span, 1)) != Status::kOk) return state.SkipWithError("no memory");
     sequence.crop(context);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace orthrus {
 namespace {
@@ -19,6 +20,7 @@ constexpr double kFirstGuess = 0.6;  // of the first place, before anything was 
 
 constexpr int kLeastPatience = 3;
 constexpr int kMostPatience = 128;
+constexpr int kMostPatienceWhole = 64;  // where probes learn from what was accepted alone
 constexpr int kFirstPatience = 24;  // most of a new text, which may be of another kind
 constexpr int kProbeDrafts = 2;
 // Plain steps whose time must have been seen before anything is held against it.
@@ -91,7 +93,8 @@ AutoPolicy::AutoPolicy(PolicyState& state)
 }
 
 template <typename Acceptance>
-AutoPolicy::Block AutoPolicy::best_block(int most, Acceptance acceptance) const {
+AutoPolicy::Block AutoPolicy::best_block(int most, double verified_in_vain,
+                                         Acceptance acceptance) const {
   Block best;
   double tokens = 1;    // 1 + s_1 + ... + s_d
   double accepted = 1;  // s_d
@@ -99,7 +102,7 @@ AutoPolicy::Block AutoPolicy::best_block(int most, Acceptance acceptance) const 
     accepted *= acceptance(d);
     tokens += accepted;
     const double right = tokens - 1;
-    const double verified = right + state_->verified_in_vain * (d - right);
+    const double verified = right + verified_in_vain * (d - right);
     const double rate = tokens / (draft_time(d) + time(static_cast<int>(std::ceil(verified)) + 1));
     if (rate > best.rate) best = {d, rate};
   }
@@ -132,7 +135,8 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
   const double plain = plain_rate();
   Block block;
   if (!waiting) {
-    block = best_block(most, [&](int place) { return state_->history.acceptance(place); });
+    block = best_block(most, state_->verified_in_vain,
+                       [&](int place) { return state_->history.acceptance(place); });
   }
   rate_ = std::max(plain, block.rate);
   if (!left.probabilities.empty()) {
@@ -177,16 +181,55 @@ Verification AutoPolicy::verified(std::span<const float> probabilities) {
     const double in_vain = std::clamp((prefix.drafts - prefix.expected) / wrong, 0.0, 1.0);
     state_->verified_in_vain += (in_vain - state_->verified_in_vain) * kVainRate;
   }
-  if (probing_) {
-    // Would a block of the right size pay, were the stretch all like these drafts?
-    const auto acceptance = [&](int place) {
-      return state_->history.acceptance_in_a_stretch_like(acceptances_, place);
-    };
-    const bool pays = best_block(most_, acceptance).rate > plain_rate();
-    state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, kMostPatience);
-    if (pays) plain_steps_ = state_->patience;
-  }
+  if (probing_) learn_from_probe(acceptances_, state_->verified_in_vain, kMostPatience);
   return {prefix.drafts, prefix.expected};
+}
+
+void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double verified_in_vain,
+                                  int most_patience) {
+  // Would a block of the right size pay, were the stretch all like these drafts?
+  const auto acceptance = [&](int place) {
+    return state_->history.acceptance_in_a_stretch_like(acceptances, place);
+  };
+  const bool pays = best_block(most_, verified_in_vain, acceptance).rate > plain_rate();
+  state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, most_patience);
+  if (pays) plain_steps_ = state_->patience;
+}
+
+// What a block costs hardly depends on its size where cycles run whole, so a probe is the block
+// that would be drafted.
+Verification AutoPolicy::plan_whole(int most) {
+  if (most == 0 || state_->times.seen(sequences_) < kLeastPlainSteps) return {};
+  if (plain_steps_ > 0 && plain_steps_ < state_->patience) {
+    ++plain_steps_;
+    return {};
+  }
+  const auto acceptance = [&](int place) { return state_->history.acceptance(place); };
+  const Block block = best_block(most, 1, acceptance);
+  const bool pays = block.rate > plain_rate();
+  if (!pays && plain_steps_ < state_->patience) {
+    ++plain_steps_;
+    return {};
+  }
+  most_ = most;
+  probing_ = !pays;
+  plain_steps_ = 0;
+  last_drafts_ = std::min(block.drafts, 2 * last_drafts_ + 1);
+  Verification plan{last_drafts_, 0};
+  double accepted = 1;
+  for (int d = 1; d <= plan.drafts; ++d) plan.expected_accepted += accepted *= acceptance(d);
+  return plan;
+}
+
+void AutoPolicy::observe_whole(int drafts, int accepted) {
+  if (drafts == 0) return;
+  acceptances_.clear();
+  for (int place = 1; place <= std::min(drafts, accepted + 1); ++place) {
+    acceptances_.push_back(place <= accepted ? 1 : 0);
+    state_->history.observe(place, 1, acceptances_.back());
+  }
+  state_->history.end_cycle();
+  if (std::exchange(probing_, false)) learn_from_probe(acceptances_, 1, kMostPatienceWhole);
 }
 
 void AutoPolicy::observe_accepted(int accepted) {

@@ -86,6 +86,8 @@ class AutoPolicy final : public Policy {
   bool needs_probabilities() const override { return true; }
   Verification verified(std::span<const float> probabilities) override;
   void observe_accepted(int accepted) override;
+  Verification plan_whole(int most) override;
+  void observe_whole(int drafts, int accepted) override;
   void observe_pass(const PassTime& pass) override;
 
  private:
@@ -101,16 +103,21 @@ class AutoPolicy final : public Policy {
   double time(int rows) const { return state_->times.expected(rows * sequences_); }
   double draft_time(int rows) const { return state_->times.expected_draft(rows * sequences_); }
   double plain_rate() const { return 1 / time(1); }
-  // With at least one draft; acceptance(i) is P(draft i accepted | all before it).
+  // With at least one draft; acceptance(i) is P(draft i accepted | all before it). Of the drafts
+  // that are expected to fail, this share is verified.
   template <typename Acceptance>
-  Block best_block(int most, Acceptance acceptance) const;
+  Block best_block(int most, double verified_in_vain, Acceptance acceptance) const;
   // How many of the cycle's drafts to verify.
   Prefix best_prefix();
+  // What a probe says of when to probe again: acceptances of its drafts, each given the ones
+  // before.
+  void learn_from_probe(std::span<const double> acceptances, double verified_in_vain,
+                        int most_patience);
 
   PolicyState* state_;
   int sequences_ = 1;
   int plain_steps_ = 0;   // since the last draft
-  bool probing_ = false;  // the block of this cycle was not expected to pay
+  bool probing_ = false;  // the block of this cycle, or of one in flight, was not expected to pay
   int last_drafts_ = 1;   // made in the last cycle that drafted
   double rate_ = 0;       // the best expected when the current cycle began
 

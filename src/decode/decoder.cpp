@@ -71,13 +71,23 @@ Span Decoder::prefill() {
   const auto rest = prompt_.subspan(static_cast<size_t>(sequence_->length()));
   const auto chunk = rest.first(std::min(rest.size(), static_cast<size_t>(params_.prefill_chunk)));
   const int rows = static_cast<int>(chunk.size());
-  const bool last = chunk.size() == rest.size();
-  return {sequence_, chunk, View::kAutoregressive, last ? rows - 1 : rows, rows, ar_output()};
+  return span(chunk, View::kAutoregressive, chunk.size() == rest.size() ? rows - 1 : rows);
 }
 
-// Greedy selection looks at the largest logit only.
-HeadOutput Decoder::ar_output() const {
-  return params_.sampling.greedy() ? HeadOutput::kTop : HeadOutput::kLogits;
+// The rejection rule wants whole distributions; otherwise the pass chooses tokens.
+bool Decoder::by_rejection() const {
+  return params_.accept == AcceptRule::kRejection && !params_.sampling.greedy();
+}
+
+Span Decoder::span(std::span<const int32_t> tokens, View view, int logits_begin) const {
+  HeadOutput output = HeadOutput::kChoice;
+  if (by_rejection()) {
+    output = HeadOutput::kLogits;
+  } else if (view == View::kDiffusion && policy_->needs_probabilities()) {
+    output = HeadOutput::kChoiceAndProbability;
+  }
+  const int rows = static_cast<int>(tokens.size());
+  return {sequence_, tokens, view, logits_begin, rows, output, params_.sampling};
 }
 
 // A cycle emits at most one token more than it drafts, so at the token limit the block shortens;
@@ -109,11 +119,7 @@ void Decoder::begin_cycle() {
 // d drafts take d rows, of which the last predicts d_d.
 Span Decoder::draft() {
   block_[0] = anchor_;
-  const int rows = static_cast<int>(block_.size());
-  if (!params_.sampling.greedy()) return {sequence_, block_, View::kDiffusion, 0, rows};
-  const bool probabilities = policy_->needs_probabilities();
-  return {sequence_, block_, View::kDiffusion,
-          0,         rows,   probabilities ? HeadOutput::kTopAndProbability : HeadOutput::kTop};
+  return span(block_, View::kDiffusion, 0);
 }
 
 void Decoder::take_drafts(const HeadRows& rows) {
@@ -122,7 +128,7 @@ void Decoder::take_drafts(const HeadRows& rows) {
   probabilities_.clear();
   misses_ = 0;
   for (int i = 0; i < rows.rows(); ++i) {
-    if (!select_draft(rows, i, p + i + 1)) break;  // as bad as they like, but tokens
+    if (!take_draft(rows, i, p + i + 1)) break;  // as bad as they like, but tokens
   }
   if (!drafts_.empty()) ++counts_.cycles;
   const Verification chosen = policy_->verified(probabilities_);
@@ -138,8 +144,7 @@ void Decoder::take_drafts(const HeadRows& rows) {
 Span Decoder::verify() {
   block_.assign(1, anchor_);
   block_.insert(block_.end(), drafts_.begin(), drafts_.begin() + verified_);
-  return {sequence_,  block_, View::kAutoregressive, 0, static_cast<int>(block_.size()),
-          ar_output()};
+  return span(block_, View::kAutoregressive, 0);
 }
 
 Status Decoder::accept(const HeadRows& rows) {
@@ -149,16 +154,16 @@ Status Decoder::accept(const HeadRows& rows) {
   accepted_ = 0;
   bool more = true;
   for (int i = 0; more; ++i) {
-    const auto y = select_next(rows, i, p + i + 1);
-    if (!y) {
+    const int32_t y = next_token(rows, i, p + i + 1);
+    if (y < 0) {
       // What was selected before stands, as in plain decoding, which fails one step later.
       if (!emitted_.empty()) break;
       phase_ = Phase::kDone;
       return Status::kNonFiniteLogits;
     }
-    more = emit(*y);
-    anchor_ = *y;
-    if (i == n || *y != drafts_[static_cast<size_t>(i)]) break;
+    more = emit(y);
+    anchor_ = y;
+    if (i == n || y != drafts_[static_cast<size_t>(i)]) break;
     ++accepted_;
   }
   counts_.accepted += accepted_;
@@ -183,41 +188,77 @@ void Decoder::keep_leftover() {
                        probabilities_.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
+CycleStart Decoder::cycle_start() const {
+  return {.sequence = sequence_,
+          .anchor = anchor_,
+          .most_tokens = params_.max_tokens - generated_,
+          .block_size = params_.block_size,
+          .sampling = params_.sampling,
+          .stop_token_ids = params_.stop_token_ids};
+}
+
+// Each cycle in flight emits a token at least.
+int Decoder::plan_cycle(int in_flight) {
+  const int left = params_.max_tokens - generated_ - in_flight;
+  if (left <= 0) return -1;
+  const int most = std::min(params_.block_size, left) - 1;
+  const Verification plan = policy_->plan_whole(most);
+  counts_.expected_accepted += plan.expected_accepted;
+  return std::clamp(plan.drafts, 0, most);
+}
+
+Status Decoder::take_cycle(const CycleResult& result) {
+  emitted_.clear();
+  drafts_.clear();  // none are left over
+  probabilities_.clear();
+  ++counts_.ar_passes;
+  ++counts_.drafted[static_cast<size_t>(result.drafted)];
+  if (result.drafted > 0) {
+    ++counts_.diffusion_passes;
+    ++counts_.verified[static_cast<size_t>(result.verified)];
+    if (result.verified > 0) ++counts_.cycles;
+  }
+  counts_.accepted += result.accepted;
+  drafted_ = result.verified;
+  accepted_ = result.accepted;
+  policy_->observe_whole(result.drafted, result.accepted);
+  bool more = result.status == Status::kOk;
+  for (const int32_t token : result.tokens) {
+    more = emit(token);
+    anchor_ = token;
+  }
+  phase_ = more ? Phase::kCycle : Phase::kDone;
+  return result.status;
+}
+
 // Appends d_{i+1}, which row i predicts; false when a logit is not finite.
-bool Decoder::select_draft(const HeadRows& rows, int i, int position) {
-  const SamplingParams& sampling = params_.sampling;
-  if (sampling.greedy()) {
-    const Top& top = rows.tops[static_cast<size_t>(i)];
-    if (top.id < 0) return false;
-    drafts_.push_back(top.id);
-    probabilities_.push_back(top.probability);
+bool Decoder::take_draft(const HeadRows& rows, int i, int position) {
+  if (!by_rejection()) {
+    const Choice& choice = rows.choices[static_cast<size_t>(i)];
+    if (choice.id < 0) return false;
+    drafts_.push_back(choice.id);
+    probabilities_.push_back(choice.probability);
     return true;
   }
-  const std::vector<Candidate> candidates = filter(row_of(rows.logits, i), sampling);
+  const std::vector<Candidate> candidates = filter(row_of(rows.logits, i), params_.sampling);
   if (candidates.empty()) return false;
-  const bool rejection = params_.accept == AcceptRule::kRejection;
-  if (rejection) draft_distributions_.push_back(distribution(candidates));
-  // With the rule of matching, the noise that the AR view will select with.
-  const Stream stream = rejection ? Stream::kDraft : Stream::kSelect;
-  drafts_.push_back(draw(candidates, sampling.seed, stream, position));
+  draft_distributions_.push_back(distribution(candidates));
+  drafts_.push_back(draw(candidates, params_.sampling.seed, Stream::kDraft, position));
   probabilities_.push_back(policy_->needs_probabilities() ? probability(candidates, drafts_.back())
                                                           : 0);
   return true;
 }
 
 // y_i: what the AR view selects after the anchor and the drafts d_1..d_i. It is d_{i+1} exactly
-// when that draft is accepted.
-std::optional<int32_t> Decoder::select_next(const HeadRows& rows, int i, int position) {
+// when that draft is accepted. -1 when a logit is not finite.
+int32_t Decoder::next_token(const HeadRows& rows, int i, int position) const {
+  if (!by_rejection()) return rows.choices[static_cast<size_t>(i)].id;
   const SamplingParams& sampling = params_.sampling;
-  if (sampling.greedy()) {
-    const int32_t id = rows.tops[static_cast<size_t>(i)].id;
-    return id < 0 ? std::nullopt : std::optional(id);
-  }
   const std::span<const float> row = row_of(rows.logits, i);
   const auto draft = static_cast<size_t>(i);
-  if (draft >= draft_distributions_.size()) return select(row, position, sampling);
+  if (draft >= draft_distributions_.size()) return select(row, position, sampling).id;
   const std::vector<Candidate> candidates = filter(row, sampling);
-  if (candidates.empty()) return std::nullopt;
+  if (candidates.empty()) return -1;
   return accept_or_resample(drafts_[draft], draft_distributions_[draft], distribution(candidates),
                             sampling.seed, position);
 }

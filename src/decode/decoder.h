@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "decode/policy.h"
-#include "decode/select.h"
+#include "decode/rejection.h"
+#include "model/cycles.h"
 #include "model/forward_pass.h"
 #include "orthrus/config.h"
 
@@ -57,6 +58,13 @@ class Decoder {
   // valid until the next call. kNonFiniteLogits ends the sequence.
   Status take(const HeadRows& rows);
 
+  // Whole cycles, which a device runs, in place of next() and take(): from when the prefill is
+  // over, unless drafts are accepted by the rejection rule, which the host applies.
+  bool can_cycle() const { return phase_ == Phase::kCycle && !by_rejection(); }
+  CycleStart cycle_start() const;
+  int plan_cycle(int in_flight);  // drafts of the next one; -1 where those in flight are the last
+  Status take_cycle(const CycleResult& result);
+
   // What the pass took, selecting from its rows included.
   void observe(const PassTime& time) { policy_->observe_pass(time); }
 
@@ -82,9 +90,10 @@ class Decoder {
   Status accept(const HeadRows& rows);     // 3. Accept: the longest prefix the AR view agrees to
   void keep_leftover();
 
-  HeadOutput ar_output() const;
-  bool select_draft(const HeadRows& rows, int i, int position);
-  std::optional<int32_t> select_next(const HeadRows& rows, int i, int position);
+  bool by_rejection() const;
+  Span span(std::span<const int32_t> tokens, View view, int logits_begin) const;
+  bool take_draft(const HeadRows& rows, int i, int position);
+  int32_t next_token(const HeadRows& rows, int i, int position) const;
   bool emit(int32_t token);  // false when it is the last
 
   const ModelConfig* config_;

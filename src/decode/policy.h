@@ -52,6 +52,11 @@ class Policy {
   // The cycle of the last plan() and verified() accepted so many.
   virtual void observe_accepted(int accepted) = 0;
 
+  // Where a device runs whole cycles, one of which is in flight when the next is planned: up to
+  // `most` drafts, all of which are verified. And what became of the next one to land.
+  virtual Verification plan_whole(int most) = 0;
+  virtual void observe_whole(int drafts, int accepted) = 0;
+
   // A pass that the sequence took part in.
   virtual void observe_pass(const PassTime& pass) = 0;
 };
@@ -67,6 +72,8 @@ class FixedPolicy final : public Policy {
     return {static_cast<int>(probabilities.size())};
   }
   void observe_accepted(int) override {}
+  Verification plan_whole(int most) override { return {std::min(drafts_, most)}; }
+  void observe_whole(int, int) override {}
   void observe_pass(const PassTime&) override {}
 
  private:

@@ -181,7 +181,7 @@ std::vector<Generation> Engine::generate(std::span<const Request> requests) cons
         std::make_unique<Job>(*impl_->model, tokenizer(), impl_->policy_memory, sequence, request));
     active.push_back(jobs.back().get());
   }
-  run_jobs(runner->pass(), active);
+  run_jobs(*runner, active);
   std::vector<Generation> results;
   for (const auto& job : jobs) results.push_back(std::move(*job).result());
   return results;
@@ -211,7 +211,7 @@ Generation Session::generate(const Request& request) {
 
   Job job(*engine.model, engine.tokenizer_or_null(), engine.policy_memory, s.sequence, request);
   Job* const jobs[] = {&job};
-  run_jobs(s.runner->pass(), jobs);
+  run_jobs(*s.runner, jobs);
   Generation result = std::move(job).result();
 
   s.cached_ids = prompt;

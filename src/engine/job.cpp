@@ -43,8 +43,8 @@ void Job::take(const HeadRows& rows, PassTime time) try {
   const bool prefill = decoder_.prefilling();
   const auto start = Clock::now();
   const Status status = decoder_.take(rows);
-  // Sampling looks at whole rows of logits, which may take longer than the pass; those who share
-  // the pass do it one after the other.
+  // The rejection rule looks at whole rows of logits here, which may take longer than the pass;
+  // those who share the pass do it one after the other.
   time.seconds += std::chrono::duration<double>(Clock::now() - start).count() * time.sequences;
   decoder_.observe(time);
   if (status != Status::kOk) return fail(status);
@@ -57,6 +57,17 @@ void Job::take(const HeadRows& rows, PassTime time) try {
     }
   }
   if (!decoder_.emitted().empty()) absorb(decoder_.emitted());
+} catch (const std::bad_alloc&) {
+  fail(Status::kOutOfMemory);
+}
+
+void Job::take_cycle(const CycleResult& result, const CycleTimes& times, int sequences) try {
+  if (times.draft_rows > 0) {
+    decoder_.observe({times.draft, times.draft_rows, sequences, /*draft=*/true});
+  }
+  decoder_.observe({times.verify, times.verify_rows, sequences});
+  if (const Status status = decoder_.take_cycle(result); status != Status::kOk) return fail(status);
+  absorb(decoder_.emitted());
 } catch (const std::bad_alloc&) {
   fail(Status::kOutOfMemory);
 }

@@ -25,6 +25,12 @@ class Job {
   void take(const HeadRows& rows, PassTime time);
   void fail(Status status);
 
+  // The same for whole cycles, where can_cycle(): see decode/decoder.h.
+  bool can_cycle() const { return decoder_.can_cycle(); }
+  CycleStart cycle_start() const { return decoder_.cycle_start(); }
+  int plan_cycle(int in_flight) { return decoder_.plan_cycle(in_flight); }
+  void take_cycle(const CycleResult& result, const CycleTimes& times, int sequences);
+
   // After done().
   Generation result() && { return std::move(result_); }
 

@@ -123,7 +123,7 @@ void run(ForwardPass& pass, const PassShape& shape, std::span<const int32_t> tok
                   .view = draft ? View::kDiffusion : View::kAutoregressive,
                   .logits_begin = begin,
                   .logits_end = begin + head_rows(shape),
-                  .output = draft ? HeadOutput::kTopAndProbability : HeadOutput::kTop};
+                  .output = draft ? HeadOutput::kChoiceAndProbability : HeadOutput::kChoice};
   if (const Status status = pass.run(std::span(&span, 1)); status != Status::kOk) {
     throw Error(ErrorKind::kSystem,
                 fmt::format("a pass of {} rows failed: {}.", shape.rows, describe(status)));

@@ -1,6 +1,10 @@
 #include "engine/scheduler.h"
 
+#include <algorithm>
+#include <functional>
 #include <vector>
+
+#include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
@@ -25,16 +29,79 @@ void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Spa
   }
 }
 
+// Ends cycles on every way out; an error of the device was reported where it was met.
+class Cycles {
+ public:
+  explicit Cycles(CycleRunner& runner) : runner_(&runner) {}
+  ~Cycles() {
+    try {
+      runner_->end();
+    } catch (const Error&) {
+    }
+  }
+  Cycles(const Cycles&) = delete;
+  Cycles& operator=(const Cycles&) = delete;
+
+ private:
+  CycleRunner* runner_;
+};
+
+// Runs whole cycles until all jobs are done: while the host takes what one gave, the next one runs.
+// False where the device has no room for that: the jobs go on from where they are.
+bool run_cycles(CycleRunner& runner, std::span<Job* const> jobs) {
+  std::vector<CycleStart> starts;
+  for (const Job* job : jobs) starts.push_back(job->cycle_start());
+  if (runner.begin(starts) != Status::kOk) return false;
+  const Cycles until_return(runner);
+  std::vector<int> drafts(jobs.size());
+  int in_flight = 0;
+  bool room = true;
+  const auto start = [&] {
+    bool any = false;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      drafts[i] = jobs[i]->done() ? -1 : jobs[i]->plan_cycle(in_flight);
+      any = any || drafts[i] >= 0;
+    }
+    if (!any) return;
+    room = runner.start(drafts) == Status::kOk;
+    if (room) ++in_flight;
+  };
+  const auto done = [](const Job* job) { return job->done(); };
+  do {
+    while (room && in_flight < CycleRunner::kMostInFlight) {
+      const int before = in_flight;
+      start();
+      if (in_flight == before) break;
+    }
+    if (in_flight == 0) return false;
+    const CycleTimes times = runner.finish();
+    --in_flight;
+    const auto active =
+        static_cast<int>(std::count_if(jobs.begin(), jobs.end(), std::not_fn(done)));
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (!jobs[i]->done()) jobs[i]->take_cycle(runner.result(i), times, active);
+    }
+  } while (!std::all_of(jobs.begin(), jobs.end(), done));
+  return true;
+}
+
 }  // namespace
 
-void run_jobs(ForwardPass& pass, std::span<Job* const> jobs) {
+void run_jobs(Runner& runner, std::span<Job* const> jobs) {
+  ForwardPass& pass = runner.pass();
+  CycleRunner* cycles = runner.cycles();
   std::vector<Job*> active(jobs.begin(), jobs.end());
   std::vector<Span> spans;
   spans.reserve(active.size());
   while (!active.empty()) {
-    spans.clear();
-    for (Job* job : active) spans.push_back(job->next());
-    run_pass(pass, active, spans);
+    if (cycles != nullptr && std::all_of(active.begin(), active.end(),
+                                         [](const Job* job) { return job->can_cycle(); })) {
+      if (!run_cycles(*cycles, active)) cycles = nullptr;
+    } else {
+      spans.clear();
+      for (Job* job : active) spans.push_back(job->next());
+      run_pass(pass, active, spans);
+    }
     std::erase_if(active, [](const Job* job) { return job->done(); });
   }
 }

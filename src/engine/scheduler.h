@@ -4,10 +4,10 @@
 #include <span>
 
 #include "engine/job.h"
-#include "model/forward.h"
+#include "model/device_model.h"
 
 namespace orthrus {
 
-void run_jobs(ForwardPass& pass, std::span<Job* const> jobs);
+void run_jobs(Runner& runner, std::span<Job* const> jobs);
 
 }  // namespace orthrus

@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 
+#include "kernels/choice.h"
 #include "kernels/kv_layout.h"
 #include "orthrus/dtype.h"
 
@@ -47,13 +48,6 @@ struct Matrix {
 struct Product {
   const Matrix* w = nullptr;
   Rows out;
-};
-
-// What greedy selection needs of a row of logits.
-struct Top {
-  int32_t id = -1;        // of the largest logit, the lowest such id; -1 when one is not finite
-  float logit = 0;        // that logit
-  float probability = 0;  // softmax of the row at id; only where asked for
 };
 
 // Rotary embedding of a pass: cos and sin of position * theta^(-2i/head_dim), [rows][head_dim / 2].
@@ -120,7 +114,7 @@ class Ops {
                              float* workspace) const = 0;
 
   // The largest of W x[m], without storing the product. Probabilities where `probability`.
-  virtual void matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
+  virtual void matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Choice> out,
                           float* workspace) const = 0;
 
   // The table for rows at `positions`: out.cos and out.sin of Rope. inv_freq has head_dim / 2

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cache/kv_cache.h"
+#include "model/cycles.h"
 #include "model/forward_pass.h"
 #include "orthrus/config.h"
 
@@ -15,6 +16,8 @@ class Runner {
   virtual ~Runner() = default;
   virtual KvPool& pool() = 0;
   virtual ForwardPass& pass() = 0;
+  // Null where the device runs passes only.
+  virtual CycleRunner* cycles() { return nullptr; }
 };
 
 // Immutable after load, used from any thread.

@@ -1,10 +1,12 @@
 #include "model/forward.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <new>
 
+#include "kernels/select.h"
 #include "model/random_weights.h"
 
 namespace orthrus {
@@ -64,6 +66,7 @@ Status CpuForwardPass::run(std::span<const Span> spans) {
   if (const Status status = plan(spans); status != Status::kOk) return status;
   const auto start = std::chrono::steady_clock::now();
   ops_->parallel([&] { network(spans); });
+  if (const Status status = sample(); status != Status::kOk) return status;
   seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const Span& span : spans) {
     if (span.view == View::kAutoregressive) {
@@ -143,19 +146,40 @@ void CpuForwardPass::head(std::span<const Span> spans) {
     ops_->matmul(a_.head_input.slice(first, rows), logits, workspace_);
   });
   by_view(ar_top_rows_, top_rows_, [&](const Matrix& lm_head, int first, int rows) {
-    ops_->matmul_top(
-        a_.head_input.slice(logits_rows_ + first, rows), lm_head, probability_,
-        std::span(tops_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows)),
-        workspace_);
+    ops_->matmul_top(a_.head_input.slice(logits_rows_ + first, rows), lm_head, probability_,
+                     std::span(choices_).subspan(static_cast<size_t>(logits_rows_ + first),
+                                                 static_cast<size_t>(rows)),
+                     workspace_);
   });
+}
+
+// A row a thread.
+Status CpuForwardPass::sample() {
+  if (sampled_.empty()) return Status::kOk;
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> out_of_memory = false;
+  ops_->parallel([&] {
+    try {
+      for (size_t i = next++; i < sampled_.size(); i = next++) {
+        const Sampled& row = sampled_[i];
+        const float* const logits = a_.logits.row(row.head_row);
+        choices_[static_cast<size_t>(row.head_row)] =
+            select({logits, static_cast<size_t>(a_.logits.cols)}, row.position, *row.params,
+                   row.probability);
+      }
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    }
+  });
+  return out_of_memory ? Status::kOutOfMemory : Status::kOk;
 }
 
 HeadRows CpuForwardPass::head_rows(size_t span) const {
   const int first = first_head_row_[span], count = head_count_[span];
-  if (wants_logits_[span]) return {.logits = a_.logits.slice(first, count), .tops = {}};
+  if (wants_logits_[span]) return {.logits = a_.logits.slice(first, count), .choices = {}};
   return {.logits = {},
-          .tops = std::span(tops_).subspan(static_cast<size_t>(first - logits_rows_),
-                                           static_cast<size_t>(count))};
+          .choices =
+              std::span(choices_).subspan(static_cast<size_t>(first), static_cast<size_t>(count))};
 }
 
 // Gives every span its rows, its pages, and every row its token and position.
@@ -207,24 +231,36 @@ Status CpuForwardPass::plan(std::span<const Span> spans) {
   return Status::kOk;
 }
 
-// Rows that want logits first, then rows that want tops: each kind is one product, or one for each
-// view.
+// Rows whose logits are needed first, then rows of which the largest is: each kind is one product,
+// or one for each view.
 void CpuForwardPass::plan_head(std::span<const Span> spans) {
   first_head_row_.assign(spans.size(), 0);
   head_count_.assign(spans.size(), 0);
   wants_logits_.assign(spans.size(), false);
   probability_ = false;
+  sampled_.clear();
   int next = 0;
   // Takes the spans' rows of one kind and view; returns how many.
   const auto take = [&](bool logits, View view) {
     const int first = next;
     for (size_t s = 0; s < spans.size(); ++s) {
-      if ((spans[s].output == HeadOutput::kLogits) != logits || spans[s].view != view) continue;
+      const Span& span = spans[s];
+      const bool asked = span.output == HeadOutput::kLogits;
+      const bool sampled = !asked && !span.sampling.greedy();
+      if ((asked || sampled) != logits || span.view != view) continue;
       first_head_row_[s] = next;
-      wants_logits_[s] = logits;
-      head_count_[s] = spans[s].logits_end - spans[s].logits_begin;
+      wants_logits_[s] = asked;
+      head_count_[s] = span.logits_end - span.logits_begin;
+      const bool probability = span.output == HeadOutput::kChoiceAndProbability;
+      if (sampled) {
+        const int position = span.sequence->length() + span.logits_begin + 1;
+        for (int i = 0; i < head_count_[s]; ++i) {
+          sampled_.push_back({next + i, position + i, &span.sampling, probability});
+        }
+      } else {
+        probability_ |= probability;
+      }
       next += head_count_[s];
-      probability_ |= spans[s].output == HeadOutput::kTopAndProbability;
     }
     return next - first;
   };
@@ -232,7 +268,7 @@ void CpuForwardPass::plan_head(std::span<const Span> spans) {
   logits_rows_ = ar_logits_rows_ + take(true, View::kDiffusion);
   ar_top_rows_ = take(false, View::kAutoregressive);
   top_rows_ = ar_top_rows_ + take(false, View::kDiffusion);
-  tops_.resize(static_cast<size_t>(top_rows_));
+  choices_.resize(static_cast<size_t>(next));
 }
 
 // Lays the pass's activations out in the arena, which grows when a pass is the largest so far.

@@ -62,7 +62,7 @@ class CpuForwardPass final : public ForwardPass {
     Rows attended;    // [num_attention_heads * head_dim]
     Rows gated;       // silu(gate) * up, [intermediate_size]
     Rows cos, sin;    // [head_dim / 2]
-    Rows head_input;  // final RMSNorm of x: rows that want logits, then rows that want tops
+    Rows head_input;  // final RMSNorm of x: rows whose logits are needed, then the others
     Rows logits;      // [vocab_size]
   };
 
@@ -82,6 +82,15 @@ class CpuForwardPass final : public ForwardPass {
   void attention(const LayerWeights& layer, size_t layer_index, View view);
   void mlp(const MlpWeights& w, int first_row, int rows);
   void head(std::span<const Span> spans);
+  Status sample();
+
+  // A row of logits that a token is sampled from.
+  struct Sampled {
+    int head_row;
+    int position;  // of the token
+    const SamplingParams* params;
+    bool probability;
+  };
 
   const Model* model_;
   const Ops* ops_;
@@ -91,12 +100,13 @@ class CpuForwardPass final : public ForwardPass {
   std::vector<int> first_head_row_;       // by span: its first row of those the LM head runs for
   std::vector<int> head_count_;           // by span: how many of them
   std::vector<bool> wants_logits_;        // by span
-  // Rows of the LM head: those that want logits come first, then those that want tops; of each
-  // kind, AR rows come first.
+  // Rows of the LM head: those whose logits are needed come first, then those of which the largest
+  // is; of each kind, AR rows come first.
   int logits_rows_ = 0, top_rows_ = 0;
   int ar_logits_rows_ = 0, ar_top_rows_ = 0;
-  bool probability_ = false;  // any of them with its probability
-  std::vector<Top> tops_;     // [top_rows_]
+  bool probability_ = false;  // any of the largest with its probability
+  std::vector<Sampled> sampled_;
+  std::vector<Choice> choices_;  // by row of the LM head
   ViewRows views_[kViews];
   std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;

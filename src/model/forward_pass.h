@@ -6,15 +6,16 @@
 #include "cache/kv_cache.h"
 #include "kernels/ops.h"
 #include "model/view.h"
+#include "orthrus/sampling.h"
 #include "orthrus/status.h"
 
 namespace orthrus {
 
 // What a span wants of the LM head.
 enum class HeadOutput : uint8_t {
-  kLogits,             // all logits
-  kTop,                // the largest logit, which is all that greedy selection looks at
-  kTopAndProbability,  // and its softmax
+  kLogits,                // all logits
+  kChoice,                // the token that `sampling` chooses for the position after the row's
+  kChoiceAndProbability,  // and its probability
 };
 
 // Consecutive tokens of one sequence, at positions sequence->length() and on.
@@ -29,14 +30,15 @@ struct Span {
   int logits_begin = 0;  // the LM head runs for the rows [logits_begin, logits_end) of the span
   int logits_end = 0;
   HeadOutput output = HeadOutput::kLogits;
+  SamplingParams sampling{};  // of choices, with the noise of Stream::kSelect
 };
 
 // What the LM head gave of the rows that a span asked for, in the form that it asked for.
 struct HeadRows {
-  ConstRows logits;           // [logits_end - logits_begin][vocab_size], or none
-  std::span<const Top> tops;  // [logits_end - logits_begin], or none
+  ConstRows logits;                 // [logits_end - logits_begin][vocab_size], or none
+  std::span<const Choice> choices;  // [logits_end - logits_begin], or none
 
-  int rows() const { return logits.rows + static_cast<int>(tops.size()); }
+  int rows() const { return logits.rows + static_cast<int>(choices.size()); }
 };
 
 // Runs passes. Owns their activations, so one ForwardPass serves one thread of control at a time.

@@ -24,5 +24,6 @@ void check_matmul(Checks& checks);
 void check_rows(Checks& checks);
 void check_attention(Checks& checks);
 void check_pass(Checks& checks);
+void check_select(Checks& checks);
 
 }  // namespace orthrus::cuda

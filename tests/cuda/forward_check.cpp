@@ -54,7 +54,7 @@ std::vector<Row> logits_of(Runner& runner, const std::vector<int32_t>& tokens,
                        View::kDiffusion,
                        0,
                        static_cast<int>(wrong.size()),
-                       HeadOutput::kTopAndProbability};
+                       HeadOutput::kChoiceAndProbability};
       run(std::span(&block, 1));
     }
     const Span span{&sequence, chunk, View::kAutoregressive, 0, static_cast<int>(count)};
@@ -79,14 +79,14 @@ void check_mixed(Runner& runner, const std::string& name, std::mt19937& random) 
   for (int s = 0; s < kSequences; ++s) {
     for (int32_t& id : tokens[s]) id = static_cast<int32_t>(random() % 200);
     spans.push_back({&sequences[s], tokens[s], View::kAutoregressive, 0, kRows,
-                     s < 5 ? HeadOutput::kLogits : HeadOutput::kTop});
+                     s < 5 ? HeadOutput::kLogits : HeadOutput::kChoice});
   }
   if (runner.pass().run(spans) != Status::kOk) throw Error(ErrorKind::kSystem, "a pass failed.");
   std::vector<std::vector<Row>> rows(kSequences);
-  std::vector<std::vector<Top>> tops(kSequences);
+  std::vector<std::vector<Choice>> tops(kSequences);
   for (int s = 0; s < kSequences; ++s) {
     const HeadRows got = runner.pass().head_rows(static_cast<size_t>(s));
-    tops[s].assign(got.tops.begin(), got.tops.end());
+    tops[s].assign(got.choices.begin(), got.choices.end());
     for (int r = 0; r < got.logits.rows; ++r) {
       rows[s].emplace_back(got.logits.row(r), got.logits.row(r) + got.logits.cols);
     }

@@ -104,6 +104,27 @@ class Simulation {
     return run;
   }
 
+  // The same where a device runs whole cycles, each planned before the last one's drafts are known.
+  Run run_whole(Policy& policy, int tokens) {
+    Run run;
+    int in_flight = policy.plan_whole(kMost).drafts;
+    while (run.tokens < tokens) {
+      const int drafts = in_flight;
+      const Verification next = policy.plan_whole(kMost);
+      EXPECT_GE(next.drafts, 0);
+      EXPECT_LE(next.drafts, kMost);
+      EXPECT_LE(next.expected_accepted, next.drafts);
+      in_flight = next.drafts;
+      if (drafts > 0) pass(policy, run, drafts, true);
+      pass(policy, run, drafts + 1, false);
+      int accepted = 0;
+      while (accepted < drafts && uniform_(random_) < worth_(run.tokens, accepted + 1)) ++accepted;
+      policy.observe_whole(drafts, accepted);
+      run.tokens += accepted + 1;
+    }
+    return run;
+  }
+
  private:
   void pass(Policy& policy, Run& run, int rows, bool draft) {
     double seconds = cost_(rows) * (draft ? draft_ratio : 1);
@@ -170,6 +191,35 @@ TEST(AutoPolicy, NeverMuchSlowerThanPlainDecodingFromAColdStart) {
       }
     }
   }
+}
+
+TEST(AutoPolicy, WholeCyclesComeCloseToTheBestFixedChoice) {
+  for (const double p : {0.0, 0.2, 0.5, 0.7, 0.9, 0.97}) {
+    PolicyState state;
+    AutoPolicy policy(state);
+    Simulation simulation(flat, always(p));
+    simulation.run_whole(policy, 300);  // to learn
+    const double rate = simulation.run_whole(policy, kLong).rate();
+    EXPECT_GT(rate, 0.93 * rate_of_best_fixed(flat, always(p))) << "acceptance " << p;
+  }
+}
+
+TEST(AutoPolicy, WholeCyclesAreNeverMuchSlowerThanPlainDecoding) {
+  PolicyState state;
+  Simulation simulation(flat, always(0));
+  for (int request = 0; request < 8; ++request) {
+    AutoPolicy policy(state);
+    EXPECT_GT(simulation.run_whole(policy, 256).rate(), request == 0 ? 0.95 : 0.97) << request;
+  }
+}
+
+TEST(AutoPolicy, WholeCyclesFollowATextFromEasyToHardAndBack) {
+  const auto worth = [](int token, int) { return token / 300 % 2 == 0 ? 0.9 : 0.02; };
+  PolicyState state;
+  AutoPolicy policy(state);
+  const double rate = Simulation(flat, worth).run_whole(policy, 3000).rate();
+  const double known = 2 / (1 / rate_of_best_fixed(flat, always(0.9)) + 1 / 1.0);
+  EXPECT_GT(rate, 0.8 * known);
 }
 
 TEST(AutoPolicy, FollowsATextFromEasyToHardAndBack) {

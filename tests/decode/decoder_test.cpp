@@ -118,7 +118,7 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
   const Model model = load_model(golden.directory);
   const CpuOps ops(1);
   const auto rows_selecting = [](const std::vector<int32_t>& tokens) {
-    std::vector<Top> rows;
+    std::vector<Choice> rows;
     for (const int32_t token : tokens) rows.push_back({.id = token, .logit = 1});
     return rows;
   };
@@ -129,14 +129,14 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
     Decoder decoder(model.config, s.sequence, prompt, policy,
                     {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
     const auto give = [&](const std::vector<int32_t>& tokens) {
-      const std::vector<Top> rows = rows_selecting(tokens);
+      const std::vector<Choice> rows = rows_selecting(tokens);
       const Span span = decoder.next();
       ASSERT_EQ(span.logits_end - span.logits_begin, static_cast<int>(tokens.size()));
       if (span.view == View::kAutoregressive) {
         ASSERT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
         span.sequence->extend(static_cast<int>(span.tokens.size()));
       }
-      ASSERT_EQ(decoder.take({.logits = {}, .tops = rows}), Status::kOk);
+      ASSERT_EQ(decoder.take({.logits = {}, .choices = rows}), Status::kOk);
     };
     give({10});  // prefill: the anchor is 10
     const Span draft = decoder.next();
@@ -175,6 +175,8 @@ class RandomPolicy final : public Policy {
     return {pick(static_cast<int>(probabilities.size())), 0};
   }
   void observe_accepted(int) override {}
+  Verification plan_whole(int most) override { return {pick(most), 0}; }
+  void observe_whole(int, int) override {}
   void observe_pass(const PassTime&) override {}
 
  private:
@@ -215,14 +217,14 @@ TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
   FixedPolicy policy(4);
   Decoder decoder(model.config, s.sequence, prompt, policy,
                   {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
-  std::vector<Top> rows(3, Top{.id = 0});
+  std::vector<Choice> rows(3, Choice{.id = 0});
   const auto take = [&](int count) {
     const Span span = decoder.next();
     if (span.view == View::kAutoregressive) {
       EXPECT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
       span.sequence->extend(static_cast<int>(span.tokens.size()));
     }
-    return decoder.take({.logits = {}, .tops = std::span(rows).first(count)});
+    return decoder.take({.logits = {}, .choices = std::span(rows).first(count)});
   };
   EXPECT_EQ(take(1), Status::kOk);
   rows[1].id = -1;  // the second draft

@@ -6,7 +6,7 @@
 #include <map>
 #include <random>
 
-#include "decode/select.h"
+#include "decode/rejection.h"
 
 namespace orthrus {
 namespace {
@@ -106,7 +106,7 @@ TEST(SamplingStatistics, GumbelMaxDrawsFromSoftmaxWithEachFilter) {
       std::map<int32_t, int> counts;
       for (int i = 0; i < kDraws; ++i) {
         params.seed = over_seeds ? i : 77;
-        ++counts[*select(logits, over_seeds ? 123 : i, params)];
+        ++counts[select(logits, over_seeds ? 123 : i, params).id];
       }
       expect_distribution(counts, softmax_of(logits, params), kDraws);
     }
@@ -119,7 +119,7 @@ TEST(SamplingStatistics, NeighbouringPositionsAreIndependent) {
   constexpr int kDraws = 40000;
   std::map<int32_t, int> pairs;
   for (int i = 0; i < kDraws; ++i) {
-    ++pairs[*select(logits, 2 * i, params) * 6 + *select(logits, 2 * i + 1, params)];
+    ++pairs[select(logits, 2 * i, params).id * 6 + select(logits, 2 * i + 1, params).id];
   }
   std::map<int32_t, double> p;
   for (int pair = 0; pair < 36; ++pair) p[pair] = 1.0 / 36;
@@ -166,9 +166,9 @@ TEST(SamplingStatistics, CoupledDraftsMatchMoreOftenThanIndependentOnes) {
   const SamplingParams params{.temperature = 1, .seed = 1};
   int coupled = 0, independent = 0;
   for (int position = 0; position < 5000; ++position) {
-    const auto y = select(ar, position, params);
-    coupled += select(diffusion, position, params) == y;
-    independent += draw(filter(diffusion, params), params.seed, Stream::kDraft, position) == *y;
+    const auto y = select(ar, position, params).id;
+    coupled += select(diffusion, position, params).id == y;
+    independent += draw(filter(diffusion, params), params.seed, Stream::kDraft, position) == y;
   }
   EXPECT_GT(coupled, 4000);
   EXPECT_LT(independent, 2500);

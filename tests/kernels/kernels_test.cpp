@@ -164,7 +164,7 @@ TEST_P(Kernels, TopIsTheLargestOfTheProduct) {
       const auto w = random_weights(CpuOps(1), type, rows, cols, [&] { return normal() * 0.3f; });
       const auto x = filled(tokens, cols, [&] { return normal(); });
       Storage logits(tokens, rows);
-      std::vector<Top> tops(tokens), unlikely(tokens), want(tokens);
+      std::vector<Choice> tops(tokens), unlikely(tokens), want(tokens);
       in_team(pick(1, 5), [&](const Ops& ops, float* workspace) {
         const Product products[] = {{&w.view, logits.view}};
         ops.matmul(x.view, products, workspace);
@@ -194,7 +194,7 @@ TEST_P(Kernels, TopTakesTheLowestOfEqualLogits) {
     for (const int n : largest) column[n] = 2;
     const auto w = packed(CpuOps(1), {column.data(), DType::kF32, rows, 1}, DType::kF32);
     for (int threads = 1; threads <= 5; ++threads) {
-      std::vector<Top> top(1);
+      std::vector<Choice> top(1);
       in_team(threads, [&](const Ops& ops, float* workspace) {
         ops.matmul_top(x.view, w.view, true, top, workspace);
       });
@@ -213,7 +213,7 @@ TEST_P(Kernels, TopOfARowThatIsNotFiniteIsNone) {
     const auto w = packed(CpuOps(1), {column.data(), DType::kF32, 100, 1}, DType::kF32);
     Storage x(2, 1);
     x.view.row(0)[0] = x.view.row(1)[0] = 1;
-    std::vector<Top> top(2);
+    std::vector<Choice> top(2);
     in_team(pick(1, 3), [&](const Ops& ops, float* workspace) {
       ops.matmul_top(x.view, w.view, true, top, workspace);
     });

@@ -182,7 +182,7 @@ void ReferenceOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& 
   }
 }
 
-void ReferenceOps::matmul_top(ConstRows x, const Matrix& w, bool, std::span<Top> out,
+void ReferenceOps::matmul_top(ConstRows x, const Matrix& w, bool, std::span<Choice> out,
                               float*) const {
   for (int m = 0; m < x.rows; ++m) {
     std::vector<double> logits(w.rows);

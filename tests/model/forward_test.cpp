@@ -178,13 +178,13 @@ TEST_P(Forward, DraftsMayHaveWeightsOfTheirOwn) {
       for (int i = 0; i < rows.logits.rows; ++i) {
         numbers.insert(numbers.end(), rows.logits.row(i), rows.logits.row(i) + rows.logits.cols);
       }
-      for (const Top& top : rows.tops) {
+      for (const Choice& top : rows.choices) {
         numbers.insert(numbers.end(), {static_cast<float>(top.id), top.logit});
       }
     }
     return of_spans;
   };
-  constexpr HeadOutput kOutputs[] = {HeadOutput::kLogits, HeadOutput::kTop};
+  constexpr HeadOutput kOutputs[] = {HeadOutput::kLogits, HeadOutput::kChoice};
   for (const HeadOutput of_block : kOutputs) {
     for (const HeadOutput of_text : kOutputs) {
       const auto got = run(both, {of_block, of_text});

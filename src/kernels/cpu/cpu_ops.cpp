@@ -161,7 +161,7 @@ void CpuOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Ro
   });
 }
 
-void CpuOps::matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
+void CpuOps::matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Choice> out,
                         float* workspace) const {
   const Operand operand = prepare(x, w.type, workspace);
   auto* const tops = reinterpret_cast<RunningTop*>(workspace + operand_floats(x.rows, x.cols));

@@ -23,7 +23,7 @@ class CpuOps final : public Ops {
   void matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const override;
   void matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
                      float* workspace) const override;
-  void matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Top> out,
+  void matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Choice> out,
                   float* workspace) const override;
   void rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq, Rows cos,
                   Rows sin) const override;

@@ -162,6 +162,18 @@ __device__ inline float load_one_from_rank(uint32_t address, uint32_t rank) {
   return v;
 }
 
+// Where the block of that rank has what `shared` is in this block's shared memory.
+template <typename T>
+__device__ inline T* at_rank(T* shared, int rank) {
+#if __CUDA_ARCH__ >= 900
+  T* remote;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(remote) : "l"(shared), "r"(rank));
+  return remote;
+#else
+  return shared;
+#endif
+}
+
 // Barrier of some of a block's warps; id 0 is __syncthreads'.
 __device__ inline void named_barrier(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/cuda/cycles.h"
 #include "model/cuda/device_weights.h"
 #include "model/cuda/forward.h"
 #include "model/weights.h"
@@ -33,15 +34,20 @@ class CudaRunner final : public Runner {
   CudaRunner(const ModelConfig& config, const DeviceWeights& weights, size_t pages, int ordinal)
       : memory_(config, pages),
         pool_(std::make_unique<Pages>(memory_), pages),
-        pass_(config, weights, memory_, ordinal) {}
+        network_(config, weights, memory_),
+        pass_(network_, ordinal),
+        cycles_(network_, ordinal) {}
   KvPool& pool() override { return pool_; }
   ForwardPass& pass() override { return pass_; }
+  CycleRunner* cycles() override { return &cycles_; }
   size_t pages() const { return memory_.pages(); }
 
  private:
   KvMemory memory_;
   KvPool pool_;
+  Network network_;
   CudaForwardPass pass_;
+  CudaCycles cycles_;
 };
 
 // Runners that nobody uses at present. Making one takes longer than many a generation: memory, and
@@ -84,6 +90,7 @@ class LentRunner final : public Runner {
   }
   KvPool& pool() override { return runner_->pool(); }
   ForwardPass& pass() override { return runner_->pass(); }
+  CycleRunner* cycles() override { return runner_->cycles(); }
 
  private:
   std::unique_ptr<CudaRunner> runner_;

@@ -1,4 +1,4 @@
-#include "decode/select.h"
+#include "kernels/select.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,10 +14,6 @@ bool is_finite(float x) {
 // The order in which filters keep tokens: likelier first, lower ids first among equals.
 bool before(const Candidate& a, const Candidate& b) {
   return a.score != b.score ? a.score > b.score : a.token < b.token;
-}
-
-float top_score(std::span<const Candidate> candidates) {
-  return std::min_element(candidates.begin(), candidates.end(), before)->score;
 }
 
 // Unnormalised: softmax weight relative to the likeliest token.
@@ -59,37 +55,6 @@ void keep_min_p(std::vector<Candidate>& kept, float min_p) {
   std::erase_if(kept, [&](const Candidate& c) { return static_cast<double>(c.score) < bound; });
 }
 
-// The token with the largest value + noise, the lowest id on a tie.
-class NoisyArgmax {
- public:
-  NoisyArgmax(uint64_t seed, Stream stream, int position)
-      : seed_(seed), stream_(stream), position_(position) {}
-
-  void add(int32_t token, double value) {
-    if (value + kMaxGumbel < best_) return;  // no noise could make it the largest
-    const double noisy = value + gumbel(seed_, stream_, position_, token);
-    if (noisy > best_ || (noisy == best_ && token < token_)) {
-      best_ = noisy;
-      token_ = token;
-    }
-  }
-  int32_t token() const { return token_; }
-
- private:
-  uint64_t seed_;
-  Stream stream_;
-  int position_;
-  double best_ = -std::numeric_limits<double>::infinity();
-  int32_t token_ = -1;
-};
-
-double probability_of(const Distribution& distribution, int32_t token) {
-  const auto at = std::lower_bound(
-      distribution.begin(), distribution.end(), token,
-      [](const TokenProbability& entry, int32_t wanted) { return entry.token < wanted; });
-  return at != distribution.end() && at->token == token ? at->probability : 0.0;
-}
-
 }  // namespace
 
 std::optional<int32_t> argmax(std::span<const float> logits) {
@@ -113,18 +78,29 @@ std::vector<Candidate> filter(std::span<const float> logits, const SamplingParam
   return kept;
 }
 
+float top_score(std::span<const Candidate> candidates) {
+  return std::min_element(candidates.begin(), candidates.end(), before)->score;
+}
+
 int32_t draw(std::span<const Candidate> candidates, uint64_t seed, Stream stream, int position) {
   NoisyArgmax best(seed, stream, position);
   for (const Candidate& c : candidates) best.add(c.token, static_cast<double>(c.score));
   return best.token();
 }
 
-std::optional<int32_t> select(std::span<const float> logits, int position,
-                              const SamplingParams& params) {
-  if (params.greedy()) return argmax(logits);
-  const std::vector<Candidate> candidates = filter(logits, params);
-  if (candidates.empty()) return std::nullopt;
-  return draw(candidates, params.seed, Stream::kSelect, position);
+Choice select(std::span<const float> logits, int position, const SamplingParams& params,
+              bool with_probability) {
+  std::vector<Candidate> candidates;
+  int32_t id = -1;
+  if (params.greedy()) {
+    id = argmax(logits).value_or(-1);
+  } else if (candidates = filter(logits, params); !candidates.empty()) {
+    id = draw(candidates, params.seed, Stream::kSelect, position);
+  }
+  if (id < 0) return {};
+  if (!with_probability) return {id, logits[static_cast<size_t>(id)], 0};
+  if (params.greedy()) candidates = filter(logits, {.temperature = 1});
+  return {id, logits[static_cast<size_t>(id)], probability(candidates, id)};
 }
 
 float probability(std::span<const Candidate> candidates, int32_t token) {
@@ -135,31 +111,6 @@ float probability(std::span<const Candidate> candidates, int32_t token) {
   double total = 0;
   for (const Candidate& c : candidates) total += std::exp(static_cast<double>(c.score) - score);
   return static_cast<float>(1 / total);
-}
-
-Distribution distribution(std::span<const Candidate> candidates) {
-  Distribution result;
-  const float top = top_score(candidates);
-  for (const Candidate& c : candidates) result.push_back({c.token, weight(c.score, top)});
-  std::sort(result.begin(), result.end(),
-            [](const TokenProbability& a, const TokenProbability& b) { return a.token < b.token; });
-  double total = 0;
-  for (const TokenProbability& entry : result) total += entry.probability;
-  for (TokenProbability& entry : result) entry.probability /= total;
-  return result;
-}
-
-int32_t accept_or_resample(int32_t draft, const Distribution& q, const Distribution& p,
-                           uint64_t seed, int position) {
-  const double u = uniform(seed, Stream::kAccept, position, 0);
-  if (u * probability_of(q, draft) <= probability_of(p, draft)) return draft;
-  // The draft was likelier than it should be, so some other token is less likely than it should.
-  NoisyArgmax best(seed, Stream::kSelect, position);
-  for (const TokenProbability& entry : p) {
-    const double residual = entry.probability - probability_of(q, entry.token);
-    if (residual > 0) best.add(entry.token, std::log(residual));
-  }
-  return best.token() < 0 ? draft : best.token();  // p and q are equal, but for rounding
 }
 
 }  // namespace orthrus

@@ -1,4 +1,4 @@
-#include "decode/philox.h"
+#include "kernels/philox.h"
 
 #include <cmath>
 

@@ -1,0 +1,189 @@
+#include "kernels/cuda/cycle.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ptx.cuh"
+
+namespace orthrus::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / 32;
+
+__device__ inline uint64_t nanoseconds() {
+  uint64_t time;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(time));
+  return time;
+}
+
+__device__ inline bool greedy(const CycleSequence& sequence) {
+  return sequence.sampling.temperature <= 0;
+}
+
+__device__ inline bool takes_part(const CycleState& state, int s) {
+  return state.plan[s] >= 0 && state.sequences[s].left > 0;
+}
+
+// Rows of the LM head of a pass under construction.
+struct HeadCounts {
+  int logits = 0, tops = 0;
+
+  __device__ int take(const CycleSequence& sequence, int rows) {
+    int& group = greedy(sequence) ? tops : logits;
+    const int first = group;
+    group += rows;
+    return first;
+  }
+};
+
+// The head row of the span's row i, which stands in row `row` of the pass.
+__device__ inline void ask(const PassInputs& pass, const CycleSequence& sequence, int first_top,
+                           int row, int i) {
+  const int head_row = sequence.head_row + i;
+  pass.head_rows[greedy(sequence) ? first_top + head_row : head_row] = row;
+  if (greedy(sequence)) return;
+  SelectRow& select = pass.select[head_row];
+  select = sequence.sampling;
+  select.position = sequence.position + i + 1;
+}
+
+__device__ inline const TopLogit* of_sequence(const PassChoices& choices,
+                                              const CycleSequence& sequence) {
+  return (greedy(sequence) ? choices.tops : choices.sampled) + sequence.head_row;
+}
+
+// Thread 0 deals out rows, then a warp a sequence fills them.
+__global__ void __launch_bounds__(kThreads)
+    begin_draft_kernel(CycleState state, int32_t mask_token_id, PassInputs pass, int first_top) {
+  if (threadIdx.x == 0) {
+    state.clock->begin = nanoseconds();
+    PassCounts counts = {};
+    HeadCounts head;
+    int block_pages = 0;
+    for (int s = 0; s < state.count; ++s) {
+      CycleSequence& sequence = state.sequences[s];
+      sequence.drafts = takes_part(state, s) ? min(state.plan[s], sequence.left - 1) : 0;
+      if (sequence.drafts == 0) continue;
+      sequence.head_row = head.take(sequence, sequence.drafts);
+      pass.spans[1][counts.spans[1]++] = {counts.rows[1], sequence.drafts, sequence.position,
+                                          sequence.first_page, block_pages};
+      counts.rows[1] += sequence.drafts;
+      block_pages += (sequence.drafts + kTilePositions - 1) / kTilePositions;
+    }
+    counts.all_rows = counts.rows[1];
+    counts.logits = head.logits, counts.tops = head.tops;
+    *pass.counts = counts;
+  }
+  __syncthreads();
+  int span = 0;
+  for (int s = 0; s < state.count; ++s) {
+    const CycleSequence& sequence = state.sequences[s];
+    if (sequence.drafts == 0) continue;
+    const int first_row = pass.spans[1][span++].first_row;
+    if (s % kWarps != threadIdx.x / 32) continue;
+    for (int i = threadIdx.x % 32; i < sequence.drafts; i += 32) {
+      pass.ids[first_row + i] = i == 0 ? sequence.anchor : mask_token_id;
+      ask(pass, sequence, first_top, first_row + i, i);
+    }
+  }
+}
+
+__global__ void __launch_bounds__(kThreads)
+    begin_verify_kernel(CycleState state, bool drafted, PassChoices choices, PassInputs pass,
+                        int first_top) {
+  // Drafts are kept: the verify pass chooses into the same arrays.
+  for (int s = threadIdx.x; s < state.count; s += kThreads) {
+    CycleSequence& sequence = state.sequences[s];
+    if (!drafted) sequence.drafts = 0;
+    state.outcomes[s] = {.drafted = sequence.drafts};
+    const TopLogit* const chosen = of_sequence(choices, sequence);
+    int n = 0;  // a draft may be any token, but not none
+    for (; n < sequence.drafts && chosen[n].id >= 0; ++n) {
+      state.drafts[s * state.block_size + n] = chosen[n].id;
+    }
+    sequence.drafts = n;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    state.clock->drafted = nanoseconds();
+    if (!drafted) state.clock->begin = state.clock->drafted;
+    PassCounts counts = {};
+    HeadCounts head;
+    for (int s = 0; s < state.count; ++s) {
+      if (!takes_part(state, s)) continue;
+      CycleSequence& sequence = state.sequences[s];
+      const int rows = sequence.drafts + 1;
+      sequence.head_row = head.take(sequence, rows);
+      pass.spans[0][counts.spans[0]++] = {counts.rows[0], rows, sequence.position,
+                                          sequence.first_page, -1};
+      counts.rows[0] += rows;
+    }
+    counts.all_rows = counts.rows[0];
+    counts.logits = head.logits, counts.tops = head.tops;
+    *pass.counts = counts;
+  }
+  __syncthreads();
+  int span = 0;
+  for (int s = 0; s < state.count; ++s) {
+    if (!takes_part(state, s)) continue;
+    const int first_row = pass.spans[0][span++].first_row;
+    if (s % kWarps != threadIdx.x / 32) continue;
+    const CycleSequence& sequence = state.sequences[s];
+    for (int i = threadIdx.x % 32; i <= sequence.drafts; i += 32) {
+      pass.ids[first_row + i] =
+          i == 0 ? sequence.anchor : state.drafts[s * state.block_size + i - 1];
+      ask(pass, sequence, first_top, first_row + i, i);
+    }
+  }
+}
+
+// A thread a sequence.
+__global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, PassChoices choices) {
+  for (int s = threadIdx.x; s < state.count; s += kThreads) {
+    if (!takes_part(state, s)) continue;
+    CycleSequence& sequence = state.sequences[s];
+    const TopLogit* const chosen = of_sequence(choices, sequence);
+    const int32_t* const drafts = state.drafts + s * state.block_size;
+    int32_t* const tokens = state.tokens + s * state.block_size;
+    CycleOutcome outcome = state.outcomes[s];
+    outcome.verified = sequence.drafts;
+    for (int i = 0; i <= sequence.drafts && sequence.left > 0; ++i) {
+      const int32_t y = chosen[i].id;
+      if (y < 0) {
+        // What was chosen before stands, as in plain decoding, which fails one step later.
+        if (i == 0) outcome.failed = true, sequence.left = 0;
+        break;
+      }
+      tokens[outcome.tokens++] = y;
+      sequence.anchor = y;
+      --sequence.left;
+      for (int stop = 0; stop < sequence.stops; ++stop) {
+        if (y == state.stops[sequence.first_stop + stop]) sequence.left = 0;
+      }
+      if (i == sequence.drafts || y != drafts[i]) break;
+      ++outcome.accepted;
+    }
+    sequence.position += outcome.tokens;
+    state.outcomes[s] = outcome;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) state.clock->end = nanoseconds();
+}
+
+}  // namespace
+
+cudaError_t begin_draft(const CycleState& state, int32_t mask_token_id, const PassInputs& pass,
+                        int first_top, cudaStream_t stream) {
+  return launch_first(begin_draft_kernel, 1, kThreads, stream, state, mask_token_id, pass,
+                      first_top);
+}
+
+cudaError_t begin_verify(const CycleState& state, const PassChoices* drafts, const PassInputs& pass,
+                         int first_top, cudaStream_t stream) {
+  return launch_first(begin_verify_kernel, 1, kThreads, stream, state, drafts != nullptr,
+                      drafts != nullptr ? *drafts : PassChoices{}, pass, first_top);
+}
+
+cudaError_t accept(const CycleState& state, const PassChoices& choices, cudaStream_t stream) {
+  return launch_first(accept_kernel, 1, kThreads, stream, state, choices);
+}
+
+}  // namespace orthrus::cuda

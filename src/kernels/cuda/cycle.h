@@ -1,0 +1,77 @@
+// The steps of decoding between passes, on the device: a cycle of draft, verify and accept
+// (decode/decoder.h) whose blocks are built, and whose drafts are accepted, where the passes run.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/matmul.h"
+#include "kernels/cuda/pass_inputs.h"
+
+namespace orthrus::cuda {
+
+// A sequence between cycles.
+struct CycleSequence {
+  int position = 0;    // p: the keys of all positions before are in the cache
+  int32_t anchor = 0;  // x_p
+  int left = 0;        // tokens that it may still emit; none once it has ended
+  int first_page = 0;  // of its part of the page table, which has room for `left` positions more
+  int first_stop = 0;  // of the ids that end it, among stops
+  int stops = 0;
+  SelectRow sampling{};  // but for the position; temperature 0: greedy
+
+  // Of the current cycle.
+  int drafts = 0;    // n
+  int head_row = 0;  // its first among the rows of its kind
+};
+
+// What a cycle gave of a sequence: y_0 .. y_j, in tokens of CycleState.
+struct CycleOutcome {
+  int drafted = 0;      // rows of its draft pass
+  int verified = 0;     // n
+  int accepted = 0;     // j
+  int tokens = 0;       // emitted; 0 when it takes no part
+  bool failed = false;  // a logit was not finite before any token was emitted
+};
+
+// When, by the device's clock, in nanoseconds.
+struct CycleClock {
+  uint64_t begin = 0, drafted = 0, end = 0;
+};
+
+// All on the device.
+struct CycleState {
+  int count = 0;                       // of sequences
+  int block_size = 0;                  // more than any block's drafts
+  const int* plan = nullptr;           // by sequence: drafts of this cycle, -1: it takes no part
+  const int32_t* stops = nullptr;      // stop token ids of all sequences
+  CycleSequence* sequences = nullptr;  // [count]
+  int32_t* drafts = nullptr;           // [count][block_size]
+  CycleOutcome* outcomes = nullptr;    // [count]
+  int32_t* tokens = nullptr;           // [count][block_size]
+  CycleClock* clock = nullptr;
+};
+
+// What a pass chooses: by row of the LM head whose logits are needed, and by row of which the
+// largest is. head_rows has the latter from `first_top` on.
+struct PassChoices {
+  const TopLogit* sampled = nullptr;
+  const TopLogit* tops = nullptr;
+  int first_top = 0;
+};
+
+// 1. Draft: the inputs of a pass over [x_p, MASK, ...] of each sequence in the diffusion view.
+[[nodiscard]] cudaError_t begin_draft(const CycleState& state, int32_t mask_token_id,
+                                      const PassInputs& pass, int first_top, cudaStream_t stream);
+
+// 2. Verify: those of a pass over [x_p, d_1, ..., d_n] in the AR view; the drafts are what the
+// draft pass chose, if there was one.
+[[nodiscard]] cudaError_t begin_verify(const CycleState& state, const PassChoices* drafts,
+                                       const PassInputs& pass, int first_top, cudaStream_t stream);
+
+// 3. Accept: the longest prefix of the drafts that the AR view agrees to, and its own next token.
+[[nodiscard]] cudaError_t accept(const CycleState& state, const PassChoices& choices,
+                                 cudaStream_t stream);
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,30 @@
+// What a pass reads of its spans, on the device: everything that differs from pass to pass, so that
+// its kernels can be captured once and launched as a graph.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/kv_tiles.h"
+#include "kernels/cuda/select.h"
+
+namespace orthrus::cuda {
+
+struct PassCounts {
+  int rows[2];   // by view: AR, diffusion
+  int spans[2];  // by view
+  int all_rows;  // of the pass, with the unused ones between the views
+  int logits;    // rows of the LM head whose logits are needed
+  int tops;      // rows of which the largest is
+  int unused;
+};
+
+struct PassInputs {
+  PassCounts* counts = nullptr;
+  SelectRow* select = nullptr;  // by row of the LM head whose logits are needed
+  int32_t* ids = nullptr;       // by row
+  int* head_rows = nullptr;  // the rows whose logits are needed, then those of which the largest is
+  KvSpan* spans[2] = {};     // by view
+  int* page_table = nullptr;
+};
+
+}  // namespace orthrus::cuda

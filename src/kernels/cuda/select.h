@@ -1,0 +1,35 @@
+// Sampling a token from a row of logits: select() of kernels/select.h, for the device.
+//
+// The choice is a pure function of the row, the position and the parameters. Filters compare and
+// add integers, keys of scores and probabilities in units of 2^-40 of the likeliest token's, so
+// that no order of computing plays a part.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/matmul.h"
+
+namespace orthrus::cuda {
+
+// How the token of one row is chosen: SamplingParams (orthrus/sampling.h), and its position.
+struct SelectRow {
+  float temperature = 0;  // 0: the row is not sampled, and its output left alone
+  float top_p = 1;
+  float min_p = 0;
+  int top_k = 0;
+  uint64_t seed = 0;
+  int position = 0;  // of the token
+  bool probability = false;
+};
+
+// out[m] = the token that rows[m] chooses from logits[m], [vocabulary], for m < min(bucket,
+// *count); its probability among the tokens that the filters leave where that is asked for. The id
+// is -1 when a score is not finite. `stride` in floats.
+[[nodiscard]] cudaError_t select(const float* logits, size_t stride, int vocabulary,
+                                 const SelectRow* rows, TopLogit* out, int bucket, const int* count,
+                                 cudaStream_t stream);
+
+}  // namespace orthrus::cuda

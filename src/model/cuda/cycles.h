@@ -1,0 +1,64 @@
+// Cycles of draft, verify and accept on a CUDA device, each launched as one graph.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "model/cuda/graphs.h"
+#include "model/cuda/network.h"
+#include "model/cycles.h"
+
+namespace orthrus::cuda {
+
+class CudaCycles final : public CycleRunner {
+ public:
+  // The network must outlive it. Device `ordinal` becomes that of the thread that uses it.
+  CudaCycles(Network& network, int ordinal);
+  ~CudaCycles() override;
+  CudaCycles(const CudaCycles&) = delete;
+  CudaCycles& operator=(const CudaCycles&) = delete;
+
+  Status begin(std::span<const CycleStart> sequences) override;
+  Status start(std::span<const int> drafts) override;
+  CycleTimes finish() override;
+  CycleResult result(size_t i) const override;
+  void end() override;
+
+ private:
+  // What the graph of a cycle is captured for. A cycle of plain steps has no rows of a draft.
+  struct Shape {
+    PassShape draft, verify;
+    auto operator<=>(const Shape&) const = default;
+  };
+  // What one cycle takes to the device and brings back.
+  struct Flight {
+    cudaEvent_t landed = nullptr;
+    PinnedArray<int> plan;           // [sequences]
+    PinnedArray<std::byte> results;  // as the device has them
+    std::vector<int> drafts;         // by sequence, as planned
+  };
+
+  void make_room(std::span<const CycleStart> sequences);
+  Shape shape_of(std::span<const int> drafts) const;
+  void enqueue(const Shape& shape);
+  Flight& flight(int cycle) { return flights_[static_cast<size_t>(cycle % kMostInFlight)]; }
+
+  Network* network_;
+  int ordinal_;
+  Graphs<Shape> graphs_;
+  int generation_ = 0;  // of the network's memory, that the graphs were captured for
+  int room_sequences_ = 0, room_block_ = 0;
+
+  DeviceArray<int> plan_;
+  DeviceArray<int32_t> stops_;
+  DeviceArray<CycleSequence> sequences_on_device_;
+  DeviceArray<int32_t> drafts_;
+  DeviceArray<std::byte> results_;  // the clock, outcomes, tokens
+  CycleState state_;
+
+  std::vector<CycleStart> sequences_;
+  std::array<Flight, kMostInFlight> flights_;
+  int started_ = 0, finished_ = 0;  // cycles
+};
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,43 @@
+// The sizes that the kernels of a pass are launched for.
+#pragma once
+
+#include <array>
+#include <compare>
+
+#include "model/view.h"
+
+namespace orthrus::cuda {
+
+// Larger passes take long enough to launch kernel by kernel.
+inline constexpr int kMostGraphRows = 128;
+inline constexpr int kLeastPositions = 1024;
+
+// The number of rows that a pass of `rows` is computed as.
+inline int bucket_of(int rows) {
+  if (rows <= 2) return rows;
+  for (const int bucket : {4, 8, 16, 24, 32, 48, 64, 96, 128}) {
+    if (rows <= bucket) return bucket;
+  }
+  return (rows + 127) / 128 * 128;
+}
+
+// Rows are numbers of a few sizes, each at least what the pass has.
+struct PassShape {
+  std::array<int, kViews> rows{};   // by View
+  int logits = 0;                   // rows of the LM head whose logits are needed
+  int tops = 0;                     // and of which the largest is
+  bool sampled = false;             // tokens are chosen from the logits
+  int positions = kLeastPositions;  // contexts are at most so long
+
+  int all_rows() const { return rows[0] + rows[1]; }
+  int head_rows() const { return logits + tops; }
+  auto operator<=>(const PassShape&) const = default;
+
+  // Of the sizes counted so far.
+  void round_up(int longest) {
+    for (int* const count : {&rows[0], &rows[1], &logits, &tops}) *count = bucket_of(*count);
+    while (positions < longest) positions *= 2;
+  }
+};
+
+}  // namespace orthrus::cuda

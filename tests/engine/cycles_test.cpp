@@ -1,0 +1,162 @@
+// Whole cycles: what a device that runs them by itself gives is what passes give one by one.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "engine/job.h"
+#include "engine/scheduler.h"
+#include "model/cpu_model.h"
+#include "support/model.h"
+#include "support/pass_cycles.h"
+
+namespace orthrus {
+namespace {
+
+class CycleRunnerOnCpu final : public Runner {
+ public:
+  explicit CycleRunnerOnCpu(const CpuModel& model)
+      : runner_(model.start(1 << 12)), cycles_(runner_->pass(), model.config().mask_token_id) {}
+  KvPool& pool() override { return runner_->pool(); }
+  ForwardPass& pass() override { return runner_->pass(); }
+  CycleRunner* cycles() override { return use_cycles ? &cycles_ : nullptr; }
+  PassCycles& fake() { return cycles_; }
+
+  bool use_cycles = true;
+
+ private:
+  std::unique_ptr<Runner> runner_;
+  PassCycles cycles_;
+};
+
+class WholeCycles : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    model_ = std::make_unique<CpuModel>(
+        load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code"), 2);
+  }
+  static void TearDownTestSuite() { model_.reset(); }
+
+  static std::vector<Generation> generate(CycleRunnerOnCpu& runner,
+                                          std::span<const Request> requests) {
+    PolicyMemory memory;
+    std::vector<KvSequence> sequences;
+    std::vector<std::unique_ptr<Job>> jobs;
+    std::vector<Job*> all;
+    sequences.reserve(requests.size());
+    for (const Request& request : requests) {
+      KvSequence& sequence = sequences.emplace_back(runner.pool());
+      jobs.push_back(std::make_unique<Job>(*model_, nullptr, memory, sequence, request));
+      all.push_back(jobs.back().get());
+    }
+    run_jobs(runner, all);
+    std::vector<Generation> results;
+    for (const auto& job : jobs) results.push_back(std::move(*job).result());
+    return results;
+  }
+
+  // Of prompts that begin like code, a few lengths and ways of sampling.
+  static std::vector<Request> requests(std::mt19937& random, int count) {
+    std::vector<Request> requests(static_cast<size_t>(count));
+    for (Request& r : requests) {
+      r.prompt.resize(1 + random() % 60);
+      for (int32_t& id : r.prompt) id = static_cast<int32_t>(4 + random() % 4000);
+      r.options.max_tokens = static_cast<int>(1 + random() % 80);
+      r.options.mode = std::array{Mode::kAr, Mode::kDual, Mode::kAuto}[random() % 3];
+      if (random() % 2 == 0) {
+        r.options.sampling = {.temperature = 0.8f, .top_k = 40, .seed = random()};
+      }
+    }
+    return requests;
+  }
+
+  static inline std::unique_ptr<CpuModel> model_;
+};
+
+TEST_F(WholeCycles, GiveWhatPassesGive) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  CycleRunnerOnCpu runner(*model_);
+  int accepted = 0;
+  for (int round = 0; round < 4; ++round) {
+    std::vector<Request> asked = requests(random, 1 + round % 3);
+    if (round == 0) {  // drafts of this one are often right
+      asked[0].prompt = {100, 200, 300, 400};
+      asked[0].options.max_tokens = 60;
+      asked[0].options.mode = Mode::kDual;
+    }
+    runner.use_cycles = false;
+    const std::vector<Generation> want = generate(runner, asked);
+    runner.use_cycles = true;
+    const std::vector<Generation> got = generate(runner, asked);
+    for (size_t i = 0; i < asked.size(); ++i) {
+      EXPECT_EQ(got[i].output_ids, want[i].output_ids);
+      EXPECT_EQ(got[i].finish_reason, want[i].finish_reason);
+      const GenerationStats& stats = got[i].stats;
+      EXPECT_EQ(stats.generated, 1 + stats.ar_passes + stats.accepted);
+      EXPECT_LE(stats.cycles, stats.diffusion_passes);
+      accepted += stats.accepted;
+    }
+  }
+  EXPECT_GT(accepted, 0);
+  EXPECT_EQ(runner.fake().most_in_flight, CycleRunner::kMostInFlight);
+}
+
+TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
+  CycleRunnerOnCpu runner(*model_);
+  Request request;
+  request.prompt = {100, 200, 300, 400};
+  request.options.max_tokens = 60;
+  request.options.mode = Mode::kDual;
+  const std::vector<int32_t> whole = generate(runner, std::span(&request, 1))[0].output_ids;
+  ASSERT_EQ(whole.size(), 60u);
+
+  Request stopping = request;
+  stopping.options.stop_token_ids = {whole[30]};
+  const Generation stopped = generate(runner, std::span(&stopping, 1))[0];
+  const auto first = std::find(whole.begin(), whole.end(), whole[30]);
+  EXPECT_EQ(stopped.output_ids, std::vector<int32_t>(whole.begin(), first + 1));
+  EXPECT_EQ(stopped.finish_reason, FinishReason::kStop);
+
+  // One of two is cancelled; the other goes on.
+  Request cancelled = request;
+  int steps = 0;
+  cancelled.on_step = [&](const Step&) { return ++steps < 3; };
+  const Request both[] = {cancelled, request};
+  const std::vector<Generation> got = generate(runner, both);
+  EXPECT_EQ(got[0].finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(steps, 3);
+  EXPECT_TRUE(std::equal(got[0].output_ids.begin(), got[0].output_ids.end(), whole.begin()));
+  EXPECT_EQ(got[1].output_ids, whole);
+}
+
+TEST_F(WholeCycles, WithoutRoomForThemPassesGoOn) {
+  CycleRunnerOnCpu runner(*model_);
+  Request request;
+  request.prompt = {100, 200, 300, 400};
+  request.options.max_tokens = 40;
+  request.options.mode = Mode::kDual;
+  const Generation whole = generate(runner, std::span(&request, 1))[0];
+  runner.fake().no_room_for_sequences = true;
+  EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids, whole.output_ids);
+  runner.fake().no_room_for_sequences = false;
+  for (const int cycles : {0, 1, 2, 5}) {
+    runner.fake().cycles_until_no_room = cycles;
+    EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids, whole.output_ids) << cycles;
+  }
+}
+
+TEST_F(WholeCycles, TheRejectionRuleIsTheHosts) {
+  CycleRunnerOnCpu runner(*model_);
+  Request request;
+  request.prompt = {100, 200, 300, 400};
+  request.options.max_tokens = 20;
+  request.options.mode = Mode::kDual;
+  request.options.sampling = {.temperature = 1, .seed = 3};
+  request.options.accept = AcceptRule::kRejection;
+  EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids.size(), 20u);
+  EXPECT_EQ(runner.fake().most_in_flight, 0);
+}
+
+}  // namespace
+}  // namespace orthrus

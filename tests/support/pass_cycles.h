@@ -1,0 +1,128 @@
+// A CycleRunner that runs cycles pass by pass, plainly, on any device: the reference of those that
+// run on one, and what the code that uses them is tested with where there is none.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+#include "model/cycles.h"
+#include "model/forward_pass.h"
+
+namespace orthrus {
+
+class PassCycles final : public CycleRunner {
+ public:
+  PassCycles(ForwardPass& pass, int32_t mask_token_id) : pass_(&pass), mask_(mask_token_id) {}
+
+  Status begin(std::span<const CycleStart> sequences) override {
+    if (no_room_for_sequences) return Status::kOutOfMemory;
+    sequences_.clear();
+    for (const CycleStart& start : sequences) {
+      sequences_.push_back({start, start.anchor, start.most_tokens, {}});
+    }
+    return Status::kOk;
+  }
+
+  Status start(std::span<const int> drafts) override {
+    if (cycles_until_no_room == 0) return Status::kOutOfMemory;
+    --cycles_until_no_room;
+    std::vector<Outcome> outcomes(sequences_.size());
+    CycleTimes times;
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      if (drafts[i] >= 0 && sequences_[i].left > 0) {
+        outcomes[i] = run(sequences_[i], std::min(drafts[i], sequences_[i].left - 1), times);
+      }
+    }
+    in_flight_.push_back({std::move(outcomes), times});
+    most_in_flight = std::max(most_in_flight, static_cast<int>(in_flight_.size()));
+    return Status::kOk;
+  }
+
+  CycleTimes finish() override {
+    landed_ = std::move(in_flight_.front());
+    in_flight_.pop_front();
+    return landed_.times;
+  }
+
+  CycleResult result(size_t i) const override {
+    const Outcome& outcome = landed_.outcomes[i];
+    CycleResult result = outcome.result;
+    result.tokens = outcome.tokens;
+    return result;
+  }
+
+  void end() override { in_flight_.clear(); }
+
+  bool no_room_for_sequences = false;
+  int cycles_until_no_room = -1;  // -1: never
+  int most_in_flight = 0;
+
+ private:
+  struct Sequence {
+    CycleStart start;
+    int32_t anchor;
+    int left;
+    std::vector<int32_t> block;
+  };
+  struct Outcome {
+    CycleResult result;
+    std::vector<int32_t> tokens;
+  };
+  struct Flight {
+    std::vector<Outcome> outcomes;
+    CycleTimes times;
+  };
+
+  std::vector<int32_t> choices(const Sequence& s, View view) {
+    const Span span{s.start.sequence,    s.block,         view, 0, static_cast<int>(s.block.size()),
+                    HeadOutput::kChoice, s.start.sampling};
+    if (pass_->run(std::span(&span, 1)) != Status::kOk) return {};
+    std::vector<int32_t> ids;
+    for (const Choice& choice : pass_->head_rows(0).choices) ids.push_back(choice.id);
+    return ids;
+  }
+
+  Outcome run(Sequence& s, int d, CycleTimes& times) {
+    Outcome outcome;
+    outcome.result.drafted = d;
+    std::vector<int32_t> drafts;
+    if (d > 0) {
+      s.block.assign(static_cast<size_t>(d), mask_);
+      s.block[0] = s.anchor;
+      drafts = choices(s, View::kDiffusion);
+      drafts.erase(std::find(drafts.begin(), drafts.end(), -1), drafts.end());
+      times.draft_rows += d;
+      times.draft += 1e-3;
+    }
+    s.block.assign(1, s.anchor);
+    s.block.insert(s.block.end(), drafts.begin(), drafts.end());
+    const int p = s.start.sequence->length();
+    const std::vector<int32_t> selected = choices(s, View::kAutoregressive);
+    times.verify_rows += static_cast<int>(s.block.size());
+    times.verify += 1e-3;
+    outcome.result.verified = static_cast<int>(drafts.size());
+    for (size_t i = 0; i < selected.size() && s.left > 0; ++i) {
+      if (selected[i] < 0) {
+        if (i == 0) outcome.result.status = Status::kNonFiniteLogits, s.left = 0;
+        break;
+      }
+      outcome.tokens.push_back(s.anchor = selected[i]);
+      --s.left;
+      const auto& stops = s.start.stop_token_ids;
+      if (std::find(stops.begin(), stops.end(), s.anchor) != stops.end()) s.left = 0;
+      if (i == drafts.size() || s.anchor != drafts[i]) break;
+      ++outcome.result.accepted;
+    }
+    s.start.sequence->crop(p + static_cast<int>(outcome.tokens.size()));
+    return outcome;
+  }
+
+  ForwardPass* pass_;
+  int32_t mask_;
+  std::vector<Sequence> sequences_;
+  std::deque<Flight> in_flight_;
+  Flight landed_;
+};
+
+}  // namespace orthrus
