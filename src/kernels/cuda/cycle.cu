@@ -53,6 +53,7 @@ __device__ inline const TopLogit* of_sequence(const PassChoices& choices,
 // Thread 0 deals out rows, then a warp a sequence fills them.
 __global__ void __launch_bounds__(kThreads)
     begin_draft_kernel(CycleState state, int32_t mask_token_id, PassInputs pass, int first_top) {
+  wait_for_predecessor();
   if (threadIdx.x == 0) {
     state.clock->begin = nanoseconds();
     PassCounts counts = {};
@@ -89,6 +90,7 @@ __global__ void __launch_bounds__(kThreads)
 __global__ void __launch_bounds__(kThreads)
     begin_verify_kernel(CycleState state, bool drafted, PassChoices choices, PassInputs pass,
                         int first_top) {
+  wait_for_predecessor();
   // Drafts are kept: the verify pass chooses into the same arrays.
   for (int s = threadIdx.x; s < state.count; s += kThreads) {
     CycleSequence& sequence = state.sequences[s];
@@ -137,6 +139,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // A thread a sequence.
 __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, PassChoices choices) {
+  wait_for_predecessor();
   for (int s = threadIdx.x; s < state.count; s += kThreads) {
     if (!takes_part(state, s)) continue;
     CycleSequence& sequence = state.sequences[s];
@@ -172,18 +175,18 @@ __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, Pass
 
 cudaError_t begin_draft(const CycleState& state, int32_t mask_token_id, const PassInputs& pass,
                         int first_top, cudaStream_t stream) {
-  return launch_first(begin_draft_kernel, 1, kThreads, stream, state, mask_token_id, pass,
+  return launch(begin_draft_kernel, 1, kThreads, 0, 1, stream, state, mask_token_id, pass,
                       first_top);
 }
 
 cudaError_t begin_verify(const CycleState& state, const PassChoices* drafts, const PassInputs& pass,
                          int first_top, cudaStream_t stream) {
-  return launch_first(begin_verify_kernel, 1, kThreads, stream, state, drafts != nullptr,
+  return launch(begin_verify_kernel, 1, kThreads, 0, 1, stream, state, drafts != nullptr,
                       drafts != nullptr ? *drafts : PassChoices{}, pass, first_top);
 }
 
 cudaError_t accept(const CycleState& state, const PassChoices& choices, cudaStream_t stream) {
-  return launch_first(accept_kernel, 1, kThreads, stream, state, choices);
+  return launch(accept_kernel, 1, kThreads, 0, 1, stream, state, choices);
 }
 
 }  // namespace orthrus::cuda

@@ -219,7 +219,8 @@ class Row {
       // All of the bin is kept, or it is one token.
       if (above + in_bin == target || (level == 3 && in_bin == weight(score_of(to.key)))) break;
     }
-    floor_ = to;
+    // What an earlier filter cut off of the last bin stays cut off.
+    if (to.coarse != floor_.coarse || to.key > floor_.key) floor_ = to;
   }
 
   // The highest bin at and above which the cluster's bins come to `target`; how much is above it,

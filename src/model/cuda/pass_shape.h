@@ -1,6 +1,7 @@
 // The sizes that the kernels of a pass are launched for.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <compare>
 
@@ -33,9 +34,11 @@ struct PassShape {
   int head_rows() const { return logits + tops; }
   auto operator<=>(const PassShape&) const = default;
 
-  // Of the sizes counted so far.
-  void round_up(int longest) {
-    for (int* const count : {&rows[0], &rows[1], &logits, &tops}) *count = bucket_of(*count);
+  // The sizes counted so far, to one of a few; those above one row to `least` at least.
+  void round_up(int longest, int least = 1) {
+    for (int* const count : {&rows[0], &rows[1], &logits, &tops}) {
+      *count = bucket_of(*count > 1 ? std::max(*count, least) : *count);
+    }
     while (positions < longest) positions *= 2;
   }
 };
