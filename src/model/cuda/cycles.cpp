@@ -219,7 +219,6 @@ CycleTimes CudaCycles::finish() {
   const CycleClock& clock = *clock_of(flight.results.data());
   CycleTimes times{.draft = seconds(clock.begin, clock.drafted),
                    .verify = seconds(clock.drafted, clock.end)};
-  if (getenv("DBG")) fprintf(stderr, "cycle %d draft %.1f us verify %.1f us\n", finished_, times.draft*1e6, times.verify*1e6);
   for (size_t s = 0; s < sequences_.size(); ++s) {
     const CycleOutcome& outcome = outcomes_of(flight.results.data())[s];
     sequences_[s].sequence->extend(outcome.tokens);
