@@ -21,6 +21,9 @@ constexpr double kFirstGuess = 0.6;  // of the first place, before anything was 
 constexpr int kLeastPatience = 3;
 constexpr int kMostPatience = 128;
 constexpr int kMostPatienceWhole = 64;  // where probes learn from what was accepted alone
+// Of blocks that are expected to be nearly as good as the best the largest is taken: what they cost is
+// known better than how far drafts go.
+constexpr double kNearlyBest = 0.97;
 constexpr int kFirstPatience = 24;  // most of a new text, which may be of another kind
 constexpr int kProbeDrafts = 2;
 // Plain steps whose time must have been seen before anything is held against it.
@@ -105,6 +108,7 @@ AutoPolicy::Block AutoPolicy::best_block(int most, double verified_in_vain,
     const double verified = right + verified_in_vain * (d - right);
     const double rate = tokens / (draft_time(d) + time(static_cast<int>(std::ceil(verified)) + 1));
     if (rate > best.rate) best = {d, rate};
+    if (rate > kNearlyBest * best.rate) best.largest = d;
   }
   return best;
 }
@@ -196,8 +200,8 @@ void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double ve
   if (pays) plain_steps_ = state_->patience;
 }
 
-// What a block costs hardly depends on its size where cycles run whole, so a probe is the block
-// that would be drafted.
+// What a block costs hardly depends on its size where cycles run whole, and that is what a probe of
+// the largest shows.
 Verification AutoPolicy::plan_whole(int most) {
   if (most == 0 || state_->times.seen(sequences_) < kLeastPlainSteps) return {};
   if (plain_steps_ > 0 && plain_steps_ < state_->patience) {
@@ -214,8 +218,7 @@ Verification AutoPolicy::plan_whole(int most) {
   most_ = most;
   probing_ = !pays;
   plain_steps_ = 0;
-  last_drafts_ = std::min(block.drafts, 2 * last_drafts_ + 1);
-  Verification plan{last_drafts_, 0};
+  Verification plan{pays ? block.largest : most, 0};
   double accepted = 1;
   for (int d = 1; d <= plan.drafts; ++d) plan.expected_accepted += accepted *= acceptance(d);
   return plan;

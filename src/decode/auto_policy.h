@@ -94,6 +94,7 @@ class AutoPolicy final : public Policy {
   struct Block {
     int drafts = 0;
     double rate = 0;  // tokens a second
+    int largest = 0;  // drafts of the largest block that is nearly as good
   };
   struct Prefix {
     int drafts = 0;
