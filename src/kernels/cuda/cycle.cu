@@ -19,7 +19,22 @@ __device__ inline bool greedy(const CycleSequence& sequence) {
 }
 
 __device__ inline bool takes_part(const CycleState& state, int s) {
-  return state.plan[s] >= 0 && state.sequences[s].left > 0;
+  return state.sequences[s].planned >= 0 && state.sequences[s].left > 0;
+}
+
+__device__ inline const CycleExchange& exchange(const CycleState& state) {
+  return state.exchanges[*state.cycle % CycleState::kExchanges];
+}
+
+// Every thread of the block calls it. One read of the host's memory for all, not one after another.
+__device__ inline void begin_cycle(const CycleState& state) {
+  const int* const plan = exchange(state).plan;
+  for (int s = threadIdx.x; s < state.count; s += kThreads) {
+    state.sequences[s].planned = plan[s];
+    state.sequences[s].drafted = state.sequences[s].drafts = 0;
+  }
+  if (threadIdx.x == 0) state.clock->begin = nanoseconds();
+  __syncthreads();
 }
 
 // Rows of the LM head of a pass under construction.
@@ -54,14 +69,15 @@ __device__ inline const TopLogit* of_sequence(const PassChoices& choices,
 __global__ void __launch_bounds__(kThreads)
     begin_draft_kernel(CycleState state, int32_t mask_token_id, PassInputs pass, int first_top) {
   wait_for_predecessor();
+  begin_cycle(state);
   if (threadIdx.x == 0) {
-    state.clock->begin = nanoseconds();
     PassCounts counts = {};
     HeadCounts head;
     int block_pages = 0;
     for (int s = 0; s < state.count; ++s) {
       CycleSequence& sequence = state.sequences[s];
-      sequence.drafts = takes_part(state, s) ? min(state.plan[s], sequence.left - 1) : 0;
+      if (!takes_part(state, s)) continue;
+      sequence.drafted = sequence.drafts = min(sequence.planned, sequence.left - 1);
       if (sequence.drafts == 0) continue;
       sequence.head_row = head.take(sequence, sequence.drafts);
       pass.spans[1][counts.spans[1]++] = {counts.rows[1], sequence.drafts, sequence.position,
@@ -91,11 +107,10 @@ __global__ void __launch_bounds__(kThreads)
     begin_verify_kernel(CycleState state, bool drafted, PassChoices choices, PassInputs pass,
                         int first_top) {
   wait_for_predecessor();
+  if (!drafted) begin_cycle(state);
   // Drafts are kept: the verify pass chooses into the same arrays.
   for (int s = threadIdx.x; s < state.count; s += kThreads) {
     CycleSequence& sequence = state.sequences[s];
-    if (!drafted) sequence.drafts = 0;
-    state.outcomes[s] = {.drafted = sequence.drafts};
     const TopLogit* const chosen = of_sequence(choices, sequence);
     int n = 0;  // a draft may be any token, but not none
     for (; n < sequence.drafts && chosen[n].id >= 0; ++n) {
@@ -105,8 +120,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   __syncthreads();
   if (threadIdx.x == 0) {
-    state.clock->drafted = nanoseconds();
-    if (!drafted) state.clock->begin = state.clock->drafted;
+    state.clock->drafted = drafted ? nanoseconds() : state.clock->begin;
     PassCounts counts = {};
     HeadCounts head;
     for (int s = 0; s < state.count; ++s) {
@@ -140,14 +154,17 @@ __global__ void __launch_bounds__(kThreads)
 // A thread a sequence.
 __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, PassChoices choices) {
   wait_for_predecessor();
+  const CycleExchange& to = exchange(state);
   for (int s = threadIdx.x; s < state.count; s += kThreads) {
-    if (!takes_part(state, s)) continue;
+    if (!takes_part(state, s)) {
+      to.outcomes[s] = {};
+      continue;
+    }
     CycleSequence& sequence = state.sequences[s];
     const TopLogit* const chosen = of_sequence(choices, sequence);
     const int32_t* const drafts = state.drafts + s * state.block_size;
-    int32_t* const tokens = state.tokens + s * state.block_size;
-    CycleOutcome outcome = state.outcomes[s];
-    outcome.verified = sequence.drafts;
+    int32_t* const tokens = to.tokens + s * state.block_size;
+    CycleOutcome outcome = {.drafted = sequence.drafted, .verified = sequence.drafts};
     for (int i = 0; i <= sequence.drafts && sequence.left > 0; ++i) {
       const int32_t y = chosen[i].id;
       if (y < 0) {
@@ -165,10 +182,13 @@ __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, Pass
       ++outcome.accepted;
     }
     sequence.position += outcome.tokens;
-    state.outcomes[s] = outcome;
+    to.outcomes[s] = outcome;
   }
   __syncthreads();
-  if (threadIdx.x == 0) state.clock->end = nanoseconds();
+  if (threadIdx.x == 0) {
+    *to.clock = {state.clock->begin, state.clock->drafted, nanoseconds()};
+    ++*state.cycle;
+  }
 }
 
 }  // namespace
@@ -176,13 +196,13 @@ __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, Pass
 cudaError_t begin_draft(const CycleState& state, int32_t mask_token_id, const PassInputs& pass,
                         int first_top, cudaStream_t stream) {
   return launch(begin_draft_kernel, 1, kThreads, 0, 1, stream, state, mask_token_id, pass,
-                      first_top);
+                first_top);
 }
 
 cudaError_t begin_verify(const CycleState& state, const PassChoices* drafts, const PassInputs& pass,
                          int first_top, cudaStream_t stream) {
   return launch(begin_verify_kernel, 1, kThreads, 0, 1, stream, state, drafts != nullptr,
-                      drafts != nullptr ? *drafts : PassChoices{}, pass, first_top);
+                drafts != nullptr ? *drafts : PassChoices{}, pass, first_top);
 }
 
 cudaError_t accept(const CycleState& state, const PassChoices& choices, cudaStream_t stream) {

@@ -22,6 +22,8 @@ struct CycleSequence {
   SelectRow sampling{};  // but for the position; temperature 0: greedy
 
   // Of the current cycle.
+  int planned = -1;  // drafts that the host wants; -1: it takes no part
+  int drafted = 0;   // rows of its draft pass
   int drafts = 0;    // n
   int head_row = 0;  // its first among the rows of its kind
 };
@@ -40,17 +42,27 @@ struct CycleClock {
   uint64_t begin = 0, drafted = 0, end = 0;
 };
 
-// All on the device.
+// What the host and the device tell each other of a cycle, in memory of the host that both see: the
+// device reads the plan when the cycle begins, and has written the rest when it is over.
+struct CycleExchange {
+  int* plan = nullptr;               // [count], CycleSequence::planned
+  CycleClock* clock = nullptr;       // [1]
+  CycleOutcome* outcomes = nullptr;  // [count]
+  int32_t* tokens = nullptr;         // [count][block_size]
+};
+
+// On the device, but for the exchanges.
 struct CycleState {
+  static constexpr int kExchanges = 2;
+
   int count = 0;                       // of sequences
   int block_size = 0;                  // more than any block's drafts
-  const int* plan = nullptr;           // by sequence: drafts of this cycle, -1: it takes no part
   const int32_t* stops = nullptr;      // stop token ids of all sequences
   CycleSequence* sequences = nullptr;  // [count]
   int32_t* drafts = nullptr;           // [count][block_size]
-  CycleOutcome* outcomes = nullptr;    // [count]
-  int32_t* tokens = nullptr;           // [count][block_size]
   CycleClock* clock = nullptr;
+  int* cycle = nullptr;  // how many have ended; uses exchange [*cycle % kExchanges]
+  CycleExchange exchanges[kExchanges];
 };
 
 // What a pass chooses: by row of the LM head whose logits are needed, and by row of which the

@@ -9,20 +9,18 @@ namespace {
 // Fewer rows take as long, and graphs of fewer sizes are soon all captured.
 constexpr int kLeastRows = 16;
 
-// Where the parts of a cycle's results lie, on the device and in the host's copy.
-CycleClock* clock_of(std::byte* results) {
-  return reinterpret_cast<CycleClock*>(results);
-}
-CycleOutcome* outcomes_of(std::byte* results) {
-  return reinterpret_cast<CycleOutcome*>(clock_of(results) + 1);
-}
-int32_t* tokens_of(std::byte* results, int sequences) {
-  return reinterpret_cast<int32_t*>(outcomes_of(results) + sequences);
-}
-size_t results_bytes(int sequences, int block_size) {
+size_t exchange_bytes(size_t sequences, size_t block_size) {
   return sizeof(CycleClock) +
-         static_cast<size_t>(sequences) *
-             (sizeof(CycleOutcome) + static_cast<size_t>(block_size) * sizeof(int32_t));
+         sequences * (sizeof(CycleOutcome) + sizeof(int) + block_size * sizeof(int32_t));
+}
+
+CycleExchange exchange_in(std::byte* memory, int sequences) {
+  CycleExchange exchange;
+  exchange.clock = reinterpret_cast<CycleClock*>(memory);
+  exchange.outcomes = reinterpret_cast<CycleOutcome*>(exchange.clock + 1);
+  exchange.plan = reinterpret_cast<int*>(exchange.outcomes + sequences);
+  exchange.tokens = reinterpret_cast<int32_t*>(exchange.plan + sequences);
+  return exchange;
 }
 
 double seconds(uint64_t begin, uint64_t end) {
@@ -76,6 +74,7 @@ Status CudaCycles::begin(std::span<const CycleStart> sequences) try {
   }
   *in.counts = {};
   network_->upload_inputs(pages);
+  require(cudaMemsetAsync(cycle_.data(), 0, sizeof(int), network_->stream()));
   require(cudaMemcpyAsync(sequences_on_device_.data(), on_device.data(),
                           on_device.size() * sizeof(CycleSequence), cudaMemcpyHostToDevice,
                           network_->stream()));
@@ -103,13 +102,12 @@ void CudaCycles::make_room(std::span<const CycleStart> sequences) {
   if (count > room_sequences_ || block_size > room_block_) {
     room_sequences_ = room_block_ = 0;
     const auto room = static_cast<size_t>(count);
-    plan_ = DeviceArray<int>(room);
     sequences_on_device_ = DeviceArray<CycleSequence>(room);
     drafts_ = DeviceArray<int32_t>(room * static_cast<size_t>(block_size));
-    results_ = DeviceArray<std::byte>(results_bytes(count, block_size));
+    clock_ = DeviceArray<CycleClock>(1);
+    cycle_ = DeviceArray<int>(1);
     for (Flight& flight : flights_) {
-      flight.plan = PinnedArray<int>(room);
-      flight.results = PinnedArray<std::byte>(results_.size());
+      flight.memory = PinnedArray<std::byte>(exchange_bytes(room, static_cast<size_t>(block_size)));
     }
     room_sequences_ = count, room_block_ = block_size;
     generation_ = 0;  // graphs hold these addresses too
@@ -118,16 +116,19 @@ void CudaCycles::make_room(std::span<const CycleStart> sequences) {
     stops_ = DeviceArray<int32_t>(stops * 2);
     generation_ = 0;
   }
-  for (Flight& flight : flights_) flight.drafts.resize(static_cast<size_t>(count));
-  const CycleState state{.count = count,
-                         .block_size = block_size,
-                         .plan = plan_.data(),
-                         .stops = stops_.data(),
-                         .sequences = sequences_on_device_.data(),
-                         .drafts = drafts_.data(),
-                         .outcomes = outcomes_of(results_.data()),
-                         .tokens = tokens_of(results_.data(), count),
-                         .clock = clock_of(results_.data())};
+  CycleState state{.count = count,
+                   .block_size = block_size,
+                   .stops = stops_.data(),
+                   .sequences = sequences_on_device_.data(),
+                   .drafts = drafts_.data(),
+                   .clock = clock_.data(),
+                   .cycle = cycle_.data(),
+                   .exchanges = {}};
+  for (size_t i = 0; i < flights_.size(); ++i) {
+    Flight& flight = flights_[i];
+    flight.drafts.resize(static_cast<size_t>(count));
+    flight.exchange = state.exchanges[i] = exchange_in(flight.memory.data(), count);
+  }
   if (state.count != state_.count || state.block_size != state_.block_size) generation_ = 0;
   state_ = state;
 
@@ -178,20 +179,14 @@ Status CudaCycles::start(std::span<const int> drafts) try {
     graph = graphs_.of(shape, network_->stream(), [&] { enqueue(shape); });
   }
   Flight& flight = this->flight(started_);
-  std::copy(drafts.begin(), drafts.end(), flight.plan.data());
+  std::copy(drafts.begin(), drafts.end(), flight.exchange.plan);
   std::copy(drafts.begin(), drafts.end(), flight.drafts.begin());
-  const cudaStream_t stream = network_->stream();
-  require(cudaMemcpyAsync(plan_.data(), flight.plan.data(), drafts.size() * sizeof(int),
-                          cudaMemcpyHostToDevice, stream));
   if (graph != nullptr) {
-    require(cudaGraphLaunch(graph, stream));
+    require(cudaGraphLaunch(graph, network_->stream()));
   } else {
     enqueue(shape);
   }
-  require(cudaMemcpyAsync(flight.results.data(), results_.data(),
-                          results_bytes(state_.count, state_.block_size), cudaMemcpyDeviceToHost,
-                          stream));
-  require(cudaEventRecord(flight.landed, stream));
+  require(cudaEventRecord(flight.landed, network_->stream()));
   ++started_;
   return Status::kOk;
 } catch (const std::bad_alloc&) {
@@ -216,11 +211,11 @@ CycleTimes CudaCycles::finish() {
   Flight& flight = this->flight(finished_);
   require(cudaEventSynchronize(flight.landed));
   ++finished_;
-  const CycleClock& clock = *clock_of(flight.results.data());
+  const CycleClock& clock = *flight.exchange.clock;
   CycleTimes times{.draft = seconds(clock.begin, clock.drafted),
                    .verify = seconds(clock.drafted, clock.end)};
   for (size_t s = 0; s < sequences_.size(); ++s) {
-    const CycleOutcome& outcome = outcomes_of(flight.results.data())[s];
+    const CycleOutcome& outcome = flight.exchange.outcomes[s];
     sequences_[s].sequence->extend(outcome.tokens);
     times.draft_rows += outcome.drafted;
     times.verify_rows += outcome.tokens > 0 || outcome.failed ? outcome.verified + 1 : 0;
@@ -229,11 +224,9 @@ CycleTimes CudaCycles::finish() {
 }
 
 CycleResult CudaCycles::result(size_t i) const {
-  std::byte* const results =
-      flights_[static_cast<size_t>((finished_ - 1) % kMostInFlight)].results.data();
-  const CycleOutcome& outcome = outcomes_of(results)[i];
-  const int32_t* const tokens =
-      tokens_of(results, state_.count) + i * static_cast<size_t>(state_.block_size);
+  const CycleExchange& exchange = flight(finished_ - 1).exchange;
+  const CycleOutcome& outcome = exchange.outcomes[i];
+  const int32_t* const tokens = exchange.tokens + i * static_cast<size_t>(state_.block_size);
   return {.status = outcome.failed ? Status::kNonFiniteLogits : Status::kOk,
           .drafted = outcome.drafted,
           .verified = outcome.verified,

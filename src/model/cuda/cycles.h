@@ -30,18 +30,21 @@ class CudaCycles final : public CycleRunner {
     PassShape draft, verify;
     auto operator<=>(const Shape&) const = default;
   };
-  // What one cycle takes to the device and brings back.
   struct Flight {
     cudaEvent_t landed = nullptr;
-    PinnedArray<int> plan;           // [sequences]
-    PinnedArray<std::byte> results;  // as the device has them
-    std::vector<int> drafts;         // by sequence, as planned
+    PinnedArray<std::byte> memory;  // of its exchange
+    CycleExchange exchange;
+    std::vector<int> drafts;  // by sequence, as planned
   };
 
   void make_room(std::span<const CycleStart> sequences);
   Shape shape_of(std::span<const int> drafts) const;
   void enqueue(const Shape& shape);
+  static_assert(CycleState::kExchanges == kMostInFlight);
   Flight& flight(int cycle) { return flights_[static_cast<size_t>(cycle % kMostInFlight)]; }
+  const Flight& flight(int cycle) const {
+    return flights_[static_cast<size_t>(cycle % kMostInFlight)];
+  }
 
   Network* network_;
   int ordinal_;
@@ -49,11 +52,11 @@ class CudaCycles final : public CycleRunner {
   int generation_ = 0;  // of the network's memory, that the graphs were captured for
   int room_sequences_ = 0, room_block_ = 0;
 
-  DeviceArray<int> plan_;
   DeviceArray<int32_t> stops_;
   DeviceArray<CycleSequence> sequences_on_device_;
   DeviceArray<int32_t> drafts_;
-  DeviceArray<std::byte> results_;  // the clock, outcomes, tokens
+  DeviceArray<CycleClock> clock_;
+  DeviceArray<int> cycle_;
   CycleState state_;
 
   std::vector<CycleStart> sequences_;
