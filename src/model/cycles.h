@@ -30,7 +30,8 @@ struct CycleResult {
   std::span<const int32_t> tokens;  // emitted; none once the sequence has ended
 };
 
-// What the cycle's two passes took, in seconds, and their rows. No draft pass: 0 rows.
+// What the cycle's two passes took, in seconds, and their rows; the wait since the cycle before is
+// the verify pass's. No draft pass: 0 rows.
 struct CycleTimes {
   double draft = 0, verify = 0;
   int draft_rows = 0, verify_rows = 0;

@@ -46,6 +46,7 @@ Status CudaCycles::begin(std::span<const CycleStart> sequences) try {
   require(cudaSetDevice(ordinal_));
   sequences_.assign(sequences.begin(), sequences.end());
   started_ = finished_ = 0;
+  last_end_ = 0;
   for (const CycleStart& start : sequences) {
     if (const Status status = start.sequence->reserve(start.most_tokens); status != Status::kOk) {
       for (const CycleStart& other : sequences) other.sequence->crop(other.sequence->length());
@@ -212,8 +213,11 @@ CycleTimes CudaCycles::finish() {
   require(cudaEventSynchronize(flight.landed));
   ++finished_;
   const CycleClock& clock = *flight.exchange.clock;
+  // What lies between cycles, with plain steps too, is the verify's.
+  const uint64_t gap_begin = last_end_ > 0 ? last_end_ : clock.begin;
+  last_end_ = clock.end;
   CycleTimes times{.draft = seconds(clock.begin, clock.drafted),
-                   .verify = seconds(clock.drafted, clock.end)};
+                   .verify = seconds(gap_begin, clock.begin) + seconds(clock.drafted, clock.end)};
   for (size_t s = 0; s < sequences_.size(); ++s) {
     const CycleOutcome& outcome = flight.exchange.outcomes[s];
     sequences_[s].sequence->extend(outcome.tokens);

@@ -62,6 +62,7 @@ class CudaCycles final : public CycleRunner {
   std::vector<CycleStart> sequences_;
   std::array<Flight, kMostInFlight> flights_;
   int started_ = 0, finished_ = 0;  // cycles
+  uint64_t last_end_ = 0;           // of the cycle before, by the device's clock; 0: none
 };
 
 }  // namespace orthrus::cuda
