@@ -17,6 +17,7 @@
 #include "kernels/cpu/instruction_sets.h"
 #include "orthrus/engine.h"
 #include "orthrus/published_shapes.h"
+#include "support/code_prompts.h"
 #include "support/random_checkpoint.h"
 #include "support/temporary_directory.h"
 
@@ -68,16 +69,6 @@ constexpr SamplingParams kSampling[] = {
     {.temperature = 0.7f, .top_k = 20, .top_p = 0.8f},
     {.temperature = 1, .top_p = 0.95f, .min_p = 0.02f},
     {.temperature = 1, .top_k = 50, .min_p = 0.1f},
-};
-
-// Beginnings that tiny-code drafts well.
-constexpr const char* kCode[] = {
-    "def fibonacci(n):\n    if n < 2:\n        return n\n",
-    "import os\nimport sys\n\n\ndef main():\n",
-    "class Stack:\n    def __init__(self):\n        self.items = []\n\n    def push(self, item):\n",
-    "import unittest\n\n\nclass TestParser(unittest.TestCase):\n    def test_empty(self):\n",
-    "class Color(Enum):\n    RED = 1\n    GREEN = 2\n    BLUE = 3\n",
-    "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\ndef mul(",
 };
 
 struct Effort {
@@ -270,7 +261,8 @@ class Exactness : public testing::TestWithParam<Effort> {
 
   std::vector<int32_t> random_prompt(int longest) {
     if (engines_[0].tokenizer() != nullptr && pick(0, 1) == 0) {
-      std::vector<int32_t> code = engines_[0].encode(kCode[pick(0, std::size(kCode) - 1)]);
+      std::vector<int32_t> code =
+          engines_[0].encode(test::kCodePrompts[pick(0, std::size(test::kCodePrompts) - 1)]);
       code.resize(pick(1, static_cast<int>(code.size())));
       return code;
     }
