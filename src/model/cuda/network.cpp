@@ -114,8 +114,9 @@ Network::Network(const ModelConfig& config, const DeviceWeights& weights, const 
     inv_freq[i] = static_cast<float>(1.0 / std::pow(config.rope_theta, exponent));
   }
   inv_freq_ = DeviceArray<float>(inv_freq.data(), inv_freq.size());
-  // Uploads go through another stream than passes.
-  check(cudaDeviceSynchronize(), "uploading");
+  // Uploads go through another stream than passes. Waiting for the whole device would be an error
+  // while another thread captures a graph, and spoil its graph.
+  check(cudaStreamSynchronize(cudaStreamLegacy), "uploading");
 }
 
 Network::~Network() {
