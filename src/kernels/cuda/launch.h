@@ -3,9 +3,13 @@
 
 #include <cuda_runtime.h>
 
+#include <mutex>
 #include <utility>
 
 namespace orthrus::cuda {
+
+// Guards the kernels' limits of shared memory, which are the process's, not a launch's.
+inline std::mutex shared_memory_limits;
 
 // The kernel may start while its predecessor in the stream still runs, and so calls
 // wait_for_predecessor. `cluster` consecutive blocks, which `blocks` is a multiple of, share their
@@ -14,7 +18,10 @@ template <typename... Parameters, typename... Arguments>
 [[nodiscard]] cudaError_t launch(void (*kernel)(Parameters...), int blocks, int threads,
                                  size_t shared_bytes, int cluster, cudaStream_t stream,
                                  Arguments&&... arguments) {
+  // Until the launch no other thread may lower the limit, for a launch that needs less.
+  std::unique_lock lock(shared_memory_limits, std::defer_lock);
   if (shared_bytes > 48 * 1024) {
+    lock.lock();
     const cudaError_t error = cudaFuncSetAttribute(
         kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
     if (error != cudaSuccess) return error;
