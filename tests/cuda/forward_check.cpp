@@ -5,7 +5,7 @@
 //   forward_check DATA MODELS [--few] [tied|untied|tiny-code|qwen3-0.6b]...
 //
 // DATA and MODELS are tests/data and models of the sources. With no model named it checks them all.
-// --few: few rows and shapes, for compute-sanitizer, under which a pass takes seconds.
+// --few: seven small passes, for compute-sanitizer, under which a pass takes seconds.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -129,15 +129,16 @@ std::vector<int32_t> random_tokens(const DeviceModel& model, int count, std::mt1
 void check_bits(const DeviceModel& model, const std::string& name, bool few, unsigned seed) {
   std::mt19937 random(seed);
   const auto runner = model.start(64);
-  const auto tokens = random_tokens(model, few ? 70 : 300, random);
+  const auto tokens = random_tokens(model, few ? 40 : 300, random);
   const std::vector<Row> want = rows_in_one_pass(*runner, tokens);
   expect(!same_bits(want[0], want[1]), name + ": rows of different tokens are the same");
-  check_mixed(*runner, name, random);
+  if (!few) check_mixed(*runner, name, random);
   std::vector<Chunks> all = {{1}, {2}, {7}, {32}, {33}, {64}, {128}, {129, 1}, {1, 128, 5, 63, 31}};
-  if (few) all = {{2, 33, 1, 32, 7}};
+  if (few) all = {{6, 33, 1}};
   size_t compared = 0, different = 0;
   for (const Chunks& chunks : all) {
     for (const bool disturbed : {false, true}) {
+      if (few && !disturbed) continue;
       each_row(*runner, tokens, chunks, disturbed, random,
                [&](size_t position, std::span<const float> row) {
                  ++compared;
