@@ -11,6 +11,7 @@
 #include "device.cuh"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/roofline.h"
 #include "kernels/cuda/rows.h"
 
 namespace orthrus::cuda {
@@ -59,28 +60,13 @@ double milliseconds(cudaStream_t stream, const std::function<void()>& enqueue, i
   return times[times.size() / 2];
 }
 
-__global__ void copy_kernel(const uint4* from, uint4* to, size_t size) {
-  const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
-  size_t i = blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x;
-  for (; i + 3 * step < size; i += 4 * step) {
-    uint4 v[4];
-#pragma unroll
-    for (int j = 0; j < 4; ++j) v[j] = __ldcs(from + i + j * step);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) __stcs(to + i + j * step, v[j]);
-  }
-  for (; i < size; i += step) to[i] = from[i];
-}
-
 // In TB/s, bytes read and written: by a kernel, and by the driver's copy.
 double copy_bandwidth(cudaStream_t stream) {
   constexpr size_t kBytes = size_t{2} << 30;
   const Array<uint32_t> from(kBytes / 4), to(kBytes / 4);
   fill_kernel<<<1024, 256>>>(reinterpret_cast<float*>(from.data()), kBytes / 4, 1, 1.0f, 0);
-  const double kernel = milliseconds(stream, [&] {
-    copy_kernel<<<132 * 16, 512, 0, stream>>>(reinterpret_cast<const uint4*>(from.data()),
-                                              reinterpret_cast<uint4*>(to.data()), kBytes / 16);
-  });
+  const double kernel =
+      milliseconds(stream, [&] { CHECK_CUDA(copy_once(from.data(), to.data(), kBytes, stream)); });
   const double driver = milliseconds(stream, [&] {
     CHECK_CUDA(cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, stream));
   });
