@@ -182,8 +182,9 @@ class Engine {
 
   // What passes of these shapes take, and what the machine gives meanwhile, in `rounds` rounds, at
   // least 1. Each pass runs once before it is timed, and the KV cache holds random numbers. Throws
-  // Error(kUsage) for a shape that the model has not: fewer rows than 1 (a draft: 2), more than the
-  // block size or the context; Error(kSystem) or std::bad_alloc when memory is exhausted.
+  // Error(kUsage) for a shape that the model has not: rows outside 1..max_position_embeddings (of
+  // a draft: 1..block_size - 1), or a context that leaves no room for them; Error(kSystem), which
+  // for a context names what it needs and what is there, or std::bad_alloc when memory is exhausted.
   Roofline measure(std::span<const PassShape> shapes, int rounds) const;
 
   // A conversation that keeps its keys and values from one generation to the next.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "orthrus/dtype.h"
@@ -10,7 +11,8 @@ namespace orthrus {
 
 enum class PassKind : uint8_t {
   kAr,       // a plain step (1 row), or a verify pass: the LM head runs for every row
-  kDraft,    // a block in the diffusion view: the LM head runs for every row but the last
+  kDraft,    // d drafts in the diffusion view: d rows, the LM head runs for every one. A block of
+             // k tokens is drafted in k - 1 rows and verified in k
   kPrefill,  // a chunk of a prompt: the LM head runs for its last row
 };
 
@@ -18,23 +20,27 @@ struct PassShape {
   PassKind kind = PassKind::kAr;
   int rows = 1;
   int context = 0;  // positions that are in the cache before
+
+  bool operator==(const PassShape&) const = default;
 };
 
-// What the machine gave, on as many threads.
+// What the machine gave. What it computes is measured on the processor only, on as many threads.
 struct MachineRates {
-  double bytes = 0;       // a second, of memory read once
-  double flops = 0;       // a second, of float32 multiply-adds in registers, two each
-  double pair_flops = 0;  // the same of products of BF16 numbers, as BF16 weights use them
-  double byte_flops = 0;  // the same of products of 8-bit integers, as Q8_0 weights use them
+  // A second, of memory: read once on the processor; on a CUDA device copied, bytes read and
+  // written both counted.
+  double bytes = 0;
+  std::optional<double> flops;       // a second, of float32 multiply-adds in registers, two each
+  std::optional<double> pair_flops;  // of products of BF16 numbers, as BF16 weights use them
+  std::optional<double> byte_flops;  // of products of 8-bit integers, as Q8_0 weights use them
 };
 
 // Medians over rounds, in each of which everything was measured once.
 struct PassMeasurement {
   PassShape shape;
-  DType weights = DType::kF32;  // that it used, as Engine::weights() tells it
+  DType weights = DType::kF32;  // of the matrices of its view, as Engine::weights() tells the AR's
   MachineRates machine;         // measured before each of these passes
-  double seconds = 0;
-  double bytes = 0;  // that it has to read: each weight, key and value once
+  double seconds = 0;           // on a device with the launch, and what the host is given back
+  double bytes = 0;             // that it has to read: each weight, key and value once
   double flops = 0;  // that it has to do: two for each weight and row, four for each query head's
                      // dimension and visible position
 };

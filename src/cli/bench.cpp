@@ -31,7 +31,8 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus bench -m models/tiny-code -n 256 --repeat 5 --block-size 8
   orthrus bench -m models/tiny-code --prompts prompts.jsonl --temperature 0.7 --json
   orthrus bench -m models/tiny-code --roofline
-  orthrus bench --synthetic qwen3-0.6b --weights q8_0 --roofline --rows 1,8 --context 2000
+  orthrus bench --synthetic qwen3-0.6b --weights q8_0 --roofline --rows 1,8 --context 512,2000
+  orthrus bench --synthetic qwen3-8b --device cuda --roofline --assume-acceptance 11.7
 
 Each prompt is continued in AR mode and in another (--mode) by turns, after a warm-up. Speeds are medians
 of decoding alone, the prefill not counted; a ratio is the median of the ratios of neighbouring

@@ -13,19 +13,10 @@
 namespace orthrus::cli {
 
 TokenIds parse_ids(std::string_view option, std::string_view text) {
-  const Range<int32_t> range{0, std::numeric_limits<int32_t>::max(),
-                             "a token id, as in 1,2,3: a whole number from 0 to 2147483647"};
-  TokenIds ids;
-  for (bool more = true; more;) {
-    const size_t comma = text.find(',');
-    more = comma != std::string_view::npos;
-    std::string_view item = text.substr(0, comma);
-    while (item.starts_with(' ')) item.remove_prefix(1);
-    while (item.ends_with(' ') || item.ends_with('\n')) item.remove_suffix(1);
-    ids.push_back(parse_number(fmt::format("{}: item {}", option, ids.size() + 1), item, range));
-    if (more) text.remove_prefix(comma + 1);
-  }
-  return ids;
+  return parse_numbers(
+      option, text,
+      Range<int32_t>{0, std::numeric_limits<int32_t>::max(),
+                     "a token id, as in 1,2,3: a whole number from 0 to 2147483647"});
 }
 
 std::string ids_in_words(const TokenIds& ids) {

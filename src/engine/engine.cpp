@@ -29,16 +29,6 @@ size_t pages_for(const ModelConfig& config, const Request& request) {
   return pages_for(static_cast<int>(std::clamp<int64_t>(most, 1, config.max_position_embeddings)));
 }
 
-void check_memory(double needed) {
-  const auto there = static_cast<double>(physical_memory());
-  constexpr double kGiB = 1 << 30;
-  if (needed > there) {
-    throw Error(ErrorKind::kSystem,
-                fmt::format("The weights take {:.1f} GiB; this machine has {:.1f} GiB of memory.",
-                            needed / kGiB, there / kGiB));
-  }
-}
-
 // `name`: of the model, for messages.
 void check_options(const EngineOptions& options, const ModelConfig& config,
                    const std::string& name) {
@@ -128,7 +118,7 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
   const DType type = options.weights.value_or(DType::kBF16);
   const CpuOps ops(threads);
   const std::array<DType, kViews> types = {type, options.draft_weights.value_or(type)};
-  check_memory(Model::random_bytes(config, types, ops));
+  check_memory(Model::random_bytes(config, types, ops), "The weights take");
   Model model = Model::random(config, types, ops);
   model.kv_type = options.kv_cache.value_or(DType::kF32);
   return Engine(std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), threads),
@@ -142,7 +132,7 @@ const Tokenizer* Engine::tokenizer() const {
   return impl_->tokenizer_or_null();
 }
 DType Engine::weights() const {
-  return impl_->model->weights();
+  return impl_->model->weights(View::kAutoregressive);
 }
 DType Engine::kv_cache() const {
   return impl_->model->kv_cache();

@@ -3,23 +3,17 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
-#include <random>
+#include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/engine_impl.h"
-#include "kernels/cpu/roofline.h"
+#include "engine/processors.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
-
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -27,16 +21,19 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+View view_of(const PassShape& shape) {
+  return shape.kind == PassKind::kDraft ? View::kDiffusion : View::kAutoregressive;
+}
+
 void check(const PassShape& shape, const ModelConfig& config) {
   const bool draft = shape.kind == PassKind::kDraft;
   if (draft && !config.has_diffusion_view()) {
     throw Error(ErrorKind::kUsage, "This checkpoint has no diffusion view, so no draft pass.");
   }
-  const int least = draft ? 2 : 1;
-  const int most = draft ? config.block_size : config.max_position_embeddings;
-  if (shape.rows < least || shape.rows > most) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("a pass of {} rows; valid is {} to {}.", shape.rows, least, most));
+  const int most = draft ? config.block_size - 1 : config.max_position_embeddings;
+  if (shape.rows < 1 || shape.rows > most) {
+    throw Error(ErrorKind::kUsage, fmt::format("a {} of {} rows; valid is 1 to {}.",
+                                               draft ? "draft pass" : "pass", shape.rows, most));
   }
   if (shape.context < 0 || shape.context > config.max_position_embeddings - shape.rows) {
     throw Error(
@@ -49,85 +46,102 @@ void check(const PassShape& shape, const ModelConfig& config) {
 
 // Rows that the LM head runs for.
 int head_rows(const PassShape& shape) {
-  if (shape.kind == PassKind::kPrefill) return 1;
-  return shape.kind == PassKind::kDraft ? shape.rows - 1 : shape.rows;
+  return shape.kind == PassKind::kPrefill ? 1 : shape.rows;
 }
 
-PassMeasurement cost_of(const PassShape& shape, const Model& model, const Ops& ops) {
-  const ModelConfig& c = model.config;
-  const View view = shape.kind == PassKind::kDraft ? View::kDiffusion : View::kAutoregressive;
+PassMeasurement cost_of(const PassShape& shape, const DeviceModel& model) {
+  const ModelConfig& c = model.config();
+  const View view = view_of(shape);
+  const double rows = shape.rows, heads = c.num_attention_heads, layers = c.num_hidden_layers;
+  const double hidden = c.hidden_size;
+  const double attention = 2.0 * hidden * c.head_dim * (heads + c.num_key_value_heads);
+  const double mlp = 3.0 * hidden * c.intermediate_size;
+  const double head = hidden * c.vocab_size;
+  const double seen = view == View::kDiffusion ? (shape.context + rows) * rows
+                                               : (shape.context + (rows + 1) / 2) * rows;
   PassMeasurement cost;
   cost.shape = shape;
-  cost.weights = model.weights.layers.front().mlp[static_cast<int>(view)].down_proj.type;
-  const auto add = [&](const Matrix& w, int rows) {
-    cost.bytes += static_cast<double>(ops.packed_bytes(w.type, w.rows, w.cols));
-    cost.flops += 2.0 * rows * w.rows * w.cols;
-  };
-  for (const LayerWeights& layer : model.weights.layers) {
-    const AttentionWeights& w = layer.attention[static_cast<int>(view)];
-    const MlpWeights& mlp = layer.mlp[static_cast<int>(view)];
-    for (const Matrix* matrix : {&w.q_proj, &w.k_proj, &w.v_proj, &w.o_proj, &mlp.gate_proj,
-                                 &mlp.up_proj, &mlp.down_proj}) {
-      add(*matrix, shape.rows);
-    }
-  }
-  add(model.weights.lm_head[static_cast<int>(view)], head_rows(shape));
-  const double seen = view == View::kDiffusion
-                          ? double(shape.context + shape.rows) * shape.rows
-                          : (shape.context + (shape.rows + 1) / 2.0) * shape.rows;
-  cost.flops += 4.0 * seen * c.num_attention_heads * c.head_dim * c.num_hidden_layers;
-  const KvLayout layout = model.kv_layout();
-  cost.bytes += static_cast<double>(layout.page_bytes()) * (shape.context + shape.rows) / kPageSize;
+  cost.weights = model.weights(view);
+  cost.bytes = model.matrix_bytes(view) + model.position_bytes() * (shape.context + rows);
+  cost.flops = 2 * (layers * (attention + mlp) * rows + head * head_rows(shape)) +
+               4 * seen * heads * c.head_dim * layers;
   return cost;
 }
 
-// A sequence in whose cache lie random keys and values.
-class RandomContext {
+// Runs passes as decoding does, behind a context that is made up.
+class PassRunner {
  public:
-  RandomContext(const Model& model, const Ops& ops, int longest)
-      : pool_(ops, model.kv_layout(), static_cast<size_t>(longest) / kPageSize + 1),
-        sequence_(pool_) {
+  // `longest`: positions of the longest context, the pass's own rows included.
+  PassRunner(const DeviceModel& model, Device device, int longest, int most_rows) {
+    // A device sees to its memory itself.
+    if (device == Device{}) {
+      check_memory(model.position_bytes() * longest,
+                   fmt::format("The keys and values of {} positions take", longest));
+    }
+    runner_ = model.start(static_cast<size_t>(longest) / kPageSize + 1);
+    sequence_.emplace(runner_->pool());
     begin_at(longest);
-    std::minstd_rand random;
-    const size_t words = model.kv_layout().page_bytes() / sizeof(uint16_t);
-    for (int page = 0; page * kPageSize < longest; ++page) {
-      auto* const to = reinterpret_cast<uint16_t*>(sequence_.pages()[page]);
-      // BF16 numbers of 0.5 to 1; two of them are a float of that size.
-      for (size_t i = 0; i < words; ++i) {
-        to[i] = static_cast<uint16_t>(0x3f00 | (random() >> 8 & 0x7f));
-      }
+    runner_->fill_cache(*sequence_);
+    // Different tokens, as far as the vocabulary goes.
+    tokens_.resize(static_cast<size_t>(most_rows));
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      tokens_[i] = static_cast<int32_t>(i * 7919 % static_cast<size_t>(model.config().vocab_size));
     }
   }
 
-  void begin_at(int context) {
-    sequence_.crop(0);
-    if (sequence_.reserve(context) != Status::kOk) {
-      throw Error(ErrorKind::kSystem, fmt::format("no memory for a context of {}.", context));
+  double seconds_of(const PassShape& shape) {
+    const int begin = shape.rows - head_rows(shape);
+    begin_at(shape.context);
+    const Span span{.sequence = &*sequence_,
+                    .tokens = std::span(tokens_).first(static_cast<size_t>(shape.rows)),
+                    .view = view_of(shape),
+                    .logits_begin = begin,
+                    .logits_end = shape.rows,
+                    .output = shape.kind == PassKind::kDraft ? HeadOutput::kChoiceAndProbability
+                                                             : HeadOutput::kChoice};
+    ForwardPass& pass = runner_->pass();
+    if (const Status status = pass.run(std::span(&span, 1)); status != Status::kOk) {
+      throw Error(ErrorKind::kSystem,
+                  fmt::format("a pass of {} rows behind a context of {} failed: "
+                              "{}.",
+                              shape.rows, shape.context, describe(status)));
     }
-    sequence_.extend(context);
+    return pass.seconds();
   }
-  KvSequence* sequence() { return &sequence_; }
 
  private:
-  KvPool pool_;
-  KvSequence sequence_;
+  void begin_at(int context) {
+    sequence_->crop(0);
+    if (sequence_->reserve(context) != Status::kOk) {
+      throw Error(ErrorKind::kSystem, fmt::format("no memory for a context of {}.", context));
+    }
+    sequence_->extend(context);
+  }
+
+  std::unique_ptr<Runner> runner_;
+  std::optional<KvSequence> sequence_;
+  std::vector<int32_t> tokens_;
 };
 
-void run(ForwardPass& pass, const PassShape& shape, std::span<const int32_t> tokens,
-         KvSequence* sequence) {
-  const bool prefill = shape.kind == PassKind::kPrefill;
-  const bool draft = shape.kind == PassKind::kDraft;
-  const int begin = prefill ? shape.rows - 1 : 0;
-  const Span span{.sequence = sequence,
-                  .tokens = tokens,
-                  .view = draft ? View::kDiffusion : View::kAutoregressive,
-                  .logits_begin = begin,
-                  .logits_end = begin + head_rows(shape),
-                  .output = draft ? HeadOutput::kChoiceAndProbability : HeadOutput::kChoice};
-  if (const Status status = pass.run(std::span(&span, 1)); status != Status::kOk) {
-    throw Error(ErrorKind::kSystem,
-                fmt::format("a pass of {} rows failed: {}.", shape.rows, describe(status)));
+struct Samples {
+  std::vector<MachineRates> machine;
+  std::vector<double> seconds;
+};
+
+MachineRates median(const std::vector<MachineRates>& samples) {
+  std::vector<double> bytes;
+  for (const MachineRates& sample : samples) bytes.push_back(sample.bytes);
+  MachineRates rates;
+  rates.bytes = median(std::move(bytes));
+  for (const auto rate :
+       {&MachineRates::flops, &MachineRates::pair_flops, &MachineRates::byte_flops}) {
+    std::vector<double> values;
+    for (const MachineRates& sample : samples) {
+      if (sample.*rate) values.push_back(*(sample.*rate));
+    }
+    if (!values.empty()) rates.*rate = median(std::move(values));
   }
+  return rates;
 }
 
 }  // namespace
@@ -136,67 +150,34 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   if (rounds < 1) {
     throw Error(ErrorKind::kUsage, fmt::format("rounds is {}; valid is 1 or more.", rounds));
   }
-  const auto* const on_cpu = dynamic_cast<const CpuModel*>(impl_->model.get());
-  if (on_cpu == nullptr) {
-    throw Error(ErrorKind::kUnsupported, "Only passes on the processor can be measured so.");
-  }
-  const Model& model = on_cpu->model();
-  const CpuOps& ops = on_cpu->ops();
-  const int threads = impl_->threads;
+  const DeviceModel& model = *impl_->model;
   Roofline result;
-  int longest = 0, most_rows = 1;
+  if (shapes.empty()) return result;
+  int longest = 0, most_rows = 0;
   for (const PassShape& shape : shapes) {
-    check(shape, model.config);
-    result.passes.push_back(cost_of(shape, model, ops));
+    check(shape, model.config());
+    result.passes.push_back(cost_of(shape, model));
     longest = std::max(longest, shape.context + shape.rows);
     most_rows = std::max(most_rows, shape.rows);
   }
-  // Different tokens, as far as the vocabulary goes.
-  std::vector<int32_t> tokens(static_cast<size_t>(most_rows));
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    tokens[i] = static_cast<int32_t>(i * 7919 % static_cast<size_t>(model.config.vocab_size));
-  }
-  // More than caches hold.
-  const std::vector<float> memory(size_t{256} << 20 >> 2, 1.0f);
-  RandomContext context(model, ops, longest);
-  CpuForwardPass pass(model, ops);
-
-  struct Samples {
-    std::vector<double> seconds, bytes, flops, pair_flops, byte_flops;
-    MachineRates machine() const {
-      return {median(bytes), median(flops), median(pair_flops), median(byte_flops)};
-    }
-  };
-  Samples all;
+  PassRunner passes(model, impl_->device, longest, most_rows);
+  const std::unique_ptr<Machine> machine = model.machine();
+  machine->measure();  // what is done once only
   std::vector<Samples> of_shape(shapes.size());
+  std::vector<MachineRates> all;
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < shapes.size(); ++i) {
-      double done = 0, pair_done = 0, byte_done = 0;
-      const double reading = seconds_of([&] { cpu::read_all(memory, threads); });
-      const double adding = seconds_of([&] { done = cpu::run_multiply_adds(threads); });
-      const double pair_adding =
-          seconds_of([&] { pair_done = cpu::run_pair_multiply_adds(threads); });
-      const double byte_adding =
-          seconds_of([&] { byte_done = cpu::run_byte_multiply_adds(threads); });
-      for (Samples* const samples : {&all, &of_shape[i]}) {
-        samples->bytes.push_back(static_cast<double>(memory.size() * sizeof(float)) / reading);
-        samples->flops.push_back(done / adding);
-        samples->pair_flops.push_back(pair_done / pair_adding);
-        samples->byte_flops.push_back(byte_done / byte_adding);
-      }
-      const auto own_tokens = std::span(tokens).first(static_cast<size_t>(shapes[i].rows));
-      const auto pass_once = [&] {
-        context.begin_at(shapes[i].context);
-        run(pass, shapes[i], own_tokens, context.sequence());
-      };
-      pass_once();  // what caches hold should be what a pass left there, as it is while decoding
-      of_shape[i].seconds.push_back(seconds_of(pass_once));
+      all.push_back(machine->measure());
+      of_shape[i].machine.push_back(all.back());
+      // What caches hold should be what a pass left there, as it is while decoding.
+      passes.seconds_of(shapes[i]);
+      of_shape[i].seconds.push_back(passes.seconds_of(shapes[i]));
     }
   }
-  if (!shapes.empty()) result.machine = all.machine();
+  result.machine = median(all);
   for (size_t i = 0; i < shapes.size(); ++i) {
-    result.passes[i].machine = of_shape[i].machine();
-    result.passes[i].seconds = median(of_shape[i].seconds);
+    result.passes[i].machine = median(of_shape[i].machine);
+    result.passes[i].seconds = median(std::move(of_shape[i].seconds));
   }
   return result;
 }

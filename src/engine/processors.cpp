@@ -1,5 +1,6 @@
 #include "engine/processors.h"
 
+#include <fmt/core.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include <fstream>
 #include <set>
 #include <string>
+
+#include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
@@ -64,8 +67,15 @@ int usable_cores(const std::filesystem::path& root) {
   return static_cast<int>(std::min<double>(cores_of_affinity(root), most));
 }
 
-size_t physical_memory() {
-  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+void check_memory(double bytes, std::string_view what) {
+  const double there =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  constexpr double kGiB = 1 << 30;
+  if (bytes > there) {
+    throw Error(ErrorKind::kSystem, fmt::format("{} {:.1f} GiB; this machine has {:.1f} GiB of "
+                                                "memory.",
+                                                what, bytes / kGiB, there / kGiB));
+  }
 }
 
 }  // namespace orthrus

@@ -1,8 +1,8 @@
 // What the machine has for this process.
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
+#include <string_view>
 
 namespace orthrus {
 
@@ -11,6 +11,8 @@ namespace orthrus {
 // busy. `root` is where /sys and /proc are found. At least 1.
 int usable_cores(const std::filesystem::path& root = "/");
 
-size_t physical_memory();  // bytes, whoever else uses them
+// Throws Error(kSystem), "`what` 9.9 GiB; this machine has ...", when its physical memory, whoever
+// else uses it, is less than `bytes`.
+void check_memory(double bytes, std::string_view what);
 
 }  // namespace orthrus

@@ -6,6 +6,7 @@
 #include "cache/kv_cache.h"
 #include "model/cycles.h"
 #include "model/forward_pass.h"
+#include "model/machine.h"
 #include "orthrus/config.h"
 
 namespace orthrus {
@@ -18,6 +19,10 @@ class Runner {
   virtual ForwardPass& pass() = 0;
   // Null where the device runs passes only.
   virtual CycleRunner* cycles() { return nullptr; }
+
+  // Writes made-up keys and values, finite ones, into the pages of `sequence`, so that passes can
+  // be measured behind a context that nobody computed. What other sequences hold may be lost.
+  virtual void fill_cache(const KvSequence& sequence) = 0;
 };
 
 // Immutable after load, used from any thread.
@@ -25,13 +30,20 @@ class DeviceModel {
  public:
   virtual ~DeviceModel() = default;
   virtual const ModelConfig& config() const = 0;
-  virtual DType weights() const = 0;      // of the AR view's matrices
-  virtual DType kv_cache() const = 0;     // of keys and values
+  virtual DType weights(View view) const = 0;  // of its matrices
+  virtual DType kv_cache() const = 0;          // of keys and values
   virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass
 
   // With a cache of at least `pages` pages. Must not outlive the model. Throws Error(kSystem) when
   // the device has no room for what passes need.
   virtual std::unique_ptr<Runner> start(size_t pages) const = 0;
+
+  // For measuring. What a pass has to read: the matrices of a view, LM head included, and the keys
+  // and values of one position, both in bytes.
+  virtual double matrix_bytes(View view) const = 0;
+  virtual double position_bytes() const = 0;
+  // Throws Error(kSystem) or std::bad_alloc when there is too little memory for it.
+  virtual std::unique_ptr<Machine> machine() const = 0;
 };
 
 }  // namespace orthrus

@@ -117,10 +117,13 @@ TEST_F(BenchTest, BadPromptFiles) {
 
 TEST_F(BenchTest, RooflineAsJson) {
   const nlohmann::json json = run_for_json(
-      {"bench", "-m", kGolden, "--roofline", "--rows", "1,4,70", "--context", "20", "--repeat", "2",
-       "--weights", "q8_0", "--draft-weights", "f16", "--kv-cache", "bf16"});
+      {"bench", "-m", kGolden, "--roofline", "--rows", "1,4,130", "--context", "20,0", "--repeat",
+       "2", "--weights", "q8_0", "--draft-weights", "f16", "--kv-cache", "bf16"});
   EXPECT_EQ(json["weights"], "Q8_0");
   EXPECT_EQ(json["kv_cache"], "BF16");
+  EXPECT_EQ(json["block_size"], 8);
+  EXPECT_EQ(json["device"], "cpu");
+  EXPECT_EQ(json["bytes_measured_by"], "reading");
   EXPECT_GT(json["bytes_per_second"], 0);
   std::vector<std::string> passes;
   for (const auto& pass : json["passes"]) {
@@ -132,17 +135,70 @@ TEST_F(BenchTest, RooflineAsJson) {
         pass["share_of_limit"].get<double>(),
         std::max(pass["share_of_bytes"].get<double>(), pass["share_of_flops"].get<double>()));
   }
-  EXPECT_EQ(passes,
-            (std::vector<std::string>{"ar 1 20", "ar 4 20", "draft 4 20", "prefill 70 20"}));
+  EXPECT_EQ(passes, (std::vector<std::string>{"ar 1 20", "ar 4 20", "draft 3 20", "prefill 130 20",
+                                              "ar 1 0", "ar 4 0", "draft 3 0", "prefill 130 0"}));
+  EXPECT_TRUE(json["assumed_acceptance"].is_null());
+  ASSERT_EQ(json["cycles"].size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    const auto& cycle = json["cycles"][i];
+    const auto seconds = [&](size_t pass) { return json["passes"][4 * i + pass]["seconds"]; };
+    EXPECT_EQ(cycle["context"], i == 0 ? 20 : 0);
+    EXPECT_EQ(cycle["block"], 4);
+    EXPECT_EQ(cycle["draft_seconds"], seconds(2));
+    EXPECT_EQ(cycle["verify_seconds"], seconds(1));
+    EXPECT_DOUBLE_EQ(cycle["cycles_per_second"].get<double>(),
+                     1 / (seconds(1).get<double>() + seconds(2).get<double>()));
+    EXPECT_DOUBLE_EQ(cycle["ar_tokens_per_second"].get<double>(), 1 / seconds(0).get<double>());
+    EXPECT_TRUE(cycle["assumed_tokens_per_second"].is_null());
+  }
+}
+
+TEST_F(BenchTest, AnAssumedAcceptanceGivesAssumedTokens) {
+  const std::vector<std::string> arguments = {
+      "bench", "-m", kGolden, "--roofline", "--rows", "8", "--assume-acceptance", "2.5"};
+  const nlohmann::json json = run_for_json(arguments);
+  EXPECT_EQ(json["assumed_acceptance"], 2.5);
+  const auto& cycle = json["cycles"][0];
+  EXPECT_EQ(cycle["block"], 8);
+  EXPECT_TRUE(cycle["ar_tokens_per_second"].is_null());  // no pass of one row was wanted
+  EXPECT_DOUBLE_EQ(cycle["assumed_tokens_per_second"].get<double>(),
+                   3.5 * cycle["cycles_per_second"].get<double>());
+  const ProcessResult table = run_orthrus(arguments);
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  for (const char* part : {"assumed tok/s", "2.5 accepted a cycle", "would give 3.5"}) {
+    EXPECT_NE(table.out.find(part), std::string::npos) << part << "\n" << table.out;
+  }
+}
+
+TEST_F(BenchTest, WithoutADiffusionViewThereAreNoCycles) {
+  nlohmann::json config = small_config_json();
+  config["architectures"] = {"Qwen3ForCausalLM"};
+  config.erase("block_size");
+  config.erase("mask_token_id");
+  write_random_checkpoint(directory_.path(), config, DType::kF32);
+  std::vector<std::string> arguments = {"bench",      "-m",       directory_.path().string(),
+                                        "--roofline", "--repeat", "1"};
+  const nlohmann::json json = run_for_json(arguments);
+  EXPECT_EQ(json["block_size"], 0);
+  EXPECT_TRUE(json["cycles"].empty());
+  for (const auto& pass : json["passes"]) EXPECT_NE(pass["pass"], "draft");
+  const ProcessResult table = run_orthrus(arguments);
+  EXPECT_NE(table.out.find("no diffusion view"), std::string::npos) << table.out;
+  arguments.insert(arguments.end(), {"--assume-acceptance", "1"});
+  const ProcessResult refused = run_orthrus(arguments);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("no pass of --rows drafts"), std::string::npos) << refused.err;
 }
 
 TEST_F(BenchTest, RooflineAsATable) {
   const ProcessResult result = run_orthrus(
       {"bench", "-m", kGolden, "--roofline", "--rows", "1,2", "--context", "5", "--repeat", "1"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part : {"memory read", "GFLOP/s", "of limit", "\nar ", "\ndraft "}) {
+  for (const char* part : {"block size 8", "memory read", "GFLOP/s", "of limit", "\nar ",
+                           "\ndraft ", "cycles/s", "AR tok/s"}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << part << "\n" << result.out;
   }
+  EXPECT_EQ(result.out.find("assumed"), std::string::npos) << result.out;
 }
 
 TEST_F(BenchTest, WhatItMeasuresIsChecked) {
@@ -154,8 +210,21 @@ TEST_F(BenchTest, WhatItMeasuresIsChecked) {
       {{}, "one of -m/--model and --synthetic"},
       {{"-m", kGolden, "--synthetic", "qwen3-8b"}, "one of -m/--model and --synthetic"},
       {{"--synthetic", "qwen3-9b"}, "valid is one of qwen3-0.6b, qwen3-1.7b"},
-      {{"-m", kGolden, "--roofline", "--rows", "1,x"}, "--rows"},
-      {{"-m", kGolden, "--roofline", "--rows", "0"}, "0 rows"},
+      {{"-m", kGolden, "--roofline", "--rows", "1,x"},
+       "--rows: item 2 is \"x\"; valid is a whole number from 1"},
+      {{"-m", kGolden, "--roofline", "--rows", "0"}, "--rows: item 1 is \"0\"; valid is"},
+      {{"-m", kGolden, "--roofline", "--rows", "5000"}, "5000 rows; valid is 1 to 4096"},
+      {{"-m", kGolden, "--rows", "1"}, "--rows requires --roofline"},
+      {{"-m", kGolden, "--assume-acceptance", "1"}, "--assume-acceptance requires --roofline"},
+      {{"-m", kGolden, "--roofline", "--context", "1,-1"}, "--context: item 2 is \"-1\"; valid is"},
+      {{"-m", kGolden, "--roofline", "--assume-acceptance", "x"},
+       "--assume-acceptance is \"x\"; valid is a number from 0"},
+      {{"-m", kGolden, "--roofline", "--assume-acceptance", "7.5"},
+       "--assume-acceptance is 7.5; valid is 0 to 7"},
+      {{"-m", kGolden, "--roofline", "--rows", "1,4", "--assume-acceptance", "4"},
+       "--assume-acceptance is 4; valid is 0 to 3"},
+      {{"-m", kGolden, "--roofline", "--rows", "1,9", "--assume-acceptance", "1"},
+       "no pass of --rows drafts"},
       {{"-m", kGolden, "--roofline", "--context", "99999999"}, "context of 99999999"},
       {{"-m", kGolden, "--roofline", "--prompt-ids", "1"}, "--prompt-ids"},
       {{"-m", kGolden, "--kv-cache", "f16"}, "valid is f32 or bf16"},

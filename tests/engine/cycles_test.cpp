@@ -19,6 +19,7 @@ class CycleRunnerOnCpu final : public Runner {
   KvPool& pool() override { return runner_->pool(); }
   ForwardPass& pass() override { return runner_->pass(); }
   CycleRunner* cycles() override { return use_cycles ? &cycles_ : nullptr; }
+  void fill_cache(const KvSequence& sequence) override { runner_->fill_cache(sequence); }
   PassCycles& fake() { return cycles_; }
 
   bool use_cycles = true;

@@ -80,13 +80,15 @@ TEST(Measure, CountsWhatAPassReadsAndDoes) {
   const Engine engine = Engine::synthetic(c, {.threads = 2});
   const PassShape shapes[] = {{PassKind::kAr, 1, 0},
                               {PassKind::kAr, 4, 100},
-                              {PassKind::kDraft, 8, 100},
+                              {PassKind::kDraft, 7, 100},
                               {PassKind::kPrefill, 70, 10}};
   const Roofline roofline = engine.measure(shapes, 3);
   EXPECT_GT(roofline.machine.bytes, 0);
-  EXPECT_GT(roofline.machine.flops, 0);
-  EXPECT_GT(roofline.machine.pair_flops, 0);
-  EXPECT_GT(roofline.machine.byte_flops, 0);
+  for (const auto& rate :
+       {roofline.machine.flops, roofline.machine.pair_flops, roofline.machine.byte_flops}) {
+    ASSERT_TRUE(rate);
+    EXPECT_GT(*rate, 0);
+  }
   // q, k, v, o; gate, up, down.
   const double layer = 64 * 128 + 2 * 64 * 64 + 128 * 64 + 3 * 64 * 96;
   const double head = 500 * 64;
@@ -99,13 +101,14 @@ TEST(Measure, CountsWhatAPassReadsAndDoes) {
   };
   const Want wants[] = {{1, 1, 1, 1},
                         {4, 4, 104, 101 + 102 + 103 + 104},
-                        {8, 7, 108, 8 * 108},
+                        {7, 7, 107, 7 * 107},
                         {70, 1, 80, 70 * 10 + 70 * 71 / 2}};
   ASSERT_EQ(roofline.passes.size(), std::size(wants));
   for (size_t i = 0; i < std::size(wants); ++i) {
     const PassMeasurement& pass = roofline.passes[i];
     const Want& want = wants[i];
-    EXPECT_EQ(pass.shape.rows, shapes[i].rows);
+    EXPECT_EQ(pass.shape, shapes[i]);
+    EXPECT_GT(pass.machine.bytes, 0);
     EXPECT_GT(pass.seconds, 0);
     EXPECT_DOUBLE_EQ(pass.bytes, 2 * (2 * layer + packed_head) + cache * want.positions);
     EXPECT_DOUBLE_EQ(pass.flops,
@@ -120,8 +123,8 @@ TEST(Measure, ShapesThatTheModelHasNotAreRefused) {
     std::string rows, valid;
   };
   const Case cases[] = {{{PassKind::kAr, 0, 0}, "0 rows", "1 to 256"},
-                        {{PassKind::kDraft, 1, 0}, "1 rows", "2 to 8"},
-                        {{PassKind::kDraft, 9, 0}, "9 rows", "2 to 8"},
+                        {{PassKind::kDraft, 0, 0}, "draft pass of 0 rows", "1 to 7"},
+                        {{PassKind::kDraft, 8, 0}, "draft pass of 8 rows", "1 to 7"},
                         {{PassKind::kAr, 257, 0}, "257 rows", "1 to 256"},
                         {{PassKind::kAr, 6, 251}, "context of 251", "0 to 250"},
                         {{PassKind::kAr, 1, -1}, "context of -1", "0 to 255"}};
@@ -129,6 +132,32 @@ TEST(Measure, ShapesThatTheModelHasNotAreRefused) {
     test::expect_error_parts([&] { engine.measure(std::span(&c.shape, 1), 1); }, ErrorKind::kUsage,
                              {c.rows, c.valid});
   }
+}
+
+// What a draft reads may be of another type than what it is verified with.
+TEST(Measure, EachViewHasItsOwnWeights) {
+  const ModelConfig c = small();
+  const Engine engine =
+      Engine::synthetic(c, {.threads = 2, .draft_weights = DType::kF32, .kv_cache = DType::kBF16});
+  const PassShape shapes[] = {{PassKind::kAr, 4, 64}, {PassKind::kDraft, 4, 64}};
+  const Roofline roofline = engine.measure(shapes, 1);
+  EXPECT_EQ(roofline.passes[0].weights, DType::kBF16);
+  EXPECT_EQ(roofline.passes[1].weights, DType::kF32);
+  const double cache = 2 * 2 * 2 * 32 * 2 * 68;
+  EXPECT_DOUBLE_EQ(roofline.passes[1].bytes - cache, 2 * (roofline.passes[0].bytes - cache));
+}
+
+TEST(Measure, NothingToMeasureIsNothing) {
+  EXPECT_TRUE(Engine::synthetic(small()).measure({}, 1).passes.empty());
+}
+
+TEST(Measure, AContextThatDoesNotFitIsRefused) {
+  ModelConfig config = small();
+  config.max_position_embeddings = 2000000000;
+  const Engine engine = Engine::synthetic(config);
+  const PassShape shape{PassKind::kAr, 1, 1999999999};
+  test::expect_error_parts([&] { engine.measure(std::span(&shape, 1), 1); }, ErrorKind::kSystem,
+                           {"2000000000 positions take 1907.3 GiB", "this machine has"});
 }
 
 TEST(Measure, TakesARoundAtLeast) {

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/cuda/roofline.h"
+#include "model/cuda/cuda_machine.h"
 #include "model/cuda/cycles.h"
 #include "model/cuda/device_weights.h"
 #include "model/cuda/forward.h"
@@ -40,6 +42,11 @@ class CudaRunner final : public Runner {
   KvPool& pool() override { return pool_; }
   ForwardPass& pass() override { return pass_; }
   CycleRunner* cycles() override { return &cycles_; }
+  // All pages: a layer's lie together, not a page's.
+  void fill_cache(const KvSequence&) override {
+    check(fill_made_up(memory_.of_layer(0).data, memory_.size(), nullptr), "filling the cache");
+    check(cudaDeviceSynchronize(), "filling the cache");
+  }
   size_t pages() const { return memory_.pages(); }
 
  private:
@@ -91,6 +98,7 @@ class LentRunner final : public Runner {
   KvPool& pool() override { return runner_->pool(); }
   ForwardPass& pass() override { return runner_->pass(); }
   CycleRunner* cycles() override { return runner_->cycles(); }
+  void fill_cache(const KvSequence& sequence) override { runner_->fill_cache(sequence); }
 
  private:
   std::unique_ptr<CudaRunner> runner_;
@@ -104,7 +112,7 @@ class CudaModel final : public DeviceModel {
       : config_(std::move(config)), weights_(std::move(weights)), ordinal_(ordinal) {}
 
   const ModelConfig& config() const override { return config_; }
-  DType weights() const override { return DType::kBF16; }
+  DType weights(View) const override { return DType::kBF16; }
   DType kv_cache() const override { return DType::kBF16; }
   int prefill_chunk() const override { return 2048; }
   std::unique_ptr<Runner> start(size_t pages) const override {
@@ -121,6 +129,11 @@ class CudaModel final : public DeviceModel {
       runner = std::make_unique<CudaRunner>(config_, weights_, generous, ordinal_);
     }
     return std::make_unique<LentRunner>(std::move(runner), idle_);
+  }
+  double matrix_bytes(View view) const override { return pass_bytes(weights_, view); }
+  double position_bytes() const override { return KvMemory::bytes(config_, 1) / kTilePositions; }
+  std::unique_ptr<Machine> machine() const override {
+    return std::make_unique<CudaMachine>(ordinal_);
   }
 
  private:

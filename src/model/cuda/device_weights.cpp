@@ -88,6 +88,20 @@ double weight_bytes(const ModelConfig& config) {
   return static_cast<double>(weight_count(config, false)) * sizeof(Bf16);
 }
 
+double pass_bytes(const DeviceWeights& weights, View view) {
+  double elements = 0;
+  const auto add = [&](const Weights& w) { elements += static_cast<double>(w.rows) * w.cols; };
+  for (const DeviceLayer& layer : weights.layers) {
+    const DeviceAttention& attention = layer.attention[static_cast<int>(view)];
+    add(attention.qkv.view());
+    add(attention.o.view());
+    add(layer.gate_up.view());
+    add(layer.down.view());
+  }
+  add(weights.lm_head());
+  return elements * sizeof(Bf16);
+}
+
 DeviceWeights upload(const ModelConfig& config, const orthrus::Weights& weights,
                      const std::function<void(size_t, size_t)>& progress) {
   Uploader to_device(weight_count(config, true), progress);

@@ -47,6 +47,9 @@ struct DeviceWeights {
 // Bytes of all weights.
 double weight_bytes(const ModelConfig& config);
 
+// Bytes of the matrices that a pass in this view reads, the LM head's included.
+double pass_bytes(const DeviceWeights& weights, View view);
+
 // Uploads `weights`, which lie in the mapped checkpoint; what is not BF16 there is rounded.
 // `progress(done, total)` is told of weights uploaded.
 DeviceWeights upload(const ModelConfig& config, const orthrus::Weights& weights,
