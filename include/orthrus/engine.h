@@ -184,7 +184,8 @@ class Engine {
   // least 1. Each pass runs once before it is timed, and the KV cache holds random numbers. Throws
   // Error(kUsage) for a shape that the model has not: rows outside 1..max_position_embeddings (of
   // a draft: 1..block_size - 1), or a context that leaves no room for them; Error(kSystem), which
-  // for a context names what it needs and what is there, or std::bad_alloc when memory is exhausted.
+  // for a context names what it needs and what is there, or std::bad_alloc when memory is
+  // exhausted.
   Roofline measure(std::span<const PassShape> shapes, int rounds) const;
 
   // A conversation that keeps its keys and values from one generation to the next.
