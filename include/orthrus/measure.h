@@ -24,13 +24,15 @@ struct PassShape {
   bool operator==(const PassShape&) const = default;
 };
 
-// What the machine gave. What it computes is measured on the processor only, on as many threads.
+// What the machine gave: a processor on as many threads. What is not measured is none.
 struct MachineRates {
   // A second, of memory: read once on the processor; on a CUDA device copied, bytes read and
   // written both counted.
   double bytes = 0;
-  std::optional<double> flops;       // a second, of float32 multiply-adds in registers, two each
-  std::optional<double> pair_flops;  // of products of BF16 numbers, as BF16 weights use them
+  std::optional<double> flops;  // a second, of float32 multiply-adds in registers, two each
+  // Of products of BF16 numbers, as BF16 weights use them; on a device that has wgmma (an H100) of
+  // tiles that lie in shared memory.
+  std::optional<double> pair_flops;
   std::optional<double> byte_flops;  // of products of 8-bit integers, as Q8_0 weights use them
 };
 

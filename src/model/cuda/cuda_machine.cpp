@@ -26,16 +26,26 @@ CudaMachine::~CudaMachine() {
   cudaEventDestroy(end_);
 }
 
+double CudaMachine::seconds_of(const std::function<cudaError_t()>& enqueue) {
+  constexpr const char* kWhat = "measuring the device";
+  check(cudaEventRecord(begin_), kWhat);
+  check(enqueue(), kWhat);
+  check(cudaEventRecord(end_), kWhat);
+  check(cudaEventSynchronize(end_), kWhat);
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, begin_, end_), kWhat);
+  return milliseconds * 1e-3;
+}
+
 MachineRates CudaMachine::measure() {
   check(cudaSetDevice(ordinal_), "choosing the device");
-  check(cudaEventRecord(begin_), "measuring the memory");
-  check(copy_once(from_.data(), to_.data(), kCopied, nullptr), "measuring the memory");
-  check(cudaEventRecord(end_), "measuring the memory");
-  check(cudaEventSynchronize(end_), "measuring the memory");
-  float milliseconds = 0;
-  check(cudaEventElapsedTime(&milliseconds, begin_, end_), "measuring the memory");
   MachineRates rates;
-  rates.bytes = 2.0 * kCopied / milliseconds * 1e3;
+  double operations = 0;
+  const double multiplying = seconds_of([&] { return multiply_all(&operations, nullptr); });
+  if (operations > 0) rates.pair_flops = operations / multiplying;
+  const auto copy = [&] { return copy_once(from_.data(), to_.data(), kCopied, nullptr); };
+  seconds_of(copy);  // as passes, it runs once before it is timed
+  rates.bytes = 2.0 * kCopied / seconds_of(copy);
   return rates;
 }
 

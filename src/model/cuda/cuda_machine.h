@@ -1,14 +1,14 @@
-// A CUDA device as a yardstick: copying its memory.
+// A CUDA device as a yardstick: copying its memory, and products of tiles in shared memory.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "model/cuda/device.h"
 #include "model/machine.h"
 
 namespace orthrus::cuda {
 
-// What the device computes is not measured.
 class CudaMachine final : public Machine {
  public:
   // Throws Error(kSystem) when there is too little memory.
@@ -20,6 +20,9 @@ class CudaMachine final : public Machine {
   MachineRates measure() override;
 
  private:
+  // Of what is put in the default stream.
+  double seconds_of(const std::function<cudaError_t()>& enqueue);
+
   int ordinal_;
   DeviceArray<uint32_t> from_, to_;
   cudaEvent_t begin_ = nullptr, end_ = nullptr;
