@@ -53,7 +53,7 @@ CLI::Option* RooflineOptions::add_to(CLI::App& app) {
       app, flag, "--rows", lists.rows, 1,
       fmt::format("Rows of the passes to measure, and tokens of draft blocks; above {}, prompt "
                   "chunks. By default 1,2,4,8,16,32,256; on a CUDA device "
-                  "1,2,4,8,16,32,64,128,2048",
+                  "1,2,4,8,16,32,64,128,2048; and the model's own block size",
                   kMostVerified));
   add_list(app, flag, "--context", lists.contexts, 0,
            "Positions that are in the cache before. By default 512; on a CUDA device "

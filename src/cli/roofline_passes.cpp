@@ -6,9 +6,13 @@
 namespace orthrus::cli {
 namespace {
 
-std::vector<int> default_rows(const Device& device) {
-  if (device == Device{}) return {1, 2, 4, 8, 16, 32, 256};
-  return {1, 2, 4, 8, 16, 32, 64, 128, 2048};
+// Among them the model's own block.
+std::vector<int> default_rows(const Device& device, int block) {
+  std::vector<int> rows = {1, 2, 4, 8, 16, 32, 256};
+  if (device != Device{}) rows = {1, 2, 4, 8, 16, 32, 64, 128, 2048};
+  const auto at = std::lower_bound(rows.begin(), rows.end(), block);
+  if (block > 0 && block <= kMostVerified && *at != block) rows.insert(at, block);
+  return rows;
 }
 
 // Those that leave room for `rows`; of a model that has none of them, half its own.
@@ -25,7 +29,7 @@ std::vector<int> default_contexts(const Device& device, int rows, int most) {
 std::vector<PassShape> passes_of(const ModelConfig& config, const Device& device,
                                  const PassLists& lists) {
   const int most = config.max_position_embeddings;
-  const std::vector<int> rows = lists.rows.value_or(default_rows(device));
+  const std::vector<int> rows = lists.rows.value_or(default_rows(device, config.block_size));
   const int needed = lists.rows ? *std::max_element(rows.begin(), rows.end()) : 1;
   std::vector<PassShape> passes;
   for (const int context : lists.contexts.value_or(default_contexts(device, needed, most))) {

@@ -45,6 +45,16 @@ TEST(RooflinePasses, WhatSuitsADevice) {
   }
 }
 
+TEST(RooflinePasses, TheModelsOwnBlockIsAmongThem) {
+  ModelConfig config = *published_shape("qwen3-0.6b");
+  config.block_size = 24;
+  const auto passes = passes_of(config, kProcessor, {});
+  EXPECT_EQ(rows_of(passes, PassKind::kAr, 512), (std::vector{1, 2, 4, 8, 16, 24, 32}));
+  EXPECT_EQ(rows_of(passes, PassKind::kDraft, 512), (std::vector{1, 3, 7, 15, 23}));
+  config.block_size = 0;
+  EXPECT_EQ(most_accepted(passes_of(config, kProcessor, {})), 0);
+}
+
 TEST(RooflinePasses, WhatTheModelHasNoRoomForIsLeftOut) {
   ModelConfig config = *published_shape("qwen3-0.6b");
   config.max_position_embeddings = 4160;
