@@ -25,5 +25,6 @@ void check_rows(Checks& checks);
 void check_attention(Checks& checks);
 void check_pass(Checks& checks);
 void check_select(Checks& checks);
+void check_roofline(Checks& checks);
 
 }  // namespace orthrus::cuda

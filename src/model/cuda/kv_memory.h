@@ -26,7 +26,7 @@ class KvMemory {
   }
   size_t pages() const { return pages_; }
   size_t size() const { return data_.size(); }  // elements of all
-  size_t stride() const { return stride_; }  // elements of a page of one layer
+  size_t stride() const { return stride_; }     // elements of a page of one layer
 
   static double bytes(const ModelConfig& config, size_t pages);
 
