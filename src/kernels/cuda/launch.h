@@ -3,13 +3,16 @@
 
 #include <cuda_runtime.h>
 
-#include <mutex>
 #include <utility>
 
 namespace orthrus::cuda {
 
-// Guards the kernels' limits of shared memory, which are the process's, not a launch's.
-inline std::mutex shared_memory_limits;
+// That a block of the current device can have, static and dynamic.
+[[nodiscard]] inline cudaError_t most_shared_memory(int* bytes) {
+  int device = 0;
+  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+  return cudaDeviceGetAttribute(bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+}
 
 // The kernel may start while its predecessor in the stream still runs, and so calls
 // wait_for_predecessor. `cluster` consecutive blocks, which `blocks` is a multiple of, share their
@@ -18,17 +21,18 @@ template <typename... Parameters, typename... Arguments>
 [[nodiscard]] cudaError_t launch(void (*kernel)(Parameters...), int blocks, int threads,
                                  size_t shared_bytes, int cluster, cudaStream_t stream,
                                  Arguments&&... arguments) {
-  // Until the launch no other thread may lower the limit, for a launch that needs less.
-  std::unique_lock lock(shared_memory_limits, std::defer_lock);
-  if (shared_bytes > 48 * 1024) {
-    lock.lock();
-    const cudaError_t error = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
-    if (error != cudaSuccess) return error;
-  }
   cudaFuncAttributes compiled;
   if (const cudaError_t error = cudaFuncGetAttributes(&compiled, kernel); error != cudaSuccess) {
     return error;
+  }
+  if (shared_bytes > 48 * 1024) {
+    // The limit is the process's: every thread sets the same, all that there is.
+    int most = 0;
+    if (const cudaError_t error = most_shared_memory(&most); error != cudaSuccess) return error;
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             most - static_cast<int>(compiled.sharedSizeBytes));
+    if (error != cudaSuccess) return error;
   }
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
