@@ -42,10 +42,13 @@ class Pass {
     attention_workspace_ = Array<char>(attention_workspace_bytes(kHeads, kMostRows, kPositions));
   }
 
-  void set(int rows, const std::vector<KvSpan>& spans) {
+  void set(int rows, const std::vector<KvSpan>& spans) { set(rows, rows, spans); }
+
+  // `real` of `rows` rows are there.
+  void set(int rows, int real, const std::vector<KvSpan>& spans) {
     rows_ = rows;
     spans_ = Array<KvSpan>(spans);
-    counts_ = Array<int>(std::vector<int>{rows, static_cast<int>(spans.size())});
+    counts_ = Array<int>(std::vector<int>{real, static_cast<int>(spans.size())});
   }
 
   // Everything that a pass writes is NaN, but for the cache.
@@ -104,11 +107,11 @@ class Pass {
   struct Result {
     std::vector<float> x;
     std::vector<TopLogit> tops;
-    std::vector<Bf16> cache;
+    std::vector<Bf16> cache, block;
   };
   Result result() const {
     CHECK_CUDA(cudaDeviceSynchronize());
-    return {x_.host(), tops_.host(), cache_.host()};
+    return {x_.host(), tops_.host(), cache_.host(), block_.host()};
   }
 
  private:
@@ -150,6 +153,23 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
+// A pass none of whose rows are real, as of a sequence that has ended, writes nothing.
+void check_empty(Checks& checks, Pass& pass, cudaStream_t stream) {
+  for (const int rows : {1, 8, 32, 128, 300}) {
+    for (const int block_page : {-1, 0}) {
+      pass.set(rows, 0, {{0, 0, 500, 0, block_page}});
+      pass.reset();
+      const Pass::Result before = pass.result();
+      pass.run(stream, [] {});
+      const Pass::Result after = pass.result();
+      checks.expect(same_bits(before.x, after.x) && same_bits(before.tops, after.tops) &&
+                        same_bits(before.cache, after.cache) &&
+                        same_bits(before.block, after.block),
+                    "pass of none of %d rows wrote something", rows);
+    }
+  }
+}
+
 }  // namespace
 
 void check_pass(Checks& checks) {
@@ -188,6 +208,7 @@ void check_pass(Checks& checks) {
       CHECK_CUDA(cudaGraphDestroy(graph));
     }
   }
+  check_empty(checks, pass, stream);
   CHECK_CUDA(cudaStreamDestroy(stream));
 }
 

@@ -8,7 +8,7 @@
 //
 // All functions only launch kernels, and can be captured into a graph. What depends on the cycle
 // is read on the device: of `bucket` rows that a launch is for, the first *count are real, and
-// nothing is written for the others.
+// nothing is written for the others; where there are none, no weights are read either.
 #pragma once
 
 #include <cuda_bf16.h>

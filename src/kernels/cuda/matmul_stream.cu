@@ -114,6 +114,7 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
   const int pair = static_cast<int>(blockIdx.x) / job.splits;
   const int tile = pair / job.token_tiles, first_token = pair % job.token_tiles * N;
   const int first = first_k_block(job, split), count = first_k_block(job, split + 1) - first;
+  const int real = min(*job.count - first_token, N);
 
   if (threadIdx.x == kConsumers) {
     for (int i = 0; i < stages; ++i) {
@@ -123,14 +124,17 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
     barrier_init_fence();
   }
   __syncthreads();
-  int real = 0;
+  // No token of a cluster is real: its weights needn't be read.
+  if (real <= 0) {
+    wait_for_predecessor();
+    return;
+  }
   if (threadIdx.x >= kConsumers) {
     if (threadIdx.x == kConsumers) {
       produce<N>(weights, tokens, job, tile, first_token, first, count, stages, ring, barriers);
     }
     __syncwarp();
   } else {
-    real = min(*job.count - first_token, N);
     if (job.epilogue == Epilogue::kHeads && threadIdx.x < N) {
       places[threadIdx.x] = place_of(job.heads.batch, first_token + threadIdx.x);
       if (threadIdx.x < 2) {
