@@ -12,6 +12,7 @@ using Bf16 = __nv_bfloat16;
 
 constexpr int kBlock = 130;     // slots of the longest block
 constexpr int kMostRows = 620;  // of a launch
+constexpr int kManyPositions = 8192;
 
 // keys and values [count][kv_heads][dim] to slots [0, count) of pages table[0], table[1], ...
 __global__ void store_kernel(const Bf16* keys, const Bf16* values, int count, int kv_heads, int dim,
@@ -49,7 +50,7 @@ class Case {
         block_(3 * stride_),
         spans_(16),
         span_count_(1),
-        workspace_(attention_workspace_bytes(heads, kMostRows, length + kBlock)) {
+        workspace_(attention_workspace_bytes(heads, kMostRows, kManyPositions)) {
     fill(q_, checks.seed + 11, 2);
     fill(keys_, checks.seed + 12, 2);
     fill(values_, checks.seed + 13);
@@ -67,7 +68,7 @@ class Case {
   void run() {
     base_.poison();
     for (int p = 0; p < length_; ++p) {
-      attend({{0, 1, p, 0, -1}}, {p});
+      attend({{0, 1, p, 0, -1}}, {p}, length_ + kBlock);
       CHECK_CUDA(cudaMemcpy(base_.data() + p * q_cols_, out_.data(), q_cols_ * sizeof(Bf16),
                             cudaMemcpyDeviceToDevice));
     }
@@ -102,7 +103,8 @@ class Case {
   }
 
   // The rows of `spans` in out_, the query of span i's rows being those from queries[i] on.
-  void attend(const std::vector<KvSpan>& spans, const std::vector<int>& queries) {
+  // `positions`: the longest context that the launch is for.
+  void attend(const std::vector<KvSpan>& spans, const std::vector<int>& queries, int positions) {
     int rows = 0;
     const int count = static_cast<int>(spans.size());
     for (size_t i = 0; i < spans.size(); ++i) {
@@ -121,7 +123,7 @@ class Case {
                            {cache_.data(), stride_},
                            {block_.data(), stride_}};
     CHECK_CUDA(attention(rows_.data(), heads_, batch, out_.data(), workspace_.data(), rows,
-                         length_ + kBlock, nullptr));
+                         positions, nullptr));
   }
 
   void causal(const std::vector<Chunk>& chunks) {
@@ -133,14 +135,18 @@ class Case {
       queries.push_back(c.position);
       row += c.rows;
     }
-    attend(spans, queries);
-    for (const KvSpan& span : spans) {
-      const auto different = count_different<uint16_t>(out_.data() + span.first_row * q_cols_,
-                                                       base_.data() + span.first_position * q_cols_,
-                                                       span.rows * q_cols_);
-      checks_.expect(different == 0, "attention %d/%d/%d: %d rows at %d of %zu spans: %llu differ",
-                     heads_.heads, heads_.kv_heads, heads_.head_dim, span.rows, span.first_position,
-                     spans.size(), different);
+    // How splits are dealt out depends on the longest context.
+    for (const int positions : {length_ + kBlock, kManyPositions}) {
+      attend(spans, queries, positions);
+      for (const KvSpan& span : spans) {
+        const auto different = count_different<uint16_t>(
+            out_.data() + span.first_row * q_cols_, base_.data() + span.first_position * q_cols_,
+            span.rows * q_cols_);
+        checks_.expect(different == 0,
+                       "attention %d/%d/%d: %d rows at %d of %zu spans, for %d: %llu differ",
+                       heads_.heads, heads_.kv_heads, heads_.head_dim, span.rows,
+                       span.first_position, spans.size(), positions, different);
+      }
     }
   }
 
@@ -196,7 +202,7 @@ class Case {
     block_.poison();
     store(keys_.data() + length_ * kv_cols_, values_.data() + length_ * kv_cols_, rows,
           block_table_, {block_.data(), stride_});
-    attend({{0, rows, position, 0, 0}}, {0});
+    attend({{0, rows, position, 0, 0}}, {0}, length_ + kBlock);
     const auto got = out_.host();
     double worst = 0;
     for (int i = 0; i < 3; ++i) {
@@ -207,12 +213,15 @@ class Case {
     checks_.expect(worst < 0.01, "attention %d/%d/%d: block of %d at %d: error %g", heads_.heads,
                    heads_.kv_heads, heads_.head_dim, rows, position, worst);
     Array<Bf16> alone(got);
-    attend({{0, 9, 1, 0, -1}, {9, rows, position, 0, 0}, {9 + rows, 70, length_ - 70, 0, -1}},
-           {1, 0, length_ - 70});
-    const auto different =
-        count_different<uint16_t>(out_.data() + 9 * q_cols_, alone.data(), rows * q_cols_);
-    checks_.expect(different == 0, "attention %d/%d/%d: block of %d at %d, beside: %llu differ",
-                   heads_.heads, heads_.kv_heads, heads_.head_dim, rows, position, different);
+    for (const int positions : {length_ + kBlock, kManyPositions}) {
+      attend({{0, 9, 1, 0, -1}, {9, rows, position, 0, 0}, {9 + rows, 70, length_ - 70, 0, -1}},
+             {1, 0, length_ - 70}, positions);
+      const auto different =
+          count_different<uint16_t>(out_.data() + 9 * q_cols_, alone.data(), rows * q_cols_);
+      checks_.expect(
+          different == 0, "attention %d/%d/%d: block of %d at %d, beside, for %d: %llu differ",
+          heads_.heads, heads_.kv_heads, heads_.head_dim, rows, position, positions, different);
+    }
   }
 
   Checks& checks_;

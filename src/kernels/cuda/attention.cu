@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_plan.cuh"
@@ -11,6 +12,9 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kConsumers = kWarps * 32;
 constexpr int kThreads = kConsumers + 32;
+// Up to so many heads of queries, with more splits than these, are merged with a lane a dimension.
+constexpr int kMostNarrowPairs = 1024;
+constexpr int kFewSplits = 16;
 
 // A block has three regions of shared memory, and two blocks fit a multiprocessor: queries and,
 // where they are few, what the warps exchange; a ring of tiles; and the sums over splits or, where
@@ -186,36 +190,35 @@ __device__ void weigh(float (&sums)[N][4], const float (&factor)[2],
       for (int j = 0; j < 4; ++j) sums[i][j] = __fmul_rn(sums[i][j], factor[j / 2]);
     }
   }
-  if (stored == kTilePositions) {
+  if (stored >= kTilePositions) {
     add_weighed<D, N, false>(sums, weights, values, first_dim, stored);
   } else {
     add_weighed<D, N, true>(sums, weights, values, first_dim, stored);
   }
 }
 
-// Visible keys of a tile to each of a thread's two rows, and those that are stored at all.
+// Where the keys end that each of a thread's two rows sees, and those that are stored at all: from
+// the start of the cache or of the block. Not held to a tile's 64, since ptxas 13.0 takes
+// max(0, min(n, 64)) == 64 for n == 64.
 struct Visible {
   int row[2];
   int stored;
+
+  // From key `first` on.
+  __device__ Visible from(int first) const {
+    return {{row[0] - first, row[1] - first}, stored - first};
+  }
 };
 
-__device__ Visible visible_keys(const AttentionItem& item, const SplitTiles& split, int tile,
-                                int group, int first_row) {
-  const int before = (split.first + tile) * kTilePositions;
-  const auto clamp = [](int n) { return max(0, min(n, kTilePositions)); };
+__device__ Visible visible_keys(const AttentionItem& item, bool block, int group, int first_row) {
   const KvSpan& span = item.span;
-  Visible v;
   if (span.has_block()) {
-    v.stored = clamp((split.block ? span.rows : span.first_position) - before);
-    v.row[0] = v.row[1] = v.stored;
-  } else {
-    v.stored = clamp(span.first_position + span.rows - before);
-    for (int r = 0; r < 2; ++r) {
-      const int row = first_row + static_cast<int>(threadIdx.x) % 32 / 4 + 8 * r;
-      v.row[r] = clamp(span.first_position + row / group + 1 - before);
-    }
+    const int end = block ? span.rows : span.first_position;
+    return {{end, end}, end};
   }
-  return v;
+  const int row = first_row + static_cast<int>(threadIdx.x) % 32 / 4;
+  return {{span.first_position + row / group + 1, span.first_position + (row + 8) / group + 1},
+          span.first_position + span.rows};
 }
 
 // The tiles that all warps read, in the order in which the producer fetches them.
@@ -279,10 +282,11 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
   float total_values[N][4] = {};
   for (int split = item.first_split; split < item.last_split; ++split) {
     const SplitTiles tiles = tiles_of_split(item, split);
+    const Visible ends = visible_keys(item, tiles.block, to.group(), item.first_row);
     Sum sum[2];
     float values[N][4] = {};
     for (int t = 0; t < tiles.count; ++t) {
-      const Visible visible = visible_keys(item, tiles, t, to.group(), item.first_row);
+      const Visible visible = ends.from((tiles.first + t) * kTilePositions);
       const uint32_t tile = ring.wait();
       float s[2][4];
       score<D, 1>(s, queries, tile + warp * 16 * D * 2);
@@ -375,6 +379,7 @@ __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries
   Sum total[2];
   for (int split = item.first_split; split < item.last_split; ++split) {
     const SplitTiles tiles = tiles_of_split(item, split);
+    const Visible ends = visible_keys(item, tiles.block, to.group(), item.first_row + warp * 16);
     Sum sum[2];
     float values[N][4] = {};
     for (int t = 0; t < tiles.count; ++t) {
@@ -383,7 +388,7 @@ __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries
         ring.release();
         continue;
       }
-      const Visible visible = visible_keys(item, tiles, t, to.group(), item.first_row + warp * 16);
+      const Visible visible = ends.from((tiles.first + t) * kTilePositions);
       float s[8][4];
       score<D, 4>(s, queries, tile);
       float factor[2];
@@ -438,18 +443,32 @@ __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries
   }
 }
 
-template <int D>
+// kRows of them, all of a thread's loads in flight together.
+template <int D, int kRows>
 __device__ void load_queries(const Output<D>& to, uint8_t* queries) {
-  constexpr int kChunks = D / 8;
-  const int rows = to.item.rows <= kFewRows ? kFewRows : kBlockRows;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * kChunks; i += kConsumers) {
-    const int row = i / kChunks, chunk = i % kChunks;
-    uint4 v = {};
-    if (row < to.item.rows) {
-      const size_t offset = to.out(row) - to.job.out;  // a query lies as its output does
-      v = reinterpret_cast<const uint4*>(to.job.q + offset)[chunk];
-    }
-    *reinterpret_cast<uint4*>(queries + 2 * tile_offset(row, chunk * 8, D)) = v;
+  constexpr int kChunks = D / 8, kStep = kConsumers / kChunks, kLoads = (kRows - 1) / kStep + 1;
+  const int chunk = static_cast<int>(threadIdx.x) % kChunks;
+  const int first = static_cast<int>(threadIdx.x) / kChunks;
+  const int rows = to.item.rows, group = to.group(), r = to.item.first_row + first;
+  // A query lies as its output does; rows are counted up here, division being slow.
+  const __nv_bfloat16* const from = to.job.q + (to.out(0) - to.job.out);
+  int token = r / group - to.item.first_row / group, head = r % group - to.item.first_row % group;
+  const int heads = to.job.heads.heads, step = kStep / group, rest = kStep - step * group;
+  const int most = group - to.item.first_row % group;
+  uint4 v[kLoads];
+#pragma unroll
+  for (int i = 0; i < kLoads; ++i) {
+    const int offset = (token * heads + head) * D;
+    v[i] =
+        first + i * kStep < rows ? reinterpret_cast<const uint4*>(from + offset)[chunk] : uint4{};
+    token += step, head += rest;
+    if (head >= most) head -= group, ++token;
+  }
+#pragma unroll
+  for (int i = 0; i < kLoads; ++i) {
+    const int row = first + i * kStep;
+    if (row >= kRows) break;
+    *reinterpret_cast<uint4*>(queries + 2 * tile_offset(row, chunk * 8, D)) = v[i];
   }
 }
 
@@ -525,7 +544,11 @@ __global__ void __launch_bounds__(kThreads, 2)
     wait_for_predecessor();
     const Output<D> to{job, item};
     named_barrier(1, kConsumers);  // the queries before are done with
-    load_queries(to, shared);
+    if (item.rows <= kFewRows) {
+      load_queries<D, kFewRows>(to, shared);
+    } else {
+      load_queries<D, kBlockRows>(to, shared);
+    }
     named_barrier(1, kConsumers);
     const uint32_t queries = after_barrier(shared_address(shared));
     if constexpr (kFewSupported) {
@@ -541,13 +564,19 @@ __global__ void __launch_bounds__(kThreads, 2)
   wait_for_predecessor();  // also where there was nothing to do: whoever waits for this block
 }
 
-// Merges the splits of a query and head, in ascending order: a warp, or those of its lanes that
-// have dimensions. kBatch of them are loaded together.
-template <int D, int kBatch>
+// Merges the splits of a query and head, in ascending order, kBatch being loaded together. A lane
+// has kDims of the dimensions, and finds the factors of every 32nd split: the largest score up to a
+// split is the same whichever way it is found, so that only sums are one chain.
+template <int D, int kDims, int kBatch>
 __global__ void __launch_bounds__(kConsumers)
     merge_kernel(const __grid_constant__ AttentionJob job) {
+  constexpr int kSlices = D <= 32 * kDims ? 1 : D / (32 * kDims), kTops = (kBatch + 31) / 32;
+  // Of each split: the factor of what was summed, that of what is added, the exponentials added.
+  __shared__ float4 shared[kWarps][kTops * 32];
+  float4* const factors = shared[threadIdx.x / 32];
   const int warp = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
-  const int row = warp / job.heads.heads, quad = static_cast<int>(threadIdx.x) % 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32, pair = warp / kSlices;
+  const int first_dim = (warp % kSlices * 32 + lane) * kDims, row = pair / job.heads.heads;
   let_successor_start();
   const AttentionPlan plan = plan_of(job, false);
   int splits = 0;
@@ -560,35 +589,64 @@ __global__ void __launch_bounds__(kConsumers)
                  : splits_of(tiles_of(span.first_position + i + 1));
   }
   wait_for_predecessor();
-  if (quad >= D / 4) return;
-  const size_t stride = static_cast<size_t>(job.part_rows) * job.heads.heads;
-  const float2* const tops = job.part_tops + warp;
-  const float4* const values =
-      reinterpret_cast<const float4*>(job.part_values + static_cast<size_t>(warp) * D) + quad;
-  Sum sum;
-  float4 v = {};
-  for (int first = 0; first < splits; first += kBatch) {
-    float2 top[kBatch];
-    float4 value[kBatch];
-#pragma unroll
-    for (int j = 0; j < kBatch; ++j) {
-      if (first + j < splits) {
-        top[j] = tops[(first + j) * stride];
-        value[j] = values[(first + j) * stride * (D / 4)];
-      }
-    }
-#pragma unroll
-    for (int j = 0; j < kBatch; ++j) {
-      if (first + j < splits) {
-        const Factors f = merge(sum, {top[j].x, top[j].y});
-        v.x = merge_value(v.x, value[j].x, f), v.y = merge_value(v.y, value[j].y, f);
-        v.z = merge_value(v.z, value[j].z, f), v.w = merge_value(v.w, value[j].w, f);
-      }
-    }
-  }
   if (splits == 0) return;
-  reinterpret_cast<uint2*>(job.out + static_cast<size_t>(warp) * D)[quad] =
-      make_uint2(finished(v.x, v.y, sum.total), finished(v.z, v.w, sum.total));
+  const bool has_dims = first_dim < D;
+  const size_t stride = static_cast<size_t>(job.part_rows) * job.heads.heads;
+  const float2* const tops = job.part_tops + pair;
+  const float* const values = job.part_values + static_cast<size_t>(pair) * D + first_dim;
+  using Vector = std::conditional_t<kDims == 4, float4, float>;
+  float top = -INFINITY, total = 0, v[kDims] = {};
+  for (int first = 0; first < splits; first += kBatch) {
+    float2 part[kTops];
+    alignas(sizeof(Vector)) float value[kBatch][kDims];
+#pragma unroll
+    for (int i = 0; i < kTops; ++i) {
+      const int j = i * 32 + lane;
+      part[i] =
+          j < kBatch && first + j < splits ? tops[(first + j) * stride] : float2{-INFINITY, 0};
+    }
+    const float* from = values + first * stride * D;
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j, from += stride * D) {
+      *reinterpret_cast<Vector*>(value[j]) =
+          first + j < splits && has_dims ? *reinterpret_cast<const Vector*>(from) : Vector{};
+    }
+#pragma unroll
+    for (int i = 0; i < kTops; ++i) {
+      // What `merge` does for one split after the other.
+      float largest = part[i].x;
+#pragma unroll
+      for (int step = 1; step < 32; step *= 2) {
+        const float other = __shfl_up_sync(~0u, largest, step);
+        if (lane >= step) largest = fmaxf(largest, other);
+      }
+      largest = fmaxf(largest, top);
+      const float below = __shfl_up_sync(~0u, largest, 1), before = lane == 0 ? top : below;
+      const bool seen = part[i].x != -INFINITY;
+      const float added = seen ? exp2_fast(part[i].x - largest) : 0;
+      factors[i * 32 + lane] = {seen ? exp2_fast(before - largest) : 1, added,
+                                __fmul_rn(part[i].y, added), 0};
+      top = __shfl_sync(~0u, largest, 31);
+    }
+    __syncwarp();
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      if (j % 8 == 0 && first + j >= splits) break;
+      const float4 f = factors[j];
+      total = __fmaf_rn(total, f.x, f.z);
+#pragma unroll
+      for (int d = 0; d < kDims; ++d) v[d] = merge_value(v[d], value[j][d], {f.x, f.y});
+    }
+    __syncwarp();
+  }
+  if (!has_dims) return;
+  __nv_bfloat16* const out = job.out + static_cast<size_t>(pair) * D + first_dim;
+  if constexpr (kDims == 4) {
+    *reinterpret_cast<uint2*>(out) =
+        make_uint2(finished(v[0], v[1], total), finished(v[2], v[3], total));
+  } else {
+    *out = __float2bfloat16_rn(finished(v[0], total));
+  }
 }
 
 int most_splits(int positions) {
@@ -597,15 +655,17 @@ int most_splits(int positions) {
 }
 
 template <int D>
-cudaError_t launch_attention(const AttentionJob& job, int blocks, cudaStream_t stream) {
+cudaError_t launch_attention(const AttentionJob& job, int blocks, int splits, cudaStream_t stream) {
   if (const cudaError_t error =
           launch(attention_kernel<D>, blocks, kThreads, Layout<D>::kBytes, 1, stream, job);
       error != cudaSuccess) {
     return error;
   }
-  // Few warps have more loads in flight each.
-  const int warps = job.part_rows * job.heads.heads;
-  return launch(warps <= 256 ? merge_kernel<D, 32> : merge_kernel<D, 8>,
+  // Where a few rows have many splits, latency counts: more warps with more loads in flight each.
+  const int pairs = job.part_rows * job.heads.heads;
+  const bool narrow = pairs <= kMostNarrowPairs && splits > kFewSplits;
+  const int warps = narrow && D > 32 ? pairs * (D / 32) : pairs;
+  return launch(narrow ? merge_kernel<D, 1, 64> : merge_kernel<D, 4, 8>,
                 (warps + kWarps - 1) / kWarps, kConsumers, 0, 1, stream, job);
 }
 
@@ -639,13 +699,13 @@ cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch&
   const int blocks = 2 * processors;
   switch (heads.head_dim) {
     case 16:
-      return launch_attention<16>(job, blocks, stream);
+      return launch_attention<16>(job, blocks, most_splits(positions), stream);
     case 32:
-      return launch_attention<32>(job, blocks, stream);
+      return launch_attention<32>(job, blocks, most_splits(positions), stream);
     case 64:
-      return launch_attention<64>(job, blocks, stream);
+      return launch_attention<64>(job, blocks, most_splits(positions), stream);
     case 128:
-      return launch_attention<128>(job, blocks, stream);
+      return launch_attention<128>(job, blocks, most_splits(positions), stream);
     default:
       return cudaErrorInvalidValue;
   }

@@ -68,14 +68,12 @@ __device__ inline int row_blocks(const KvSpan& span, int group, int block_rows) 
   return (span.rows * group + block_rows - 1) / block_rows;
 }
 
-// The rows and tiles of a pair, of a block of rows and a key head. The longest contexts of a span
-// come first.
-__device__ inline AttentionItem pair_of(const KvSpan& span, int pair_in_span, int kv_heads,
-                                        int group, int block_rows) {
+// The rows and tiles of a block of rows. The longest contexts of a span come first.
+__device__ inline AttentionItem item_of(const KvSpan& span, int row_block, int group,
+                                        int block_rows) {
   AttentionItem item = {};
   item.span = span;
-  item.kv_head = pair_in_span % kv_heads;
-  item.first_row = (row_blocks(span, group, block_rows) - 1 - pair_in_span / kv_heads) * block_rows;
+  item.first_row = (row_blocks(span, group, block_rows) - 1 - row_block) * block_rows;
   item.rows = min(block_rows, span.rows * group - item.first_row);
   if (span.has_block()) {
     item.cache_tiles = tiles_of(span.first_position);
@@ -101,31 +99,44 @@ __device__ inline AttentionPlan plan_of(const AttentionJob& job, bool few_rows_s
   return {apart, apart && few_rows_supported && items <= kFewItems ? kFewRows : kBlockRows};
 }
 
-// The item of that index, if there is one.
+// The item of that index, if there is one. Of a warp: where splits are items, its lanes count those
+// of 32 blocks of rows at a time.
 __device__ inline bool find_item(const AttentionJob& job, const AttentionPlan& plan, int index,
                                  AttentionItem& item) {
   const int spans = *job.batch.span_count, kv_heads = job.heads.kv_heads;
-  const int group = job.heads.heads / kv_heads;
+  const int group = job.heads.heads / kv_heads, lane = static_cast<int>(threadIdx.x) % 32;
   for (int s = 0; s < spans; ++s) {
     const KvSpan span = job.batch.spans[s];
     const int blocks = row_blocks(span, group, plan.block_rows);
     if (!plan.apart) {
       if (index < blocks * kv_heads) {
-        item = pair_of(span, index, kv_heads, group, plan.block_rows);
+        item = item_of(span, index / kv_heads, group, plan.block_rows);
+        item.kv_head = index % kv_heads;
         item.first_split = 0, item.last_split = item.splits;
         return true;
       }
       index -= blocks * kv_heads;
       continue;
     }
-    for (int b = 0; b < blocks; ++b) {
-      item = pair_of(span, b * kv_heads, kv_heads, group, plan.block_rows);
-      if (index < item.splits * kv_heads) {
+    for (int first = 0; first < blocks; first += 32) {
+      const int own = first + lane < blocks
+                          ? item_of(span, first + lane, group, plan.block_rows).splits * kv_heads
+                          : 0;
+      int up_to = own;
+      for (int step = 1; step < 32; step *= 2) {
+        const int other = __shfl_up_sync(~0u, up_to, step);
+        if (lane >= step) up_to += other;
+      }
+      const unsigned beyond = __ballot_sync(~0u, index < up_to);
+      if (beyond != 0) {
+        const int block = __ffs(static_cast<int>(beyond)) - 1;
+        index -= __shfl_sync(~0u, up_to - own, block);
+        item = item_of(span, first + block, group, plan.block_rows);
         item.kv_head = index / item.splits;
         item.first_split = index % item.splits, item.last_split = item.first_split + 1;
         return true;
       }
-      index -= item.splits * kv_heads;
+      index -= __shfl_sync(~0u, up_to, 31);
     }
   }
   return false;
