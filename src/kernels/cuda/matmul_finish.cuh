@@ -85,13 +85,12 @@ __device__ void store_four(T* out, int rows, const Four<T>& four) {
   }
 }
 
-// The block's share of the rows, of every token.
-template <int N, int kSplits>
+// The block's share of the rows, of every token. kGated: SwiGLU.
+template <int N, int kSplits, bool kGated>
 __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                             const float* sums) {
-  const bool gated = job.epilogue == Epilogue::kSwiglu;
-  const int rows = gated ? kSubtileRows : kTileRows;
-  const int quads = rows / kSplits / 4, items = tokens * quads;
+  constexpr int kRows = kGated ? kSubtileRows : kTileRows, kQuads = kRows / kSplits / 4;
+  const int items = tokens * kQuads;
   constexpr int kBatch = N <= 32 ? 1 : kSplits == 4 ? 2 : 4;
   for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
     const float* at[kBatch];
@@ -101,16 +100,16 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const int item = min(first + i * kFinishThreads, items - 1);
-      token[i] = item / quads, row[i] = split * (rows / kSplits) + item % quads * 4;
+      token[i] = item / kQuads, row[i] = split * (kRows / kSplits) + item % kQuads * 4;
       at[i] = sums + token[i] * kSumStride + row[i];
-      row[i] += tile * rows, token[i] += first_token;
+      row[i] += tile * kRows, token[i] += first_token;
       left[i] = first + i * kFinishThreads < items ? job.out_rows - row[i] : 0;
       if (job.epilogue == Epilogue::kAdd) {
         old[i] = load_four(out_at<float>(job, token[i], row[i]), left[i]);
       }
     }
     add_parts<kSplits>(at, sum);
-    if (gated) {
+    if constexpr (kGated) {
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) at[i] += kSubtileRows;
       add_parts<kSplits>(at, up);
@@ -118,11 +117,11 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       float v[4] = {sum[i].x, sum[i].y, sum[i].z, sum[i].w};
-      if (gated) {
+      if constexpr (kGated) {
         v[0] = swiglu(v[0], up[i].x), v[1] = swiglu(v[1], up[i].y);
         v[2] = swiglu(v[2], up[i].z), v[3] = swiglu(v[3], up[i].w);
       }
-      if (gated || job.epilogue == Epilogue::kStoreBf16) {
+      if (kGated || job.epilogue == Epilogue::kStoreBf16) {
         Four<__nv_bfloat16> four;
 #pragma unroll
         for (int j = 0; j < 4; ++j) four.v[j] = __float2bfloat16_rn(v[j]);
@@ -175,52 +174,69 @@ __device__ void finish_top(const MatmulJob& job, int tile, int first_token, int 
   }
 }
 
-// Heads of q, k and v in the block's share of the tokens, a warp a head of a token.
-template <int kSplits>
+// Heads of q, k and v in the block's share of the tokens, a warp a head of a token. What is behind
+// the sums has room for those of the share.
+template <int N, int kSplits>
 __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                             const float* sums, const RowPlace* places) {
+                             float* sums, const RowPlace* places) {
+  constexpr int kBatch = N <= 32 ? 1 : 2, kQuads = kTileRows / 4;
   const HeadsJob& to = job.heads;
   const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
-  const int lane = threadIdx.x % 32;
-  for (int i = threadIdx.x / 32;; i += kFinishThreads / 32) {
-    const int token = split + i / tile_heads * kSplits, head = i % tile_heads;
-    if (token >= tokens) break;
-    if (tile * kTileRows + head * dim >= job.out_rows) continue;
-    const RowPlace place = places[token];
-    if (!place.found) continue;
-    float part[kSplits][2 * kRopePairs];
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int share = (tokens - split + kSplits - 1) / kSplits;  // its token i: split + i * kSplits
+  const float* own = sums;
+  if constexpr (kSplits > 1) {
+    // The parts are added up in whole quads: other blocks' memory is read in few, wide pieces.
+    float* const added = sums + N * kSumStride;
+    const int items = share * kQuads;
+    for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
+      const float* at[kBatch];
+      float4 total[kBatch];
 #pragma unroll
-    for (int s = 0; s < kSplits; ++s) {
+      for (int i = 0; i < kBatch; ++i) {
+        const int item = min(first + i * kFinishThreads, items - 1);
+        at[i] = sums + (split + item / kQuads * kSplits) * kSumStride + item % kQuads * 4;
+      }
+      add_parts<kSplits>(at, total);
 #pragma unroll
-      for (int j = 0; j < 2 * kRopePairs; ++j) {
-        const int d = min(lane + j / 2 * 32, half - 1) + j % 2 * half;
-        const float* const at = sums + token * kSumStride + head * dim + d;
-        part[s][j] =
-            kSplits == 1 ? *at : load_one_from_rank(shared_address(at), static_cast<uint32_t>(s));
+      for (int i = 0; i < kBatch; ++i) {
+        const int item = min(first + i * kFinishThreads, items - 1);
+        *reinterpret_cast<float4*>(added + item / kQuads * kSumStride + item % kQuads * 4) =
+            total[i];
       }
     }
-    float low[kRopePairs], high[kRopePairs];
+    named_barrier(1, kFinishThreads);
+    own = added;
+  }
+  for (int i = warp; i < share * tile_heads; i += kFinishThreads / 32) {
+    const int in_share = i / tile_heads, in_tile = i % tile_heads;
+    const int token = split + in_share * kSplits, head = tile * tile_heads + in_tile;
+    const RowPlace place = places[token];
+    if (head * dim >= job.out_rows || !place.found) continue;
+    const HeadFactors factors = head_factors(to.heads, to.rope, first_token + token, head);
+    float low[kRopePairs] = {}, high[kRopePairs] = {};
 #pragma unroll
     for (int j = 0; j < kRopePairs; ++j) {
-      low[j] = part[0][2 * j], high[j] = part[0][2 * j + 1];
-#pragma unroll
-      for (int s = 1; s < kSplits; ++s) low[j] += part[s][2 * j], high[j] += part[s][2 * j + 1];
-      if (lane + 32 * j >= half) low[j] = high[j] = 0;
+      const int d = lane + 32 * j;
+      if (d >= half) continue;
+      const float* const at = own + in_share * kSumStride + in_tile * dim + d;
+      low[j] = at[0], high[j] = at[half];
     }
-    store_head(to.heads, to.rope, to.batch, place, first_token + token,
-               tile * kTileRows / dim + head, low, high, to.q);
+    store_head(to.heads, to.rope.eps, factors, place, first_token + token, head, low, high, to.q);
   }
 }
 
 template <int N, int kSplits>
 __device__ void finish(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                       const float* sums, const RowPlace* places) {
+                       float* sums, const RowPlace* places) {
   if (job.epilogue == Epilogue::kTop) {
     finish_top<N, kSplits>(job, tile, first_token, tokens, split, sums);
   } else if (job.epilogue == Epilogue::kHeads) {
-    finish_heads<kSplits>(job, tile, first_token, tokens, split, sums, places);
+    finish_heads<N, kSplits>(job, tile, first_token, tokens, split, sums, places);
+  } else if (job.epilogue == Epilogue::kSwiglu) {
+    finish_rows<N, kSplits, true>(job, tile, first_token, tokens, split, sums);
   } else {
-    finish_rows<N, kSplits>(job, tile, first_token, tokens, split, sums);
+    finish_rows<N, kSplits, false>(job, tile, first_token, tokens, split, sums);
   }
 }
 

@@ -185,7 +185,9 @@ cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cuda
   const int blocks = job.splits * job.row_tiles * job.token_tiles;
   const int stages =
       std::clamp((ring_bytes(job, blocks, processors) - 1024) / kStageBytes<N>, 2, kMostStages);
-  const int shared = 1024 + std::max(stages * kStageBytes<N>, N * kSumStride * 4);
+  // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
+  const int sums = (N + (job.splits > 1 ? N / job.splits : 0)) * kSumStride * 4;
+  const int shared = 1024 + std::max(stages * kStageBytes<N>, sums);
   return launch(stream_kernel<N>, blocks, kThreads, shared, job.splits, stream, weights, tokens,
                 job, stages);
 }

@@ -33,10 +33,32 @@ __device__ inline RowPlace place_of(const KvBatch& batch, int row) {
   return {};
 }
 
+// What a lane's pairs of a head of q or k are multiplied by.
+struct HeadFactors {
+  float norm_low[kRopePairs], norm_high[kRopePairs];
+  float2 turn[kRopePairs];
+};
+
+__device__ inline HeadFactors head_factors(const Heads& heads, const RopeWeights& weights, int row,
+                                           int head) {
+  const int dim = heads.head_dim, half = dim / 2;
+  HeadFactors f = {};
+  if (head >= heads.heads + heads.kv_heads) return f;
+  const __nv_bfloat16* const norm = head < heads.heads ? weights.q_norm : weights.k_norm;
+#pragma unroll
+  for (int i = 0; i < kRopePairs; ++i) {
+    const int d = static_cast<int>(threadIdx.x) % 32 + 32 * i;
+    if (d >= half) continue;
+    f.norm_low[i] = __bfloat162float(norm[d]), f.norm_high[i] = __bfloat162float(norm[d + half]);
+    f.turn[i] = weights.table[static_cast<size_t>(row) * half + d];
+  }
+  return f;
+}
+
 // Of a warp: head `head` of q, then k, then v, whose pairs are low and high. A norm's sum is taken
 // in one order: a lane's pairs, then the lanes.
-__device__ inline void store_head(const Heads& heads, const RopeWeights& weights,
-                                  const KvBatch& batch, const RowPlace& place, int row, int head,
+__device__ inline void store_head(const Heads& heads, float eps, const HeadFactors& factors,
+                                  const RowPlace& place, int row, int head,
                                   float (&low)[kRopePairs], float (&high)[kRopePairs],
                                   __nv_bfloat16* q) {
   const int lane = static_cast<int>(threadIdx.x) % 32, dim = heads.head_dim, half = dim / 2;
@@ -48,15 +70,12 @@ __device__ inline void store_head(const Heads& heads, const RopeWeights& weights
       sum = __fmaf_rn(low[i], low[i], sum), sum = __fmaf_rn(high[i], high[i], sum);
     }
     for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
-    const float scale = 1.0f / sqrtf(__fadd_rn(sum / static_cast<float>(dim), weights.eps));
-    const __nv_bfloat16* const norm = is_q ? weights.q_norm : weights.k_norm;
+    const float scale = 1.0f / sqrtf(__fadd_rn(sum / static_cast<float>(dim), eps));
 #pragma unroll
     for (int i = 0; i < kRopePairs; ++i) {
-      const int d = lane + 32 * i;
-      if (d >= half) continue;
-      const float a = low[i] * scale * __bfloat162float(norm[d]),
-                  b = high[i] * scale * __bfloat162float(norm[d + half]);
-      const float2 turn = weights.table[static_cast<size_t>(row) * half + d];
+      const float a = low[i] * scale * factors.norm_low[i],
+                  b = high[i] * scale * factors.norm_high[i];
+      const float2 turn = factors.turn[i];
       low[i] = __fmaf_rn(a, turn.x, -__fmul_rn(b, turn.y));
       high[i] = __fmaf_rn(b, turn.x, __fmul_rn(a, turn.y));
     }

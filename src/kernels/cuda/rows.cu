@@ -109,7 +109,8 @@ __global__ void __launch_bounds__(kRopeWarps * 32)
     const int d = lane + 32 * i;
     if (d < half) low[i] = from[d], high[i] = from[d + half];
   }
-  store_head(heads, weights, batch, place, row, head, low, high, q);
+  store_head(heads, weights.eps, head_factors(heads, weights, row, head), place, row, head, low,
+             high, q);
 }
 
 }  // namespace
