@@ -12,9 +12,10 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kConsumers = kWarps * 32;
 constexpr int kThreads = kConsumers + 32;
-// Up to so many heads of queries, with more splits than these, are merged with a lane a dimension.
-constexpr int kMostNarrowPairs = 1024;
-constexpr int kFewSplits = 16;
+// Up to so many heads of queries are merged with a lane a dimension where there are more splits
+// than these: for few, and for more of them.
+constexpr int kFewPairs = 256, kMostPairs = 1024;
+constexpr int kFewSplits = 16, kSomeSplits = 64;
 
 // A block has three regions of shared memory, and two blocks fit a multiprocessor: queries and,
 // where they are few, what the warps exchange; a ring of tiles; and the sums over splits or, where
@@ -663,7 +664,8 @@ cudaError_t launch_attention(const AttentionJob& job, int blocks, int splits, cu
   }
   // Where a few rows have many splits, latency counts: more warps with more loads in flight each.
   const int pairs = job.part_rows * job.heads.heads;
-  const bool narrow = pairs <= kMostNarrowPairs && splits > kFewSplits;
+  const bool narrow =
+      pairs <= kMostPairs && splits > (pairs <= kFewPairs ? kFewSplits : kSomeSplits);
   const int warps = narrow && D > 32 ? pairs * (D / 32) : pairs;
   return launch(narrow ? merge_kernel<D, 1, 64> : merge_kernel<D, 4, 8>,
                 (warps + kWarps - 1) / kWarps, kConsumers, 0, 1, stream, job);

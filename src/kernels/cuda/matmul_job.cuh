@@ -52,6 +52,19 @@ __device__ inline float swiglu(float gate, float up) {
   return gate / (1.0f + __expf(-gate)) * up;
 }
 
+// Where the copy engine finds boxes of kSubtileRows weight rows, and of some tokens.
+struct ProductMaps {
+  CUtensorMap weights, tokens;
+};
+
+[[nodiscard]] inline cudaError_t make_product_maps(const Tokens& x, const Weights& w,
+                                                   int box_tokens, ProductMaps* maps) {
+  const cudaError_t error = make_tensor_map(w.data, w.rows, w.cols, static_cast<size_t>(w.cols),
+                                            kSubtileRows, &maps->weights);
+  if (error != cudaSuccess) return error;
+  return make_tensor_map(x.data, x.bucket, w.cols, x.stride, box_tokens, &maps->tokens);
+}
+
 cudaError_t matmul_stream(const Tokens& x, const Weights& w, const MatmulJob& job,
                           cudaStream_t stream);
 // Whether the device has what the two need; otherwise there is matmul_simple.

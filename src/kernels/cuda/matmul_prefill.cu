@@ -156,22 +156,15 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 template <int S>
 cudaError_t launch_prefill(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream) {
-  CUtensorMap weights, tokens;
-  if (const cudaError_t error = make_tensor_map(w.data, w.rows, w.cols, static_cast<size_t>(w.cols),
-                                                kSubtileRows, &weights);
-      error != cudaSuccess) {
-    return error;
-  }
-  if (const cudaError_t error =
-          make_tensor_map(x.data, x.bucket, w.cols, x.stride, kTokens, &tokens);
-      error != cudaSuccess) {
+  ProductMaps maps;
+  if (const cudaError_t error = make_product_maps(x, w, kTokens, &maps); error != cudaSuccess) {
     return error;
   }
   const int rows = job.epilogue == Epilogue::kSwiglu ? 128 : 128 * S;
   job.row_tiles = (job.out_rows + rows - 1) / rows;
   job.token_tiles = (x.bucket + kTokens - 1) / kTokens;
   return launch(prefill_kernel<S>, job.row_tiles * job.token_tiles, kThreads, kSharedBytes<S>, 1,
-                stream, weights, tokens, job);
+                stream, maps.weights, maps.tokens, job);
 }
 
 }  // namespace

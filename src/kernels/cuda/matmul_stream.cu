@@ -167,14 +167,8 @@ int ring_bytes(const MatmulJob& job, int blocks, int processors) {
 
 template <int N>
 cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream) {
-  CUtensorMap weights, tokens;
-  if (const cudaError_t error = make_tensor_map(w.data, w.rows, w.cols, static_cast<size_t>(w.cols),
-                                                kSubtileRows, &weights);
-      error != cudaSuccess) {
-    return error;
-  }
-  if (const cudaError_t error = make_tensor_map(x.data, x.bucket, w.cols, x.stride, N, &tokens);
-      error != cudaSuccess) {
+  ProductMaps maps;
+  if (const cudaError_t error = make_product_maps(x, w, N, &maps); error != cudaSuccess) {
     return error;
   }
   job.token_tiles = (x.bucket + N - 1) / N;
@@ -188,8 +182,8 @@ cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cuda
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
   const int sums = (N + (job.splits > 1 ? N / job.splits : 0)) * kSumStride * 4;
   const int shared = 1024 + std::max(stages * kStageBytes<N>, sums);
-  return launch(stream_kernel<N>, blocks, kThreads, shared, job.splits, stream, weights, tokens,
-                job, stages);
+  return launch(stream_kernel<N>, blocks, kThreads, shared, job.splits, stream, maps.weights,
+                maps.tokens, job, stages);
 }
 
 }  // namespace
