@@ -125,7 +125,8 @@ class Network {
     fill(normed_, 1), fill(q_, 2), fill(attended_, 3), fill(gated_, 4);
     tops_ = Array<TopLogit>(rows);
     top_workspace_ = Array<char>(top_workspace_bytes(128, head()));
-    attention_workspace_ = Array<char>(attention_workspace_bytes(heads, kMostRows, kMostPositions));
+    attention_workspace_ =
+        Array<char>(attention_workspace_bytes(heads, kMostRows, 2 * kMostPositions));
     ids_ = Array<int32_t>(rows), count_ = Array<int>(2), head_rows_ = Array<int>(1);
     ids_.clear(), head_rows_.clear();
     span_ = Array<KvSpan>(1), span_count_ = Array<int>(std::vector<int>{1});
@@ -133,7 +134,8 @@ class Network {
 
   // The rows of the passes to come, and the position of the first.
   void set(View view, int rows, int position) {
-    view_ = view, rows_ = rows;
+    view_ = view, rows_ = rows, positions_ = 1024;
+    while (positions_ < position + rows) positions_ *= 2;
     const KvSpan span = {0, rows, position, 0, view == View::kDiffusion ? 0 : -1};
     const int counts[] = {rows, 1};
     CHECK_CUDA(cudaMemcpy(span_.data(), &span, sizeof span, cudaMemcpyHostToDevice));
@@ -219,7 +221,7 @@ class Network {
   }
   void attend(size_t layer) const {
     CHECK_CUDA(attention(q_.data(), shape_.heads, batch(layer), attended_.data(),
-                         attention_workspace_.data(), rows_, kMostPositions, stream_));
+                         attention_workspace_.data(), rows_, positions_, stream_));
   }
   void output(const Layer& layer) const {
     CHECK_CUDA(matmul_add(tokens(attended_, shape_.q_cols()),
@@ -242,7 +244,7 @@ class Network {
   const Shape& shape_;
   cudaStream_t stream_;
   View view_ = View::kAr;
-  int rows_ = 1;
+  int rows_ = 1, positions_ = 1024;  // contexts are at most so long, as a pass rounds it
   size_t bytes_ = 0, layer_stride_ = 0;
   std::vector<Layer> layers_;
   Array<Bf16> head_, cache_, block_, normed_, q_, attended_, gated_;
