@@ -1,14 +1,23 @@
 #!/usr/bin/env bash
-# Passes of the golden checkpoints under compute-sanitizer, on a machine with a CUDA device:
-# scripts/sanitize-cuda.sh [TOOL]..., of memcheck, racecheck, initcheck and synccheck; the first two
-# unless given. FORWARD_CHECK names the program where it is not build/tests/cuda/forward_check.
+# Passes and cycles of the golden checkpoints under compute-sanitizer, on a machine with a CUDA
+# device: scripts/sanitize-cuda.sh [TOOL]..., of memcheck, racecheck, initcheck and synccheck; the
+# first two unless given. FORWARD_CHECK and ORTHRUS name the programs where they are not
+# build/tests/cuda/forward_check and build/orthrus.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 check=${FORWARD_CHECK:-build/tests/cuda/forward_check}
+orthrus=${ORTHRUS:-build/orthrus}
 sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
 [ $# -gt 0 ] || set -- memcheck racecheck
 for tool in "$@"; do
   echo "compute-sanitizer, $tool"
   "$sanitizer" --tool "$tool" --error-exitcode 1 "$check" tests/data models --few tied untied
+  for model in tied untied; do
+    for temperature in 0 0.7; do
+      "$sanitizer" --tool "$tool" --error-exitcode 1 "$orthrus" generate --device cuda \
+        -m "tests/data/golden/$model" --prompt-ids 1,2,3 -n 12 --mode dual --top-p 0.9 \
+        --temperature "$temperature" --seed 1
+    done
+  done
 done
