@@ -156,6 +156,10 @@ def main():
     for name in names:
         if name not in SHAPES:
             parser.error(f"--models: {name!r}; valid is {', '.join(SHAPES)}")
+    for name, value, least in (("--context", options.context, 32), ("--cycles", options.cycles, 1),
+                               ("--layers", options.layers, 1)):
+        if value is not None and value < least:
+            parser.error(f"{name} is {value}; valid is {least} or more")
     if not (options.clone / "src" / "model.py").is_file():
         parser.error(f"{options.clone}: there is no src/model.py")
     if options.no_cudnn_attention:

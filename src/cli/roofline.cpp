@@ -37,7 +37,7 @@ void check_acceptance(double acceptance, const std::vector<PassShape>& passes) {
   }
   if (acceptance > most) {
     throw Error(ErrorKind::kUsage, fmt::format("--assume-acceptance is {}; valid is 0 to {}, the "
-                                               "drafts of the largest block that --rows has.",
+                                               "drafts of the largest block at every context.",
                                                acceptance, most));
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 namespace orthrus::cli {
 namespace {
@@ -48,11 +49,14 @@ std::vector<PassShape> passes_of(const ModelConfig& config, const Device& device
 }
 
 int most_accepted(const std::vector<PassShape>& passes) {
-  int most = 0;
+  std::map<int, int> of_context;
   for (const PassShape& pass : passes) {
-    if (pass.kind == PassKind::kDraft) most = std::max(most, pass.rows);
+    if (pass.kind != PassKind::kDraft) continue;
+    of_context[pass.context] = std::max(of_context[pass.context], pass.rows);
   }
-  return most;
+  int most = std::numeric_limits<int>::max();
+  for (const auto& [context, rows] : of_context) most = std::min(most, rows);
+  return of_context.empty() ? 0 : most;
 }
 
 std::vector<Cycle> cycles_of(const Roofline& roofline) {

@@ -22,11 +22,11 @@ struct PassLists {
 std::vector<PassShape> passes_of(const ModelConfig& config, const Device& device,
                                  const PassLists& lists);
 
-// The most drafts that a cycle of these passes can accept; 0 when none drafts.
+// The most drafts that every cycle of these passes can accept, the least of the contexts' largest
+// blocks; 0 when none drafts.
 int most_accepted(const std::vector<PassShape>& passes);
 
-// A draft pass and the verify pass of the whole block. What the host does between the two,
-// selecting tokens, is not in it.
+// A draft pass and the verify pass of the whole block, without what lies between the two.
 struct Cycle {
   int context = 0;
   int block = 0;  // tokens: the anchor and block - 1 drafts

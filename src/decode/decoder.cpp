@@ -188,7 +188,8 @@ void Decoder::keep_leftover() {
                        probabilities_.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
-CycleStart Decoder::cycle_start() const {
+CycleStart Decoder::begin_cycles() {
+  expectations_.clear();
   return {.sequence = sequence_,
           .anchor = anchor_,
           .most_tokens = params_.max_tokens - generated_,
@@ -203,7 +204,7 @@ int Decoder::plan_cycle(int in_flight) {
   if (left <= 0) return -1;
   const int most = std::min(params_.block_size, left) - 1;
   const Verification plan = policy_->plan_whole(most);
-  counts_.expected_accepted += plan.expected_accepted;
+  expectations_.push_back(plan.expected_accepted);
   return std::clamp(plan.drafts, 0, most);
 }
 
@@ -219,6 +220,8 @@ Status Decoder::take_cycle(const CycleResult& result) {
     if (result.verified > 0) ++counts_.cycles;
   }
   counts_.accepted += result.accepted;
+  counts_.expected_accepted += expectations_.front();
+  expectations_.pop_front();
   drafted_ = result.verified;
   accepted_ = result.accepted;
   policy_->observe_whole(result.drafted, result.accepted);

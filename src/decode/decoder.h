@@ -1,10 +1,11 @@
 // The decoding of one sequence: draft, verify, accept.
 //
-// A Decoder does not run passes. It says which span it wants in the next pass, and is given that
-// span's logits; so any number of them, at whatever point of their cycles, share a pass.
+// A Decoder does not run passes. It says which span it wants in the next pass, and is given what
+// was chosen in that span's rows; so any number of them, at whatever point of their cycles, share a
+// pass.
 #pragma once
 
-#include <optional>
+#include <deque>
 #include <span>
 #include <vector>
 
@@ -58,14 +59,16 @@ class Decoder {
   // valid until the next call. kNonFiniteLogits ends the sequence.
   Status take(const HeadRows& rows);
 
-  // Whole cycles, which a device runs, in place of next() and take(): from when the prefill is
-  // over, unless drafts are accepted by the rejection rule, which the host applies.
+  // Whole cycles, which a device runs, in place of next() and take(): between cycles, unless drafts
+  // are accepted by the rejection rule, which the host applies.
   bool can_cycle() const { return phase_ == Phase::kCycle && !by_rejection(); }
-  CycleStart cycle_start() const;
+  // Whether that is so in a pass or two, the prefill being over.
+  bool will_cycle() const { return phase_ != Phase::kPrefill && !by_rejection(); }
+  CycleStart begin_cycles();
   int plan_cycle(int in_flight);  // drafts of the next one; -1 where those in flight are the last
   Status take_cycle(const CycleResult& result);
 
-  // What the pass took, selecting from its rows included.
+  // What the pass took; with the rejection rule, what take() took besides.
   void observe(const PassTime& time) { policy_->observe_pass(time); }
 
   std::span<const int32_t> emitted() const { return emitted_; }
@@ -114,6 +117,7 @@ class Decoder {
   int drafted_ = 0;                                // in the cycle that emitted
   int accepted_ = 0;                               // of those
   int generated_ = 0;                              // tokens emitted since the prompt
+  std::deque<double> expectations_;                // accepted drafts, of each cycle in flight
   DecodeCounts counts_;
 };
 

@@ -27,7 +27,8 @@ class Job {
 
   // The same for whole cycles, where can_cycle(): see decode/decoder.h.
   bool can_cycle() const { return decoder_.can_cycle(); }
-  CycleStart cycle_start() const { return decoder_.cycle_start(); }
+  bool will_cycle() const { return decoder_.will_cycle(); }
+  CycleStart begin_cycles() { return decoder_.begin_cycles(); }
   int plan_cycle(int in_flight) { return decoder_.plan_cycle(in_flight); }
   void take_cycle(const CycleResult& result, const CycleTimes& times, int sequences);
 

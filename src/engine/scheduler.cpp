@@ -1,10 +1,9 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 #include <vector>
-
-#include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
@@ -29,30 +28,32 @@ void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Spa
   }
 }
 
-// Ends cycles on every way out; an error of the device was reported where it was met.
-class Cycles {
+// Ends cycles when an exception ends their use: what the device says then is not the news.
+class EndOfCycles {
  public:
-  explicit Cycles(CycleRunner& runner) : runner_(&runner) {}
-  ~Cycles() {
+  explicit EndOfCycles(CycleRunner& runner) : runner_(&runner) {}
+  ~EndOfCycles() {
+    if (std::uncaught_exceptions() == exceptions_) return;
     try {
       runner_->end();
-    } catch (const Error&) {
+    } catch (const std::exception&) {
     }
   }
-  Cycles(const Cycles&) = delete;
-  Cycles& operator=(const Cycles&) = delete;
+  EndOfCycles(const EndOfCycles&) = delete;
+  EndOfCycles& operator=(const EndOfCycles&) = delete;
 
  private:
   CycleRunner* runner_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 // Runs whole cycles until all jobs are done: while the host takes what one gave, the next one runs.
 // False where the device has no room for that: the jobs go on from where they are.
 bool run_cycles(CycleRunner& runner, std::span<Job* const> jobs) {
   std::vector<CycleStart> starts;
-  for (const Job* job : jobs) starts.push_back(job->cycle_start());
+  for (Job* job : jobs) starts.push_back(job->begin_cycles());
   if (runner.begin(starts) != Status::kOk) return false;
-  const Cycles until_return(runner);
+  const EndOfCycles on_exception(runner);
   std::vector<int> drafts(jobs.size());
   int in_flight = 0;
   bool room = true;
@@ -73,7 +74,7 @@ bool run_cycles(CycleRunner& runner, std::span<Job* const> jobs) {
       start();
       if (in_flight == before) break;
     }
-    if (in_flight == 0) return false;
+    if (in_flight == 0) break;
     const CycleTimes times = runner.finish();
     --in_flight;
     const auto active =
@@ -82,25 +83,37 @@ bool run_cycles(CycleRunner& runner, std::span<Job* const> jobs) {
       if (!jobs[i]->done()) jobs[i]->take_cycle(runner.result(i), times, active);
     }
   } while (!std::all_of(jobs.begin(), jobs.end(), done));
-  return true;
+  runner.end();
+  return std::all_of(jobs.begin(), jobs.end(), done);
+}
+
+// Of the jobs, those that share the next pass. Where whole cycles can follow, jobs between cycles
+// wait for those within one, which would otherwise stay out of step.
+void next_to_run(std::span<Job* const> active, bool whole_cycles, std::vector<Job*>& next) {
+  const auto will_cycle = [](const Job* job) { return job->will_cycle(); };
+  const bool waiting = whole_cycles && std::all_of(active.begin(), active.end(), will_cycle);
+  next.clear();
+  for (Job* job : active) {
+    if (!waiting || !job->can_cycle()) next.push_back(job);
+  }
 }
 
 }  // namespace
 
 void run_jobs(Runner& runner, std::span<Job* const> jobs) {
-  ForwardPass& pass = runner.pass();
   CycleRunner* cycles = runner.cycles();
-  std::vector<Job*> active(jobs.begin(), jobs.end());
+  std::vector<Job*> active(jobs.begin(), jobs.end()), next;
   std::vector<Span> spans;
+  next.reserve(active.size());
   spans.reserve(active.size());
   while (!active.empty()) {
-    if (cycles != nullptr && std::all_of(active.begin(), active.end(),
-                                         [](const Job* job) { return job->can_cycle(); })) {
+    next_to_run(active, cycles != nullptr, next);
+    if (next.empty()) {
       if (!run_cycles(*cycles, active)) cycles = nullptr;
     } else {
       spans.clear();
-      for (Job* job : active) spans.push_back(job->next());
-      run_pass(pass, active, spans);
+      for (Job* job : next) spans.push_back(job->next());
+      run_pass(runner.pass(), next, spans);
     }
     std::erase_if(active, [](const Job* job) { return job->done(); });
   }

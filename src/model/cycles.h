@@ -57,7 +57,7 @@ class CycleRunner {
   // Waits for the oldest cycle in flight. Every sequence is longer by the keys that it computed.
   virtual CycleTimes finish() = 0;
 
-  // What that cycle gave of sequences[i]. Valid until the next finish().
+  // What that cycle gave of sequences[i]. Valid until the next start() or finish().
   virtual CycleResult result(size_t i) const = 0;
 
   // Waits for what is in flight, whose results are dropped.

@@ -11,7 +11,8 @@
 
 namespace orthrus {
 
-// Passes, and the pages that their sequences borrow. Serves one thread of control at a time.
+// Passes, whole cycles where the device runs them, and the pages that their sequences borrow.
+// Serves one thread of control at a time.
 class Runner {
  public:
   virtual ~Runner() = default;

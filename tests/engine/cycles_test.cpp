@@ -103,6 +103,44 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
   EXPECT_EQ(runner.fake().most_in_flight, CycleRunner::kMostInFlight);
 }
 
+// In step or not: prompts of so many chunks more end an odd or an even number of passes later.
+TEST_F(WholeCycles, BeginForSequencesWhosePrefillsEndApart) {
+  for (const int chunk : {1, 2, 3, 4, 8}) {
+    CycleRunnerOnCpu runner(*model_);
+    std::vector<Request> both(2);
+    both[0].prompt = {100, 200, 300};
+    both[1].prompt = {100, 200, 300, 400};
+    for (Request& r : both) {
+      r.options.max_tokens = 30;
+      r.options.mode = Mode::kDual;
+      r.options.prefill_chunk = chunk;
+    }
+    const std::vector<Generation> got = generate(runner, both);
+    EXPECT_EQ(runner.fake().most_sequences, 2) << chunk;
+    runner.use_cycles = false;
+    const std::vector<Generation> want = generate(runner, both);
+    for (size_t i = 0; i < 2; ++i) EXPECT_EQ(got[i].output_ids, want[i].output_ids);
+  }
+}
+
+// A callback's exception ends the generation; the runner goes on with the next one.
+TEST_F(WholeCycles, AnExceptionEndsThemWhereTheyLanded) {
+  CycleRunnerOnCpu runner(*model_);
+  Request request;
+  request.prompt = {100, 200, 300, 400};
+  request.options.max_tokens = 40;
+  request.options.mode = Mode::kDual;
+  const std::vector<int32_t> whole = generate(runner, std::span(&request, 1))[0].output_ids;
+  Request throwing = request;
+  int steps = 0;
+  throwing.on_step = [&](const Step&) {
+    if (++steps == 3) throw std::runtime_error("enough");
+    return true;
+  };
+  EXPECT_THROW(generate(runner, std::span(&throwing, 1)), std::runtime_error);
+  EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids, whole);
+}
+
 TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
   CycleRunnerOnCpu runner(*model_);
   Request request;

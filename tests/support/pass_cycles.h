@@ -1,5 +1,6 @@
 // A CycleRunner that runs cycles pass by pass, plainly, on any device: the reference of those that
-// run on one, and what the code that uses them is tested with where there is none.
+// a device runs (tests/cuda/cycles_check.cpp), and what the code that uses them is tested with
+// where there is none. A cycle runs when it is started, and so do its sequences grow.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +19,9 @@ class PassCycles final : public CycleRunner {
   Status begin(std::span<const CycleStart> sequences) override {
     if (no_room_for_sequences) return Status::kOutOfMemory;
     sequences_.clear();
+    most_sequences = std::max(most_sequences, static_cast<int>(sequences.size()));
     for (const CycleStart& start : sequences) {
-      sequences_.push_back({start, start.anchor, start.most_tokens, {}});
+      sequences_.push_back({start, start.anchor, start.most_tokens, start.sequence->length(), {}});
     }
     return Status::kOk;
   }
@@ -42,6 +44,9 @@ class PassCycles final : public CycleRunner {
   CycleTimes finish() override {
     landed_ = std::move(in_flight_.front());
     in_flight_.pop_front();
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      sequences_[i].landed += static_cast<int>(landed_.outcomes[i].tokens.size());
+    }
     return landed_.times;
   }
 
@@ -52,17 +57,23 @@ class PassCycles final : public CycleRunner {
     return result;
   }
 
-  void end() override { in_flight_.clear(); }
+  // What was in flight has not happened.
+  void end() override {
+    in_flight_.clear();
+    for (const Sequence& s : sequences_) s.start.sequence->crop(s.landed);
+  }
 
   bool no_room_for_sequences = false;
   int cycles_until_no_room = -1;  // -1: never
   int most_in_flight = 0;
+  int most_sequences = 0;
 
  private:
   struct Sequence {
     CycleStart start;
     int32_t anchor;
     int left;
+    int landed;  // length of the sequence as of the last finish()
     std::vector<int32_t> block;
   };
   struct Outcome {

@@ -66,12 +66,14 @@ struct CycleState {
 };
 
 // What a pass chooses: by row of the LM head whose logits are needed, and by row of which the
-// largest is. head_rows has the latter from `first_top` on.
+// largest is.
 struct PassChoices {
   const TopLogit* sampled = nullptr;
   const TopLogit* tops = nullptr;
-  int first_top = 0;
 };
+
+// In each, PassInputs::head_rows has the rows of which the largest logit is needed from
+// `first_top`.
 
 // 1. Draft: the inputs of a pass over [x_p, MASK, ...] of each sequence in the diffusion view.
 [[nodiscard]] cudaError_t begin_draft(const CycleState& state, int32_t mask_token_id,

@@ -17,13 +17,6 @@ CudaMachine::CudaMachine(int ordinal) : ordinal_(ordinal) {
   check(fill_made_up(reinterpret_cast<__nv_bfloat16*>(from_.data()),
                      kCopied / sizeof(__nv_bfloat16), nullptr),
         "filling memory");
-  check(cudaEventCreate(&begin_), "making an event");
-  check(cudaEventCreate(&end_), "making an event");
-}
-
-CudaMachine::~CudaMachine() {
-  cudaEventDestroy(begin_);
-  cudaEventDestroy(end_);
 }
 
 double CudaMachine::seconds_of(const std::function<cudaError_t()>& enqueue) {

@@ -13,9 +13,6 @@ class CudaMachine final : public Machine {
  public:
   // Throws Error(kSystem) when there is too little memory.
   explicit CudaMachine(int ordinal);
-  ~CudaMachine() override;
-  CudaMachine(const CudaMachine&) = delete;
-  CudaMachine& operator=(const CudaMachine&) = delete;
 
   MachineRates measure() override;
 
@@ -25,7 +22,7 @@ class CudaMachine final : public Machine {
 
   int ordinal_;
   DeviceArray<uint32_t> from_, to_;
-  cudaEvent_t begin_ = nullptr, end_ = nullptr;
+  Event begin_{cudaEventDefault}, end_{cudaEventDefault};
 };
 
 }  // namespace orthrus::cuda

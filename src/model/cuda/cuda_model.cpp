@@ -45,7 +45,7 @@ class CudaRunner final : public Runner {
   // All pages: a layer's lie together, not a page's.
   void fill_cache(const KvSequence&) override {
     check(fill_made_up(memory_.of_layer(0).data, memory_.size(), nullptr), "filling the cache");
-    check(cudaDeviceSynchronize(), "filling the cache");
+    check(cudaStreamSynchronize(cudaStreamLegacy), "filling the cache");
   }
   size_t pages() const { return memory_.pages(); }
 
@@ -120,8 +120,7 @@ class CudaModel final : public DeviceModel {
     std::unique_ptr<CudaRunner> runner = idle_.take(pages);
     if (runner == nullptr) {
       // To a power of two, where there is room: the next request may need a little more.
-      const auto context = static_cast<size_t>(config_.max_position_embeddings);
-      const size_t full = (context + kTilePositions - 1) / kTilePositions;
+      const auto full = static_cast<size_t>(pages_for(config_.max_position_embeddings));
       size_t generous = 16;
       while (generous < pages) generous *= 2;
       if (pages <= full) generous = std::min(generous, full);

@@ -29,24 +29,20 @@ double seconds(uint64_t begin, uint64_t end) {
 
 }  // namespace
 
-CudaCycles::CudaCycles(Network& network, int ordinal) : network_(&network), ordinal_(ordinal) {
-  for (Flight& flight : flights_) {
-    check(cudaEventCreateWithFlags(&flight.landed, cudaEventDisableTiming), "making an event");
-  }
-}
+CudaCycles::CudaCycles(Network& network, int ordinal) : network_(&network), ordinal_(ordinal) {}
 
 CudaCycles::~CudaCycles() {
   cudaStreamSynchronize(network_->stream());  // what is in flight lands in memory that goes now
-  for (const Flight& flight : flights_) {
-    if (flight.landed != nullptr) cudaEventDestroy(flight.landed);
-  }
 }
 
 Status CudaCycles::begin(std::span<const CycleStart> sequences) try {
   require(cudaSetDevice(ordinal_));
   sequences_.assign(sequences.begin(), sequences.end());
+  ends_.clear();
+  for (const CycleStart& start : sequences) {
+    ends_.push_back(start.sequence->length() + start.most_tokens);
+  }
   started_ = finished_ = 0;
-  last_end_ = 0;
   for (const CycleStart& start : sequences) {
     if (const Status status = start.sequence->reserve(start.most_tokens); status != Status::kOk) {
       for (const CycleStart& other : sequences) other.sequence->crop(other.sequence->length());
@@ -117,29 +113,27 @@ void CudaCycles::make_room(std::span<const CycleStart> sequences) {
     stops_ = DeviceArray<int32_t>(stops * 2);
     generation_ = 0;
   }
-  CycleState state{.count = count,
-                   .block_size = block_size,
-                   .stops = stops_.data(),
-                   .sequences = sequences_on_device_.data(),
-                   .drafts = drafts_.data(),
-                   .clock = clock_.data(),
-                   .cycle = cycle_.data(),
-                   .exchanges = {}};
+  // Laid out for as many sequences and as large blocks as there is room for, so that graphs serve
+  // fewer and smaller ones.
+  state_ = {.count = count,
+            .block_size = room_block_,
+            .stops = stops_.data(),
+            .sequences = sequences_on_device_.data(),
+            .drafts = drafts_.data(),
+            .clock = clock_.data(),
+            .cycle = cycle_.data(),
+            .exchanges = {}};
   for (size_t i = 0; i < flights_.size(); ++i) {
     Flight& flight = flights_[i];
     flight.drafts.resize(static_cast<size_t>(count));
-    flight.exchange = state.exchanges[i] = exchange_in(flight.memory.data(), count);
+    flight.exchange = exchange_in(flight.memory.data(), room_sequences_);
+    state_.exchanges[i] = flight.exchange;
   }
-  if (state.count != state_.count || state.block_size != state_.block_size) generation_ = 0;
-  state_ = state;
 
   std::vector<int> most;
   for (const CycleStart& start : sequences) most.push_back(start.block_size - 1);
   Shape whole = shape_of(most);
-  for (const CycleStart& start : sequences) {
-    const int longest = start.sequence->length() + start.most_tokens;
-    whole.draft.round_up(longest), whole.verify.round_up(longest);
-  }
+  for (const int end : ends_) whole.draft.round_up(end), whole.verify.round_up(end);
   network_->reserve(whole.draft, pages);
   network_->reserve(whole.verify, pages);
   if (generation_ != network_->generation()) graphs_.clear();
@@ -149,6 +143,7 @@ void CudaCycles::make_room(std::span<const CycleStart> sequences) {
 // Contexts are taken to be as long as they can be once the cycles in flight have landed.
 CudaCycles::Shape CudaCycles::shape_of(std::span<const int> drafts) const {
   Shape shape;
+  shape.sequences = static_cast<int>(drafts.size());
   int longest = 0;
   for (size_t s = 0; s < drafts.size(); ++s) {
     if (drafts[s] < 0) continue;
@@ -165,7 +160,7 @@ CudaCycles::Shape CudaCycles::shape_of(std::span<const int> drafts) const {
       const auto flown = static_cast<size_t>(cycle % kMostInFlight);
       most += std::max(flights_[flown].drafts[s], 0) + 1;
     }
-    longest = std::max(longest, most);
+    longest = std::max(longest, std::min(most, ends_[s]));
   }
   shape.draft.round_up(longest, kLeastRows);
   shape.verify.round_up(longest, kLeastRows);
@@ -175,11 +170,14 @@ CudaCycles::Shape CudaCycles::shape_of(std::span<const int> drafts) const {
 Status CudaCycles::start(std::span<const int> drafts) try {
   require(cudaSetDevice(ordinal_));
   const Shape shape = shape_of(drafts);
+  const int graphs_before = graphs_.captured();
   cudaGraphExec_t graph = nullptr;
   if (shape.verify.all_rows() <= kMostGraphRows) {
     graph = graphs_.of(shape, network_->stream(), [&] { enqueue(shape); });
   }
   Flight& flight = this->flight(started_);
+  flight.follows = started_ > finished_ && graphs_.captured() == graphs_before &&
+                   cudaEventQuery(this->flight(started_ - 1).landed) == cudaErrorNotReady;
   std::copy(drafts.begin(), drafts.end(), flight.exchange.plan);
   std::copy(drafts.begin(), drafts.end(), flight.drafts.begin());
   if (graph != nullptr) {
@@ -197,7 +195,7 @@ Status CudaCycles::start(std::span<const int> drafts) try {
 void CudaCycles::enqueue(const Shape& shape) {
   const cudaStream_t stream = network_->stream();
   const PassInputs& in = network_->inputs();
-  const PassChoices drafts = network_->choices(shape.draft);
+  const PassChoices drafts = network_->choices();
   const bool drafted = shape.draft.all_rows() > 0;
   if (drafted) {
     require(begin_draft(state_, network_->config().mask_token_id, in, shape.draft.logits, stream));
@@ -205,7 +203,7 @@ void CudaCycles::enqueue(const Shape& shape) {
   }
   require(begin_verify(state_, drafted ? &drafts : nullptr, in, shape.verify.logits, stream));
   network_->enqueue(shape.verify);
-  require(accept(state_, network_->choices(shape.verify), stream));
+  require(accept(state_, network_->choices(), stream));
 }
 
 CycleTimes CudaCycles::finish() {
@@ -213,11 +211,10 @@ CycleTimes CudaCycles::finish() {
   require(cudaEventSynchronize(flight.landed));
   ++finished_;
   const CycleClock& clock = *flight.exchange.clock;
-  // What lies between cycles, with plain steps too, is the verify's.
-  const uint64_t gap_begin = last_end_ > 0 ? last_end_ : clock.begin;
+  const double wait = flight.follows ? seconds(last_end_, clock.begin) : 0;
   last_end_ = clock.end;
   CycleTimes times{.draft = seconds(clock.begin, clock.drafted),
-                   .verify = seconds(gap_begin, clock.begin) + seconds(clock.drafted, clock.end)};
+                   .verify = wait + seconds(clock.drafted, clock.end)};
   for (size_t s = 0; s < sequences_.size(); ++s) {
     const CycleOutcome& outcome = flight.exchange.outcomes[s];
     sequences_[s].sequence->extend(outcome.tokens);

@@ -27,14 +27,16 @@ class CudaCycles final : public CycleRunner {
  private:
   // What the graph of a cycle is captured for. A cycle of plain steps has no rows of a draft.
   struct Shape {
-    PassShape draft, verify;
+    int sequences = 0;
+    PassSizes draft, verify;
     auto operator<=>(const Shape&) const = default;
   };
   struct Flight {
-    cudaEvent_t landed = nullptr;
+    Event landed;
     PinnedArray<std::byte> memory;  // of its exchange
     CycleExchange exchange;
     std::vector<int> drafts;  // by sequence, as planned
+    bool follows = false;     // the cycle before, with nothing of the host in between
   };
 
   void make_room(std::span<const CycleStart> sequences);
@@ -60,9 +62,10 @@ class CudaCycles final : public CycleRunner {
   CycleState state_;
 
   std::vector<CycleStart> sequences_;
+  std::vector<int> ends_;  // by sequence: positions once it has emitted its last token
   std::array<Flight, kMostInFlight> flights_;
   int started_ = 0, finished_ = 0;  // cycles
-  uint64_t last_end_ = 0;           // of the cycle before, by the device's clock; 0: none
+  uint64_t last_end_ = 0;           // of the cycle before, by the device's clock
 };
 
 }  // namespace orthrus::cuda

@@ -18,7 +18,7 @@ void make_room(PinnedArray<T>& array, size_t size) {
 
 Status CudaForwardPass::run(std::span<const Span> spans) {
   require(cudaSetDevice(ordinal_));
-  const PassShape shape = plan(spans);
+  const PassSizes shape = plan(spans);
   cudaGraphExec_t graph = nullptr;
   const auto vocabulary = static_cast<size_t>(network_->config().vocab_size);
   int asked_logits = 0;
@@ -56,7 +56,7 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
                             network_->stream()));
   };
   const PassCounts& counts = *network_->host_inputs().counts;
-  const PassChoices choices = network_->choices(shape);
+  const PassChoices choices = network_->choices();
   copy_back(tops_.data(), choices.tops, static_cast<size_t>(counts.tops));
   if (shape.sampled)
     copy_back(sampled_.data(), choices.sampled, static_cast<size_t>(counts.logits));
@@ -84,8 +84,8 @@ HeadRows CudaForwardPass::head_rows(size_t span) const {
 }
 
 // Of the rows whose logits are needed, those that were asked for come before those sampled from.
-PassShape CudaForwardPass::plan(std::span<const Span> spans) {
-  PassShape shape;
+PassSizes CudaForwardPass::plan(std::span<const Span> spans) {
+  PassSizes shape;
   int longest = 0;
   asked_.clear();
   for (const Span& span : spans) {
@@ -115,7 +115,7 @@ PassShape CudaForwardPass::plan(std::span<const Span> spans) {
 // Rows of AR spans come first; those of diffusion spans begin at the end of the AR rows' bucket.
 // Between them rows have no span: they are computed like others, and nobody looks at them. Returns
 // how many entries of the page table there are.
-int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassShape& shape) {
+int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& shape) {
   const PassInputs& in = network_->host_inputs();
   PassCounts counts = {};
   std::fill_n(in.ids, shape.all_rows(), 0);

@@ -21,12 +21,12 @@ class CudaForwardPass final : public ForwardPass {
  private:
   enum class Kind : uint8_t { kLogits, kSampled, kTop };
 
-  PassShape plan(std::span<const Span> spans);
-  int fill_inputs(std::span<const Span> spans, const PassShape& shape);
+  PassSizes plan(std::span<const Span> spans);
+  int fill_inputs(std::span<const Span> spans, const PassSizes& shape);
 
   Network* network_;
   int ordinal_;
-  Graphs<PassShape> graphs_;
+  Graphs<PassSizes> graphs_;
   int generation_ = 0;  // of the network's memory, that the graphs were captured for
 
   // By span: where the rows that it asked for begin, among those whose logits are needed or those

@@ -16,6 +16,7 @@ template <typename Key>
 class Graphs {
  public:
   void clear() { graphs_.clear(); }
+  int captured() const { return captured_; }  // so far, the cleared ones too
 
   // The graph of what `enqueue` puts into the stream for this key.
   template <typename Enqueue>
@@ -23,6 +24,7 @@ class Graphs {
     if (const auto known = graphs_.find(key); known != graphs_.end()) return known->second.get();
     if (graphs_.size() >= kMost) graphs_.clear();
     const cudaGraphExec_t graph = capture(stream, enqueue);
+    ++captured_;
     graphs_.emplace(key, Graph(graph, cudaGraphExecDestroy));
     // What this takes is not the first pass's.
     check(cudaGraphUpload(graph, stream), "a forward pass");
@@ -54,6 +56,7 @@ class Graphs {
   }
 
   std::map<Key, Graph> graphs_;
+  int captured_ = 0;
 };
 
 }  // namespace orthrus::cuda

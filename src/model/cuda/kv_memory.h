@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/kv_tiles.h"
+#include "kernels/kv_layout.h"
 #include "model/cuda/device.h"
 #include "orthrus/config.h"
 
@@ -34,6 +35,8 @@ class KvMemory {
   size_t pages_, stride_;
   DeviceArray<__nv_bfloat16> data_;
 };
+
+static_assert(kTilePositions == kPageSize);  // a page of the pool is a tile of each head
 
 inline int pages_for(int positions) {
   return (positions + kTilePositions - 1) / kTilePositions;

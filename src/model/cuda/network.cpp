@@ -63,7 +63,7 @@ class Network::Inputs {
 
 struct Network::Activations {
   Activations(const ModelConfig& c, const Heads& heads, const Weights& lm_head, size_t block_stride,
-              const PassShape& room)
+              const PassSizes& room)
       : of(room) {
     const auto rows = static_cast<size_t>(room.all_rows());
     const auto head_rows = static_cast<size_t>(room.head_rows());
@@ -88,7 +88,7 @@ struct Network::Activations {
     attention_workspace = DeviceArray<std::byte>(bytes);
   }
 
-  PassShape of;              // there is room for
+  PassSizes of;              // there is room for
   DeviceArray<float> x;      // the residual stream, [rows][hidden_size]
   DeviceArray<Bf16> normed;  // RMSNorm of x
   DeviceArray<float> qkv;
@@ -107,7 +107,6 @@ Network::Network(const ModelConfig& config, const DeviceWeights& weights, const 
       weights_(&weights),
       memory_(&memory),
       heads_{config.num_attention_heads, config.num_key_value_heads, config.head_dim} {
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   std::vector<float> inv_freq(static_cast<size_t>(config.head_dim / 2));
   for (size_t i = 0; i < inv_freq.size(); ++i) {
     const double exponent = 2.0 * static_cast<double>(i) / config.head_dim;
@@ -119,11 +118,9 @@ Network::Network(const ModelConfig& config, const DeviceWeights& weights, const 
   check(cudaStreamSynchronize(cudaStreamLegacy), "uploading");
 }
 
-Network::~Network() {
-  cudaStreamDestroy(stream_);
-}
+Network::~Network() = default;
 
-void Network::reserve(const PassShape& shape, size_t pages) {
+void Network::reserve(const PassSizes& shape, size_t pages) {
   // Rows of the head are rounded up apart from the pass's, logits and tops each.
   const int rows = std::max(shape.all_rows(), shape.head_rows());
   if (inputs_ == nullptr || !inputs_->fits(rows, pages)) {
@@ -133,7 +130,7 @@ void Network::reserve(const PassShape& shape, size_t pages) {
     inputs_.reset();
     inputs_ = std::make_unique<Inputs>(most_rows, most_pages);
   }
-  PassShape room = shape;
+  PassSizes room = shape;
   if (a_ != nullptr) {
     for (int v = 0; v < kViews; ++v) room.rows[v] = std::max(room.rows[v], a_->of.rows[v]);
     room.logits = std::max(room.logits, a_->of.logits);
@@ -160,15 +157,15 @@ void Network::upload_inputs(int pages) {
   inputs_->upload(pages, stream_);
 }
 
-PassChoices Network::choices(const PassShape& shape) const {
-  return {a_->sampled.data(), a_->tops.data(), shape.logits};
+PassChoices Network::choices() const {
+  return {a_->sampled.data(), a_->tops.data()};
 }
 
 const float* Network::logits() const {
   return a_->logits.data();
 }
 
-void Network::enqueue(const PassShape& shape) {
+void Network::enqueue(const PassSizes& shape) {
   const DeviceWeights& w = *weights_;
   const PassInputs& in = inputs();
   const int rows = shape.all_rows(), hidden = config_->hidden_size;
@@ -205,7 +202,7 @@ void Network::enqueue(const PassShape& shape) {
 }
 
 // One view's rows of a layer's attention, from the norm before it to the residual stream.
-void Network::attend(const PassShape& shape, View view, size_t index) {
+void Network::attend(const PassSizes& shape, View view, size_t index) {
   const int v = static_cast<int>(view), rows = shape.rows[v];
   if (rows == 0) return;
   const PassInputs& in = inputs();
@@ -230,7 +227,7 @@ void Network::attend(const PassShape& shape, View view, size_t index) {
                      hidden, stream_));
 }
 
-void Network::head(const PassShape& shape) {
+void Network::head(const PassSizes& shape) {
   const auto hidden = static_cast<size_t>(config_->hidden_size);
   const Weights lm_head = weights_->lm_head();
   const PassInputs& in = inputs();

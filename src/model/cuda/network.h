@@ -8,7 +8,7 @@
 #include "kernels/cuda/pass_inputs.h"
 #include "model/cuda/device_weights.h"
 #include "model/cuda/kv_memory.h"
-#include "model/cuda/pass_shape.h"
+#include "model/cuda/pass_sizes.h"
 #include "orthrus/sampling.h"
 
 namespace orthrus::cuda {
@@ -24,14 +24,14 @@ class Network {
 
   // Makes room for passes up to this shape in every number, whose page tables have `pages` entries.
   // Throws std::bad_alloc, and then there is room for nothing.
-  void reserve(const PassShape& shape, size_t pages);
+  void reserve(const PassSizes& shape, size_t pages);
 
   // Counts how often memory has moved: what was captured before holds old addresses.
   int generation() const { return generation_; }
 
   // Puts the kernels of a pass into the stream. They depend on the shape alone: everything else is
   // read from inputs().
-  void enqueue(const PassShape& shape);
+  void enqueue(const PassSizes& shape);
 
   // What the next pass reads: the host's copy, for the host to write, and the device's.
   const PassInputs& host_inputs() const;
@@ -39,7 +39,7 @@ class Network {
   void upload_inputs(int pages);  // the host's copy, with so many entries of the page table
 
   // What a pass chose, and the logits it computed, on the device.
-  PassChoices choices(const PassShape& shape) const;
+  PassChoices choices() const;
   const float* logits() const;
 
   cudaStream_t stream() const { return stream_; }
@@ -50,14 +50,14 @@ class Network {
   class Inputs;
   struct Activations;
 
-  void attend(const PassShape& shape, View view, size_t layer);
-  void head(const PassShape& shape);
+  void attend(const PassSizes& shape, View view, size_t layer);
+  void head(const PassSizes& shape);
 
   const ModelConfig* config_;
   const DeviceWeights* weights_;
   const KvMemory* memory_;
   Heads heads_;
-  cudaStream_t stream_ = nullptr;
+  Stream stream_;
   DeviceArray<float> inv_freq_;  // [head_dim / 2]
   std::unique_ptr<Inputs> inputs_;
   std::unique_ptr<Activations> a_;

@@ -23,7 +23,7 @@ inline int bucket_of(int rows) {
 }
 
 // Rows are numbers of a few sizes, each at least what the pass has.
-struct PassShape {
+struct PassSizes {
   std::array<int, kViews> rows{};   // by View
   int logits = 0;                   // rows of the LM head whose logits are needed
   int tops = 0;                     // and of which the largest is
@@ -32,7 +32,7 @@ struct PassShape {
 
   int all_rows() const { return rows[0] + rows[1]; }
   int head_rows() const { return logits + tops; }
-  auto operator<=>(const PassShape&) const = default;
+  auto operator<=>(const PassSizes&) const = default;
 
   // The sizes counted so far, to one of a few; those above one row to `least` at least.
   void round_up(int longest, int least = 1) {
