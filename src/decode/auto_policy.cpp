@@ -23,7 +23,7 @@ constexpr int kMostPatience = 128;
 constexpr int kMostPatienceWhole = 64;  // where probes learn from what was accepted alone
 // Of blocks that are expected to be nearly as good as the best the largest is taken: what they cost
 // is known better than how far drafts go.
-constexpr double kNearlyBest = 0.97;
+constexpr double kNearlyBest = 0.94;
 constexpr int kFirstPatience = 24;  // most of a new text, which may be of another kind
 constexpr int kProbeDrafts = 2;
 // Plain steps whose time must have been seen before anything is held against it.

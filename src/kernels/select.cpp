@@ -16,9 +16,11 @@ bool before(const Candidate& a, const Candidate& b) {
   return a.score != b.score ? a.score > b.score : a.token < b.token;
 }
 
-// Unnormalised: softmax weight relative to the likeliest token.
-double weight(float score, float top) {
-  return std::exp(static_cast<double>(score) - static_cast<double>(top));
+// Its softmax in units of 2^-40 of the likeliest token's: a whole number, so that sums are the same
+// in any order, and on any device.
+uint64_t mass(float score, float top) {
+  const double below = static_cast<double>(score) - static_cast<double>(top);
+  return static_cast<uint64_t>(std::llrint(std::exp(below) * 0x1p40));
 }
 
 void keep_top_k(std::vector<Candidate>& kept, size_t k) {
@@ -29,23 +31,21 @@ void keep_top_k(std::vector<Candidate>& kept, size_t k) {
 
 void keep_top_p(std::vector<Candidate>& kept, double top_p) {
   if (top_p >= 1.0) return;
-  // Summed by ascending id, so that the total does not depend on how the filter before ordered
-  // them.
-  std::sort(kept.begin(), kept.end(),
-            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
   const float top = top_score(kept);
-  double total = 0;
-  for (const Candidate& c : kept) total += weight(c.score, top);
+  uint64_t total = 0;
+  for (const Candidate& c : kept) total += mass(c.score, top);
+  const double share = top_p * static_cast<double>(total);
+  const uint64_t wanted = std::max(uint64_t{1}, static_cast<uint64_t>(std::ceil(share)));
   // A heap gives the likeliest first without sorting the long tail that is cut.
   const auto after = [](const Candidate& a, const Candidate& b) { return before(b, a); };
   std::make_heap(kept.begin(), kept.end(), after);
   auto end = kept.end();
-  double mass = 0;
+  uint64_t sum = 0;
   do {
     std::pop_heap(kept.begin(), end, after);
     --end;
-    mass += weight(end->score, top);
-  } while (end != kept.begin() && mass < top_p * total);
+    sum += mass(end->score, top);
+  } while (end != kept.begin() && sum < wanted);
   kept.erase(kept.begin(), end);
 }
 

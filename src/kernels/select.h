@@ -23,8 +23,8 @@ struct Candidate {
 };
 
 // The tokens that top-k, top-p and min-p leave, never none, in no particular order. Where filters
-// cut between equal scores, lower ids stay. Empty when a logit is not finite. Not for greedy
-// parameters.
+// cut between equal scores, lower ids stay. top-p counts probabilities in units of 2^-40 of the
+// likeliest token's. Empty when a logit is not finite. Not for greedy parameters.
 std::vector<Candidate> filter(std::span<const float> logits, const SamplingParams& params);
 
 float top_score(std::span<const Candidate> candidates);

@@ -50,8 +50,8 @@ class CycleRunner {
   virtual Status begin(std::span<const CycleStart> sequences) = 0;
 
   // Has the next cycle run, at most kMostInFlight at a time. By sequence: how many tokens to draft,
-  // up to block_size - 1, all of which are verified; -1: it takes no part. It drafts fewer near its
-  // last token, and one that has ended does nothing.
+  // up to block_size - 1, all of which are verified; -1: it takes no part, unlike one at least. It
+  // drafts fewer near its last token, and one that has ended does nothing.
   virtual Status start(std::span<const int> drafts) = 0;
 
   // Waits for the oldest cycle in flight. Every sequence is longer by the keys that it computed.
