@@ -57,23 +57,18 @@ bool run_cycles(CycleRunner& runner, std::span<Job* const> jobs) {
   std::vector<int> drafts(jobs.size());
   int in_flight = 0;
   bool room = true;
-  const auto start = [&] {
+  const auto start_next = [&] {
     bool any = false;
     for (size_t i = 0; i < jobs.size(); ++i) {
       drafts[i] = jobs[i]->done() ? -1 : jobs[i]->plan_cycle(in_flight);
       any = any || drafts[i] >= 0;
     }
-    if (!any) return;
-    room = runner.start(drafts) == Status::kOk;
-    if (room) ++in_flight;
+    if (any) room = runner.start(drafts) == Status::kOk;
+    return any && room;
   };
   const auto done = [](const Job* job) { return job->done(); };
   do {
-    while (room && in_flight < CycleRunner::kMostInFlight) {
-      const int before = in_flight;
-      start();
-      if (in_flight == before) break;
-    }
+    while (room && in_flight < CycleRunner::kMostInFlight && start_next()) ++in_flight;
     if (in_flight == 0) break;
     const CycleTimes times = runner.finish();
     --in_flight;
