@@ -158,7 +158,7 @@ Status CpuForwardPass::sample() {
   if (sampled_.empty()) return Status::kOk;
   std::atomic<size_t> next = 0;
   std::atomic<bool> out_of_memory = false;
-  ops_->parallel([&] {
+  const auto sample_rows = [&] {
     try {
       for (size_t i = next++; i < sampled_.size(); i = next++) {
         const Sampled& row = sampled_[i];
@@ -170,7 +170,12 @@ Status CpuForwardPass::sample() {
     } catch (const std::bad_alloc&) {
       out_of_memory = true;
     }
-  });
+  };
+  if (sampled_.size() > 1) {
+    ops_->parallel(sample_rows);
+  } else {
+    sample_rows();  // a team takes longer to begin
+  }
   return out_of_memory ? Status::kOutOfMemory : Status::kOk;
 }
 

@@ -7,10 +7,15 @@ namespace {
 
 constexpr size_t kCopied = size_t{1} << 30;  // bytes: many times any L2
 
+// Events belong to the device that is chosen when they are made.
+int choose(int ordinal) {
+  check(cudaSetDevice(ordinal), "choosing the device");
+  return ordinal;
+}
+
 }  // namespace
 
-CudaMachine::CudaMachine(int ordinal) : ordinal_(ordinal) {
-  check(cudaSetDevice(ordinal), "choosing the device");
+CudaMachine::CudaMachine(int ordinal) : ordinal_(choose(ordinal)) {
   check_room(2.0 * kCopied, "The two ends of the copy that memory is measured with");
   from_ = DeviceArray<uint32_t>(kCopied / sizeof(uint32_t));
   to_ = DeviceArray<uint32_t>(kCopied / sizeof(uint32_t));
