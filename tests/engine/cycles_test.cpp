@@ -70,6 +70,15 @@ class WholeCycles : public testing::Test {
     return requests;
   }
 
+  // Whose drafts are often right.
+  static Request easy_request(int max_tokens) {
+    Request request;
+    request.prompt = {100, 200, 300, 400};
+    request.options.max_tokens = max_tokens;
+    request.options.mode = Mode::kDual;
+    return request;
+  }
+
   static inline std::unique_ptr<CpuModel> model_;
 };
 
@@ -81,11 +90,7 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
   int accepted = 0;
   for (int round = 0; round < 4; ++round) {
     std::vector<Request> asked = requests(random, 1 + round % 3);
-    if (round == 0) {  // drafts of this one are often right
-      asked[0].prompt = {100, 200, 300, 400};
-      asked[0].options.max_tokens = 60;
-      asked[0].options.mode = Mode::kDual;
-    }
+    if (round == 0) asked[0] = easy_request(60);
     runner.use_cycles = false;
     const std::vector<Generation> want = generate(runner, asked);
     runner.use_cycles = true;
@@ -126,10 +131,7 @@ TEST_F(WholeCycles, BeginForSequencesWhosePrefillsEndApart) {
 // A callback's exception ends the generation; the runner goes on with the next one.
 TEST_F(WholeCycles, AnExceptionEndsThemWhereTheyLanded) {
   CycleRunnerOnCpu runner(*model_);
-  Request request;
-  request.prompt = {100, 200, 300, 400};
-  request.options.max_tokens = 40;
-  request.options.mode = Mode::kDual;
+  const Request request = easy_request(40);
   const std::vector<int32_t> whole = generate(runner, std::span(&request, 1))[0].output_ids;
   Request throwing = request;
   int steps = 0;
@@ -143,10 +145,7 @@ TEST_F(WholeCycles, AnExceptionEndsThemWhereTheyLanded) {
 
 TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
   CycleRunnerOnCpu runner(*model_);
-  Request request;
-  request.prompt = {100, 200, 300, 400};
-  request.options.max_tokens = 60;
-  request.options.mode = Mode::kDual;
+  const Request request = easy_request(60);
   const std::vector<int32_t> whole = generate(runner, std::span(&request, 1))[0].output_ids;
   ASSERT_EQ(whole.size(), 60u);
 
@@ -171,10 +170,7 @@ TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
 
 TEST_F(WholeCycles, WithoutRoomForThemPassesGoOn) {
   CycleRunnerOnCpu runner(*model_);
-  Request request;
-  request.prompt = {100, 200, 300, 400};
-  request.options.max_tokens = 40;
-  request.options.mode = Mode::kDual;
+  const Request request = easy_request(40);
   const Generation whole = generate(runner, std::span(&request, 1))[0];
   runner.fake().no_room_for_sequences = true;
   EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids, whole.output_ids);
@@ -187,10 +183,7 @@ TEST_F(WholeCycles, WithoutRoomForThemPassesGoOn) {
 
 TEST_F(WholeCycles, TheRejectionRuleIsTheHosts) {
   CycleRunnerOnCpu runner(*model_);
-  Request request;
-  request.prompt = {100, 200, 300, 400};
-  request.options.max_tokens = 20;
-  request.options.mode = Mode::kDual;
+  Request request = easy_request(20);
   request.options.sampling = {.temperature = 1, .seed = 3};
   request.options.accept = AcceptRule::kRejection;
   EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids.size(), 20u);
