@@ -111,7 +111,7 @@ std::string cycle_lines(const std::vector<Cycle>& cycles, std::optional<double> 
   }
   text +=
       "\nA cycle drafts in a row less than the block has and verifies the whole block; passes "
-      "alone, without\nwhat the host does between them.\n";
+      "alone, without\nwhat lies between them.\n";
   if (acceptance) {
     text += fmt::format(
         "Tokens/s are assumed: no draft was judged. Were {} accepted a cycle "

@@ -36,9 +36,9 @@ struct Tokens {
   const int* count = nullptr;  // on the device: how many of them are real
 };
 
-// The largest logit of a row: Top of kernels/ops.h.
+// A token chosen from a row: Choice of kernels/choice.h.
 struct TopLogit {
-  int32_t id;  // the lowest such id; -1 when a logit is not finite
+  int32_t id;  // of the largest logit the lowest such id; -1 when one is not finite
   float logit;
   float probability;
 };

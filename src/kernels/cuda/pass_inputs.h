@@ -15,7 +15,7 @@ struct PassCounts {
   int all_rows;  // of the pass, with the unused ones between the views
   int logits;    // rows of the LM head whose logits are needed
   int tops;      // rows of which the largest is
-  int unused;
+  int unused;    // what follows in memory begins at a multiple of 8 bytes
 };
 
 struct PassInputs {
