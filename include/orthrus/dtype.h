@@ -1,37 +1,28 @@
-// The number types that weights come in.
+// The number formats that weights come in.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 namespace orthrus {
 
+// Numbers stored one by one, then blocks of numbers that share a scale. What a block holds, and how
+// many bytes it has: src/kernels/formats/. Block formats are those of GGUF files.
 enum class DType : uint8_t {
   kF32,
   kF16,
   kBF16,
-  kQ8_0,  // 32 weights of 8 bits that share one f16 scale; made when loading, never in a file
+  kQ8_0,
+  kQ4_0,
+  kQ5_0,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
 };
 
-// Bytes of one number. Not for kQ8_0, whose numbers come in blocks.
-constexpr size_t size_of(DType type) {
-  return type == DType::kF32 ? 4 : 2;
-}
-
-// As safetensors spells it.
-constexpr std::string_view name_of(DType type) {
-  switch (type) {
-    case DType::kF32:
-      return "F32";
-    case DType::kF16:
-      return "F16";
-    case DType::kBF16:
-      return "BF16";
-    case DType::kQ8_0:
-      return "Q8_0";
-  }
-  return "";
-}
+// As safetensors and GGUF spell it: "BF16", "Q4_K".
+std::string_view name_of(DType type);
 
 }  // namespace orthrus

@@ -13,6 +13,7 @@
 
 #include "checkpoint/safetensors_header.h"
 #include "files/display.h"
+#include "kernels/formats/format.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -55,7 +56,7 @@ std::string_view header_of(std::span<const std::byte> bytes, const std::string& 
 
 // The size that type and shape ask for; nothing when it is more than any file has.
 std::optional<uint64_t> size_in_bytes(DType type, std::span<const int64_t> shape) {
-  uint64_t size = size_of(type);
+  uint64_t size = static_cast<uint64_t>(format_of(type).block_bytes);
   for (const int64_t dimension : shape) {
     const auto factor = static_cast<uint64_t>(dimension);
     if (factor != 0 && size > std::numeric_limits<uint64_t>::max() / factor) return std::nullopt;
@@ -89,11 +90,11 @@ Tensor make_tensor(HeaderEntry entry, std::span<const std::byte> data, size_t st
     fail(fmt::format("is {}, which takes {} bytes, but has data_offsets [{}, {}], which hold {}",
                      type(), *size, begin, end, end - begin));
   }
-  if ((start + begin) % size_of(entry.type) != 0) {
+  if ((start + begin) % format_of(entry.type).block_bytes != 0) {
     fail(
         fmt::format("is {} at byte {} of the file, which is not a multiple of {}; save the file "
                     "again with a current version of safetensors, which aligns tensors",
-                    name_of(entry.type), start + begin, size_of(entry.type)));
+                    name_of(entry.type), start + begin, format_of(entry.type).block_bytes));
   }
   return {std::move(entry.name), entry.type, std::move(entry.shape),
           data.data() + static_cast<size_t>(begin), static_cast<size_t>(*size)};

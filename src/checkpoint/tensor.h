@@ -14,8 +14,8 @@ struct Tensor {
   std::string name;
   DType type = DType::kF32;
   std::vector<int64_t> shape;       // row-major, last dimension contiguous
-  const std::byte* data = nullptr;  // aligned to size_of(type); owned by the Checkpoint
-  size_t bytes = 0;                 // product of shape times size_of(type)
+  const std::byte* data = nullptr;  // owned by the Checkpoint
+  size_t bytes = 0;                 // bytes_of(format_of(type), product of shape)
 };
 
 }  // namespace orthrus

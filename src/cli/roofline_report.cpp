@@ -26,7 +26,7 @@ std::optional<double> rate_of(const MachineRates& machine, DType weights) {
   switch (weights) {
     case DType::kBF16:
       return machine.pair_flops;
-    case DType::kQ8_0:
+    default:
       return machine.byte_flops;
     case DType::kF32:
     case DType::kF16:

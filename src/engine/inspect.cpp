@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoint/checkpoint.h"
+#include "kernels/formats/format.h"
 #include "model/weights.h"
 
 namespace orthrus {
@@ -30,7 +31,7 @@ CheckpointInfo inspect(const std::filesystem::path& directory) {
     const auto bytes = static_cast<int64_t>(tensor.bytes);
     const TensorInfo& entry = info.tensors.emplace_back(
         TensorInfo{spec.name, std::string(spec.part), tensor.type, tensor.shape,
-                   bytes / static_cast<int64_t>(size_of(tensor.type)), bytes});
+                   bytes / format_of(tensor.type).block_bytes, bytes});
     auto part = std::find_if(info.parts.begin(), info.parts.end(),
                              [&](const PartInfo& p) { return p.name == entry.part; });
     if (part == info.parts.end()) part = info.parts.insert(part, PartInfo{entry.part});

@@ -25,9 +25,10 @@ struct KvLayout {
 
   // Values are padded to whole SIMD registers; no result depends on the padding.
   size_t value_stride() const { return (static_cast<size_t>(head_dim) + 15) / 16 * 16; }
+  size_t element_bytes() const { return type == DType::kBF16 ? 2 : 4; }
   size_t keys_of_tile() const { return static_cast<size_t>(head_dim) * kPageSize; }
   size_t tile_bytes() const {
-    return (keys_of_tile() + value_stride() * kPageSize) * size_of(type);
+    return (keys_of_tile() + value_stride() * kPageSize) * element_bytes();
   }
   size_t layer_bytes() const { return tile_bytes() * static_cast<size_t>(kv_heads); }
   size_t page_bytes() const { return layer_bytes() * static_cast<size_t>(layers); }

@@ -18,40 +18,6 @@ constexpr std::string_view kViewSuffix[kViews] = {"", "_diff"};
 constexpr std::string_view kAttentionPart[kViews] = {"attention (AR view)",
                                                      "attention (diffusion view)"};
 
-// True when any of `count` values has all exponent bits set.
-template <typename Word>
-bool any_nonfinite(const std::byte* data, size_t count, Word exponent) {
-  Word found = 0;
-  for (size_t i = 0; i < count; ++i) {
-    Word bits;
-    std::memcpy(&bits, data + i * sizeof(Word), sizeof(Word));
-    found |= static_cast<Word>((bits & exponent) == exponent);
-  }
-  return found != 0;
-}
-
-bool any_nonfinite(DType type, const std::byte* data, size_t bytes) {
-  switch (type) {
-    case DType::kF32:
-      return any_nonfinite<uint32_t>(data, bytes / 4, 0x7f800000);
-    case DType::kF16:
-      return any_nonfinite<uint16_t>(data, bytes / 2, 0x7c00);
-    case DType::kBF16:
-      return any_nonfinite<uint16_t>(data, bytes / 2, 0x7f80);
-    case DType::kQ8_0:  // not a type of files
-      break;
-  }
-  return false;
-}
-
-// The largest magnitude that a type of weights holds.
-float largest_of(DType type) {
-  constexpr float kLargestF16 = 65504;
-  if (type == DType::kF16) return kLargestF16;
-  if (type == DType::kQ8_0) return 127 * kLargestF16;
-  return type == DType::kBF16 ? 0x1.fep127f : std::numeric_limits<float>::max();
-}
-
 // True when any weight is larger: as integers, magnitudes are in the order of their numbers.
 template <typename Word>
 bool exceeds(const void* data, size_t count, Word limit) {
@@ -74,8 +40,9 @@ bool exceeds(DType type, const void* data, size_t count, float limit) {
 }
 
 [[noreturn]] void refuse_large(const std::string& directory, std::string_view name, DType type) {
-  throw Error(ErrorKind::kFile, fmt::format("{}: {} has weights above {}, the most that {} holds.",
-                                            directory, name, largest_of(type), name_of(type)));
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: {} has weights above {}, the most that {} holds.", directory, name,
+                          format_of(type).largest, name_of(type)));
 }
 
 Matrix matrix_of(const Tensor& tensor) {
@@ -85,9 +52,9 @@ Matrix matrix_of(const Tensor& tensor) {
 
 std::vector<float> floats_of(const Tensor& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.shape[0]));
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = widen(tensor.type, tensor.data + i * size_of(tensor.type));
-  }
+  const Format& format = format_of(tensor.type);
+  format.widen(tensor.data, values.size() / static_cast<size_t>(format.block_columns),
+               values.data());
   return values;
 }
 
@@ -142,21 +109,6 @@ void check_tensors(const ModelConfig& config, const Checkpoint& checkpoint,
 }
 
 }  // namespace
-
-float widen(DType type, const std::byte* at) {
-  uint32_t bits = 0;
-  if (type == DType::kF32) {
-    std::memcpy(&bits, at, 4);
-    return std::bit_cast<float>(bits);
-  }
-  uint16_t half = 0;
-  std::memcpy(&half, at, 2);
-  if (type == DType::kBF16) return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
-  // A half's bits in a float's places are 2^-112 times its value.
-  bits = static_cast<uint32_t>(half & 0x7fff) << 13;
-  const float magnitude = std::bit_cast<float>(bits) * 0x1p112f;
-  return half & 0x8000 ? -magnitude : magnitude;
-}
 
 std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
   const int64_t hidden = config.hidden_size;
@@ -281,7 +233,7 @@ void pack_weights(Weights& weights, const WeightTypes& types, const Ops& ops,
     if (place.shared_with != nullptr && place.shared_with->type == to) {
       matrix = *place.shared_with;
     } else {
-      if (exceeds(matrix.type, matrix.data, size(matrix), largest_of(to))) {
+      if (exceeds(matrix.type, matrix.data, size(matrix), format_of(to).largest)) {
         refuse_large(directory, place.name, to);
       }
       const size_t bytes = ops.packed_bytes(to, matrix.rows, matrix.cols);
@@ -294,8 +246,8 @@ void pack_weights(Weights& weights, const WeightTypes& types, const Ops& ops,
 
 void check_fits(const Checkpoint& checkpoint, DType type, const std::string& directory) {
   for (const Tensor& tensor : checkpoint.tensors()) {
-    const size_t count = tensor.bytes / size_of(tensor.type);
-    if (exceeds(tensor.type, tensor.data, count, largest_of(type))) {
+    const size_t count = tensor.bytes / static_cast<size_t>(format_of(tensor.type).block_bytes);
+    if (exceeds(tensor.type, tensor.data, count, format_of(type).largest)) {
       refuse_large(directory, printable(tensor.name, kShownName), type);
     }
   }
@@ -303,13 +255,16 @@ void check_fits(const Checkpoint& checkpoint, DType type, const std::string& dir
 
 void check_finite(const Checkpoint& checkpoint, const std::string& directory,
                   const std::function<void(size_t, size_t)>& progress) {
-  constexpr size_t kSlice = size_t{16} << 20;
+  constexpr size_t kSliceBytes = size_t{16} << 20;
   size_t total = 0, done = 0;
   for (const Tensor& tensor : checkpoint.tensors()) total += tensor.bytes;
   for (const Tensor& tensor : checkpoint.tensors()) {
-    for (size_t at = 0; at < tensor.bytes; at += kSlice) {
-      const size_t bytes = std::min(kSlice, tensor.bytes - at);
-      if (any_nonfinite(tensor.type, tensor.data + at, bytes)) {
+    const Format& format = format_of(tensor.type);
+    const auto block = static_cast<size_t>(format.block_bytes);
+    const size_t slice = kSliceBytes / block * block;
+    for (size_t at = 0; at < tensor.bytes; at += slice) {
+      const size_t bytes = std::min(slice, tensor.bytes - at);
+      if (!format.finite(tensor.data + at, bytes / block)) {
         throw Error(ErrorKind::kFile,
                     fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
                                 directory, tensor.name));

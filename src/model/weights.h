@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "kernels/formats/format.h"
 #include "kernels/ops.h"
 #include "model/view.h"
 #include "orthrus/config.h"
@@ -47,9 +48,6 @@ struct Weights {
   std::vector<float> norm;             // [hidden_size]
   std::array<Matrix, kViews> lm_head;  // by View, [vocab_size][hidden_size]; tied: embed_tokens
 };
-
-// The weight at `at`, of one of the types that files hold.
-float widen(DType type, const std::byte* at);
 
 // A tensor the network has, whichever checkpoint it may come from.
 struct TensorSpec {

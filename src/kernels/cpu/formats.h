@@ -1,34 +1,18 @@
 // How operands of the matrix products lie in memory, for kernels of every instruction set.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
-#include "orthrus/dtype.h"
+#include "base/ceil_div.h"
+#include "base/half.h"
+#include "kernels/formats/format.h"
 
 namespace orthrus::cpu {
 
 inline constexpr int kLanes = 16;      // of a row's sums (lanes-inl.h)
 inline constexpr int kBlockRows = 16;  // weight rows that lie side by side
 inline constexpr int kQ8Cols = 32;     // columns of a block of Q8_0
-
-constexpr size_t round_up(size_t n, size_t to) {
-  return (n + to - 1) / to * to;
-}
-
-struct BF16 {
-  uint16_t bits;
-};
-struct F16 {
-  uint16_t bits;
-};
-
-// The nearest, ties to even. Not for NaN.
-inline BF16 to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
-}
 
 // A matrix as products take it: for each 16 rows a group, so that one register has the same columns
 // of neighbouring rows, and a product needs no sum across its lanes. What lies past the matrix's
@@ -51,7 +35,8 @@ struct Q8Group {
 
 inline size_t group_bytes(DType type, int cols) {
   if (type == DType::kQ8_0) return Q8Group::bytes(cols);
-  return round_up(round_up(cols, 2) * kBlockRows * size_of(type), 64);
+  return round_up(round_up(cols, 2) * kBlockRows * static_cast<size_t>(format_of(type).block_bytes),
+                  64);
 }
 
 // Bytes of a row of activations as weights of this type want it.

@@ -328,7 +328,7 @@ void multiply(const Operand& x, int first, int tokens, const Matrix& w, int reg,
       }
 #endif
       return multiply_floats<BF16, float>(x, first, tokens, tile, w, reg, registers, end, strip);
-    case DType::kQ8_0:
+    default:
       return multiply_q8s(x, first, tokens, tile, w, reg, registers, strip);
   }
 }

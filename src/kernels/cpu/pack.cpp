@@ -1,7 +1,6 @@
 #include "kernels/cpu/pack.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -12,25 +11,6 @@
 namespace orthrus::cpu {
 namespace {
 
-uint16_t to_f16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
-  const float magnitude = std::abs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;  // rounds to 2^16, which f16 has not
-  if (magnitude < 0x1p-14f) {                    // subnormal: a multiple of 2^-24
-    return sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f));
-  }
-  // Ten bits of mantissa stay, thirteen go; a carry goes into the exponent, as it should.
-  const uint32_t rounded = (bits & 0x7fffffff) + 0xfff + (bits >> 13 & 1);
-  return sign | static_cast<uint16_t>((rounded >> 13) - (112 << 10));
-}
-
-float from_f16(uint16_t bits) {
-  const float magnitude =
-      std::bit_cast<float>(static_cast<uint32_t>(bits & 0x7fff) << 13) * 0x1p112f;
-  return bits & 0x8000 ? -magnitude : magnitude;
-}
-
 // `row` is the row's place in its group; `padded` columns are whole blocks.
 void to_q8(const float* values, size_t padded, size_t row, std::byte* group) {
   const size_t blocks = padded / kQ8Cols;
@@ -40,10 +20,10 @@ void to_q8(const float* values, size_t padded, size_t row, std::byte* group) {
     const float* from = values + i * kQ8Cols;
     float largest = 0;
     for (int k = 0; k < kQ8Cols; ++k) largest = std::max(largest, std::abs(from[k]));
-    const uint16_t half = to_f16(largest / 127);
-    scales[i * kBlockRows + row].bits = half;
+    const F16 half = to_f16(largest / 127);
+    scales[i * kBlockRows + row] = half;
     // By the scale as it is stored, so that its rounding is not added to the weights'.
-    const float scale = from_f16(half);
+    const float scale = to_float(half);
     for (int k = 0; k < kQ8Cols; ++k) {
       const float q = scale > 0 ? std::nearbyint(from[k] / scale) : 0;
       weights[i * Q8Group::kBlockBytes + (k / 4 * kBlockRows + row) * 4 + k % 4] =
@@ -66,14 +46,14 @@ void to_floats(const float* rows, int count, size_t cols, DType type, void* grou
     case DType::kF32:
       return interleave(rows, count, cols, static_cast<float*>(group), [](float x) { return x; });
     case DType::kF16:
-      return interleave(rows, count, cols, words, to_f16);
+      return interleave(rows, count, cols, words, [](float x) { return to_f16(x).bits; });
     case DType::kBF16:
       for (size_t k = 0; k < cols; ++k) {  // pairs of columns side by side
         uint16_t* const pair = words + k / 2 * 2 * kBlockRows + k % 2;
         for (int r = 0; r < count; ++r) pair[2 * r] = to_bf16(rows[r * cols + k]).bits;
       }
       return;
-    case DType::kQ8_0:  // to_q8
+    default:  // to_q8
       return;
   }
 }

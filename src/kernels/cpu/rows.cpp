@@ -91,8 +91,14 @@ void widen(const Matrix& table, int row, float* out) {
       return widen_from(static_cast<const F16*>(table.data) + at, table.cols, out);
     case DType::kBF16:
       return widen_from(static_cast<const BF16*>(table.data) + at, table.cols, out);
-    case DType::kQ8_0:  // not a table's type (ops.h)
-      return;
+    default: {
+      const Format& format = format_of(table.type);
+      const size_t blocks = static_cast<size_t>(table.cols / format.block_columns);
+      return format.widen(
+          static_cast<const std::byte*>(table.data) +
+              static_cast<size_t>(row) * blocks * static_cast<size_t>(format.block_bytes),
+          blocks, out);
+    }
   }
 }
 

@@ -11,12 +11,6 @@ namespace {
 
 using Bf16 = __nv_bfloat16;
 
-uint16_t to_bf16(float value) {  // to the nearest, ties to even; not for NaN
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 class Uploader {
  public:
   Uploader(size_t total, const std::function<void(size_t, size_t)>& progress)
@@ -64,7 +58,7 @@ class Uploader {
 
   static float element(const Matrix& from, size_t i) {
     return widen(from.type,
-                 static_cast<const std::byte*>(from.data) + i * orthrus::size_of(from.type));
+                 static_cast<const std::byte*>(from.data) + i * static_cast<size_t>(format_of(from.type).block_bytes));
   }
 
   size_t total_, done_ = 0;

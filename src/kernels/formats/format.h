@@ -1,0 +1,56 @@
+// A number format: how a row of a matrix lies in a file, and what its numbers are. One small file
+// for each block format, and one table of all formats. A new one is a file and a row there; how
+// products take it is kernels/cpu's to say.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "orthrus/dtype.h"
+
+namespace orthrus {
+
+// The numbers of one block, as integers with scales: number i is
+//   scales[g] * quants[i] - minimums[g], where g = i / group_columns (of the format).
+struct BlockParts {
+  static constexpr int kMostColumns = 256;
+  static constexpr int kMostGroups = 16;
+  int8_t quants[kMostColumns];
+  float scales[kMostGroups];    // exact: a product of an f16 and a small integer, or an f16
+  float minimums[kMostGroups];  // zeros where has_minimums is false
+};
+
+// A row is a run of whole blocks. A number that is stored by itself is a block of one.
+struct Format {
+  DType type;
+  std::string_view name;  // name_of(type)
+  int block_columns;      // neighbouring columns of a row that are stored together
+  int block_bytes;
+  float largest;  // the largest magnitude that it holds
+
+  // The numbers of `blocks` blocks, as float32: all that can be are exact. `from` needs no
+  // alignment.
+  void (*widen)(const std::byte* from, size_t blocks, float* to);
+  // Whether all numbers of them are finite: none has a NaN or an infinity for a scale.
+  bool (*finite)(const std::byte* from, size_t blocks);
+
+  // Of formats that store blocks, else none.
+  int group_columns;  // neighbouring columns that share a scale
+  bool has_minimums;
+  void (*unpack)(const std::byte* block, BlockParts& to);
+
+  bool stores_blocks() const { return block_columns > 1; }
+};
+
+const Format& format_of(DType type);
+std::span<const Format> all_formats();  // in the order of DType
+
+// Bytes of `count` numbers, which must be whole blocks, and small enough for their bytes to fit.
+inline size_t bytes_of(const Format& format, size_t count) {
+  return count / static_cast<size_t>(format.block_columns) *
+         static_cast<size_t>(format.block_bytes);
+}
+
+}  // namespace orthrus
