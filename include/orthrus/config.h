@@ -27,6 +27,8 @@ struct ModelConfig {
   double rope_theta = 0;
   int max_position_embeddings = 0;  // longest context: prompt plus generated tokens
   bool tie_word_embeddings = false;
+  bool has_qk_norm = true;    // RMSNorm of each head of q and k: Qwen3 has it, Qwen2 does not
+  bool has_qkv_bias = false;  // biases of the q, k and v projections: Qwen2 has them
   std::vector<int32_t> eos_token_ids;  // generation_config.json's, else config.json's; may be empty
   SamplingParams
       generation;  // what generation_config.json suggests; greedy when it asks for nothing
