@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/setup.sh libgtest-dev
+scripts/setup.sh libgtest-dev python3-pip
 cmake --preset release -DORTHRUS_BUILD_TESTS=ON
 cmake --build --preset release
 ctest --preset release "$@"
