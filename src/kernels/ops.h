@@ -48,6 +48,7 @@ struct Matrix {
 struct Product {
   const Matrix* w = nullptr;
   Rows out;
+  const float* bias = nullptr;  // one for each row of the matrix; none where it is null
 };
 
 // Rotary embedding of a pass: cos and sin of position * theta^(-2i/head_dim), [rows][head_dim / 2].
@@ -103,7 +104,7 @@ class Ops {
   // out[m] = x[m] / sqrt(mean(x[m]^2) + eps) * weight. `out` may be x.
   virtual void rms_norm(ConstRows x, std::span<const float> weight, float eps, Rows out) const = 0;
 
-  // out[m][n] = sum over k of x[m][k] w[n][k], for every product.
+  // out[m][n] = sum over k of x[m][k] w[n][k], for every product; and bias[n] added to the sum.
   virtual void matmul(ConstRows x, std::span<const Product> products, float* workspace) const = 0;
 
   // out[m] += W x[m].
@@ -122,10 +123,10 @@ class Ops {
   virtual void rope_table(std::span<const int32_t> positions, std::span<const float> inv_freq,
                           Rows cos, Rows sin) const = 0;
 
-  // Each head of each row of q and k, in place: RMSNorm over head_dim with its weight, then the
-  // rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). Then stores keys and values,
-  // [rows][kv_heads * head_dim], where their spans say. `cache_offset`: bytes from the start of a
-  // cache page to the layer's tiles.
+  // Each head of each row of q and k, in place: RMSNorm over head_dim with its weight, unless that
+  // is empty; then the rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). Then
+  // stores keys and values, [rows][kv_heads * head_dim], where their spans say. `cache_offset`:
+  // bytes from the start of a cache page to the layer's tiles.
   virtual void norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float> q_weight,
                                std::span<const float> k_weight, float eps, const Rope& rope,
                                std::span<const AttentionSpan> spans, const KvLayout& layout,

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/formats/format.h"
+
 namespace orthrus {
 namespace {
 
@@ -26,10 +28,10 @@ struct Tiles {
 }  // namespace
 
 void* key_of(std::byte* tile, int slot, int d, const KvLayout& layout) {
-  return tile + (d * kPageSize + slot) * size_of(layout.type);
+  return tile + (d * kPageSize + slot) * layout.element_bytes();
 }
 void* value_of(std::byte* tile, int slot, int d, const KvLayout& layout) {
-  return tile + (layout.keys_of_tile() + slot * layout.value_stride() + d) * size_of(layout.type);
+  return tile + (layout.keys_of_tile() + slot * layout.value_stride() + d) * layout.element_bytes();
 }
 
 void put_number(void* at, DType type, float value) {
@@ -76,7 +78,8 @@ double weight_at(const Matrix& w, int row, int col) {
   if (w.packed) {
     // Groups of 16 rows that begin at multiples of 64 bytes; in BF16 two columns side by side.
     const size_t columns = (w.cols + 1) / 2 * 2;
-    const size_t group = (columns * 16 * size_of(w.type) + 63) / 64 * 64 / size_of(w.type);
+    const size_t bytes = format_of(w.type).block_bytes;
+    const size_t group = (columns * 16 * bytes + 63) / 64 * 64 / bytes;
     const size_t in_group =
         w.type == DType::kBF16 ? (col / 2 * 16 + row % 16) * 2 + col % 2 : col * 16 + row % 16;
     at = row / 16 * group + in_group;
@@ -126,7 +129,7 @@ static double dot(const float* x, const Matrix& w, int row) {
 }
 
 size_t ReferenceOps::packed_bytes(DType type, int rows, int cols) const {
-  return static_cast<size_t>(rows) * cols * size_of(type);
+  return bytes_of(format_of(type), static_cast<size_t>(rows) * cols);
 }
 
 Matrix ReferenceOps::pack(const Matrix& from, DType, void*) const {
@@ -160,7 +163,8 @@ void ReferenceOps::matmul(ConstRows x, std::span<const Product> products, float*
   for (const Product& product : products) {
     for (int m = 0; m < x.rows; ++m) {
       for (int n = 0; n < product.w->rows; ++n) {
-        product.out.row(m)[n] = static_cast<float>(dot(x.row(m), *product.w, n));
+        const double bias = product.bias == nullptr ? 0 : product.bias[n];
+        product.out.row(m)[n] = static_cast<float>(dot(x.row(m), *product.w, n) + bias);
       }
     }
   }
@@ -215,7 +219,7 @@ void ReferenceOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const 
     for (int m = 0; m < x.rows; ++m) {
       for (int h = 0; h < x.cols / dim; ++h) {
         const Rows head{x.row(m) + h * dim, 1, dim, 0};
-        rms_norm(head, weight, eps, head);
+        if (!weight.empty()) rms_norm(head, weight, eps, head);
         for (int i = 0; i < dim / 2; ++i) {
           const double a = head.data[i], b = head.data[i + dim / 2];
           const double c = rope.cos.row(m)[i], s = rope.sin.row(m)[i];

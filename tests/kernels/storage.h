@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "kernels/formats/format.h"
 #include "kernels/ops.h"
 
 namespace orthrus {
@@ -61,7 +62,7 @@ template <typename Fill>
 WeightStorage random_table(DType type, int rows, int cols, Fill normal) {
   const size_t count = static_cast<size_t>(rows) * cols;
   WeightStorage s;
-  s.data = Buffer(static_cast<float*>(std::malloc(count * size_of(type))));
+  s.data = Buffer(static_cast<float*>(std::malloc(bytes_of(format_of(type), count))));
   s.view = {s.data.get(), type, rows, cols};
   auto* const bytes = reinterpret_cast<unsigned char*>(s.data.get());
   for (size_t i = 0; i < count; ++i) {

@@ -135,7 +135,7 @@ void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* works
       for (size_t p = i; p < end; ++p) {
         const int count = blocks_of(*products[p].w);
         const Run run{std::max(run_begin - first, 0), std::min(run_end - first, count)};
-        if (run.begin < run.end) store_products(operand, *products[p].w, run, products[p].out);
+        if (run.begin < run.end) store_products(operand, products[p], run);
         first += count;
       }
     });
@@ -211,10 +211,12 @@ void CpuOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float>
     const int m = span.first_row + i;
     const float* cos = rope.cos.row(m);
     const float* sin = rope.sin.row(m);
-    if (h < heads) return norm_rope_head(q.row(m) + dim * h, q_weight, eps, cos, sin);
+    if (h < heads) {
+      return norm_rope_head(q.row(m) + dim * h, layout.head_dim, q_weight, eps, cos, sin);
+    }
     const size_t kv_head = h - heads;
     float* const key = k.row(m) + dim * kv_head;
-    norm_rope_head(key, k_weight, eps, cos, sin);
+    norm_rope_head(key, layout.head_dim, k_weight, eps, cos, sin);
     const int slot = span.has_block() ? i : span.first_position + i;
     std::byte* const tile = (span.has_block() ? span.block[slot / kPageSize]
                                               : span.cache[slot / kPageSize] + cache_offset) +

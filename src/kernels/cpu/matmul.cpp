@@ -362,20 +362,27 @@ HWY_INLINE void for_each_token(const Operand& x, const Matrix& w, Run run, Use u
                      });
 }
 
-void store(const Operand& x, const Matrix& w, Run run, Rows out) {
-  for_each_token(x, w, run, [&](int m, int row, int rows, const float* values) {
-    std::memcpy(out.row(m) + row, values, rows * sizeof(float));
+// to = values + more, `rows` of them. `to` may be `more`.
+HWY_INLINE void store_sums(const float* values, const float* more, int rows, float* to) {
+  int r = 0;
+  for (; r + kWidth <= rows; r += kWidth) {
+    hn::StoreU(hn::Add(load(more + r), hn::Load(kF, values + r)), kF, to + r);
+  }
+  for (; r < rows; ++r) to[r] = more[r] + values[r];
+}
+
+void store(const Operand& x, const Product& product, Run run) {
+  for_each_token(x, *product.w, run, [&](int m, int row, int rows, const float* values) HWY_ATTR {
+    float* const to = product.out.row(m) + row;
+    if (product.bias != nullptr) return store_sums(values, product.bias + row, rows, to);
+    std::memcpy(to, values, rows * sizeof(float));
   });
 }
 
 void add(const Operand& x, const Matrix& w, Run run, Rows out) {
   for_each_token(x, w, run, [&](int m, int row, int rows, const float* values) HWY_ATTR {
-    float* to = out.row(m) + row;
-    int r = 0;
-    for (; r + kWidth <= rows; r += kWidth) {
-      hn::StoreU(hn::Add(load(to + r), hn::Load(kF, values + r)), kF, to + r);
-    }
-    for (; r < rows; ++r) to[r] += values[r];
+    float* const to = out.row(m) + row;
+    store_sums(values, to, rows, to);
   });
 }
 
@@ -517,8 +524,8 @@ HWY_EXPORT(top);
 void prepare_row(const float* x, int cols, DType type, std::byte* operand) {
   HWY_DYNAMIC_DISPATCH(prepare)(x, cols, type, operand);
 }
-void store_products(const Operand& x, const Matrix& w, Run run, Rows out) {
-  HWY_DYNAMIC_DISPATCH(store)(x, w, run, out);
+void store_products(const Operand& x, const Product& product, Run run) {
+  HWY_DYNAMIC_DISPATCH(store)(x, product, run);
 }
 void add_products(const Operand& x, const Matrix& w, Run run, Rows out) {
   HWY_DYNAMIC_DISPATCH(add)(x, w, run, out);

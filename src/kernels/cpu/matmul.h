@@ -25,8 +25,8 @@ struct Run {
 };
 
 // Of the run's weight rows n:
-// out[m][n] = W x[m].
-void store_products(const Operand& x, const Matrix& w, Run run, Rows out);
+// out[m][n] = W x[m] + bias[n].
+void store_products(const Operand& x, const Product& product, Run run);
 // out[m][n] += W x[m].
 void add_products(const Operand& x, const Matrix& w, Run run, Rows out);
 // out[m][n] = silu(gate x[m]) * (up x[m]); two operands, for two types of weights.

@@ -60,9 +60,9 @@ void norm(const float* x, const float* weight, size_t n, float eps, float* out) 
   });
 }
 
-void norm_rope(float* head, const float* weight, size_t n, float eps, const float* cos,
+void norm_rope(float* head, size_t n, std::span<const float> weight, float eps, const float* cos,
                const float* sin) {
-  norm(head, weight, n, eps, head);
+  if (!weight.empty()) norm(head, weight.data(), n, eps, head);
   const size_t half = n / 2;
   for_registers(half, [&](size_t i, size_t count) HWY_ATTR {
     const VF a = load_some(head + i, count), b = load_some(head + half + i, count);
@@ -121,9 +121,9 @@ void norm_row(const float* x, std::span<const float> weight, float eps, float* o
   HWY_DYNAMIC_DISPATCH(norm)(x, weight.data(), weight.size(), eps, out);
 }
 
-void norm_rope_head(float* head, std::span<const float> weight, float eps, const float* cos,
-                    const float* sin) {
-  HWY_DYNAMIC_DISPATCH(norm_rope)(head, weight.data(), weight.size(), eps, cos, sin);
+void norm_rope_head(float* head, int head_dim, std::span<const float> weight, float eps,
+                    const float* cos, const float* sin) {
+  HWY_DYNAMIC_DISPATCH(norm_rope)(head, static_cast<size_t>(head_dim), weight, eps, cos, sin);
 }
 
 void store_key_value(const float* key, const float* value, int slot, const KvLayout& layout,

@@ -13,9 +13,10 @@ void widen_row(const Matrix& table, int row, float* out);
 // out = x / sqrt(mean(x^2) + eps) * weight. `out` may be x.
 void norm_row(const float* x, std::span<const float> weight, float eps, float* out);
 
-// One head in place: norm_row, then the rotation of its halves. cos, sin: [head_dim / 2].
-void norm_rope_head(float* head, std::span<const float> weight, float eps, const float* cos,
-                    const float* sin);
+// One head of `head_dim` in place: norm_row, unless the weight is empty, then the rotation of its
+// halves. cos, sin: [head_dim / 2].
+void norm_rope_head(float* head, int head_dim, std::span<const float> weight, float eps,
+                    const float* cos, const float* sin);
 
 // A key and its value, one head, into slot `slot` of its tile (kv_layout.h).
 void store_key_value(const float* key, const float* value, int slot, const KvLayout& layout,
