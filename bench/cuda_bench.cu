@@ -83,11 +83,11 @@ struct Layer {
 };
 
 // A network with random weights, a cache, and what a pass works in.
-class Network {
+class PassKernels {
  public:
   static constexpr int kMostRows = 4096, kMostPositions = 33 * 1024, kMostBlock = 128;
 
-  Network(const Shape& shape, cudaStream_t stream) : shape_(shape), stream_(stream) {
+  PassKernels(const Shape& shape, cudaStream_t stream) : shape_(shape), stream_(stream) {
     const auto weights = [&](int rows, int cols) {
       Array<Bf16> w(static_cast<size_t>(rows) * cols);
       fill(w, bytes_, 1.7f / std::sqrt(static_cast<float>(cols)));
@@ -123,7 +123,7 @@ class Network {
     attended_ = Array<Bf16>(rows * shape.q_cols());
     gated_ = Array<Bf16>(rows * shape.intermediate);
     fill(normed_, 1), fill(q_, 2), fill(attended_, 3), fill(gated_, 4);
-    tops_ = Array<TopLogit>(rows);
+    tops_ = Array<Choice>(rows);
     top_workspace_ = Array<char>(top_workspace_bytes(128, head()));
     attention_workspace_ =
         Array<char>(attention_workspace_bytes(heads, kMostRows, 2 * kMostPositions));
@@ -191,7 +191,7 @@ class Network {
   }
 
  private:
-  Weights head() const { return {head_.data(), shape_.vocabulary, shape_.hidden}; }
+  MatrixView head() const { return {head_.data(), shape_.vocabulary, shape_.hidden}; }
   Tokens tokens(const Array<Bf16>& x, int cols) const {
     return {x.data(), static_cast<size_t>(cols), rows_, count_.data()};
   }
@@ -250,7 +250,7 @@ class Network {
   Array<Bf16> head_, cache_, block_, normed_, q_, attended_, gated_;
   Array<float> x_, qkv_, inv_freq_;
   Array<float2> rope_;
-  Array<TopLogit> tops_;
+  Array<Choice> tops_;
   Array<char> top_workspace_, attention_workspace_;
   Array<int32_t> ids_;
   Array<int> table_, count_, head_rows_, span_count_;
@@ -258,7 +258,7 @@ class Network {
 };
 
 void measure(const Shape& shape, double copy, cudaStream_t stream) {
-  Network network(shape, stream);
+  PassKernels network(shape, stream);
   const double weights = network.weight_bytes();
   std::printf("\nQwen3-%s: %.2f GB of weights, %.2f ms at copy bandwidth\n", shape.name,
               weights / 1e9, weights / copy / 1e9);

@@ -7,18 +7,18 @@
 #include <memory>
 #include <vector>
 
+#include "backends/cpu/cpu_forward.h"
 #include "kernels/cpu/cpu_ops.h"
-#include "model/forward.h"
 
 namespace orthrus {
 namespace {
 
-const Model& model() {
+const CpuWeights& model() {
   static const auto loaded = [] {
     const char* const named = std::getenv("ORTHRUS_MODEL");
     const std::filesystem::path directory = named ? named : ORTHRUS_TINY_CODE;
-    return Model(load_config(directory), Checkpoint::open(directory), directory.string(),
-                 CpuOps(2));
+    return CpuWeights(load_config(directory), Checkpoint::open(directory), directory.string(),
+                      CpuOps(2));
   }();
   return loaded;
 }

@@ -11,8 +11,8 @@
 
 #include "decode/policy.h"
 #include "decode/rejection.h"
-#include "model/cycles.h"
-#include "model/forward_pass.h"
+#include "network/cycle.h"
+#include "network/span.h"
 #include "orthrus/config.h"
 
 namespace orthrus {

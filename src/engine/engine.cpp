@@ -3,17 +3,18 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <new>
 
+#include "backends/cuda/cuda_model.h"
+#include "backends/cpu/cpu_model.h"
+#include "backends/cuda/cuda_model.h"
 #include "engine/engine_impl.h"
 #include "engine/job.h"
 #include "engine/processors.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "files/files.h"
-#include "model/cuda/cuda_model.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -73,11 +74,11 @@ int cuda_devices() {
 struct Session::Impl {
   explicit Impl(std::shared_ptr<const Engine::Impl> owner)
       : engine(std::move(owner)),
-        runner(engine->model->start(pages_for(engine->model->config().max_position_embeddings))) {}
+        lane(engine->model->start(pages_for(engine->model->config().max_position_embeddings))) {}
 
   std::shared_ptr<const Engine::Impl> engine;
-  std::unique_ptr<Runner> runner;
-  KvSequence sequence{runner->pool()};
+  std::unique_ptr<Lane> lane;
+  KvSequence sequence{lane->pool()};
   std::vector<int32_t> cached_ids;  // whose keys `sequence` holds
 };
 
@@ -96,8 +97,8 @@ Engine Engine::load(const std::filesystem::path& directory, const EngineOptions&
     model = cuda::load_model(std::move(config), Checkpoint::open(directory), name,
                              options.device.ordinal, options.on_load);
   } else {
-    Model on_cpu(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
-                 {options.weights, options.draft_weights}, options.on_load);
+    CpuWeights on_cpu(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
+                      {options.weights, options.draft_weights}, options.on_load);
     on_cpu.kv_type = options.kv_cache.value_or(DType::kF32);
     model = std::make_unique<CpuModel>(std::move(on_cpu), threads);
   }
@@ -117,9 +118,9 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
   }
   const DType type = options.weights.value_or(DType::kBF16);
   const CpuOps ops(threads);
-  const std::array<DType, kViews> types = {type, options.draft_weights.value_or(type)};
-  check_memory(Model::random_bytes(config, types, ops), "The weights take");
-  Model model = Model::random(config, types, ops);
+  const PerView<DType> types = {type, options.draft_weights.value_or(type)};
+  check_memory(CpuWeights::random_bytes(config, types, ops), "The weights take");
+  CpuWeights model = CpuWeights::random(config, types, ops);
   model.kv_type = options.kv_cache.value_or(DType::kF32);
   return Engine(std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), threads),
                                              std::nullopt, threads, options.device));
@@ -160,18 +161,18 @@ std::vector<Generation> Engine::generate(std::span<const Request> requests) cons
   const ModelConfig& config = impl_->model->config();
   size_t pages = 0;
   for (const Request& request : requests) pages += pages_for(config, request);
-  const std::unique_ptr<Runner> runner = impl_->model->start(pages);
+  const std::unique_ptr<Lane> lane = impl_->model->start(pages);
   std::vector<KvSequence> sequences;
   std::vector<std::unique_ptr<Job>> jobs;
   std::vector<Job*> active;
   sequences.reserve(requests.size());
   for (const Request& request : requests) {
-    KvSequence& sequence = sequences.emplace_back(runner->pool());
+    KvSequence& sequence = sequences.emplace_back(lane->pool());
     jobs.push_back(
         std::make_unique<Job>(*impl_->model, tokenizer(), impl_->policy_memory, sequence, request));
     active.push_back(jobs.back().get());
   }
-  run_jobs(*runner, active);
+  run_jobs(*lane, active);
   std::vector<Generation> results;
   for (const auto& job : jobs) results.push_back(std::move(*job).result());
   return results;
@@ -201,7 +202,7 @@ Generation Session::generate(const Request& request) {
 
   Job job(*engine.model, engine.tokenizer_or_null(), engine.policy_memory, s.sequence, request);
   Job* const jobs[] = {&job};
-  run_jobs(*s.runner, jobs);
+  run_jobs(*s.lane, jobs);
   Generation result = std::move(job).result();
 
   s.cached_ids = prompt;

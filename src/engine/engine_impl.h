@@ -5,9 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "backends/device_model.h"
 #include "engine/policy_memory.h"
-#include "model/cpu_model.h"
-#include "model/device_model.h"
 #include "orthrus/engine.h"
 
 namespace orthrus {

@@ -4,7 +4,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "kernels/formats/format.h"
-#include "model/weights.h"
+#include "network/network_weights.h"
 
 namespace orthrus {
 namespace {

@@ -5,10 +5,10 @@
 #include <memory>
 #include <optional>
 
+#include "backends/device_model.h"
 #include "decode/decoder.h"
 #include "engine/policy_memory.h"
 #include "engine/stop_strings.h"
-#include "model/device_model.h"
 #include "orthrus/engine.h"
 
 namespace orthrus {

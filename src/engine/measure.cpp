@@ -8,18 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/median.h"
 #include "engine/engine_impl.h"
 #include "engine/processors.h"
+#include "network/costs.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 View view_of(const PassShape& shape) {
   return shape.kind == PassKind::kDraft ? View::kDiffusion : View::kAutoregressive;
@@ -52,19 +48,11 @@ int head_rows(const PassShape& shape) {
 PassMeasurement cost_of(const PassShape& shape, const DeviceModel& model) {
   const ModelConfig& c = model.config();
   const View view = view_of(shape);
-  const double rows = shape.rows, heads = c.num_attention_heads, layers = c.num_hidden_layers;
-  const double hidden = c.hidden_size;
-  const double attention = 2.0 * hidden * c.head_dim * (heads + c.num_key_value_heads);
-  const double mlp = 3.0 * hidden * c.intermediate_size;
-  const double head = hidden * c.vocab_size;
-  const double seen = view == View::kDiffusion ? (shape.context + rows) * rows
-                                               : (shape.context + (rows + 1) / 2) * rows;
   PassMeasurement cost;
   cost.shape = shape;
   cost.weights = model.weights(view);
-  cost.bytes = model.matrix_bytes(view) + model.position_bytes() * (shape.context + rows);
-  cost.flops = 2 * (layers * (attention + mlp) * rows + head * head_rows(shape)) +
-               4 * seen * heads * c.head_dim * layers;
+  cost.bytes = model.matrix_bytes(view) + model.position_bytes() * (shape.context + shape.rows);
+  cost.flops = pass_flops(c, view, shape.rows, head_rows(shape), shape.context);
   return cost;
 }
 
@@ -78,10 +66,10 @@ class PassRunner {
       check_memory(model.position_bytes() * longest,
                    fmt::format("The keys and values of {} positions take", longest));
     }
-    runner_ = model.start(static_cast<size_t>(longest) / kPageSize + 1);
-    sequence_.emplace(runner_->pool());
+    lane_ = model.start(static_cast<size_t>(longest) / kPageSize + 1);
+    sequence_.emplace(lane_->pool());
     begin_at(longest);
-    runner_->fill_cache(*sequence_);
+    lane_->fill_cache(*sequence_);
     // Different tokens, as far as the vocabulary goes.
     tokens_.resize(static_cast<size_t>(most_rows));
     for (size_t i = 0; i < tokens_.size(); ++i) {
@@ -99,7 +87,7 @@ class PassRunner {
                     .logits_end = shape.rows,
                     .output = shape.kind == PassKind::kDraft ? HeadOutput::kChoiceAndProbability
                                                              : HeadOutput::kChoice};
-    ForwardPass& pass = runner_->pass();
+    ForwardPass& pass = lane_->pass();
     if (const Status status = pass.run(std::span(&span, 1)); status != Status::kOk) {
       throw Error(ErrorKind::kSystem,
                   fmt::format("a pass of {} rows behind a context of {} failed: "
@@ -118,7 +106,7 @@ class PassRunner {
     sequence_->extend(context);
   }
 
-  std::unique_ptr<Runner> runner_;
+  std::unique_ptr<Lane> lane_;
   std::optional<KvSequence> sequence_;
   std::vector<int32_t> tokens_;
 };
@@ -128,7 +116,7 @@ struct Samples {
   std::vector<double> seconds;
 };
 
-MachineRates median(const std::vector<MachineRates>& samples) {
+MachineRates median_of(const std::vector<MachineRates>& samples) {
   std::vector<double> bytes;
   for (const MachineRates& sample : samples) bytes.push_back(sample.bytes);
   MachineRates rates;
@@ -161,22 +149,22 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
     most_rows = std::max(most_rows, shape.rows);
   }
   PassRunner passes(model, impl_->device, longest, most_rows);
-  const std::unique_ptr<Machine> machine = model.machine();
-  machine->measure();  // what is done once only
+  const std::unique_ptr<Yardstick> yardstick = model.yardstick();
+  yardstick->measure();  // what is done once only
   std::vector<Samples> of_shape(shapes.size());
   std::vector<MachineRates> all;
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < shapes.size(); ++i) {
-      all.push_back(machine->measure());
+      all.push_back(yardstick->measure());
       of_shape[i].machine.push_back(all.back());
       // What caches hold should be what a pass left there, as it is while decoding.
       passes.seconds_of(shapes[i]);
       of_shape[i].seconds.push_back(passes.seconds_of(shapes[i]));
     }
   }
-  result.machine = median(all);
+  result.machine = median_of(all);
   for (size_t i = 0; i < shapes.size(); ++i) {
-    result.passes[i].machine = median(of_shape[i].machine);
+    result.passes[i].machine = median_of(of_shape[i].machine);
     result.passes[i].seconds = median(std::move(of_shape[i].seconds));
   }
   return result;

@@ -3,11 +3,11 @@
 
 #include <span>
 
+#include "backends/device_model.h"
 #include "engine/job.h"
-#include "model/device_model.h"
 
 namespace orthrus {
 
-void run_jobs(Runner& runner, std::span<Job* const> jobs);
+void run_jobs(Lane& lane, std::span<Job* const> jobs);
 
 }  // namespace orthrus

@@ -44,7 +44,7 @@ struct Matrix {
   bool packed = false;
 };
 
-// A matrix and where its product goes.
+// A matrix, where its product goes, and what is added to it.
 struct Product {
   const Matrix* w = nullptr;
   Rows out;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "model/cuda/cuda_model.h"
+#include "backends/cuda/cuda_model.h"
 #include "support/pass_cycles.h"
 #include "support/passes.h"
 
@@ -25,18 +25,18 @@ void expect(bool holds, const std::string& what) {
   if (++failures <= 20) fmt::print("FAILED: {}\n", what);
 }
 
-// Sequences on a runner of their own, each with a prompt in its cache.
+// Sequences on a lane of their own, each with a prompt in its cache.
 class Side {
  public:
   Side(const DeviceModel& model, const std::vector<std::vector<int32_t>>& prompts)
-      : runner_(model.start(128)) {
+      : lane_(model.start(128)) {
     sequences_.reserve(prompts.size());
     for (const std::vector<int32_t>& prompt : prompts) {
-      KvSequence& sequence = sequences_.emplace_back(runner_->pool());
-      logits_of(*runner_, sequence, prompt, View::kAutoregressive);
+      KvSequence& sequence = sequences_.emplace_back(lane_->pool());
+      logits_of(*lane_, sequence, prompt, View::kAutoregressive);
     }
   }
-  Runner& runner() { return *runner_; }
+  Lane& lane() { return *lane_; }
   KvSequence& sequence(size_t i) { return sequences_[i]; }
   std::vector<CycleStart> of(std::vector<CycleStart> starts) {
     for (size_t i = 0; i < starts.size(); ++i) starts[i].sequence = &sequences_[i];
@@ -44,7 +44,7 @@ class Side {
   }
 
  private:
-  std::unique_ptr<Runner> runner_;
+  std::unique_ptr<Lane> lane_;
   std::vector<KvSequence> sequences_;
 };
 
@@ -57,8 +57,8 @@ struct Case {
 void check_case(const DeviceModel& model, const std::string& name, const Case& c,
                 std::mt19937& random) {
   Side device(model, c.prompts), reference(model, c.prompts);
-  CycleRunner& got = *device.runner().cycles();
-  PassCycles want(reference.runner().pass(), model.config().mask_token_id);
+  CycleRunner& got = *device.lane().cycles();
+  PassCycles want(reference.lane().pass(), model.config().mask_token_id);
   expect(got.begin(device.of(c.starts)) == Status::kOk, name + ": cycles did not begin");
   expect(want.begin(reference.of(c.starts)) == Status::kOk, name + ": reference");
   const auto start = [&] {
@@ -137,7 +137,7 @@ void check(const std::filesystem::path& directory, std::mt19937& random) {
     c.prompts.resize(1), c.starts.resize(1);
     check_case(*model, name + ", one sequence", c, random);
   }
-  // To the last position that the memory of a fresh runner is made for.
+  // To the last position that the memory of a fresh lane is made for.
   const int whole = std::min(1024, config.max_position_embeddings);
   check_case(*model, name + ", a whole context",
              {{prompt(24)}, {{.anchor = token(), .most_tokens = whole - 24, .block_size = block}}},

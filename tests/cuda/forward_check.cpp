@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "model/cpu_model.h"
-#include "model/cuda/cuda_model.h"
+#include "backends/cpu/cpu_model.h"
+#include "backends/cuda/cuda_model.h"
 #include "orthrus/published_shapes.h"
 #include "support/passes.h"
 
@@ -38,10 +38,10 @@ using Chunks = std::vector<int>;
 // each chunk behind wrong tokens that are cropped away, and in its pass another sequence's tokens
 // and a third one's block, before it or after.
 template <typename Visit>
-void each_row(Runner& runner, std::span<const int32_t> tokens, const Chunks& chunks, bool disturbed,
+void each_row(Lane& lane, std::span<const int32_t> tokens, const Chunks& chunks, bool disturbed,
               std::mt19937& random, const Visit& visit) {
-  KvSequence sequence(runner.pool()), other(runner.pool()), drafting(runner.pool());
-  const auto run = [&](std::span<const Span> spans) { run_pass(runner, spans); };
+  KvSequence sequence(lane.pool()), other(lane.pool()), drafting(lane.pool());
+  const auto run = [&](std::span<const Span> spans) { run_pass(lane, spans); };
   for (size_t at = 0, i = 0; at < tokens.size(); ++i) {
     const size_t count = std::min<size_t>(chunks[i % chunks.size()], tokens.size() - at);
     const Span chunk{&sequence, tokens.subspan(at, count), View::kAutoregressive, 0,
@@ -62,7 +62,7 @@ void each_row(Runner& runner, std::span<const int32_t> tokens, const Chunks& chu
     run(spans);
     size_t place = 0;
     while (spans[place].sequence != &sequence) ++place;
-    const ConstRows got = runner.pass().head_rows(place).logits;
+    const ConstRows got = lane.pass().head_rows(place).logits;
     for (int r = 0; r < got.rows; ++r) {
       visit(at + static_cast<size_t>(r), std::span(got.row(r), static_cast<size_t>(got.cols)));
     }
@@ -70,9 +70,9 @@ void each_row(Runner& runner, std::span<const int32_t> tokens, const Chunks& chu
   }
 }
 
-std::vector<Row> rows_in_one_pass(Runner& runner, std::span<const int32_t> tokens) {
-  KvSequence sequence(runner.pool());
-  const ConstRows got = logits_of(runner, sequence, tokens, View::kAutoregressive);
+std::vector<Row> rows_in_one_pass(Lane& lane, std::span<const int32_t> tokens) {
+  KvSequence sequence(lane.pool());
+  const ConstRows got = logits_of(lane, sequence, tokens, View::kAutoregressive);
   std::vector<Row> rows;
   for (int r = 0; r < got.rows; ++r) rows.emplace_back(got.row(r), got.row(r) + got.cols);
   return rows;
@@ -84,29 +84,29 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
 
 // Verify blocks of eight sequences in one pass, some of which want logits and some the largest
 // only.
-void check_mixed(Runner& runner, const std::string& name, std::mt19937& random) {
+void check_mixed(Lane& lane, const std::string& name, std::mt19937& random) {
   constexpr int kSequences = 8, kRows = 16;
   std::vector<std::vector<int32_t>> tokens(kSequences, std::vector<int32_t>(kRows));
   std::vector<KvSequence> sequences;
   std::vector<Span> spans;
-  for (int s = 0; s < kSequences; ++s) sequences.emplace_back(runner.pool());
+  for (int s = 0; s < kSequences; ++s) sequences.emplace_back(lane.pool());
   for (int s = 0; s < kSequences; ++s) {
     for (int32_t& id : tokens[s]) id = static_cast<int32_t>(random() % 200);
     spans.push_back({&sequences[s], tokens[s], View::kAutoregressive, 0, kRows,
                      s < 5 ? HeadOutput::kLogits : HeadOutput::kChoice});
   }
-  run_pass(runner, spans);
+  run_pass(lane, spans);
   std::vector<std::vector<Row>> rows(kSequences);
   std::vector<std::vector<Choice>> tops(kSequences);
   for (int s = 0; s < kSequences; ++s) {
-    const HeadRows got = runner.pass().head_rows(static_cast<size_t>(s));
+    const HeadRows got = lane.pass().head_rows(static_cast<size_t>(s));
     tops[s].assign(got.choices.begin(), got.choices.end());
     for (int r = 0; r < got.logits.rows; ++r) {
       rows[s].emplace_back(got.logits.row(r), got.logits.row(r) + got.logits.cols);
     }
   }
   for (int s = 0; s < kSequences; ++s) {
-    const std::vector<Row> alone = rows_in_one_pass(runner, tokens[s]);
+    const std::vector<Row> alone = rows_in_one_pass(lane, tokens[s]);
     for (int r = 0; r < kRows; ++r) {
       const auto best = std::max_element(alone[r].begin(), alone[r].end());
       const bool same = s < 5
@@ -128,18 +128,18 @@ std::vector<int32_t> random_tokens(const DeviceModel& model, int count, std::mt1
 // Against all tokens in one pass.
 void check_bits(const DeviceModel& model, const std::string& name, bool few, unsigned seed) {
   std::mt19937 random(seed);
-  const auto runner = model.start(64);
+  const auto lane = model.start(64);
   const auto tokens = random_tokens(model, few ? 40 : 300, random);
-  const std::vector<Row> want = rows_in_one_pass(*runner, tokens);
+  const std::vector<Row> want = rows_in_one_pass(*lane, tokens);
   expect(!same_bits(want[0], want[1]), name + ": rows of different tokens are the same");
-  if (!few) check_mixed(*runner, name, random);
+  if (!few) check_mixed(*lane, name, random);
   std::vector<Chunks> all = {{1}, {2}, {7}, {32}, {33}, {64}, {128}, {129, 1}, {1, 128, 5, 63, 31}};
   if (few) all = {{6, 33, 1}};
   size_t compared = 0, different = 0;
   for (const Chunks& chunks : all) {
     for (const bool disturbed : {false, true}) {
       if (few && !disturbed) continue;
-      each_row(*runner, tokens, chunks, disturbed, random,
+      each_row(*lane, tokens, chunks, disturbed, random,
                [&](size_t position, std::span<const float> row) {
                  ++compared;
                  if (same_bits(row, want[position])) return;
@@ -159,8 +159,8 @@ void check_distance(const DeviceModel& model, const std::filesystem::path& direc
   std::mt19937 random(seed);
   const auto tokens = random_tokens(model, 300, random);
   const std::vector<Row> rows = rows_in_one_pass(*model.start(64), tokens);
-  const CpuModel on_cpu(Model(load_config(directory), Checkpoint::open(directory),
-                              directory.string(), CpuOps(4), {.type = DType::kF32}),
+  const CpuModel on_cpu(CpuWeights(load_config(directory), Checkpoint::open(directory),
+                                   directory.string(), CpuOps(4), {.type = DType::kF32}),
                         4);
   const std::vector<Row> reference = rows_in_one_pass(*on_cpu.start(64), tokens);
   const double allowed = bf16_tolerance(model.config());

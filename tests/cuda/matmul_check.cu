@@ -49,7 +49,7 @@ struct Case {
     return {x.data() + static_cast<size_t>(first) * cols, static_cast<size_t>(cols), bucket,
             count.data()};
   }
-  Weights weights() const { return {w.data(), rows, cols}; }
+  MatrixView weights() const { return {w.data(), rows, cols}; }
 
   // One token at a time: what everything else is compared with.
   void make_base() {
@@ -166,8 +166,8 @@ struct Case {
     make_base();
     const auto logits = base.host();
     Array<char> workspace(top_workspace_bytes(kTokens, weights()));
-    Array<TopLogit> tops(kTokens);
-    std::vector<TopLogit> before;
+    Array<Choice> tops(kTokens);
+    std::vector<Choice> before;
     for (const int m : {1, 5, 8, 16, 32, 33, 64, 128, 129, 300}) {
       tops.poison();
       CHECK_CUDA(matmul_top(tokens(0, m, m), weights(), tops.data(), workspace.data(), nullptr));

@@ -106,7 +106,7 @@ class Pass {
 
   struct Result {
     std::vector<float> x;
-    std::vector<TopLogit> tops;
+    std::vector<Choice> tops;
     std::vector<Bf16> cache, block;
   };
   Result result() const {
@@ -139,7 +139,7 @@ class Pass {
   Array<float> x_ = Array<float>(size_t{kMostRows} * kHidden),
                qkv_ = Array<float>(size_t{kMostRows} * kQkv), inv_freq_;
   Array<float2> turns_ = Array<float2>(size_t{kMostRows} * kHeads.head_dim / 2);
-  Array<TopLogit> tops_ = Array<TopLogit>(kMostRows);
+  Array<Choice> tops_ = Array<Choice>(kMostRows);
   Array<char> top_workspace_ =
                   Array<char>(top_workspace_bytes(kMostRows, {nullptr, kVocabulary, kHidden})),
               attention_workspace_;

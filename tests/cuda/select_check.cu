@@ -61,11 +61,11 @@ void check_case(Checks& checks, const Case& c) {
   const Array<float> device_logits(all);
   const Array<SelectRow> device_how(how);
   const Array<int> count(std::vector<int>{rows - 1});
-  Array<TopLogit> out(params.size());
+  Array<Choice> out(params.size());
   out.poison();
   CHECK_CUDA(select(device_logits.data(), stride, c.vocabulary, device_how.data(), out.data(), rows,
                     count.data(), nullptr));
-  const std::vector<TopLogit> got = out.host();
+  const std::vector<Choice> got = out.host();
   int wrong = 0, unlikely = 0;
   for (int m = 0; m < rows - 1; ++m) {
     const Choice want = orthrus::select(logits[m % kDifferent], m * 7, params[m], m % 2 == 0);
@@ -106,11 +106,11 @@ void check_broken(Checks& checks) {
   const Array<float> logits(all);
   const Array<SelectRow> rows(how);
   const Array<int> count(std::vector<int>{kRows});
-  Array<TopLogit> out(kRows);
+  Array<Choice> out(kRows);
   out.poison();
   CHECK_CUDA(select(logits.data(), kVocabulary, kVocabulary, rows.data(), out.data(), kRows,
                     count.data(), nullptr));
-  const std::vector<TopLogit> got = out.host();
+  const std::vector<Choice> got = out.host();
   for (int m = 0; m < 3; ++m) checks.expect(got[m].id == -1, "select chose from broken row %d", m);
   checks.expect(std::isnan(got[3].logit), "select touched a row that is not sampled");
   const Choice want = orthrus::select(sound, 3, {.temperature = 0.5f, .seed = checks.seed});

@@ -21,7 +21,7 @@ struct Decoded {
   std::vector<int> block_sizes;  // of the diffusion passes
 };
 
-Decoded decode(const Model& model, std::span<const int32_t> prompt, const DecodeParams& params,
+Decoded decode(const CpuWeights& model, std::span<const int32_t> prompt, const DecodeParams& params,
                Policy& policy) {
   const CpuOps ops(2);
   TestSequence s(model, ops);
@@ -42,7 +42,8 @@ Decoded decode(const Model& model, std::span<const int32_t> prompt, const Decode
   return run;
 }
 
-Decoded decode(const Model& model, std::span<const int32_t> prompt, const DecodeParams& params) {
+Decoded decode(const CpuWeights& model, std::span<const int32_t> prompt,
+               const DecodeParams& params) {
   FixedPolicy policy(params.block_size);
   return decode(model, prompt, params, policy);
 }
@@ -50,7 +51,7 @@ Decoded decode(const Model& model, std::span<const int32_t> prompt, const Decode
 TEST(Decoder, GeneratesTheOfficialImplementationsIdsInBothModes) {
   for (const char* name : {"tied", "untied"}) {
     const Golden golden = load_golden(name);
-    const Model model = load_model(golden.directory);
+    const CpuWeights model = load_model(golden.directory);
     for (const GoldenCase& c : golden.cases) {
       const auto n = static_cast<int>(c.generate_ar.size() - c.prompt.size());
       const auto continuation = [&](const std::vector<int32_t>& all) {
@@ -79,7 +80,7 @@ TEST(Decoder, GeneratesTheOfficialImplementationsIdsInBothModes) {
 
 TEST(Decoder, BlocksShortenAtTheTokenLimit) {
   const Golden golden = load_golden("untied");
-  const Model model = load_model(golden.directory);
+  const CpuWeights model = load_model(golden.directory);
   for (int n = 1; n <= 12; ++n) {
     const Decoded run = decode(model, golden.cases[1].prompt,
                                {.block_size = 8, .max_tokens = n, .prefill_chunk = 64});
@@ -96,7 +97,7 @@ TEST(Decoder, BlocksShortenAtTheTokenLimit) {
 // On a model that repeats itself, drafts are accepted; an end token among them ends the sequence
 // there, with the keys before it in the cache.
 TEST(Decoder, StopsAtAnEndTokenInTheMiddleOfAcceptedDrafts) {
-  const Model model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
   const std::vector<int32_t> prompt{100, 200, 300, 400};
   const DecodeParams params{.block_size = 16, .max_tokens = 120, .prefill_chunk = 64};
   const Decoded whole = decode(model, prompt, params);
@@ -115,7 +116,7 @@ TEST(Decoder, StopsAtAnEndTokenInTheMiddleOfAcceptedDrafts) {
 // A decoder fed logits by hand: drafts and rows chosen so that exactly j drafts are accepted.
 TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
   const Golden golden = load_golden("tied");
-  const Model model = load_model(golden.directory);
+  const CpuWeights model = load_model(golden.directory);
   const CpuOps ops(1);
   const auto rows_selecting = [](const std::vector<int32_t>& tokens) {
     std::vector<Choice> rows;
@@ -185,7 +186,7 @@ class RandomPolicy final : public Policy {
 };
 
 TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
-  const Model model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
   const unsigned first_seed = std::random_device{}();
   int accepted = 0, leftover = 0;
   for (unsigned seed = first_seed; seed < first_seed + 12; ++seed) {
@@ -210,7 +211,7 @@ TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
 
 TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
   const Golden golden = load_golden("tied");
-  const Model model = load_model(golden.directory);
+  const CpuWeights model = load_model(golden.directory);
   const CpuOps ops(1);
   TestSequence s(model, ops);
   const std::vector<int32_t> prompt{5};

@@ -3,29 +3,29 @@
 
 #include <random>
 
+#include "backends/cpu/cpu_model.h"
 #include "engine/job.h"
 #include "engine/scheduler.h"
-#include "model/cpu_model.h"
 #include "support/model.h"
 #include "support/pass_cycles.h"
 
 namespace orthrus {
 namespace {
 
-class CycleRunnerOnCpu final : public Runner {
+class CycleLaneOnCpu final : public Lane {
  public:
-  explicit CycleRunnerOnCpu(const CpuModel& model)
-      : runner_(model.start(1 << 12)), cycles_(runner_->pass(), model.config().mask_token_id) {}
-  KvPool& pool() override { return runner_->pool(); }
-  ForwardPass& pass() override { return runner_->pass(); }
+  explicit CycleLaneOnCpu(const CpuModel& model)
+      : lane_(model.start(1 << 12)), cycles_(lane_->pass(), model.config().mask_token_id) {}
+  KvPool& pool() override { return lane_->pool(); }
+  ForwardPass& pass() override { return lane_->pass(); }
   CycleRunner* cycles() override { return use_cycles ? &cycles_ : nullptr; }
-  void fill_cache(const KvSequence& sequence) override { runner_->fill_cache(sequence); }
+  void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
   PassCycles& fake() { return cycles_; }
 
   bool use_cycles = true;
 
  private:
-  std::unique_ptr<Runner> runner_;
+  std::unique_ptr<Lane> lane_;
   PassCycles cycles_;
 };
 
@@ -37,19 +37,18 @@ class WholeCycles : public testing::Test {
   }
   static void TearDownTestSuite() { model_.reset(); }
 
-  static std::vector<Generation> generate(CycleRunnerOnCpu& runner,
-                                          std::span<const Request> requests) {
+  static std::vector<Generation> generate(CycleLaneOnCpu& lane, std::span<const Request> requests) {
     PolicyMemory memory;
     std::vector<KvSequence> sequences;
     std::vector<std::unique_ptr<Job>> jobs;
     std::vector<Job*> all;
     sequences.reserve(requests.size());
     for (const Request& request : requests) {
-      KvSequence& sequence = sequences.emplace_back(runner.pool());
+      KvSequence& sequence = sequences.emplace_back(lane.pool());
       jobs.push_back(std::make_unique<Job>(*model_, nullptr, memory, sequence, request));
       all.push_back(jobs.back().get());
     }
-    run_jobs(runner, all);
+    run_jobs(lane, all);
     std::vector<Generation> results;
     for (const auto& job : jobs) results.push_back(std::move(*job).result());
     return results;
@@ -86,15 +85,15 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
-  CycleRunnerOnCpu runner(*model_);
+  CycleLaneOnCpu lane(*model_);
   int accepted = 0;
   for (int round = 0; round < 4; ++round) {
     std::vector<Request> asked = requests(random, 1 + round % 3);
     if (round == 0) asked[0] = easy_request(60);
-    runner.use_cycles = false;
-    const std::vector<Generation> want = generate(runner, asked);
-    runner.use_cycles = true;
-    const std::vector<Generation> got = generate(runner, asked);
+    lane.use_cycles = false;
+    const std::vector<Generation> want = generate(lane, asked);
+    lane.use_cycles = true;
+    const std::vector<Generation> got = generate(lane, asked);
     for (size_t i = 0; i < asked.size(); ++i) {
       EXPECT_EQ(got[i].output_ids, want[i].output_ids);
       EXPECT_EQ(got[i].finish_reason, want[i].finish_reason);
@@ -105,13 +104,13 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
     }
   }
   EXPECT_GT(accepted, 0);
-  EXPECT_EQ(runner.fake().most_in_flight, CycleRunner::kMostInFlight);
+  EXPECT_EQ(lane.fake().most_in_flight, CycleRunner::kMostInFlight);
 }
 
 // In step or not: prompts of so many chunks more end an odd or an even number of passes later.
 TEST_F(WholeCycles, BeginForSequencesWhosePrefillsEndApart) {
   for (const int chunk : {1, 2, 3, 4, 8}) {
-    CycleRunnerOnCpu runner(*model_);
+    CycleLaneOnCpu lane(*model_);
     std::vector<Request> both(2);
     both[0].prompt = {100, 200, 300};
     both[1].prompt = {100, 200, 300, 400};
@@ -120,38 +119,38 @@ TEST_F(WholeCycles, BeginForSequencesWhosePrefillsEndApart) {
       r.options.mode = Mode::kDual;
       r.options.prefill_chunk = chunk;
     }
-    const std::vector<Generation> got = generate(runner, both);
-    EXPECT_EQ(runner.fake().most_sequences, 2) << chunk;
-    runner.use_cycles = false;
-    const std::vector<Generation> want = generate(runner, both);
+    const std::vector<Generation> got = generate(lane, both);
+    EXPECT_EQ(lane.fake().most_sequences, 2) << chunk;
+    lane.use_cycles = false;
+    const std::vector<Generation> want = generate(lane, both);
     for (size_t i = 0; i < 2; ++i) EXPECT_EQ(got[i].output_ids, want[i].output_ids);
   }
 }
 
-// A callback's exception ends the generation; the runner goes on with the next one.
+// A callback's exception ends the generation; the lane goes on with the next one.
 TEST_F(WholeCycles, AnExceptionEndsThemWhereTheyLanded) {
-  CycleRunnerOnCpu runner(*model_);
+  CycleLaneOnCpu lane(*model_);
   const Request request = easy_request(40);
-  const std::vector<int32_t> whole = generate(runner, std::span(&request, 1))[0].output_ids;
+  const std::vector<int32_t> whole = generate(lane, std::span(&request, 1))[0].output_ids;
   Request throwing = request;
   int steps = 0;
   throwing.on_step = [&](const Step&) {
     if (++steps == 3) throw std::runtime_error("enough");
     return true;
   };
-  EXPECT_THROW(generate(runner, std::span(&throwing, 1)), std::runtime_error);
-  EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids, whole);
+  EXPECT_THROW(generate(lane, std::span(&throwing, 1)), std::runtime_error);
+  EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids, whole);
 }
 
 TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
-  CycleRunnerOnCpu runner(*model_);
+  CycleLaneOnCpu lane(*model_);
   const Request request = easy_request(60);
-  const std::vector<int32_t> whole = generate(runner, std::span(&request, 1))[0].output_ids;
+  const std::vector<int32_t> whole = generate(lane, std::span(&request, 1))[0].output_ids;
   ASSERT_EQ(whole.size(), 60u);
 
   Request stopping = request;
   stopping.options.stop_token_ids = {whole[30]};
-  const Generation stopped = generate(runner, std::span(&stopping, 1))[0];
+  const Generation stopped = generate(lane, std::span(&stopping, 1))[0];
   const auto first = std::find(whole.begin(), whole.end(), whole[30]);
   EXPECT_EQ(stopped.output_ids, std::vector<int32_t>(whole.begin(), first + 1));
   EXPECT_EQ(stopped.finish_reason, FinishReason::kStop);
@@ -161,7 +160,7 @@ TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
   int steps = 0;
   cancelled.on_step = [&](const Step&) { return ++steps < 3; };
   const Request both[] = {cancelled, request};
-  const std::vector<Generation> got = generate(runner, both);
+  const std::vector<Generation> got = generate(lane, both);
   EXPECT_EQ(got[0].finish_reason, FinishReason::kCancelled);
   EXPECT_EQ(steps, 3);
   EXPECT_TRUE(std::equal(got[0].output_ids.begin(), got[0].output_ids.end(), whole.begin()));
@@ -169,25 +168,25 @@ TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
 }
 
 TEST_F(WholeCycles, WithoutRoomForThemPassesGoOn) {
-  CycleRunnerOnCpu runner(*model_);
+  CycleLaneOnCpu lane(*model_);
   const Request request = easy_request(40);
-  const Generation whole = generate(runner, std::span(&request, 1))[0];
-  runner.fake().no_room_for_sequences = true;
-  EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids, whole.output_ids);
-  runner.fake().no_room_for_sequences = false;
+  const Generation whole = generate(lane, std::span(&request, 1))[0];
+  lane.fake().no_room_for_sequences = true;
+  EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids, whole.output_ids);
+  lane.fake().no_room_for_sequences = false;
   for (const int cycles : {0, 1, 2, 5}) {
-    runner.fake().cycles_until_no_room = cycles;
-    EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids, whole.output_ids) << cycles;
+    lane.fake().cycles_until_no_room = cycles;
+    EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids, whole.output_ids) << cycles;
   }
 }
 
 TEST_F(WholeCycles, TheRejectionRuleIsTheHosts) {
-  CycleRunnerOnCpu runner(*model_);
+  CycleLaneOnCpu lane(*model_);
   Request request = easy_request(20);
   request.options.sampling = {.temperature = 1, .seed = 3};
   request.options.accept = AcceptRule::kRejection;
-  EXPECT_EQ(generate(runner, std::span(&request, 1))[0].output_ids.size(), 20u);
-  EXPECT_EQ(runner.fake().most_in_flight, 0);
+  EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids.size(), 20u);
+  EXPECT_EQ(lane.fake().most_in_flight, 0);
 }
 
 }  // namespace

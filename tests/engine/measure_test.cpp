@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "model/weights.h"
+#include "network/network_weights.h"
 #include "orthrus/engine.h"
 #include "orthrus/published_shapes.h"
 #include "support/expect_error_parts.h"

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/cpu_model.h"
-#include "model/cuda/cuda_model.h"
+#include "backends/cpu/cpu_model.h"
+#include "backends/cuda/cuda_model.h"
 #include "orthrus/engine.h"
 #include "support/code_prompts.h"
 #include "support/model.h"
@@ -48,9 +48,9 @@ std::vector<Row> rows_after(const DeviceModel& model, std::span<const int32_t> p
                             std::span<const int32_t> ids) {
   std::vector<int32_t> tokens(prompt.begin(), prompt.end());
   tokens.insert(tokens.end(), ids.begin(), ids.end() - 1);
-  const auto runner = model.start(64);
-  KvSequence sequence(runner->pool());
-  const ConstRows got = logits_of(*runner, sequence, tokens, View::kAutoregressive);
+  const auto lane = model.start(64);
+  KvSequence sequence(lane->pool());
+  const ConstRows got = logits_of(*lane, sequence, tokens, View::kAutoregressive);
   std::vector<Row> rows;
   for (int r = static_cast<int>(prompt.size()) - 1; r < got.rows; ++r) {
     rows.emplace_back(got.row(r), got.row(r) + got.cols);
@@ -150,7 +150,7 @@ void check(const std::string& name, const Engine& engine, const DeviceModel& mod
 TEST(NearTies, CpuInBf16DiffersFromFloat32WhereTokensNearlyTie) {
   const Engine engine =
       Engine::load(kDirectory, {.weights = DType::kBF16, .kv_cache = DType::kBF16});
-  Model model = load_model(kDirectory, {.type = DType::kBF16});
+  CpuWeights model = load_model(kDirectory, {.type = DType::kBF16});
   model.kv_type = DType::kBF16;
   check("cpu", engine, CpuModel(std::move(model), engine.threads()), 4);
 }

@@ -1,4 +1,4 @@
-// Weights from one type to another: to the nearest value, ties to even.
+// NetworkWeights from one type to another: to the nearest value, ties to even.
 #include <gtest/gtest.h>
 
 #include <cmath>

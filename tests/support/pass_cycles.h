@@ -7,8 +7,8 @@
 #include <deque>
 #include <vector>
 
-#include "model/cycles.h"
-#include "model/forward_pass.h"
+#include "backends/cycle_runner.h"
+#include "backends/forward_pass.h"
 
 namespace orthrus {
 

@@ -7,23 +7,23 @@
 #include <span>
 #include <vector>
 
-#include "model/device_model.h"
+#include "backends/device_model.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
 
 using Row = std::vector<float>;
 
-inline void run_pass(Runner& runner, std::span<const Span> spans) {
-  if (runner.pass().run(spans) != Status::kOk) throw Error(ErrorKind::kSystem, "A pass failed.");
+inline void run_pass(Lane& lane, std::span<const Span> spans) {
+  if (lane.pass().run(spans) != Status::kOk) throw Error(ErrorKind::kSystem, "A pass failed.");
 }
 
 // All logits of `tokens`, which continue `sequence` in one pass.
-inline ConstRows logits_of(Runner& runner, KvSequence& sequence, std::span<const int32_t> tokens,
+inline ConstRows logits_of(Lane& lane, KvSequence& sequence, std::span<const int32_t> tokens,
                            View view) {
   const Span span{&sequence, tokens, view, 0, static_cast<int>(tokens.size())};
-  run_pass(runner, std::span(&span, 1));
-  return runner.pass().head_rows(0).logits;
+  run_pass(lane, std::span(&span, 1));
+  return lane.pass().head_rows(0).logits;
 }
 
 // The distance of two rows, relative to the norm of the second.

@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "model/weights.h"
+#include "network/network_weights.h"
 #include "support/safetensors_writer.h"
 
 namespace orthrus {

@@ -60,7 +60,7 @@ __device__ inline void ask(const PassInputs& pass, const CycleSequence& sequence
   select.position = sequence.position + i + 1;
 }
 
-__device__ inline const TopLogit* of_sequence(const PassChoices& choices,
+__device__ inline const Choice* of_sequence(const PassChoices& choices,
                                               const CycleSequence& sequence) {
   return (greedy(sequence) ? choices.tops : choices.sampled) + sequence.head_row;
 }
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(kThreads)
   // Drafts are kept: the verify pass chooses into the same arrays.
   for (int s = threadIdx.x; s < state.count; s += kThreads) {
     CycleSequence& sequence = state.sequences[s];
-    const TopLogit* const chosen = of_sequence(choices, sequence);
+    const Choice* const chosen = of_sequence(choices, sequence);
     int n = 0;  // a draft may be any token, but not none
     for (; n < sequence.drafts && chosen[n].id >= 0; ++n) {
       state.drafts[s * state.block_size + n] = chosen[n].id;
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, Pass
       continue;
     }
     CycleSequence& sequence = state.sequences[s];
-    const TopLogit* const chosen = of_sequence(choices, sequence);
+    const Choice* const chosen = of_sequence(choices, sequence);
     const int32_t* const drafts = state.drafts + s * state.block_size;
     int32_t* const tokens = to.tokens + s * state.block_size;
     CycleOutcome outcome = {.drafted = sequence.drafted, .verified = sequence.drafts};

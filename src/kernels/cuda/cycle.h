@@ -68,8 +68,8 @@ struct CycleState {
 // What a pass chooses: by row of the LM head whose logits are needed, and by row of which the
 // largest is.
 struct PassChoices {
-  const TopLogit* sampled = nullptr;
-  const TopLogit* tops = nullptr;
+  const Choice* sampled = nullptr;
+  const Choice* tops = nullptr;
 };
 
 // In each, PassInputs::head_rows has the rows of which the largest logit is needed from

@@ -13,7 +13,7 @@ constexpr int kLeastBlocks = 128;
 constexpr int kMostSplits = 4;  // larger clusters wait too long for room
 constexpr int kTopThreads = 256;
 
-cudaError_t run(const Tokens& x, const Weights& w, Epilogue epilogue, void* out, size_t out_stride,
+cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* out, size_t out_stride,
                 cudaStream_t stream, const HeadsJob& heads = {}) {
   MatmulJob job = {};
   job.out_rows = epilogue == Epilogue::kSwiglu ? w.rows / 2 : w.rows;
@@ -34,7 +34,7 @@ cudaError_t run(const Tokens& x, const Weights& w, Epilogue epilogue, void* out,
 
 // Merges the tiles' parts of one token a block.
 __global__ void __launch_bounds__(kTopThreads)
-    merge_top_kernel(const TopPart* parts, int tiles, const int* count, TopLogit* out) {
+    merge_top_kernel(const TopPart* parts, int tiles, const int* count, Choice* out) {
   __shared__ float tops[kTopThreads];
   __shared__ int ids[kTopThreads];
   __shared__ float sums[kTopThreads];
@@ -88,27 +88,27 @@ int split_count(int rows, int cols) {
   return splits;
 }
 
-cudaError_t matmul(const Tokens& x, const Weights& w, float* out, size_t out_stride,
+cudaError_t matmul(const Tokens& x, const MatrixView& w, float* out, size_t out_stride,
                    cudaStream_t stream) {
   return run(x, w, Epilogue::kStoreF32, out, out_stride, stream);
 }
 
-cudaError_t matmul(const Tokens& x, const Weights& w, __nv_bfloat16* out, size_t out_stride,
+cudaError_t matmul(const Tokens& x, const MatrixView& w, __nv_bfloat16* out, size_t out_stride,
                    cudaStream_t stream) {
   return run(x, w, Epilogue::kStoreBf16, out, out_stride, stream);
 }
 
-cudaError_t matmul_add(const Tokens& x, const Weights& w, float* out, size_t out_stride,
+cudaError_t matmul_add(const Tokens& x, const MatrixView& w, float* out, size_t out_stride,
                        cudaStream_t stream) {
   return run(x, w, Epilogue::kAdd, out, out_stride, stream);
 }
 
-cudaError_t matmul_swiglu(const Tokens& x, const Weights& gate_up, __nv_bfloat16* out,
+cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up, __nv_bfloat16* out,
                           size_t out_stride, cudaStream_t stream) {
   return run(x, gate_up, Epilogue::kSwiglu, out, out_stride, stream);
 }
 
-cudaError_t matmul_qkv(const Tokens& x, const Weights& w, const Heads& heads,
+cudaError_t matmul_qkv(const Tokens& x, const MatrixView& w, const Heads& heads,
                        const RopeWeights& rope, const KvBatch& batch, __nv_bfloat16* q, float* qkv,
                        cudaStream_t stream) {
   if (x.bucket <= kMostStreamed && 128 % heads.head_dim == 0) {
@@ -121,12 +121,12 @@ cudaError_t matmul_qkv(const Tokens& x, const Weights& w, const Heads& heads,
   return norm_rope_store(qkv, heads, rope, batch, q, x.bucket, stream);
 }
 
-size_t top_workspace_bytes(int bucket, const Weights& w) {
+size_t top_workspace_bytes(int bucket, const MatrixView& w) {
   return static_cast<size_t>(bucket) * ((static_cast<size_t>(w.rows) + 127) / 128) *
          sizeof(TopPart);
 }
 
-cudaError_t matmul_top(const Tokens& x, const Weights& w, TopLogit* out, void* workspace,
+cudaError_t matmul_top(const Tokens& x, const MatrixView& w, Choice* out, void* workspace,
                        cudaStream_t stream) {
   const int tiles = (w.rows + 127) / 128;
   if (const cudaError_t error =

@@ -18,11 +18,13 @@
 
 #include "kernels/cuda/rows.h"
 
+#include "kernels/choice.h"
+
 namespace orthrus::cuda {
 
 // A weight matrix, row-major [rows][cols] as the checkpoint has it, at a multiple of 16 bytes.
 // cols is a multiple of 8.
-struct Weights {
+struct MatrixView {
   const __nv_bfloat16* data = nullptr;
   int rows = 0;
   int cols = 0;
@@ -36,41 +38,34 @@ struct Tokens {
   const int* count = nullptr;  // on the device: how many of them are real
 };
 
-// A token chosen from a row: Choice of kernels/choice.h.
-struct TopLogit {
-  int32_t id;  // of the largest logit the lowest such id; -1 when one is not finite
-  float logit;
-  float probability;
-};
-
 // Into how many parts the sum over K is split.
 int split_count(int rows, int cols);
 
 // out[m][n] = sum over k of x[m][k] w[n][k]. Several matrices with the same input, such as q, k and
 // v, are one matrix of all their rows.
-[[nodiscard]] cudaError_t matmul(const Tokens& x, const Weights& w, float* out, size_t out_stride,
-                                 cudaStream_t stream);
-[[nodiscard]] cudaError_t matmul(const Tokens& x, const Weights& w, __nv_bfloat16* out,
+[[nodiscard]] cudaError_t matmul(const Tokens& x, const MatrixView& w, float* out,
+                                 size_t out_stride, cudaStream_t stream);
+[[nodiscard]] cudaError_t matmul(const Tokens& x, const MatrixView& w, __nv_bfloat16* out,
                                  size_t out_stride, cudaStream_t stream);
 
 // out[m] += W x[m].
-[[nodiscard]] cudaError_t matmul_add(const Tokens& x, const Weights& w, float* out,
+[[nodiscard]] cudaError_t matmul_add(const Tokens& x, const MatrixView& w, float* out,
                                      size_t out_stride, cudaStream_t stream);
 
 // out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: the rows of gate, then those of up.
-[[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const Weights& gate_up, __nv_bfloat16* out,
-                                        size_t out_stride, cudaStream_t stream);
+[[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up,
+                                        __nv_bfloat16* out, size_t out_stride, cudaStream_t stream);
 
 // norm_rope_store of the product with q, k and v, whose rows w holds in this order. `qkv`: room for
 // [bucket][w.rows], which more than 128 rows need.
-[[nodiscard]] cudaError_t matmul_qkv(const Tokens& x, const Weights& w, const Heads& heads,
+[[nodiscard]] cudaError_t matmul_qkv(const Tokens& x, const MatrixView& w, const Heads& heads,
                                      const RopeWeights& rope, const KvBatch& batch,
                                      __nv_bfloat16* q, float* qkv, cudaStream_t stream);
 
 // The largest logit of each row, and its probability. `workspace`: top_workspace_bytes, at a
 // multiple of 16.
-size_t top_workspace_bytes(int bucket, const Weights& w);
-[[nodiscard]] cudaError_t matmul_top(const Tokens& x, const Weights& w, TopLogit* out,
+size_t top_workspace_bytes(int bucket, const MatrixView& w);
+[[nodiscard]] cudaError_t matmul_top(const Tokens& x, const MatrixView& w, Choice* out,
                                      void* workspace, cudaStream_t stream);
 
 }  // namespace orthrus::cuda

@@ -57,7 +57,7 @@ struct ProductMaps {
   CUtensorMap weights, tokens;
 };
 
-[[nodiscard]] inline cudaError_t make_product_maps(const Tokens& x, const Weights& w,
+[[nodiscard]] inline cudaError_t make_product_maps(const Tokens& x, const MatrixView& w,
                                                    int box_tokens, ProductMaps* maps) {
   const cudaError_t error = make_tensor_map(w.data, w.rows, w.cols, static_cast<size_t>(w.cols),
                                             kSubtileRows, &maps->weights);
@@ -65,12 +65,12 @@ struct ProductMaps {
   return make_tensor_map(x.data, x.bucket, w.cols, x.stride, box_tokens, &maps->tokens);
 }
 
-cudaError_t matmul_stream(const Tokens& x, const Weights& w, const MatmulJob& job,
+cudaError_t matmul_stream(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                           cudaStream_t stream);
 // Whether the device has what the two need; otherwise there is matmul_simple.
 bool has_wgmma();
-cudaError_t matmul_simple(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream);
-cudaError_t matmul_prefill(const Tokens& x, const Weights& w, const MatmulJob& job,
+cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream);
+cudaError_t matmul_prefill(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                            cudaStream_t stream);
 
 }  // namespace orthrus::cuda

@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 template <int S>
-cudaError_t launch_prefill(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream) {
+cudaError_t launch_prefill(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
   ProductMaps maps;
   if (const cudaError_t error = make_product_maps(x, w, kTokens, &maps); error != cudaSuccess) {
     return error;
@@ -169,7 +169,7 @@ cudaError_t launch_prefill(const Tokens& x, const Weights& w, MatmulJob job, cud
 
 }  // namespace
 
-cudaError_t matmul_prefill(const Tokens& x, const Weights& w, const MatmulJob& job,
+cudaError_t matmul_prefill(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                            cudaStream_t stream) {
   if (job.splits == 1) return launch_prefill<2>(x, w, job, stream);
   return launch_prefill<1>(x, w, job, stream);

@@ -17,7 +17,7 @@ __device__ uint32_t load_pair(const __nv_bfloat16* row, bool exists, int k, int 
 }
 
 __global__ void __launch_bounds__(kFinishThreads)
-    simple_kernel(Tokens x, Weights w, const __grid_constant__ MatmulJob job) {
+    simple_kernel(Tokens x, MatrixView w, const __grid_constant__ MatmulJob job) {
   __shared__ alignas(16) float sums[kTokens * kSumStride];
   __shared__ RowPlace places[kTokens];
   let_successor_start();
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kFinishThreads)
 
 }  // namespace
 
-cudaError_t matmul_simple(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream) {
+cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
   job.token_tiles = (x.bucket + kTokens - 1) / kTokens;
   return launch(simple_kernel, job.row_tiles * job.token_tiles, kFinishThreads, 0, 1, stream, x, w,
                 job);

@@ -166,7 +166,7 @@ int ring_bytes(const MatmulJob& job, int blocks, int processors) {
 }
 
 template <int N>
-cudaError_t launch_stream(const Tokens& x, const Weights& w, MatmulJob job, cudaStream_t stream) {
+cudaError_t launch_stream(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
   ProductMaps maps;
   if (const cudaError_t error = make_product_maps(x, w, N, &maps); error != cudaSuccess) {
     return error;
@@ -198,7 +198,7 @@ bool has_wgmma() {
   return has;
 }
 
-cudaError_t matmul_stream(const Tokens& x, const Weights& w, const MatmulJob& job,
+cudaError_t matmul_stream(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                           cudaStream_t stream) {
   if (x.bucket <= 8) return launch_stream<8>(x, w, job, stream);
   if (x.bucket <= 16) return launch_stream<16>(x, w, job, stream);

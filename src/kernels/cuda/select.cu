@@ -65,7 +65,7 @@ class Row {
     aligned_ = reinterpret_cast<uintptr_t>(logits) % 16 == 0;
   }
 
-  __device__ void choose(TopLogit* out) {
+  __device__ void choose(Choice* out) {
     unsigned long long top = 0;
     for_each(
         [&](float score, int id) { top = max(top, isfinite(score) ? key_of(score, id) : ~0ull); });
@@ -319,7 +319,7 @@ class Row {
 template <int kBlocks>
 __global__ void __launch_bounds__(kThreads)
     select_kernel(const float* logits, size_t stride, int vocabulary, const SelectRow* rows,
-                  TopLogit* out, const int* count) {
+                  Choice* out, const int* count) {
 #if __CUDA_ARCH__ < 900
   if constexpr (kBlocks > 1) return;  // never launched: there are no clusters
   constexpr int kOfRow = 1;
@@ -339,7 +339,7 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 cudaError_t select(const float* logits, size_t stride, int vocabulary, const SelectRow* rows,
-                   TopLogit* out, int bucket, const int* count, cudaStream_t stream) {
+                   Choice* out, int bucket, const int* count, cudaStream_t stream) {
   if (has_wgmma() && vocabulary > kSmallVocabulary) {
     return launch(select_kernel<kManyBlocks>, bucket * kManyBlocks, kThreads, 0, kManyBlocks,
                   stream, logits, stride, vocabulary, rows, out, count);

@@ -29,7 +29,7 @@ struct SelectRow {
 // *count); its probability among the tokens that the filters leave where that is asked for. The id
 // is -1 when a score is not finite. `stride` in floats.
 [[nodiscard]] cudaError_t select(const float* logits, size_t stride, int vocabulary,
-                                 const SelectRow* rows, TopLogit* out, int bucket, const int* count,
+                                 const SelectRow* rows, Choice* out, int bucket, const int* count,
                                  cudaStream_t stream);
 
 }  // namespace orthrus::cuda

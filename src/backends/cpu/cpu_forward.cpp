@@ -1,0 +1,293 @@
+#include "backends/cpu/cpu_forward.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <new>
+
+#include "kernels/select.h"
+
+namespace orthrus {
+namespace {
+
+bool same(const Matrix& a, const Matrix& b) {
+  return a.data == b.data;
+}
+
+const float* bias(const std::vector<float>& values) {
+  return values.empty() ? nullptr : values.data();
+}
+
+}  // namespace
+
+Status CpuForwardPass::run(std::span<const Span> spans) {
+  if (const Status status = plan(spans); status != Status::kOk) return status;
+  const auto start = std::chrono::steady_clock::now();
+  ops_->parallel([&] { network(spans); });
+  if (const Status status = sample(); status != Status::kOk) return status;
+  seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const Span& span : spans) {
+    if (span.view == View::kAutoregressive) {
+      span.sequence->extend(static_cast<int>(span.tokens.size()));
+    }
+  }
+  return Status::kOk;
+}
+
+void CpuForwardPass::network(std::span<const Span> spans) {
+  const NetworkWeights& w = weights_->network;
+  const float eps = weights_->config.rms_norm_eps;
+  ops_->embed(w.embed_tokens, ids_, a_.x);
+  ops_->rope_table(positions_, weights_->inv_freq, a_.cos, a_.sin);
+  for (size_t i = 0; i < w.layers.size(); ++i) {
+    const LayerWeights& layer = w.layers[i];
+    ops_->rms_norm(a_.x, layer.input_layernorm, eps, a_.normed);
+    attention(layer, i, View::kAutoregressive);
+    attention(layer, i, View::kDiffusion);
+    ops_->rms_norm(a_.x, layer.post_attention_layernorm, eps, a_.normed);
+    const int ar_rows = views_.ar.count, rows = a_.x.rows;
+    if (same(layer.mlp.ar.gate_proj, layer.mlp.diffusion.gate_proj)) {
+      mlp(layer.mlp.ar, 0, rows);
+    } else {
+      mlp(layer.mlp.ar, 0, ar_rows);
+      mlp(layer.mlp.diffusion, ar_rows, rows - ar_rows);
+    }
+  }
+  head(spans);
+}
+
+// The same code serves both views. They differ in the weights, in where keys are written, and in
+// what is visible, and the last two are the spans' to say.
+void CpuForwardPass::attention(const LayerWeights& layer, size_t layer_index, View view) {
+  const ViewRows& rows = views_[view];
+  if (rows.count == 0) return;
+  const AttentionWeights& w = layer.attention[view];
+  const float eps = weights_->config.rms_norm_eps;
+  const KvLayout layout = weights_->kv_layout();
+  const size_t offset = layer_index * layout.layer_bytes();
+  const auto of_view = [&](const Rows& all) { return all.slice(rows.first, rows.count); };
+  const Rows q = of_view(a_.q), k = of_view(a_.k), v = of_view(a_.v);
+
+  const Product projections[] = {{&w.q_proj, q, bias(w.q_bias)},
+                                 {&w.k_proj, k, bias(w.k_bias)},
+                                 {&w.v_proj, v, bias(w.v_bias)}};
+  ops_->matmul(of_view(a_.normed), projections, workspace_);
+  ops_->norm_rope_store(q, k, v, w.q_norm, w.k_norm, eps, {of_view(a_.cos), of_view(a_.sin)},
+                        rows.spans, layout, offset);
+  ops_->attention(q, rows.spans, layout, offset, of_view(a_.attended));
+  ops_->matmul_add(of_view(a_.attended), w.o_proj, of_view(a_.x), workspace_);
+}
+
+void CpuForwardPass::mlp(const MlpWeights& w, int first_row, int rows) {
+  if (rows == 0) return;
+  const Rows gated = a_.gated.slice(first_row, rows);
+  ops_->matmul_swiglu(a_.normed.slice(first_row, rows), w.gate_proj, w.up_proj, gated, workspace_);
+  ops_->matmul_add(gated, w.down_proj, a_.x.slice(first_row, rows), workspace_);
+}
+
+void CpuForwardPass::head(std::span<const Span> spans) {
+  const NetworkWeights& w = weights_->network;
+  for (size_t s = 0; s < spans.size(); ++s) {
+    const int count = spans[s].logits_end - spans[s].logits_begin;
+    if (count == 0) continue;
+    ops_->rms_norm(a_.x.slice(first_row_[s] + spans[s].logits_begin, count), w.norm,
+                   weights_->config.rms_norm_eps, a_.head_input.slice(first_head_row_[s], count));
+  }
+  // Calls run(matrix, first, rows) with each view's rows, or once where the views share the matrix.
+  const auto by_view = [&w](int ar_rows, int rows, const auto& run) {
+    if (same(w.lm_head.ar, w.lm_head.diffusion)) ar_rows = rows;
+    if (ar_rows > 0) run(w.lm_head.ar, 0, ar_rows);
+    if (rows > ar_rows) run(w.lm_head.diffusion, ar_rows, rows - ar_rows);
+  };
+  by_view(ar_logits_rows_, logits_rows_, [&](const Matrix& lm_head, int first, int rows) {
+    const Product logits[] = {{&lm_head, a_.logits.slice(first, rows)}};
+    ops_->matmul(a_.head_input.slice(first, rows), logits, workspace_);
+  });
+  by_view(ar_top_rows_, top_rows_, [&](const Matrix& lm_head, int first, int rows) {
+    ops_->matmul_top(a_.head_input.slice(logits_rows_ + first, rows), lm_head, probability_,
+                     std::span(choices_).subspan(static_cast<size_t>(logits_rows_ + first),
+                                                 static_cast<size_t>(rows)),
+                     workspace_);
+  });
+}
+
+// A row a thread.
+Status CpuForwardPass::sample() {
+  if (sampled_.empty()) return Status::kOk;
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> out_of_memory = false;
+  const auto sample_rows = [&] {
+    try {
+      for (size_t i = next++; i < sampled_.size(); i = next++) {
+        const Sampled& row = sampled_[i];
+        const float* const logits = a_.logits.row(row.head_row);
+        choices_[static_cast<size_t>(row.head_row)] =
+            select({logits, static_cast<size_t>(a_.logits.cols)}, row.position, *row.params,
+                   row.probability);
+      }
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    }
+  };
+  if (sampled_.size() > 1) {
+    ops_->parallel(sample_rows);
+  } else {
+    sample_rows();  // a team takes longer to begin
+  }
+  return out_of_memory ? Status::kOutOfMemory : Status::kOk;
+}
+
+HeadRows CpuForwardPass::head_rows(size_t span) const {
+  const int first = first_head_row_[span], count = head_count_[span];
+  if (wants_logits_[span]) return {.logits = a_.logits.slice(first, count), .choices = {}};
+  return {.logits = {},
+          .choices =
+              std::span(choices_).subspan(static_cast<size_t>(first), static_cast<size_t>(count))};
+}
+
+// Gives every span its rows, its pages, and every row its token and position.
+Status CpuForwardPass::plan(std::span<const Span> spans) {
+  const auto pages_of = [](const Span& span) {
+    return (static_cast<int>(span.tokens.size()) + kPageSize - 1) / kPageSize;
+  };
+  try {
+    ids_.clear();
+    positions_.clear();
+    first_row_.assign(spans.size(), 0);
+    plan_head(spans);
+    int block_pages = 0;
+    for (const View view : kBothViews) {
+      ViewRows& rows = views_[view];
+      rows.first = static_cast<int>(ids_.size());
+      rows.spans.clear();
+      for (size_t s = 0; s < spans.size(); ++s) {
+        const Span& span = spans[s];
+        if (span.view != view) continue;
+        const int count = static_cast<int>(span.tokens.size());
+        const int position = span.sequence->length();
+        if (view == View::kDiffusion) {
+          block_pages += pages_of(span);
+        } else if (const Status status = span.sequence->reserve(count); status != Status::kOk) {
+          return status;
+        }
+        first_row_[s] = static_cast<int>(ids_.size());
+        rows.spans.push_back({.first_row = first_row_[s] - rows.first,
+                              .rows = count,
+                              .first_position = position,
+                              .cache = span.sequence->pages()});
+        ids_.insert(ids_.end(), span.tokens.begin(), span.tokens.end());
+        for (int i = 0; i < count; ++i) positions_.push_back(position + i);
+      }
+      rows.count = static_cast<int>(ids_.size()) - rows.first;
+    }
+    allocate(static_cast<int>(ids_.size()), block_pages);
+  } catch (const std::bad_alloc&) {
+    return Status::kOutOfMemory;
+  }
+  std::byte* const* pages = block_pages_.data();
+  size_t next = 0;
+  for (const Span& span : spans) {
+    if (span.view != View::kDiffusion) continue;
+    views_.diffusion.spans[next++].block = pages;
+    pages += pages_of(span);
+  }
+  return Status::kOk;
+}
+
+// Rows whose logits are needed first, then rows of which the largest is: each kind is one product,
+// or one for each view.
+void CpuForwardPass::plan_head(std::span<const Span> spans) {
+  first_head_row_.assign(spans.size(), 0);
+  head_count_.assign(spans.size(), 0);
+  wants_logits_.assign(spans.size(), false);
+  probability_ = false;
+  sampled_.clear();
+  int next = 0;
+  // Takes the spans' rows of one kind and view; returns how many.
+  const auto take = [&](bool logits, View view) {
+    const int first = next;
+    for (size_t s = 0; s < spans.size(); ++s) {
+      const Span& span = spans[s];
+      const bool asked = span.output == HeadOutput::kLogits;
+      const bool sampled = !asked && !span.sampling.greedy();
+      if ((asked || sampled) != logits || span.view != view) continue;
+      first_head_row_[s] = next;
+      wants_logits_[s] = asked;
+      head_count_[s] = span.logits_end - span.logits_begin;
+      const bool probability = span.output == HeadOutput::kChoiceAndProbability;
+      if (sampled) {
+        const int position = span.sequence->length() + span.logits_begin + 1;
+        for (int i = 0; i < head_count_[s]; ++i) {
+          sampled_.push_back({next + i, position + i, &span.sampling, probability});
+        }
+      } else {
+        probability_ |= probability;
+      }
+      next += head_count_[s];
+    }
+    return next - first;
+  };
+  ar_logits_rows_ = take(true, View::kAutoregressive);
+  logits_rows_ = ar_logits_rows_ + take(true, View::kDiffusion);
+  ar_top_rows_ = take(false, View::kAutoregressive);
+  top_rows_ = ar_top_rows_ + take(false, View::kDiffusion);
+  choices_.resize(static_cast<size_t>(next));
+}
+
+// Lays the pass's activations out in the arena, which grows when a pass is the largest so far.
+void CpuForwardPass::allocate(int rows, int block_pages) {
+  const ModelConfig& c = weights_->config;
+  const int q_width = c.num_attention_heads * c.head_dim;
+  const int kv_width = c.num_key_value_heads * c.head_dim;
+  struct Shape {
+    Rows* view;
+    int rows, cols;
+  };
+  const Shape shapes[] = {
+      {&a_.x, rows, c.hidden_size},
+      {&a_.normed, rows, c.hidden_size},
+      {&a_.q, rows, q_width},
+      {&a_.k, rows, kv_width},
+      {&a_.v, rows, kv_width},
+      {&a_.attended, rows, q_width},
+      {&a_.gated, rows, c.intermediate_size},
+      {&a_.cos, rows, c.head_dim / 2},
+      {&a_.sin, rows, c.head_dim / 2},
+      {&a_.head_input, logits_rows_ + top_rows_, c.hidden_size},
+      {&a_.logits, logits_rows_, c.vocab_size},
+  };
+  // Rows begin on cache lines, an odd number of lines apart: at a large power of two they would
+  // share the same few sets of the L1 cache.
+  const auto stride = [](int cols) {
+    constexpr size_t kLine = 16;
+    return ((static_cast<size_t>(cols) + kLine - 1) / kLine | 1) * kLine;
+  };
+  const size_t page_floats = weights_->kv_layout().layer_bytes() / sizeof(float);
+
+  const int widest = std::max({c.hidden_size, q_width, c.intermediate_size});
+  const size_t workspace_floats = ops_->workspace_floats(rows, widest);
+
+  size_t needed = page_floats * static_cast<size_t>(block_pages) + workspace_floats;
+  for (const Shape& shape : shapes) needed += stride(shape.cols) * static_cast<size_t>(shape.rows);
+  block_pages_.resize(static_cast<size_t>(block_pages));
+  if (needed > arena_floats_) {
+    arena_floats_ = 0;
+    arena_.reset();
+    arena_ = ops_->allocate(needed);
+    arena_floats_ = needed;
+  }
+
+  float* next = arena_.get();
+  for (const Shape& shape : shapes) {
+    *shape.view = {next, shape.rows, shape.cols, stride(shape.cols)};
+    next += stride(shape.cols) * static_cast<size_t>(shape.rows);
+  }
+  for (std::byte*& page : block_pages_) {
+    page = reinterpret_cast<std::byte*>(next);
+    next += page_floats;
+  }
+  workspace_ = next;
+}
+
+}  // namespace orthrus

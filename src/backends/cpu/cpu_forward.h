@@ -1,0 +1,88 @@
+// Forward passes on the processor: the network as operations of kernels/ops.h.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "backends/cpu/cpu_weights.h"
+#include "backends/forward_pass.h"
+#include "cache/kv_cache.h"
+
+namespace orthrus {
+
+// Passes over operations.
+class CpuForwardPass final : public ForwardPass {
+ public:
+  // Both must outlive it.
+  CpuForwardPass(const CpuWeights& weights, const Ops& ops) : weights_(&weights), ops_(&ops) {}
+
+  Status run(std::span<const Span> spans) override;
+  HeadRows head_rows(size_t span) const override;
+  double seconds() const override { return seconds_; }
+  ConstRows logits(size_t span) const { return head_rows(span).logits; }
+
+ private:
+  // Activations of a pass, one row a token. Views into arena_.
+  struct Activations {
+    Rows x;           // the residual stream, [hidden_size]
+    Rows normed;      // RMSNorm of x, [hidden_size]
+    Rows q;           // [num_attention_heads * head_dim]
+    Rows k, v;        // [num_key_value_heads * head_dim]
+    Rows attended;    // [num_attention_heads * head_dim]
+    Rows gated;       // silu(gate) * up, [intermediate_size]
+    Rows cos, sin;    // [head_dim / 2]
+    Rows head_input;  // final RMSNorm of x: rows whose logits are needed, then the others
+    Rows logits;      // [vocab_size]
+  };
+
+  // The rows of one view: all AR spans come first in the batch, then the diffusion spans, so that
+  // each view's projections see one run of rows.
+  struct ViewRows {
+    int first = 0;
+    int count = 0;
+    std::vector<AttentionSpan> spans;  // first_row counts from `first`
+  };
+
+  Status plan(std::span<const Span> spans);
+  void plan_head(std::span<const Span> spans);
+  void allocate(int rows, int block_pages);
+  // Every thread of the team runs these.
+  void network(std::span<const Span> spans);
+  void attention(const LayerWeights& layer, size_t layer_index, View view);
+  void mlp(const MlpWeights& w, int first_row, int rows);
+  void head(std::span<const Span> spans);
+  Status sample();
+
+  // A row of logits that a token is sampled from.
+  struct Sampled {
+    int head_row;
+    int position;  // of the token
+    const SamplingParams* params;
+    bool probability;
+  };
+
+  const CpuWeights* weights_;
+  const Ops* ops_;
+
+  std::vector<int32_t> ids_, positions_;  // by row
+  std::vector<int> first_row_;            // by span: its first row
+  std::vector<int> first_head_row_;       // by span: its first row of those the LM head runs for
+  std::vector<int> head_count_;           // by span: how many of them
+  std::vector<bool> wants_logits_;        // by span
+  // Rows of the LM head: those whose logits are needed come first, then those of which the largest
+  // is; of each kind, AR rows come first.
+  int logits_rows_ = 0, top_rows_ = 0;
+  int ar_logits_rows_ = 0, ar_top_rows_ = 0;
+  bool probability_ = false;  // any of the largest with its probability
+  std::vector<Sampled> sampled_;
+  std::vector<Choice> choices_;  // by row of the LM head
+  PerView<ViewRows> views_;
+  std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
+  Activations a_;
+  float* workspace_ = nullptr;  // of the products
+  Buffer arena_;
+  size_t arena_floats_ = 0;
+  double seconds_ = 0;
+};
+
+}  // namespace orthrus

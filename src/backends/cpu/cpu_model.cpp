@@ -1,0 +1,68 @@
+#include "backends/cpu/cpu_model.h"
+
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "backends/cpu/cpu_yardstick.h"
+#include "base/ceil_div.h"
+
+namespace orthrus {
+namespace {
+
+class CpuLane final : public Lane {
+ public:
+  CpuLane(const CpuWeights& model, const Ops& ops, size_t pages)
+      : page_bytes_(model.kv_layout().page_bytes()),
+        pool_(ops, model.kv_layout(), pages),
+        pass_(model, ops) {}
+  KvPool& pool() override { return pool_; }
+  ForwardPass& pass() override { return pass_; }
+
+  void fill_cache(const KvSequence& sequence) override {
+    std::minstd_rand random;
+    const int pages = ceil_div(sequence.length(), kPageSize);
+    for (int page = 0; page < pages; ++page) {
+      auto* const to = reinterpret_cast<uint16_t*>(sequence.pages()[page]);
+      // BF16 numbers of 0.5 to 1; two of them are a float of that size.
+      for (size_t i = 0; i < page_bytes_ / sizeof *to; ++i) {
+        to[i] = static_cast<uint16_t>(0x3f00 | (random() >> 8 & 0x7f));
+      }
+    }
+  }
+
+ private:
+  size_t page_bytes_;
+  KvPool pool_;
+  CpuForwardPass pass_;
+};
+
+}  // namespace
+
+std::unique_ptr<Lane> CpuModel::start(size_t pages) const {
+  return std::make_unique<CpuLane>(weights_, ops_, pages);
+}
+
+double CpuModel::matrix_bytes(View view) const {
+  double bytes = 0;
+  NetworkWeights network = weights_.network;  // places; the matrices are not copied
+  for_each_tensor(
+      weights_.config, network,
+      [&](const TensorSpec& spec, MatrixPlaces places) {
+        if (spec.is_embedding || places[view] == nullptr) return;
+        const Matrix& w = *places[view];
+        bytes += static_cast<double>(ops_.packed_bytes(w.type, w.rows, w.cols));
+      },
+      [](const TensorSpec&, std::vector<float>&) {});
+  return bytes;
+}
+
+double CpuModel::position_bytes() const {
+  return static_cast<double>(weights_.kv_layout().page_bytes()) / kPageSize;
+}
+
+std::unique_ptr<Yardstick> CpuModel::yardstick() const {
+  return std::make_unique<CpuYardstick>(threads_);
+}
+
+}  // namespace orthrus

@@ -1,0 +1,190 @@
+#include "backends/cuda/cuda_model.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "backends/cuda/cuda_cycles.h"
+#include "backends/cuda/cuda_forward.h"
+#include "backends/cuda/cuda_yardstick.h"
+#include "backends/cuda/device_weights.h"
+#include "kernels/cuda/roofline.h"
+#include "network/network_weights.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cuda {
+namespace {
+
+class Pages final : public PageMemory {
+ public:
+  explicit Pages(const KvMemory& memory) : memory_(&memory) {}
+  std::byte* make_page() override {
+    return next_ < memory_->pages() ? memory_->address_of(next_++) : nullptr;
+  }
+
+ private:
+  const KvMemory* memory_;
+  size_t next_ = 0;
+};
+
+class CudaLane final : public Lane {
+ public:
+  CudaLane(const ModelConfig& config, const DeviceWeights& weights, size_t pages, int ordinal)
+      : memory_(config, pages),
+        pool_(std::make_unique<Pages>(memory_), pages),
+        network_(config, weights, memory_),
+        pass_(network_, ordinal),
+        cycles_(network_, ordinal) {}
+  KvPool& pool() override { return pool_; }
+  ForwardPass& pass() override { return pass_; }
+  CycleRunner* cycles() override { return &cycles_; }
+  // All pages: a layer's lie together, not a page's.
+  void fill_cache(const KvSequence&) override {
+    check(fill_made_up(memory_.of_layer(0).data, memory_.size(), nullptr), "filling the cache");
+    check(cudaStreamSynchronize(cudaStreamLegacy), "filling the cache");
+  }
+  size_t pages() const { return memory_.pages(); }
+
+ private:
+  KvMemory memory_;
+  KvPool pool_;
+  PassKernels network_;
+  CudaForwardPass pass_;
+  CudaCycles cycles_;
+};
+
+// Lanes that nobody uses at present. Making one takes longer than many a generation: memory, and
+// a graph for each shape of a pass.
+class IdleLanes {
+ public:
+  // One with room for so many pages; null if there is none. What is too small is freed: its memory
+  // may be needed.
+  std::unique_ptr<CudaLane> take(size_t pages) {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<CudaLane> taken;
+    for (auto& lane : lanes_) {
+      if (taken == nullptr && lane->pages() >= pages) taken = std::move(lane);
+    }
+    if (taken == nullptr) {
+      lanes_.clear();
+    } else {
+      std::erase(lanes_, nullptr);
+    }
+    return taken;
+  }
+  void put(std::unique_ptr<CudaLane> lane) {
+    const std::lock_guard lock(mutex_);
+    lanes_.push_back(std::move(lane));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<CudaLane>> lanes_;
+};
+
+// A lane that goes back to the idle ones, unless an exception ended its use: what it holds may be
+// half done.
+class LentLane final : public Lane {
+ public:
+  LentLane(std::unique_ptr<CudaLane> lane, IdleLanes& home)
+      : lane_(std::move(lane)), home_(&home) {}
+  ~LentLane() override {
+    if (std::uncaught_exceptions() == exceptions_) home_->put(std::move(lane_));
+  }
+  KvPool& pool() override { return lane_->pool(); }
+  ForwardPass& pass() override { return lane_->pass(); }
+  CycleRunner* cycles() override { return lane_->cycles(); }
+  void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
+
+ private:
+  std::unique_ptr<CudaLane> lane_;
+  IdleLanes* home_;
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+class CudaModel final : public DeviceModel {
+ public:
+  CudaModel(ModelConfig config, DeviceWeights weights, int ordinal)
+      : config_(std::move(config)), weights_(std::move(weights)), ordinal_(ordinal) {}
+
+  const ModelConfig& config() const override { return config_; }
+  DType weights(View) const override { return DType::kBF16; }
+  DType kv_cache() const override { return DType::kBF16; }
+  int prefill_chunk() const override { return 2048; }
+  std::unique_ptr<Lane> start(size_t pages) const override {
+    check(cudaSetDevice(ordinal_), "choosing the device");
+    std::unique_ptr<CudaLane> lane = idle_.take(pages);
+    if (lane == nullptr) {
+      // To a power of two, where there is room: the next request may need a little more.
+      const auto full = static_cast<size_t>(pages_for(config_.max_position_embeddings));
+      size_t generous = 16;
+      while (generous < pages) generous *= 2;
+      if (pages <= full) generous = std::min(generous, full);
+      if (!has_room(KvMemory::bytes(config_, generous))) generous = pages;
+      lane = std::make_unique<CudaLane>(config_, weights_, generous, ordinal_);
+    }
+    return std::make_unique<LentLane>(std::move(lane), idle_);
+  }
+  double matrix_bytes(View view) const override { return pass_bytes(weights_, view); }
+  double position_bytes() const override { return KvMemory::bytes(config_, 1) / kTilePositions; }
+  std::unique_ptr<Yardstick> yardstick() const override {
+    return std::make_unique<CudaYardstick>(ordinal_);
+  }
+
+ private:
+  ModelConfig config_;
+  DeviceWeights weights_;
+  int ordinal_;
+  mutable IdleLanes idle_;  // guards itself
+};
+
+void check_shape(const ModelConfig& config, const std::string& name) {
+  const auto refuse = [&](std::string_view field, int value, std::string_view valid) {
+    throw Error(ErrorKind::kUnsupported, fmt::format("{}: {} is {}; on a CUDA device valid is {}.",
+                                                     name, field, value, valid));
+  };
+  const int dim = config.head_dim;
+  if (dim != 16 && dim != 32 && dim != 64 && dim != 128) {
+    refuse("head_dim", dim, "16, 32, 64 or 128");
+  }
+  if (config.hidden_size % 8 != 0 || config.hidden_size > kMostNormCols) {
+    refuse("hidden_size", config.hidden_size,
+           fmt::format("a multiple of 8 up to {}", kMostNormCols));
+  }
+  if (config.intermediate_size % 8 != 0) {
+    refuse("intermediate_size", config.intermediate_size, "a multiple of 8");
+  }
+}
+
+}  // namespace
+
+int device_count() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+std::unique_ptr<const DeviceModel> load_model(
+    ModelConfig config, Checkpoint checkpoint, const std::string& directory, int ordinal,
+    const std::function<void(size_t done, size_t total)>& progress) {
+  use_device(ordinal);
+  check_shape(config, directory);
+  const NetworkWeights weights = bind_weights(config, checkpoint, directory);
+  check_room(weight_bytes(config), "The weights");
+  check_finite(checkpoint, directory, progress);
+  check_fits(checkpoint, DType::kBF16, directory);
+  DeviceWeights on_device = upload(config, weights, progress);
+  return std::make_unique<CudaModel>(std::move(config), std::move(on_device), ordinal);
+}
+
+std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int ordinal) {
+  use_device(ordinal);
+  check_shape(config, "The model");
+  check_room(weight_bytes(config), "The weights");
+  return std::make_unique<CudaModel>(config, random_device_weights(config), ordinal);
+}
+
+}  // namespace orthrus::cuda

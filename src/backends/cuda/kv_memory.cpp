@@ -1,0 +1,18 @@
+#include "backends/cuda/kv_memory.h"
+
+namespace orthrus::cuda {
+
+KvMemory::KvMemory(const ModelConfig& config, size_t pages)
+    : pages_(pages),
+      stride_(static_cast<size_t>(config.num_key_value_heads) * tile_elements(config.head_dim)) {
+  check_room(bytes(config, pages), "The keys and values of this context");
+  data_ =
+      DeviceArray<__nv_bfloat16>(pages_ * stride_ * static_cast<size_t>(config.num_hidden_layers));
+}
+
+double KvMemory::bytes(const ModelConfig& config, size_t pages) {
+  return static_cast<double>(pages) * config.num_hidden_layers * config.num_key_value_heads *
+         tile_elements(config.head_dim) * sizeof(__nv_bfloat16);
+}
+
+}  // namespace orthrus::cuda

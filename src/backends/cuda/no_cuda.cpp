@@ -1,0 +1,27 @@
+// In place of everything else here, in builds without CUDA.
+#include "backends/cuda/cuda_model.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cuda {
+namespace {
+
+[[noreturn]] void refuse() {
+  throw Error(ErrorKind::kUnsupported, "This build has no kernels for CUDA devices.");
+}
+
+}  // namespace
+
+int device_count() {
+  return 0;
+}
+
+std::unique_ptr<const DeviceModel> load_model(ModelConfig, Checkpoint, const std::string&, int,
+                                              const std::function<void(size_t, size_t)>&) {
+  refuse();
+}
+
+std::unique_ptr<const DeviceModel> random_model(const ModelConfig&, int) {
+  refuse();
+}
+
+}  // namespace orthrus::cuda

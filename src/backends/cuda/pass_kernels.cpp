@@ -1,0 +1,256 @@
+#include "backends/cuda/pass_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "network/rope.h"
+
+namespace orthrus::cuda {
+namespace {
+
+using Bf16 = __nv_bfloat16;
+
+}  // namespace
+
+// Both copies of PassInputs, each in one piece; the page table is its end.
+class PassKernels::Inputs {
+ public:
+  Inputs(int rows, size_t pages)
+      : rows_(rows),
+        pages_(pages),
+        table_at_(sizeof(PassCounts) +
+                  static_cast<size_t>(rows) *
+                      (sizeof(SelectRow) + sizeof(int32_t) + sizeof(int) + 2 * sizeof(KvSpan))),
+        host_memory_(table_at_ + pages * sizeof(int)),
+        device_memory_(host_memory_.size()),
+        host(layout(host_memory_.data())),
+        device(layout(device_memory_.data())) {}
+
+  bool fits(int rows, size_t pages) const { return rows <= rows_ && pages <= pages_; }
+  int rows() const { return rows_; }
+  size_t pages() const { return pages_; }
+
+  void upload(int pages, cudaStream_t stream) const {
+    const size_t bytes = table_at_ + static_cast<size_t>(pages) * sizeof(int);
+    require(cudaMemcpyAsync(device_memory_.data(), host_memory_.data(), bytes,
+                            cudaMemcpyHostToDevice, stream));
+  }
+
+ private:
+  PassInputs layout(std::byte* base) const {
+    const auto next = [&]<typename T>(T*& part, size_t count) {
+      part = reinterpret_cast<T*>(base);
+      base += count * sizeof(T);
+    };
+    const auto rows = static_cast<size_t>(rows_);
+    PassInputs inputs;
+    next(inputs.counts, 1);
+    next(inputs.select, rows);
+    next(inputs.ids, rows);
+    next(inputs.head_rows, rows);
+    next(inputs.spans[0], rows);
+    next(inputs.spans[1], rows);
+    next(inputs.page_table, pages_);
+    return inputs;
+  }
+
+  int rows_;
+  size_t pages_, table_at_;
+  PinnedArray<std::byte> host_memory_;
+  DeviceArray<std::byte> device_memory_;
+
+ public:
+  const PassInputs host, device;
+};
+
+struct PassKernels::Activations {
+  Activations(const ModelConfig& c, const Heads& heads, const MatrixView& lm_head,
+              size_t block_stride, const PassSizes& room)
+      : of(room) {
+    const auto rows = static_cast<size_t>(room.all_rows());
+    const auto head_rows = static_cast<size_t>(room.head_rows());
+    const auto q_cols = static_cast<size_t>(heads.heads * heads.head_dim);
+    const auto qkv_cols = q_cols + static_cast<size_t>(2 * heads.kv_heads * heads.head_dim);
+    x = DeviceArray<float>(rows * c.hidden_size);
+    normed = DeviceArray<Bf16>(rows * c.hidden_size);
+    qkv = DeviceArray<float>(rows * qkv_cols);
+    q = DeviceArray<Bf16>(rows * q_cols);
+    attended = DeviceArray<Bf16>(rows * q_cols);
+    gated = DeviceArray<Bf16>(rows * c.intermediate_size);
+    rope = DeviceArray<float2>(rows * heads.head_dim / 2);
+    // Each span of a block begins a page of its own.
+    block = DeviceArray<Bf16>((static_cast<size_t>(room.rows.diffusion) + 1) * block_stride);
+    head_input = DeviceArray<Bf16>(head_rows * c.hidden_size);
+    logits = DeviceArray<float>(static_cast<size_t>(room.logits) * c.vocab_size);
+    sampled = DeviceArray<Choice>(static_cast<size_t>(room.logits));
+    tops = DeviceArray<Choice>(static_cast<size_t>(room.tops));
+    top_workspace = DeviceArray<std::byte>(top_workspace_bytes(room.tops, lm_head));
+    const int most = std::max(room.rows.ar, room.rows.diffusion);
+    const size_t bytes = attention_workspace_bytes(heads, most, room.positions);
+    attention_workspace = DeviceArray<std::byte>(bytes);
+  }
+
+  PassSizes of;              // there is room for
+  DeviceArray<float> x;      // the residual stream, [rows][hidden_size]
+  DeviceArray<Bf16> normed;  // RMSNorm of x
+  DeviceArray<float> qkv;
+  DeviceArray<Bf16> q, attended;  // [rows][heads * head_dim]
+  DeviceArray<Bf16> gated;        // silu(gate) * up, [rows][intermediate_size]
+  DeviceArray<float2> rope;       // cos and sin, [rows][head_dim / 2]
+  DeviceArray<Bf16> block;        // keys and values of blocks, of one layer at a time
+  DeviceArray<Bf16> head_input;   // final RMSNorm of x, by row of the LM head
+  DeviceArray<float> logits;      // [logits][vocab_size]
+  DeviceArray<Choice> sampled, tops;
+  DeviceArray<std::byte> top_workspace, attention_workspace;
+};
+
+PassKernels::PassKernels(const ModelConfig& config, const DeviceWeights& weights,
+                         const KvMemory& memory)
+    : config_(&config),
+      weights_(&weights),
+      memory_(&memory),
+      heads_{config.num_attention_heads, config.num_key_value_heads, config.head_dim} {
+  const std::vector<float> inv_freq = rope_inv_freq(config);
+  inv_freq_ = DeviceArray<float>(inv_freq.data(), inv_freq.size());
+  // Uploads go through another stream than passes. Waiting for the whole device would be an error
+  // while another thread captures a graph, and spoil its graph.
+  check(cudaStreamSynchronize(cudaStreamLegacy), "uploading");
+}
+
+PassKernels::~PassKernels() = default;
+
+void PassKernels::reserve(const PassSizes& shape, size_t pages) {
+  // Rows of the head are rounded up apart from the pass's, logits and tops each.
+  const int rows = std::max(shape.all_rows(), shape.head_rows());
+  if (inputs_ == nullptr || !inputs_->fits(rows, pages)) {
+    const int most_rows = std::max(rows, inputs_ ? inputs_->rows() : kMostGraphRows);
+    const size_t most_pages = std::max({pages * 2, inputs_ ? inputs_->pages() : 0, size_t{1024}});
+    ++generation_;
+    inputs_.reset();
+    inputs_ = std::make_unique<Inputs>(most_rows, most_pages);
+  }
+  PassSizes room = shape;
+  if (a_ != nullptr) {
+    for (const View view : kBothViews) {
+      room.rows[view] = std::max(room.rows[view], a_->of.rows[view]);
+    }
+    room.logits = std::max(room.logits, a_->of.logits);
+    room.tops = std::max(room.tops, a_->of.tops);
+    room.positions = std::max(room.positions, a_->of.positions);
+    room.sampled = a_->of.sampled;  // takes no room
+    if (room == a_->of) return;
+  }
+  ++generation_;
+  a_.reset();
+  a_ =
+      std::make_unique<Activations>(*config_, heads_, weights_->lm_head(), memory_->stride(), room);
+}
+
+const PassInputs& PassKernels::host_inputs() const {
+  return inputs_->host;
+}
+
+const PassInputs& PassKernels::inputs() const {
+  return inputs_->device;
+}
+
+void PassKernels::upload_inputs(int pages) {
+  inputs_->upload(pages, stream_);
+}
+
+PassChoices PassKernels::choices() const {
+  return {a_->sampled.data(), a_->tops.data()};
+}
+
+const float* PassKernels::logits() const {
+  return a_->logits.data();
+}
+
+void PassKernels::enqueue(const PassSizes& shape) {
+  const DeviceWeights& w = *weights_;
+  const PassInputs& in = inputs();
+  const int rows = shape.all_rows(), hidden = config_->hidden_size;
+  const int* const count = &in.counts->all_rows;
+  const auto tokens = [&](const DeviceArray<Bf16>& x, int cols) {
+    return Tokens{x.data(), static_cast<size_t>(cols), rows, count};
+  };
+  const auto norm = [&](const DeviceArray<Bf16>& weight) {
+    require(rms_norm(a_->x.data(), nullptr, weight.data(), config_->rms_norm_eps, hidden,
+                     a_->normed.data(), rows, count, stream_));
+  };
+  require(embed(w.embed_tokens.data.data(), in.ids, hidden, a_->x.data(), rows, count, stream_));
+  for (const View view : kBothViews) {
+    const int v = static_cast<int>(view);
+    if (shape.rows[view] == 0) continue;
+    const int first = v == 0 ? 0 : shape.rows.ar;
+    const KvBatch batch{in.spans[v], &in.counts->spans[v], {}, {}, {}};
+    require(rope_table(batch, inv_freq_.data(), heads_.head_dim,
+                       a_->rope.data() + static_cast<size_t>(first) * heads_.head_dim / 2,
+                       shape.rows[view], stream_));
+  }
+  for (size_t i = 0; i < w.layers.size(); ++i) {
+    const DeviceLayer& layer = w.layers[i];
+    norm(layer.input_layernorm);
+    attend(shape, View::kAutoregressive, i);
+    attend(shape, View::kDiffusion, i);
+    norm(layer.post_attention_layernorm);
+    require(matmul_swiglu(tokens(a_->normed, hidden), layer.gate_up.view(), a_->gated.data(),
+                          static_cast<size_t>(config_->intermediate_size), stream_));
+    require(matmul_add(tokens(a_->gated, config_->intermediate_size), layer.down.view(),
+                       a_->x.data(), static_cast<size_t>(hidden), stream_));
+  }
+  head(shape);
+}
+
+// One view's rows of a layer's attention, from the norm before it to the residual stream.
+void PassKernels::attend(const PassSizes& shape, View view, size_t index) {
+  const int v = static_cast<int>(view), rows = shape.rows[view];
+  if (rows == 0) return;
+  const PassInputs& in = inputs();
+  const auto first = static_cast<size_t>(v == 0 ? 0 : shape.rows.ar);
+  const auto hidden = static_cast<size_t>(config_->hidden_size);
+  const auto q_cols = static_cast<size_t>(heads_.heads * heads_.head_dim);
+  const DeviceAttention& w = weights_->layers[index].attention[view];
+  const int* const count = &in.counts->rows[v];
+  const KvBatch batch{in.spans[v], &in.counts->spans[v], in.page_table, memory_->of_layer(index),
+                      KvPages{a_->block.data(), memory_->stride()}};
+  const RopeWeights rope{w.q_norm.data(), w.k_norm.data(),
+                         a_->rope.data() + first * static_cast<size_t>(heads_.head_dim / 2),
+                         config_->rms_norm_eps};
+  Bf16* const q = a_->q.data() + first * q_cols;
+  Bf16* const attended = a_->attended.data() + first * q_cols;
+  require(matmul_qkv({a_->normed.data() + first * hidden, hidden, rows, count}, w.qkv.view(),
+                     heads_, rope, batch, q,
+                     a_->qkv.data() + first * static_cast<size_t>(w.qkv.rows), stream_));
+  require(attention(q, heads_, batch, attended, a_->attention_workspace.data(), rows,
+                    shape.positions, stream_));
+  require(matmul_add({attended, q_cols, rows, count}, w.o.view(), a_->x.data() + first * hidden,
+                     hidden, stream_));
+}
+
+void PassKernels::head(const PassSizes& shape) {
+  const auto hidden = static_cast<size_t>(config_->hidden_size);
+  const MatrixView lm_head = weights_->lm_head();
+  const PassInputs& in = inputs();
+  const auto norm = [&](int first, int bucket, const int* count) {
+    Bf16* const to = a_->head_input.data() + static_cast<size_t>(first) * hidden;
+    require(rms_norm(a_->x.data(), in.head_rows + first, weights_->norm.data(),
+                     config_->rms_norm_eps, config_->hidden_size, to, bucket, count, stream_));
+    return Tokens{to, hidden, bucket, count};
+  };
+  if (shape.logits > 0) {
+    const auto vocabulary = static_cast<size_t>(lm_head.rows);
+    const Tokens x = norm(0, shape.logits, &in.counts->logits);
+    require(matmul(x, lm_head, a_->logits.data(), vocabulary, stream_));
+    if (shape.sampled) {
+      require(select(a_->logits.data(), vocabulary, lm_head.rows, in.select, a_->sampled.data(),
+                     shape.logits, &in.counts->logits, stream_));
+    }
+  }
+  if (shape.tops > 0) {
+    const Tokens x = norm(shape.logits, shape.tops, &in.counts->tops);
+    require(matmul_top(x, lm_head, a_->tops.data(), a_->top_workspace.data(), stream_));
+  }
+}
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,82 @@
+// The kernels of a forward pass, and what they work in.
+#pragma once
+
+#include <memory>
+
+#include "backends/cuda/device_weights.h"
+#include "backends/cuda/kv_memory.h"
+#include "backends/cuda/pass_sizes.h"
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/cycle.h"
+#include "kernels/cuda/pass_inputs.h"
+#include "orthrus/sampling.h"
+
+namespace orthrus::cuda {
+
+// Owns one stream, in whose order everything runs.
+class PassKernels {
+ public:
+  // All must outlive it.
+  PassKernels(const ModelConfig& config, const DeviceWeights& weights, const KvMemory& memory);
+  ~PassKernels();
+  PassKernels(const PassKernels&) = delete;
+  PassKernels& operator=(const PassKernels&) = delete;
+
+  // Makes room for passes up to this shape in every number, whose page tables have `pages` entries.
+  // Throws std::bad_alloc, and then there is room for nothing.
+  void reserve(const PassSizes& shape, size_t pages);
+
+  // Counts how often memory has moved: what was captured before holds old addresses.
+  int generation() const { return generation_; }
+
+  // Puts the kernels of a pass into the stream. They depend on the shape alone: everything else is
+  // read from inputs().
+  void enqueue(const PassSizes& shape);
+
+  // What the next pass reads: the host's copy, for the host to write, and the device's.
+  const PassInputs& host_inputs() const;
+  const PassInputs& inputs() const;
+  void upload_inputs(int pages);  // the host's copy, with so many entries of the page table
+
+  // What a pass chose, and the logits it computed, on the device.
+  PassChoices choices() const;
+  const float* logits() const;
+
+  cudaStream_t stream() const { return stream_; }
+  const KvMemory& memory() const { return *memory_; }
+  const ModelConfig& config() const { return *config_; }
+
+ private:
+  class Inputs;
+  struct Activations;
+
+  void attend(const PassSizes& shape, View view, size_t layer);
+  void head(const PassSizes& shape);
+
+  const ModelConfig* config_;
+  const DeviceWeights* weights_;
+  const KvMemory* memory_;
+  Heads heads_;
+  Stream stream_;
+  DeviceArray<float> inv_freq_;  // [head_dim / 2]
+  std::unique_ptr<Inputs> inputs_;
+  std::unique_ptr<Activations> a_;
+  int generation_ = 0;
+};
+
+// For any position. Greedy parameters choose nothing from a row of logits.
+inline SelectRow select_row(const SamplingParams& params) {
+  return {.temperature = params.greedy() ? 0 : params.temperature,
+          .top_p = params.top_p,
+          .min_p = params.min_p,
+          .top_k = params.top_k,
+          .seed = params.seed};
+}
+
+// An error of the device while decoding: CUDA keeps reporting it, and nothing can be computed any
+// more.
+inline void require(cudaError_t error) {
+  check(error, "a forward pass");
+}
+
+}  // namespace orthrus::cuda

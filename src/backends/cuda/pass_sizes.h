@@ -1,0 +1,46 @@
+// The sizes that the kernels of a pass are launched for.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <compare>
+
+#include "base/view.h"
+
+namespace orthrus::cuda {
+
+// Larger passes take long enough to launch kernel by kernel.
+inline constexpr int kMostGraphRows = 128;
+inline constexpr int kLeastPositions = 1024;
+
+// The number of rows that a pass of `rows` is computed as.
+inline int bucket_of(int rows) {
+  if (rows <= 2) return rows;
+  for (const int bucket : {4, 8, 16, 24, 32, 48, 64, 96, 128}) {
+    if (rows <= bucket) return bucket;
+  }
+  return (rows + 127) / 128 * 128;
+}
+
+// Counts, each rounded up to one of a few sizes.
+struct PassSizes {
+  PerView<int> rows{};
+  int logits = 0;                   // rows of the LM head whose logits are needed
+  int tops = 0;                     // and of which the largest is
+  bool sampled = false;             // tokens are chosen from the logits
+  int positions = kLeastPositions;  // contexts are at most so long
+
+  int all_rows() const { return rows.ar + rows.diffusion; }
+  int head_rows() const { return logits + tops; }
+  auto operator<=>(const PassSizes&) const = default;
+
+  // The sizes counted so far, to one of a few; those above one row to `least` at least.
+  void round_up(int longest, int least = 1) {
+    for (int* const count : {&rows.ar, &rows.diffusion, &logits, &tops}) {
+      *count = bucket_of(*count > 1 ? std::max(*count, least) : *count);
+    }
+    while (positions < longest) positions *= 2;
+  }
+};
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,31 @@
+// What a whole cycle of draft, verify and accept takes and gives, where a device runs it by itself.
+#pragma once
+
+#include <span>
+
+#include "cache/kv_cache.h"
+#include "orthrus/sampling.h"
+#include "orthrus/status.h"
+
+namespace orthrus {
+
+// A sequence whose anchor is known: the last token emitted, whose keys are not yet in the cache.
+struct CycleStart {
+  KvSequence* sequence = nullptr;
+  int32_t anchor = 0;
+  int most_tokens = 0;  // that it may still emit, >= 1; the context has room for them
+  int block_size = 1;   // most tokens that a cycle emits
+  SamplingParams sampling{};
+  std::span<const int32_t> stop_token_ids{};  // emitting one ends it
+};
+
+// What a cycle gave of one sequence.
+struct CycleResult {
+  Status status = Status::kOk;  // kNonFiniteLogits: the AR view selected nothing, and it has ended
+  int drafted = 0;              // tokens drafted; 0: a plain AR step
+  int verified = 0;
+  int accepted = 0;
+  std::span<const int32_t> tokens;  // emitted; none once the sequence has ended
+};
+
+}  // namespace orthrus

@@ -1,0 +1,129 @@
+// Weights into the form that products take, and what must be true of them before.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "files/display.h"
+#include "network/network_weights.h"
+#include "orthrus/error.h"
+
+namespace orthrus {
+namespace {
+
+constexpr size_t kShownName = 100;  // bytes of a name that a file made up
+
+[[noreturn]] void refuse_large(const std::string& directory, std::string_view name, DType type) {
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: {} has weights above {}, the most that {} holds.", directory, name,
+                          format_of(type).largest, name_of(type)));
+}
+
+// Calls use(bytes, blocks) for slices of `blocks` blocks, until one returns false.
+template <typename Use>
+bool in_slices(const Format& format, const std::byte* data, size_t blocks, Use use) {
+  constexpr size_t kSliceBytes = size_t{1} << 18;
+  const auto block = static_cast<size_t>(format.block_bytes);
+  const size_t slice = kSliceBytes / block;
+  for (size_t at = 0; at < blocks; at += slice) {
+    if (!use(data + at * block, std::min(slice, blocks - at))) return false;
+  }
+  return true;
+}
+
+// Whether all of `count` weights of one type can be stored in another.
+bool fits(DType from, const void* data, size_t count, DType to) {
+  const Format& format = format_of(from);
+  const float limit = format_of(to).largest;
+  if (format.largest <= limit) return true;
+  const auto columns = static_cast<size_t>(format.block_columns);
+  std::vector<float> values;
+  return in_slices(format, static_cast<const std::byte*>(data), count / columns,
+                   [&](const std::byte* bytes, size_t blocks) {
+                     values.resize(blocks * columns);
+                     format.widen(bytes, blocks, values.data());
+                     float largest = 0;
+                     for (const float value : values) largest = std::max(largest, std::abs(value));
+                     return largest <= limit;
+                   });
+}
+
+}  // namespace
+
+void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
+                  const Ops& ops, const std::string& directory, std::vector<Buffer>& storage,
+                  const std::function<void(size_t, size_t)>& progress) {
+  const PerView<std::optional<DType>> wanted = {
+      types.type, config.has_diffusion_view() && types.draft ? types.draft : types.type};
+  const auto size = [](const Matrix& m) { return static_cast<size_t>(m.rows) * m.cols; };
+  const auto no_vector = [](const TensorSpec&, std::vector<float>&) {};
+  size_t total = 0, done = 0;
+  for_each_tensor(
+      config, weights,
+      [&](const TensorSpec& spec, MatrixPlaces places) {
+        if (spec.is_embedding) return;
+        for (const View view : kBothViews) {
+          if (places[view] != nullptr) total += size(*places[view]);
+        }
+      },
+      no_vector);
+  for_each_tensor(
+      config, weights,
+      [&](const TensorSpec& spec, MatrixPlaces places) {
+        if (spec.is_embedding) return;
+        for (const View view : kBothViews) {
+          if (places[view] == nullptr) continue;
+          Matrix& matrix = *places[view];
+          const DType to = wanted[view].value_or(matrix.type);
+          done += size(matrix);
+          // The AR view's copy, packed before, serves the diffusion view too if it has its type.
+          if (view == View::kDiffusion && places.ar != nullptr && places.ar->type == to) {
+            matrix = *places.ar;
+          } else {
+            if (!fits(matrix.type, matrix.data, size(matrix), to)) {
+              refuse_large(directory, spec.name, to);
+            }
+            const size_t bytes = ops.packed_bytes(to, matrix.rows, matrix.cols);
+            Buffer& buffer = storage.emplace_back(ops.allocate((bytes + 3) / 4));
+            matrix = ops.pack(matrix, to, buffer.get());
+          }
+          if (progress) progress(done, total);
+        }
+      },
+      no_vector);
+}
+
+void check_fits(const Checkpoint& checkpoint, DType type, const std::string& directory) {
+  for (const Tensor& tensor : checkpoint.tensors()) {
+    const Format& format = format_of(tensor.type);
+    const size_t count = tensor.bytes / static_cast<size_t>(format.block_bytes) *
+                         static_cast<size_t>(format.block_columns);
+    if (!fits(tensor.type, tensor.data, count, type)) {
+      refuse_large(directory, printable(tensor.name, kShownName), type);
+    }
+  }
+}
+
+void check_finite(const Checkpoint& checkpoint, const std::string& directory,
+                  const std::function<void(size_t, size_t)>& progress) {
+  size_t total = 0, done = 0;
+  for (const Tensor& tensor : checkpoint.tensors()) total += tensor.bytes;
+  for (const Tensor& tensor : checkpoint.tensors()) {
+    const Format& format = format_of(tensor.type);
+    const auto block = static_cast<size_t>(format.block_bytes);
+    const bool finite = in_slices(format, tensor.data, tensor.bytes / block,
+                                  [&](const std::byte* bytes, size_t blocks) {
+                                    done += blocks * block;
+                                    if (!format.finite(bytes, blocks)) return false;
+                                    if (progress) progress(done, total);
+                                    return true;
+                                  });
+    if (!finite) {
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
+                              directory, tensor.name));
+    }
+  }
+}
+
+}  // namespace orthrus
