@@ -44,7 +44,7 @@ struct Matrix {
   bool packed = false;
 };
 
-// A matrix, where its product goes, and what is added to it.
+// A matrix and where its product goes.
 struct Product {
   const Matrix* w = nullptr;
   Rows out;

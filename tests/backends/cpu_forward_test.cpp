@@ -193,8 +193,8 @@ TEST_P(Forward, DraftsMayHaveWeightsOfTheirOwn) {
     }
   }
   // Only what is of another type is there twice.
-  EXPECT_NE(both.weights.lm_head[0].data, both.weights.lm_head[1].data);
-  EXPECT_EQ(q8.weights.lm_head[0].data, q8.weights.lm_head[1].data);
+  EXPECT_NE(both.network.lm_head.ar.data, both.network.lm_head.diffusion.data);
+  EXPECT_EQ(q8.network.lm_head.ar.data, q8.network.lm_head.diffusion.data);
 }
 
 TEST_P(Forward, ExhaustedPoolIsAStatusAndChangesNothing) {

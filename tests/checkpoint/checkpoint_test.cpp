@@ -65,7 +65,9 @@ void expect_equals_file(const fs::path& directory, size_t count, const char* nor
     const size_t begin = entry["data_offsets"][0];
     const size_t end = entry["data_offsets"][1];
     EXPECT_TRUE(bytes_of(*tensor) == file.substr(8 + length + begin, end - begin));
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor->data) % size_of(tensor->type), 0u);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor->data) %
+                  static_cast<size_t>(format_of(tensor->type).block_bytes),
+              0u);
   }
   ASSERT_NE(checkpoint.find("model.norm.weight"), nullptr);
   EXPECT_EQ(json(checkpoint.find("model.norm.weight")->shape).dump(), norm_shape);

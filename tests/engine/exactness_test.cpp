@@ -47,7 +47,7 @@ void write_near_ties(const std::filesystem::path& directory, DType type = DType:
     const auto repeat_half = [&](size_t at, size_t half) {
       std::memcpy(&bytes[at + half], &bytes[at], half);
     };
-    const size_t row = kHidden * size_of(type), half = row / 2;
+    const size_t row = kHidden * static_cast<size_t>(format_of(type).block_bytes), half = row / 2;
     if (is("embed_tokens")) {
       for (size_t at = 0; at < bytes.size(); at += row) repeat_half(at, half);
     } else if (is("lm_head")) {

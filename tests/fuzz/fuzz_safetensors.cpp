@@ -4,6 +4,7 @@
 #include <span>
 
 #include "checkpoint/safetensors.h"
+#include "kernels/formats/format.h"
 #include "orthrus/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
@@ -11,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   try {
     size_t data_bytes = 0;
     for (const orthrus::Tensor& tensor : orthrus::parse_safetensors(bytes, "fuzz")) {
-      size_t expected = size_of(tensor.type);
+      auto expected = static_cast<size_t>(orthrus::format_of(tensor.type).block_bytes);
       for (const int64_t dimension : tensor.shape) expected *= static_cast<size_t>(dimension);
       if (tensor.bytes != expected) std::abort();
       if (tensor.data < bytes.data()) std::abort();

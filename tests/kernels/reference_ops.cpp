@@ -1,5 +1,7 @@
 #include "kernels/reference_ops.h"
 
+#include "kernels/formats/format.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>

@@ -68,7 +68,9 @@ TEST(Weights, ATiedHeadMayBeStoredAndIsIgnored) {
   write_config(dir.path(), config);
   const Checkpoint checkpoint = Checkpoint::open(dir.path());
   const NetworkWeights weights = bind_weights(load_config(dir.path()), checkpoint, "DIR");
-  for (const Matrix& head : weights.lm_head) EXPECT_EQ(head.data, weights.embed_tokens.data);
+  for (const View view : kBothViews) {
+    EXPECT_EQ(weights.lm_head[view].data, weights.embed_tokens.data);
+  }
 }
 
 TEST(Weights, NaNAndInfinityAreReportedByName) {
@@ -119,7 +121,7 @@ TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
     std::mt19937 random(3);
     auto tensors = random_tensors(load_config(dir.path()), type);
     for (TensorToWrite& tensor : tensors) {
-      const size_t count = tensor.bytes.size() / size_of(type);
+      const size_t count = tensor.bytes.size() / static_cast<size_t>(format_of(type).block_bytes);
       tensor.bytes.clear();
       for (size_t i = 0; i < count; ++i) {  // multiples of 1/64 up to 1: exact in every type
         tensor.bytes += encode_weight(type, (static_cast<int>(random() % 129) - 64) / 64.0f);
@@ -154,8 +156,8 @@ TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
     EXPECT_EQ(std::count_if(progress.begin(), progress.end(),
                             [](const auto& p) { return p.first == p.second; }),
               2);
-    for (const Matrix& head : model.weights.lm_head) EXPECT_EQ(head.type, type);
-    EXPECT_EQ(model.weights.embed_tokens.type, DType::kF32);
+    for (const View view : kBothViews) EXPECT_EQ(model.network.lm_head[view].type, type);
+    EXPECT_EQ(model.network.embed_tokens.type, DType::kF32);
     TestSequence s(model, ops);
     CpuForwardPass pass(model, ops);
     const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "orthrus/dtype.h"
+#include "kernels/formats/format.h"
 
 namespace orthrus::test {
 
@@ -40,9 +40,9 @@ inline std::string safetensors_file(std::string header, std::string_view data) {
 inline std::string safetensors_file(const std::vector<TensorToWrite>& tensors) {
   nlohmann::json header = {{"__metadata__", {{"format", "pt"}}}};
   std::string data;
-  for (const size_t width : {size_t{4}, size_t{2}}) {
+  for (const int width : {4, 2}) {
     for (const TensorToWrite& tensor : tensors) {
-      if (size_of(tensor.type) != width) continue;
+      if (format_of(tensor.type).block_bytes != width) continue;
       const size_t begin = data.size();
       data += tensor.bytes;
       header[tensor.name] = {{"dtype", name_of(tensor.type)},
