@@ -7,11 +7,17 @@ seconds=${1:-60}
 scripts/setup.sh clang-19 libclang-rt-19-dev libomp-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
-for target in safetensors config tokenizer; do
+for target in safetensors gguf config tokenizer; do
   corpus=build-fuzz/corpus-$target
   mkdir -p "$corpus"
   case $target in
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
+    gguf)  # version 3, one key k = 7 (u32), one tensor t of one number in F32
+      u32() { printf "\\x$(printf %02x "$1")\0\0\0"; }
+      u64() { u32 "$1" && u32 0; }
+      { printf GGUF && u32 3 && u64 1 && u64 1 && u64 1 && printf k && u32 4 && u32 7 &&
+        u64 1 && printf t && u32 1 && u64 1 && u32 0 && u64 0 && head -c 30 /dev/zero; } \
+        >"$corpus/small" ;;
   esac
   echo "fuzz: $target, $seconds seconds"
   build-fuzz/tests/fuzz/fuzz_$target -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=20 \

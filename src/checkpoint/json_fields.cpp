@@ -27,16 +27,6 @@ std::optional<int> as_integer(const json& value, int low, int high) {
 
 }  // namespace
 
-void Problems::add(ErrorKind kind, const std::string& line) {
-  if (kind == ErrorKind::kFile) kind_ = kind;
-  if (!lines_.empty()) lines_ += '\n';
-  lines_ += line;
-}
-
-void Problems::throw_if_any() const {
-  if (!none()) throw Error(kind_, lines_);
-}
-
 JsonFields::JsonFields(const json& object, std::string file, std::string prefix, Problems& problems)
     : object_(object), file_(std::move(file)), prefix_(std::move(prefix)), problems_(problems) {}
 

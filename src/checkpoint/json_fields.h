@@ -8,21 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "orthrus/error.h"
+#include "checkpoint/problems.h"
 
 namespace orthrus {
-
-// What is wrong with some files, gathered to be reported together.
-class Problems {
- public:
-  void add(ErrorKind kind, const std::string& line);
-  bool none() const { return lines_.empty(); }
-  void throw_if_any() const;  // kFile if any of them is
-
- private:
-  ErrorKind kind_ = ErrorKind::kUnsupported;
-  std::string lines_;
-};
 
 // The getters check a field and record what is wrong with it; they then return some value in range,
 // which nobody will see because throw_if_any() comes first. Without a `fallback`, the field must be

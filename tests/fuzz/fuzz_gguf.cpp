@@ -1,0 +1,55 @@
+// A whole GGUF file. What parses must lie within the file, apart, and be as large as its shape
+// says; every value of the metadata can be asked for as any type.
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string>
+
+#include "checkpoint/gguf/gguf.h"
+#include "kernels/formats/format.h"
+#include "orthrus/error.h"
+
+namespace {
+
+void check_tensors(const orthrus::GgufFile& file, std::span<const std::byte> bytes) {
+  size_t data_bytes = 0;
+  for (const orthrus::Tensor& tensor : file.tensors) {
+    size_t count = 1;
+    for (const int64_t dimension : tensor.shape) count *= static_cast<size_t>(dimension);
+    if (tensor.bytes != orthrus::bytes_of(orthrus::format_of(tensor.type), count)) std::abort();
+    if (tensor.data < bytes.data()) std::abort();
+    if (tensor.data + tensor.bytes > bytes.data() + bytes.size()) std::abort();
+    data_bytes += tensor.bytes;
+  }
+  if (data_bytes > bytes.size()) std::abort();
+}
+
+void ask_for_everything(const orthrus::GgufMetadata& metadata) {
+  orthrus::Problems problems;
+  const std::string name = "fuzz";
+  const orthrus::GgufFields fields(metadata, name, problems);
+  for (const auto& [key, value] : metadata.entries()) {
+    const int integer = fields.integer(key, -5, 1000);
+    if (integer < -5 || integer > 1000) std::abort();
+    if (!(fields.positive(key) > 0)) std::abort();
+    (void)fields.boolean(key, false);
+    (void)fields.text(key);
+    (void)fields.texts(key);
+    for (const int32_t element : fields.integers(key, 0, 1000)) {
+      if (element < 0 || element > 1000) std::abort();
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
+  const auto bytes = std::as_bytes(std::span(input, size));
+  try {
+    const orthrus::GgufFile file = orthrus::parse_gguf(bytes, "fuzz");
+    check_tensors(file, bytes);
+    ask_for_everything(file.metadata);
+  } catch (const orthrus::Error&) {
+  }
+  return 0;
+}
