@@ -1,7 +1,7 @@
 // How fast the CUDA kernels are on the shapes of the published models, with random weights: passes
 // captured in one graph each, as the decoder runs them, beside the device's copy bandwidth.
 //
-//   cuda_bench [8b] [1.7b]
+//   cuda_bench [8b] [1.7b] [0.5b]
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -23,13 +23,15 @@ struct Shape {
   const char* name;
   int layers, hidden, intermediate, vocabulary;
   Heads heads;
+  bool has_bias = false;  // and no norms of heads
 
   int q_cols() const { return heads.heads * heads.head_dim; }
   int qkv_cols() const { return (heads.heads + 2 * heads.kv_heads) * heads.head_dim; }
 };
 
 constexpr Shape kShapes[] = {{"8b", 36, 4096, 12288, 151936, {32, 8, 128}},
-                             {"1.7b", 28, 2048, 6144, 151936, {16, 8, 128}}};
+                             {"1.7b", 28, 2048, 6144, 151936, {16, 8, 128}},
+                             {"0.5b", 24, 896, 4864, 151936, {14, 2, 64}, true}};
 
 // The median of some replays of what `enqueue` does, in milliseconds.
 double milliseconds(cudaStream_t stream, const std::function<void()>& enqueue, int replays = 9) {
@@ -80,6 +82,7 @@ enum class View { kAr, kDiffusion };
 
 struct Layer {
   Array<Bf16> qkv, o, gate_up, down, norms;
+  Array<float> bias;
 };
 
 // A network with random weights, a cache, and what a pass works in.
@@ -95,11 +98,11 @@ class PassKernels {
       return w;
     };
     for (int i = 0; i < shape.layers; ++i) {
-      layers_.push_back({weights(shape.qkv_cols(), shape.hidden),
-                         weights(shape.hidden, shape.q_cols()),
-                         weights(2 * shape.intermediate, shape.hidden),
-                         weights(shape.hidden, shape.intermediate), Array<Bf16>(8192)});
-      fill(layers_.back().norms, 7);
+      layers_.push_back(
+          {weights(shape.qkv_cols(), shape.hidden), weights(shape.hidden, shape.q_cols()),
+           weights(2 * shape.intermediate, shape.hidden), weights(shape.hidden, shape.intermediate),
+           Array<Bf16>(8192), Array<float>(static_cast<size_t>(shape.qkv_cols()))});
+      fill(layers_.back().norms, 7), fill(layers_.back().bias, 8);
     }
     head_ = weights(shape.vocabulary, shape.hidden);
     const Heads& heads = shape.heads;
@@ -214,10 +217,15 @@ class PassKernels {
                       static_cast<size_t>(shape_.qkv_cols()), stream_));
   }
   void project_and_store(const Layer& layer, size_t index) const {
-    const RopeWeights rope = {layer.norms.data(), layer.norms.data() + 128, rope_.data(), 1e-6f};
+    const Bf16* const norms = shape_.has_bias ? nullptr : layer.norms.data();
+    const HeadWeights finish = {.bias = shape_.has_bias ? layer.bias.data() : nullptr,
+                                .q_norm = norms,
+                                .k_norm = norms,
+                                .table = rope_.data(),
+                                .eps = 1e-6f};
     CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden),
-                          {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, shape_.heads, rope,
-                          batch(index), q_.data(), qkv_.data(), stream_));
+                          {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, shape_.heads,
+                          finish, batch(index), q_.data(), qkv_.data(), stream_));
   }
   void attend(size_t layer) const {
     CHECK_CUDA(attention(q_.data(), shape_.heads, batch(layer), attended_.data(),
@@ -260,8 +268,8 @@ class PassKernels {
 void measure(const Shape& shape, double copy, cudaStream_t stream) {
   PassKernels network(shape, stream);
   const double weights = network.weight_bytes();
-  std::printf("\nQwen3-%s: %.2f GB of weights, %.2f ms at copy bandwidth\n", shape.name,
-              weights / 1e9, weights / copy / 1e9);
+  std::printf("\n%s: %.2f GB of weights, %.2f ms at copy bandwidth\n", shape.name, weights / 1e9,
+              weights / copy / 1e9);
   const auto line = [&](const char* what, int rows, int context, double bytes, double ms) {
     std::printf("%-22s %4d rows, context %5d: %7.3f ms, %.2f TB/s, %3.0f%% of copy\n", what, rows,
                 context, ms, bytes / ms / 1e9, bytes / ms / 1e7 / copy);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 
 namespace orthrus {
@@ -17,6 +18,7 @@ struct PerView {
   T ar{};
   T diffusion{};
 
+  auto operator<=>(const PerView&) const = default;
   T& operator[](View view) { return view == View::kAutoregressive ? ar : diffusion; }
   const T& operator[](View view) const { return view == View::kAutoregressive ? ar : diffusion; }
 };

@@ -239,11 +239,17 @@ class Case {
 }  // namespace
 
 void check_attention(Checks& checks) {
-  for (const Heads heads :
-       {Heads{32, 8, 128}, {16, 8, 128}, {8, 1, 128}, {6, 2, 64}, {4, 2, 32}, {4, 4, 16}}) {
+  for (const Heads heads : {Heads{32, 8, 128},
+                            {16, 8, 128},
+                            {8, 1, 128},
+                            {14, 2, 64},
+                            {6, 2, 64},
+                            {4, 2, 32},
+                            {4, 4, 16}}) {
     Case(checks, heads, 700).run();
   }
   Case(checks, {16, 8, 128}, 2900).run();
+  Case(checks, {14, 2, 64}, 2900).run();
 }
 
 }  // namespace orthrus::cuda

@@ -86,8 +86,12 @@ class Pass {
     for (int i = 0; i < kLayers; ++i) {
       norm();
       step(matmul_qkv(tokens(normed_, kHidden), {qkv_w_[i].data(), kQkv, kHidden}, kHeads,
-                      {norms_.data(), norms_.data() + 128, turns_.data(), 1e-6f}, batch(i),
-                      q_.data(), qkv_.data(), stream));
+                      {.bias = nullptr,
+                       .q_norm = norms_.data(),
+                       .k_norm = norms_.data() + 128,
+                       .table = turns_.data(),
+                       .eps = 1e-6f},
+                      batch(i), q_.data(), qkv_.data(), stream));
       step(attention(q_.data(), kHeads, batch(i), attended_.data(), attention_workspace_.data(),
                      rows_, kPositions, stream));
       step(matmul_add(tokens(attended_, kQ), {o_w_[i].data(), kHidden, kQ}, x_.data(), kHidden,

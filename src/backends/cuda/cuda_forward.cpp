@@ -7,7 +7,6 @@
 namespace orthrus::cuda {
 namespace {
 
-
 template <typename T>
 void make_room(PinnedArray<T>& array, size_t size) {
   if (array.size() < size) array = PinnedArray<T>(size);
@@ -121,14 +120,14 @@ int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& s
   int pages = 0, block_pages = 0;
   for (size_t s = 0; s < spans.size(); ++s) {
     const Span& span = spans[s];
-    const int v = static_cast<int>(span.view), rows = static_cast<int>(span.tokens.size());
+    const int rows = static_cast<int>(span.tokens.size());
     const int position = span.sequence->length();
     const bool diffusion = span.view == View::kDiffusion;
-    in.spans[v][counts.spans[v]++] = {counts.rows[v], rows, position, pages,
-                                      diffusion ? block_pages : -1};
-    const int first_row = (diffusion ? shape.rows.ar : 0) + counts.rows[v];
+    in.spans[span.view][counts.spans[span.view]++] = {counts.rows[span.view], rows, position, pages,
+                                                      diffusion ? block_pages : -1};
+    const int first_row = shape.first_row(span.view) + counts.rows[span.view];
     std::copy(span.tokens.begin(), span.tokens.end(), in.ids + first_row);
-    counts.rows[v] += rows;
+    counts.rows[span.view] += rows;
     const int span_pages = pages_for(position + (diffusion ? 0 : rows));
     for (int i = 0; i < span_pages; ++i) {
       in.page_table[pages++] = network_->memory().page_at(span.sequence->pages()[i]);
@@ -150,7 +149,8 @@ int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& s
       }
     }
   }
-  counts.all_rows = counts.rows[1] > 0 ? shape.rows.ar + counts.rows[1] : counts.rows[0];
+  const auto& [ar, diffusion] = counts.rows;
+  counts.all_rows = diffusion > 0 ? shape.rows.ar + diffusion : ar;
   *in.counts = counts;
   return pages;
 }

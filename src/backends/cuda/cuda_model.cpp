@@ -129,7 +129,7 @@ class CudaModel final : public DeviceModel {
     }
     return std::make_unique<LentLane>(std::move(lane), idle_);
   }
-  double matrix_bytes(View view) const override { return pass_bytes(weights_, view); }
+  double matrix_bytes(View view) const override { return pass_bytes(config_, view); }
   double position_bytes() const override { return KvMemory::bytes(config_, 1) / kTilePositions; }
   std::unique_ptr<Yardstick> yardstick() const override {
     return std::make_unique<CudaYardstick>(ordinal_);

@@ -1,10 +1,11 @@
 #include "backends/cuda/device_weights.h"
 
 #include <algorithm>
-#include <cstring>
 #include <random>
+#include <span>
 
-#include "network/network_weights.h"
+#include "base/half.h"
+#include "kernels/formats/format.h"
 
 namespace orthrus::cuda {
 namespace {
@@ -30,45 +31,64 @@ class Uploader {
     return matrix;
   }
 
-  DeviceArray<Bf16> vector(const std::vector<float>& values) {
-    std::vector<uint16_t> words(values.size());
-    std::transform(values.begin(), values.end(), words.begin(), to_bf16);
-    return {reinterpret_cast<const Bf16*>(words.data()), words.size()};
+  static DeviceArray<Bf16> vector(const std::vector<float>& values) {
+    if (values.empty()) return {};
+    std::vector<BF16> rounded(values.size());
+    std::transform(values.begin(), values.end(), rounded.begin(), to_bf16);
+    return {reinterpret_cast<const Bf16*>(rounded.data()), rounded.size()};
+  }
+
+  static DeviceArray<float> biases(const AttentionWeights& w) {
+    std::vector<float> all;
+    for (const std::vector<float>* const part : {&w.q_bias, &w.k_bias, &w.v_bias}) {
+      all.insert(all.end(), part->begin(), part->end());
+    }
+    if (all.empty()) return {};
+    return {all.data(), all.size()};
   }
 
  private:
-  static size_t size_of(int rows, int cols) { return static_cast<size_t>(rows) * cols; }
+  static size_t size_of(int rows, int cols) {
+    return static_cast<size_t>(rows) * static_cast<size_t>(cols);
+  }
 
   void copy(const Matrix& from, DeviceArray<Bf16>& to, size_t at) {
     const size_t count = size_of(from.rows, from.cols);
     if (from.type == DType::kBF16) {
       to.upload(static_cast<const Bf16*>(from.data), count, at);
     } else {
-      constexpr size_t kSlice = size_t{1} << 22;
-      std::vector<uint16_t> words(std::min(count, kSlice));
-      for (size_t i = 0; i < count; i += kSlice) {
-        const size_t slice = std::min(kSlice, count - i);
-        for (size_t j = 0; j < slice; ++j) words[j] = to_bf16(element(from, i + j));
-        to.upload(reinterpret_cast<const Bf16*>(words.data()), slice, at + i);
-      }
+      widen(from, to, at);
     }
     done_ += count;
     if (*progress_) (*progress_)(done_, total_);
   }
 
-  static float element(const Matrix& from, size_t i) {
-    return widen(from.type, static_cast<const std::byte*>(from.data) +
-                                i * static_cast<size_t>(format_of(from.type).block_bytes));
+  // A few rows at a time.
+  static void widen(const Matrix& from, DeviceArray<Bf16>& to, size_t at) {
+    constexpr int kSlice = 1 << 22;  // weights, or one row if that is longer
+    const Format& format = format_of(from.type);
+    const int slice_rows = std::clamp(kSlice / from.cols, 1, from.rows);
+    std::vector<float> wide(size_of(slice_rows, from.cols));
+    std::vector<BF16> rounded(wide.size());
+    const std::byte* bytes = static_cast<const std::byte*>(from.data);
+    for (int row = 0; row < from.rows; row += slice_rows) {
+      const size_t count = size_of(std::min(slice_rows, from.rows - row), from.cols);
+      format.widen(bytes, count / static_cast<size_t>(format.block_columns), wide.data());
+      std::transform(wide.begin(), wide.begin() + static_cast<std::ptrdiff_t>(count),
+                     rounded.begin(), to_bf16);
+      to.upload(reinterpret_cast<const Bf16*>(rounded.data()), count, at);
+      bytes += bytes_of(format, count);
+      at += count;
+    }
   }
 
   size_t total_, done_ = 0;
   const std::function<void(size_t, size_t)>* progress_;
 };
 
-size_t weight_count(const ModelConfig& config, bool matrices_only) {
+size_t weight_count(std::span<const TensorSpec> specs) {
   size_t count = 0;
-  for (const TensorSpec& spec : expected_tensors(config)) {
-    if (matrices_only && spec.shape.size() != 2) continue;
+  for (const TensorSpec& spec : specs) {
     size_t of_tensor = 1;
     for (const int64_t extent : spec.shape) of_tensor *= static_cast<size_t>(extent);
     count += of_tensor;
@@ -79,43 +99,35 @@ size_t weight_count(const ModelConfig& config, bool matrices_only) {
 }  // namespace
 
 double weight_bytes(const ModelConfig& config) {
-  return static_cast<double>(weight_count(config, false)) * sizeof(Bf16);
+  return static_cast<double>(weight_count(expected_tensors(config))) * sizeof(Bf16);
 }
 
-double pass_bytes(const DeviceWeights& weights, View view) {
-  double elements = 0;
-  const auto add = [&](const MatrixView& w) { elements += static_cast<double>(w.rows) * w.cols; };
-  for (const DeviceLayer& layer : weights.layers) {
-    const DeviceAttention& attention = layer.attention[view];
-    add(attention.qkv.view());
-    add(attention.o.view());
-    add(layer.gate_up.view());
-    add(layer.down.view());
-  }
-  add(weights.lm_head());
-  return elements * sizeof(Bf16);
+double pass_bytes(const ModelConfig& config, View view) {
+  return static_cast<double>(weight_count(multiplied_matrices(config, view))) * sizeof(Bf16);
 }
 
 DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
                      const std::function<void(size_t, size_t)>& progress) {
-  Uploader to_device(weight_count(config, true), progress);
+  std::vector<TensorSpec> matrices = expected_tensors(config);
+  std::erase_if(matrices, [](const TensorSpec& spec) { return spec.shape.size() != 2; });
+  Uploader to_device(weight_count(matrices), progress);
   DeviceWeights on_device;
   on_device.embed_tokens = to_device.matrices({&weights.embed_tokens});
   for (const LayerWeights& layer : weights.layers) {
     DeviceLayer& to = on_device.layers.emplace_back();
-    to.input_layernorm = to_device.vector(layer.input_layernorm);
+    to.input_layernorm = Uploader::vector(layer.input_layernorm);
     for (const View view : views(config)) {
       const AttentionWeights& w = layer.attention[view];
       to.attention[view] = {to_device.matrices({&w.q_proj, &w.k_proj, &w.v_proj}),
-                            to_device.matrices({&w.o_proj}), to_device.vector(w.q_norm),
-                            to_device.vector(w.k_norm)};
+                            Uploader::biases(w), to_device.matrices({&w.o_proj}),
+                            Uploader::vector(w.q_norm), Uploader::vector(w.k_norm)};
     }
-    to.post_attention_layernorm = to_device.vector(layer.post_attention_layernorm);
+    to.post_attention_layernorm = Uploader::vector(layer.post_attention_layernorm);
     const MlpWeights& mlp = layer.mlp.ar;
     to.gate_up = to_device.matrices({&mlp.gate_proj, &mlp.up_proj});
     to.down = to_device.matrices({&mlp.down_proj});
   }
-  on_device.norm = to_device.vector(weights.norm);
+  on_device.norm = Uploader::vector(weights.norm);
   if (!config.tie_word_embeddings) on_device.head = to_device.matrices({&weights.lm_head.ar});
   return on_device;
 }
@@ -124,9 +136,9 @@ DeviceWeights random_device_weights(const ModelConfig& config) {
   // One run of numbers, of which each row begins at another place.
   constexpr size_t kPeriod = 1000003;
   std::minstd_rand random(1);
-  std::vector<uint16_t> numbers(kPeriod);
+  std::vector<BF16> numbers(kPeriod);
   constexpr float kStep = 0.02f * 1.7320508f / 32768;  // a standard deviation of 0.02
-  for (uint16_t& number : numbers) {
+  for (BF16& number : numbers) {
     number = to_bf16(static_cast<float>(static_cast<int>(random() >> 8 & 0xffff) - 32768) * kStep);
   }
   size_t at = 0;
@@ -144,8 +156,17 @@ DeviceWeights random_device_weights(const ModelConfig& config) {
     return to;
   };
   const auto ones = [](int count) {
-    const std::vector<uint16_t> words(static_cast<size_t>(count), to_bf16(1));
-    return DeviceArray<Bf16>(reinterpret_cast<const Bf16*>(words.data()), words.size());
+    return Uploader::vector(std::vector<float>(static_cast<size_t>(count), 1.0f));
+  };
+  const auto head_norm = [&] {
+    return config.has_qk_norm ? ones(config.head_dim) : DeviceArray<Bf16>();
+  };
+  const auto biases = [&](int count) {
+    if (!config.has_qkv_bias) return DeviceArray<float>();
+    std::vector<float> values(static_cast<size_t>(count));
+    std::transform(numbers.begin(), numbers.begin() + count, values.begin(),
+                   [](BF16 number) { return to_float(number); });
+    return DeviceArray<float>(values.data(), values.size());
   };
   const int hidden = config.hidden_size, intermediate = config.intermediate_size;
   const int q_cols = config.num_attention_heads * config.head_dim;
@@ -156,8 +177,8 @@ DeviceWeights random_device_weights(const ModelConfig& config) {
     DeviceLayer& layer = weights.layers.emplace_back();
     layer.input_layernorm = ones(hidden);
     for (const View view : views(config)) {
-      layer.attention[view] = {matrix(q_cols + 2 * kv_cols, hidden), matrix(hidden, q_cols),
-                               ones(config.head_dim), ones(config.head_dim)};
+      layer.attention[view] = {matrix(q_cols + 2 * kv_cols, hidden), biases(q_cols + 2 * kv_cols),
+                               matrix(hidden, q_cols), head_norm(), head_norm()};
     }
     layer.post_attention_layernorm = ones(hidden);
     layer.gate_up = matrix(2 * intermediate, hidden);

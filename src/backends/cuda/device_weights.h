@@ -22,8 +22,9 @@ struct DeviceMatrix {
 
 struct DeviceAttention {
   DeviceMatrix qkv;                           // rows of q_proj, then k_proj, then v_proj
+  DeviceArray<float> qkv_bias;                // of those rows, or empty
   DeviceMatrix o;                             // o_proj
-  DeviceArray<__nv_bfloat16> q_norm, k_norm;  // [head_dim]
+  DeviceArray<__nv_bfloat16> q_norm, k_norm;  // [head_dim], or empty
 };
 
 struct DeviceLayer {
@@ -47,9 +48,10 @@ struct DeviceWeights {
 double weight_bytes(const ModelConfig& config);
 
 // Bytes of the matrices that a pass in this view reads, the LM head's included.
-double pass_bytes(const DeviceWeights& weights, View view);
+double pass_bytes(const ModelConfig& config, View view);
 
-// Uploads `weights`, which lie in the mapped checkpoint; what is not BF16 there is rounded.
+// Uploads `weights`, which lie in the mapped checkpoint; what is not BF16 there is widened and
+// rounded.
 // `progress(done, total)` is told of weights uploaded.
 DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
                      const std::function<void(size_t done, size_t total)>& progress);

@@ -48,8 +48,7 @@ class PassKernels::Inputs {
     next(inputs.select, rows);
     next(inputs.ids, rows);
     next(inputs.head_rows, rows);
-    next(inputs.spans[0], rows);
-    next(inputs.spans[1], rows);
+    for (const View view : kBothViews) next(inputs.spans[view], rows);
     next(inputs.page_table, pages_);
     return inputs;
   }
@@ -180,12 +179,9 @@ void PassKernels::enqueue(const PassSizes& shape) {
   };
   require(embed(w.embed_tokens.data.data(), in.ids, hidden, a_->x.data(), rows, count, stream_));
   for (const View view : kBothViews) {
-    const int v = static_cast<int>(view);
     if (shape.rows[view] == 0) continue;
-    const int first = v == 0 ? 0 : shape.rows.ar;
-    const KvBatch batch{in.spans[v], &in.counts->spans[v], {}, {}, {}};
-    require(rope_table(batch, inv_freq_.data(), heads_.head_dim,
-                       a_->rope.data() + static_cast<size_t>(first) * heads_.head_dim / 2,
+    const KvBatch batch{in.spans[view], &in.counts->spans[view], {}, {}, {}};
+    require(rope_table(batch, inv_freq_.data(), heads_.head_dim, rope_of(shape, view),
                        shape.rows[view], stream_));
   }
   for (size_t i = 0; i < w.layers.size(); ++i) {
@@ -202,25 +198,30 @@ void PassKernels::enqueue(const PassSizes& shape) {
   head(shape);
 }
 
+// A view's rows of the table of rotations.
+float2* PassKernels::rope_of(const PassSizes& shape, View view) const {
+  return a_->rope.data() +
+         static_cast<size_t>(shape.first_row(view)) * static_cast<size_t>(heads_.head_dim / 2);
+}
+
 // One view's rows of a layer's attention, from the norm before it to the residual stream.
 void PassKernels::attend(const PassSizes& shape, View view, size_t index) {
-  const int v = static_cast<int>(view), rows = shape.rows[view];
+  const int rows = shape.rows[view];
   if (rows == 0) return;
   const PassInputs& in = inputs();
-  const auto first = static_cast<size_t>(v == 0 ? 0 : shape.rows.ar);
+  const auto first = static_cast<size_t>(shape.first_row(view));
   const auto hidden = static_cast<size_t>(config_->hidden_size);
   const auto q_cols = static_cast<size_t>(heads_.heads * heads_.head_dim);
   const DeviceAttention& w = weights_->layers[index].attention[view];
-  const int* const count = &in.counts->rows[v];
-  const KvBatch batch{in.spans[v], &in.counts->spans[v], in.page_table, memory_->of_layer(index),
-                      KvPages{a_->block.data(), memory_->stride()}};
-  const RopeWeights rope{w.q_norm.data(), w.k_norm.data(),
-                         a_->rope.data() + first * static_cast<size_t>(heads_.head_dim / 2),
-                         config_->rms_norm_eps};
+  const int* const count = &in.counts->rows[view];
+  const KvBatch batch{in.spans[view], &in.counts->spans[view], in.page_table,
+                      memory_->of_layer(index), KvPages{a_->block.data(), memory_->stride()}};
+  const HeadWeights finish{w.qkv_bias.data(), w.q_norm.data(), w.k_norm.data(),
+                           rope_of(shape, view), config_->rms_norm_eps};
   Bf16* const q = a_->q.data() + first * q_cols;
   Bf16* const attended = a_->attended.data() + first * q_cols;
   require(matmul_qkv({a_->normed.data() + first * hidden, hidden, rows, count}, w.qkv.view(),
-                     heads_, rope, batch, q,
+                     heads_, finish, batch, q,
                      a_->qkv.data() + first * static_cast<size_t>(w.qkv.rows), stream_));
   require(attention(q, heads_, batch, attended, a_->attention_workspace.data(), rows,
                     shape.positions, stream_));

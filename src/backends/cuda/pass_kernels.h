@@ -52,6 +52,7 @@ class PassKernels {
 
   void attend(const PassSizes& shape, View view, size_t layer);
   void head(const PassSizes& shape);
+  float2* rope_of(const PassSizes& shape, View view) const;
 
   const ModelConfig* config_;
   const DeviceWeights* weights_;

@@ -31,6 +31,8 @@ struct PassSizes {
   int positions = kLeastPositions;  // contexts are at most so long
 
   int all_rows() const { return rows.ar + rows.diffusion; }
+  // Of a view's rows: those of the AR view come before the diffusion view's.
+  int first_row(View view) const { return view == View::kAutoregressive ? 0 : rows.ar; }
   int head_rows() const { return logits + tops; }
   auto operator<=>(const PassSizes&) const = default;
 

@@ -61,7 +61,7 @@ __device__ inline void ask(const PassInputs& pass, const CycleSequence& sequence
 }
 
 __device__ inline const Choice* of_sequence(const PassChoices& choices,
-                                              const CycleSequence& sequence) {
+                                            const CycleSequence& sequence) {
   return (greedy(sequence) ? choices.tops : choices.sampled) + sequence.head_row;
 }
 
@@ -80,12 +80,13 @@ __global__ void __launch_bounds__(kThreads)
       sequence.drafted = sequence.drafts = min(sequence.planned, sequence.left - 1);
       if (sequence.drafts == 0) continue;
       sequence.head_row = head.take(sequence, sequence.drafts);
-      pass.spans[1][counts.spans[1]++] = {counts.rows[1], sequence.drafts, sequence.position,
-                                          sequence.first_page, block_pages};
-      counts.rows[1] += sequence.drafts;
+      pass.spans.diffusion[counts.spans.diffusion++] = {counts.rows.diffusion, sequence.drafts,
+                                                        sequence.position, sequence.first_page,
+                                                        block_pages};
+      counts.rows.diffusion += sequence.drafts;
       block_pages += (sequence.drafts + kTilePositions - 1) / kTilePositions;
     }
-    counts.all_rows = counts.rows[1];
+    counts.all_rows = counts.rows.diffusion;
     counts.logits = head.logits, counts.tops = head.tops;
     *pass.counts = counts;
   }
@@ -94,7 +95,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int s = 0; s < state.count; ++s) {
     const CycleSequence& sequence = state.sequences[s];
     if (sequence.drafts == 0) continue;
-    const int first_row = pass.spans[1][span++].first_row;
+    const int first_row = pass.spans.diffusion[span++].first_row;
     if (s % kWarps != threadIdx.x / 32) continue;
     for (int i = threadIdx.x % 32; i < sequence.drafts; i += 32) {
       pass.ids[first_row + i] = i == 0 ? sequence.anchor : mask_token_id;
@@ -128,11 +129,11 @@ __global__ void __launch_bounds__(kThreads)
       CycleSequence& sequence = state.sequences[s];
       const int rows = sequence.drafts + 1;
       sequence.head_row = head.take(sequence, rows);
-      pass.spans[0][counts.spans[0]++] = {counts.rows[0], rows, sequence.position,
+      pass.spans.ar[counts.spans.ar++] = {counts.rows.ar, rows, sequence.position,
                                           sequence.first_page, -1};
-      counts.rows[0] += rows;
+      counts.rows.ar += rows;
     }
-    counts.all_rows = counts.rows[0];
+    counts.all_rows = counts.rows.ar;
     counts.logits = head.logits, counts.tops = head.tops;
     *pass.counts = counts;
   }
@@ -140,7 +141,7 @@ __global__ void __launch_bounds__(kThreads)
   int span = 0;
   for (int s = 0; s < state.count; ++s) {
     if (!takes_part(state, s)) continue;
-    const int first_row = pass.spans[0][span++].first_row;
+    const int first_row = pass.spans.ar[span++].first_row;
     if (s % kWarps != threadIdx.x / 32) continue;
     const CycleSequence& sequence = state.sequences[s];
     for (int i = threadIdx.x % 32; i <= sequence.drafts; i += 32) {

@@ -13,8 +13,8 @@ constexpr int kLeastBlocks = 128;
 constexpr int kMostSplits = 4;  // larger clusters wait too long for room
 constexpr int kTopThreads = 256;
 
-cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* out, size_t out_stride,
-                cudaStream_t stream, const HeadsJob& heads = {}) {
+cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* out,
+                size_t out_stride, cudaStream_t stream, const HeadsJob& heads = {}) {
   MatmulJob job = {};
   job.out_rows = epilogue == Epilogue::kSwiglu ? w.rows / 2 : w.rows;
   const int tile_rows = epilogue == Epilogue::kSwiglu ? 64 : 128;
@@ -90,12 +90,7 @@ int split_count(int rows, int cols) {
 
 cudaError_t matmul(const Tokens& x, const MatrixView& w, float* out, size_t out_stride,
                    cudaStream_t stream) {
-  return run(x, w, Epilogue::kStoreF32, out, out_stride, stream);
-}
-
-cudaError_t matmul(const Tokens& x, const MatrixView& w, __nv_bfloat16* out, size_t out_stride,
-                   cudaStream_t stream) {
-  return run(x, w, Epilogue::kStoreBf16, out, out_stride, stream);
+  return run(x, w, Epilogue::kStore, out, out_stride, stream);
 }
 
 cudaError_t matmul_add(const Tokens& x, const MatrixView& w, float* out, size_t out_stride,
@@ -109,16 +104,16 @@ cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up, __nv_bfloa
 }
 
 cudaError_t matmul_qkv(const Tokens& x, const MatrixView& w, const Heads& heads,
-                       const RopeWeights& rope, const KvBatch& batch, __nv_bfloat16* q, float* qkv,
-                       cudaStream_t stream) {
+                       const HeadWeights& weights, const KvBatch& batch, __nv_bfloat16* q,
+                       float* qkv, cudaStream_t stream) {
   if (x.bucket <= kMostStreamed && 128 % heads.head_dim == 0) {
-    return run(x, w, Epilogue::kHeads, nullptr, 0, stream, {heads, rope, batch, q});
+    return run(x, w, Epilogue::kHeads, nullptr, 0, stream, {heads, weights, batch, q});
   }
   if (const cudaError_t error = matmul(x, w, qkv, static_cast<size_t>(w.rows), stream);
       error != cudaSuccess) {
     return error;
   }
-  return norm_rope_store(qkv, heads, rope, batch, q, x.bucket, stream);
+  return store_heads(qkv, heads, weights, batch, q, x.bucket, stream);
 }
 
 size_t top_workspace_bytes(int bucket, const MatrixView& w) {

@@ -16,9 +16,8 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/rows.h"
-
 #include "kernels/choice.h"
+#include "kernels/cuda/rows.h"
 
 namespace orthrus::cuda {
 
@@ -45,8 +44,6 @@ int split_count(int rows, int cols);
 // v, are one matrix of all their rows.
 [[nodiscard]] cudaError_t matmul(const Tokens& x, const MatrixView& w, float* out,
                                  size_t out_stride, cudaStream_t stream);
-[[nodiscard]] cudaError_t matmul(const Tokens& x, const MatrixView& w, __nv_bfloat16* out,
-                                 size_t out_stride, cudaStream_t stream);
 
 // out[m] += W x[m].
 [[nodiscard]] cudaError_t matmul_add(const Tokens& x, const MatrixView& w, float* out,
@@ -56,10 +53,10 @@ int split_count(int rows, int cols);
 [[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up,
                                         __nv_bfloat16* out, size_t out_stride, cudaStream_t stream);
 
-// norm_rope_store of the product with q, k and v, whose rows w holds in this order. `qkv`: room for
+// store_heads of the product with q, k and v, whose rows w holds in this order. `qkv`: room for
 // [bucket][w.rows], which more than 128 rows need.
 [[nodiscard]] cudaError_t matmul_qkv(const Tokens& x, const MatrixView& w, const Heads& heads,
-                                     const RopeWeights& rope, const KvBatch& batch,
+                                     const HeadWeights& weights, const KvBatch& batch,
                                      __nv_bfloat16* q, float* qkv, cudaStream_t stream);
 
 // The largest logit of each row, and its probability. `workspace`: top_workspace_bytes, at a

@@ -120,8 +120,6 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
       if constexpr (kGated) {
         v[0] = swiglu(v[0], up[i].x), v[1] = swiglu(v[1], up[i].y);
         v[2] = swiglu(v[2], up[i].z), v[3] = swiglu(v[3], up[i].w);
-      }
-      if (kGated || job.epilogue == Epilogue::kStoreBf16) {
         Four<__nv_bfloat16> four;
 #pragma unroll
         for (int j = 0; j < 4; ++j) four.v[j] = __float2bfloat16_rn(v[j]);
@@ -213,16 +211,17 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
     const int token = split + in_share * kSplits, head = tile * tile_heads + in_tile;
     const RowPlace place = places[token];
     if (head * dim >= job.out_rows || !place.found) continue;
-    const HeadFactors factors = head_factors(to.heads, to.rope, first_token + token, head);
-    float low[kRopePairs] = {}, high[kRopePairs] = {};
+    const HeadFactors factors = head_factors(to.heads, to.weights, first_token + token, head);
+    float low[kRopePairs], high[kRopePairs];
+    begin_head(to.heads, to.weights, head, low, high);
 #pragma unroll
     for (int j = 0; j < kRopePairs; ++j) {
       const int d = lane + 32 * j;
       if (d >= half) continue;
       const float* const at = own + in_share * kSumStride + in_tile * dim + d;
-      low[j] = at[0], high[j] = at[half];
+      low[j] = __fadd_rn(low[j], at[0]), high[j] = __fadd_rn(high[j], at[half]);
     }
-    store_head(to.heads, to.rope.eps, factors, place, first_token + token, head, low, high, to.q);
+    store_head(to.heads, to.weights, factors, place, first_token + token, head, low, high, to.q);
   }
 }
 

@@ -10,7 +10,7 @@
 
 namespace orthrus::cuda {
 
-enum class Epilogue : int { kStoreF32, kStoreBf16, kAdd, kSwiglu, kTop, kHeads };
+enum class Epilogue : int { kStore, kAdd, kSwiglu, kTop, kHeads };
 
 // The largest logit among a tile's rows.
 struct TopPart {
@@ -22,7 +22,7 @@ struct TopPart {
 // For kHeads: what becomes of the heads of q, k and v.
 struct HeadsJob {
   Heads heads;
-  RopeWeights rope;
+  HeadWeights weights;
   KvBatch batch;
   __nv_bfloat16* q;
 };
@@ -33,7 +33,7 @@ struct MatmulJob {
   int splits;    // parts of K
   int row_tiles, token_tiles;
   Epilogue epilogue;
-  void* out;  // float, __nv_bfloat16 or, for kTop, TopPart [bucket][row_tiles]
+  void* out;  // float; for kSwiglu __nv_bfloat16; for kTop TopPart, [bucket][row_tiles]
   size_t out_stride;
   const int* count;
   HeadsJob heads;

@@ -36,7 +36,7 @@ __device__ int first_weight_row(const MatmulJob& job, int tile, int group, int s
 
 [[maybe_unused]] __device__ void store(const MatmulJob& job, int token, int row, float value) {
   const size_t at = token * job.out_stride + row;
-  if (job.epilogue == Epilogue::kStoreF32) {
+  if (job.epilogue == Epilogue::kStore) {
     static_cast<float*>(job.out)[at] = value;
   } else if (job.epilogue == Epilogue::kAdd) {
     static_cast<float*>(job.out)[at] += value;

@@ -137,8 +137,9 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
   } else {
     if (job.epilogue == Epilogue::kHeads && threadIdx.x < N) {
       places[threadIdx.x] = place_of(job.heads.batch, first_token + threadIdx.x);
-      if (threadIdx.x < 2) {
-        prefetch_line(threadIdx.x == 0 ? job.heads.rope.q_norm : job.heads.rope.k_norm);
+      const HeadWeights& w = job.heads.weights;
+      if (threadIdx.x < 2 && w.q_norm != nullptr) {
+        prefetch_line(threadIdx.x == 0 ? w.q_norm : w.k_norm);
       }
     }
     wait_for_predecessor();
@@ -166,7 +167,8 @@ int ring_bytes(const MatmulJob& job, int blocks, int processors) {
 }
 
 template <int N>
-cudaError_t launch_stream(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
+cudaError_t launch_stream(const Tokens& x, const MatrixView& w, MatmulJob job,
+                          cudaStream_t stream) {
   ProductMaps maps;
   if (const cudaError_t error = make_product_maps(x, w, N, &maps); error != cudaSuccess) {
     return error;

@@ -4,18 +4,18 @@
 
 #include <cstdint>
 
+#include "base/view.h"
 #include "kernels/cuda/kv_tiles.h"
 #include "kernels/cuda/select.h"
 
 namespace orthrus::cuda {
 
 struct PassCounts {
-  int rows[2];   // by view: AR, diffusion
-  int spans[2];  // by view
-  int all_rows;  // of the pass, with the unused ones between the views
-  int logits;    // rows of the LM head whose logits are needed
-  int tops;      // rows of which the largest is
-  int unused;    // what follows in memory begins at a multiple of 8 bytes
+  PerView<int> rows, spans;
+  int all_rows = 0;  // of the pass, with the unused ones between the views
+  int logits = 0;    // rows of the LM head whose logits are needed
+  int tops = 0;      // rows of which the largest is
+  int unused = 0;    // what follows in memory begins at a multiple of 8 bytes
 };
 
 struct PassInputs {
@@ -23,7 +23,7 @@ struct PassInputs {
   SelectRow* select = nullptr;  // by row of the LM head whose logits are needed
   int32_t* ids = nullptr;       // by row
   int* head_rows = nullptr;  // the rows whose logits are needed, then those of which the largest is
-  KvSpan* spans[2] = {};     // by view
+  PerView<KvSpan*> spans;
   int* page_table = nullptr;
 };
 

@@ -148,20 +148,6 @@ __device__ inline float4 load_from_rank(uint32_t address, uint32_t rank) {
   return v;
 }
 
-__device__ inline float load_one_from_rank(uint32_t address, uint32_t rank) {
-  float v;
-  asm volatile(
-      "{\n"
-      ".reg .b32 remote;\n"
-      "mapa.shared::cluster.u32 remote, %1, %2;\n"
-      "ld.shared::cluster.f32 %0, [remote];\n"
-      "}\n"
-      : "=f"(v)
-      : "r"(address), "r"(rank)
-      : "memory");
-  return v;
-}
-
 // Where the block of that rank has what `shared` is in this block's shared memory.
 template <typename T>
 __device__ inline T* at_rank(T* shared, int rank) {

@@ -1,4 +1,4 @@
-// A head of q, k or v on its way from the projection to attention: norm, rotation, store.
+// A head of q, k or v on its way from the projection to attention: bias, norm, rotation, store.
 #pragma once
 
 #include "kernels/cuda/kv_tiles.h"
@@ -33,13 +33,26 @@ __device__ inline RowPlace place_of(const KvBatch& batch, int row) {
   return {};
 }
 
+// A lane's pairs of a head before the projection's sums are added: biases, or zeros.
+__device__ inline void begin_head(const Heads& heads, const HeadWeights& weights, int head,
+                                  float (&low)[kRopePairs], float (&high)[kRopePairs]) {
+  const int dim = heads.head_dim, half = dim / 2;
+#pragma unroll
+  for (int i = 0; i < kRopePairs; ++i) {
+    const int d = static_cast<int>(threadIdx.x) % 32 + 32 * i;
+    low[i] = high[i] = 0;
+    if (weights.bias == nullptr || d >= half) continue;
+    low[i] = weights.bias[head * dim + d], high[i] = weights.bias[head * dim + d + half];
+  }
+}
+
 // What a lane's pairs of a head of q or k are multiplied by.
 struct HeadFactors {
   float norm_low[kRopePairs], norm_high[kRopePairs];
   float2 turn[kRopePairs];
 };
 
-__device__ inline HeadFactors head_factors(const Heads& heads, const RopeWeights& weights, int row,
+__device__ inline HeadFactors head_factors(const Heads& heads, const HeadWeights& weights, int row,
                                            int head) {
   const int dim = heads.head_dim, half = dim / 2;
   HeadFactors f = {};
@@ -49,32 +62,39 @@ __device__ inline HeadFactors head_factors(const Heads& heads, const RopeWeights
   for (int i = 0; i < kRopePairs; ++i) {
     const int d = static_cast<int>(threadIdx.x) % 32 + 32 * i;
     if (d >= half) continue;
-    f.norm_low[i] = __bfloat162float(norm[d]), f.norm_high[i] = __bfloat162float(norm[d + half]);
     f.turn[i] = weights.table[static_cast<size_t>(row) * half + d];
+    if (norm == nullptr) continue;
+    f.norm_low[i] = __bfloat162float(norm[d]), f.norm_high[i] = __bfloat162float(norm[d + half]);
   }
   return f;
 }
 
 // Of a warp: head `head` of q, then k, then v, whose pairs are low and high. A norm's sum is taken
 // in one order: a lane's pairs, then the lanes.
-__device__ inline void store_head(const Heads& heads, float eps, const HeadFactors& factors,
-                                  const RowPlace& place, int row, int head,
-                                  float (&low)[kRopePairs], float (&high)[kRopePairs],
+__device__ inline void store_head(const Heads& heads, const HeadWeights& weights,
+                                  const HeadFactors& factors, const RowPlace& place, int row,
+                                  int head, float (&low)[kRopePairs], float (&high)[kRopePairs],
                                   __nv_bfloat16* q) {
   const int lane = static_cast<int>(threadIdx.x) % 32, dim = heads.head_dim, half = dim / 2;
   const bool is_q = head < heads.heads, is_v = head >= heads.heads + heads.kv_heads;
-  if (!is_v) {
+  if (!is_v && weights.q_norm != nullptr) {
     float sum = 0;
 #pragma unroll
     for (int i = 0; i < kRopePairs; ++i) {
       sum = __fmaf_rn(low[i], low[i], sum), sum = __fmaf_rn(high[i], high[i], sum);
     }
     for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
-    const float scale = 1.0f / sqrtf(__fadd_rn(sum / static_cast<float>(dim), eps));
+    const float scale = 1.0f / sqrtf(__fadd_rn(sum / static_cast<float>(dim), weights.eps));
 #pragma unroll
     for (int i = 0; i < kRopePairs; ++i) {
-      const float a = low[i] * scale * factors.norm_low[i],
-                  b = high[i] * scale * factors.norm_high[i];
+      low[i] = low[i] * scale * factors.norm_low[i];
+      high[i] = high[i] * scale * factors.norm_high[i];
+    }
+  }
+  if (!is_v) {
+#pragma unroll
+    for (int i = 0; i < kRopePairs; ++i) {
+      const float a = low[i], b = high[i];
       const float2 turn = factors.turn[i];
       low[i] = __fmaf_rn(a, turn.x, -__fmul_rn(b, turn.y));
       high[i] = __fmaf_rn(b, turn.x, __fmul_rn(a, turn.y));

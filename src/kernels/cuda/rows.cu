@@ -90,8 +90,8 @@ __global__ void __launch_bounds__(kRopeTableThreads)
 
 // A warp a head of a row.
 __global__ void __launch_bounds__(kRopeWarps * 32)
-    norm_rope_store_kernel(const float* qkv, Heads heads, RopeWeights weights, KvBatch batch,
-                           __nv_bfloat16* q) {
+    store_heads_kernel(const float* qkv, Heads heads, HeadWeights weights, KvBatch batch,
+                       __nv_bfloat16* q) {
   let_successor_start();
   wait_for_predecessor();
   const int all_heads = heads.heads + 2 * heads.kv_heads;
@@ -103,14 +103,16 @@ __global__ void __launch_bounds__(kRopeWarps * 32)
   const RowPlace place = place_of(batch, row);
   if (!place.found) return;
   const float* const from = qkv + (static_cast<size_t>(row) * all_heads + head) * dim;
-  float low[kRopePairs] = {}, high[kRopePairs] = {};
+  float low[kRopePairs], high[kRopePairs];
+  begin_head(heads, weights, head, low, high);
 #pragma unroll
   for (int i = 0; i < kRopePairs; ++i) {
     const int d = lane + 32 * i;
-    if (d < half) low[i] = from[d], high[i] = from[d + half];
+    if (d >= half) continue;
+    low[i] = __fadd_rn(low[i], from[d]), high[i] = __fadd_rn(high[i], from[d + half]);
   }
-  store_head(heads, weights.eps, head_factors(heads, weights, row, head), place, row, head, low,
-             high, q);
+  store_head(heads, weights, head_factors(heads, weights, row, head), place, row, head, low, high,
+             q);
 }
 
 }  // namespace
@@ -135,12 +137,11 @@ cudaError_t rope_table(const KvBatch& batch, const float* inv_freq, int head_dim
                 head_dim / 2, table);
 }
 
-cudaError_t norm_rope_store(const float* qkv, const Heads& heads, const RopeWeights& weights,
-                            const KvBatch& batch, __nv_bfloat16* q, int bucket,
-                            cudaStream_t stream) {
+cudaError_t store_heads(const float* qkv, const Heads& heads, const HeadWeights& weights,
+                        const KvBatch& batch, __nv_bfloat16* q, int bucket, cudaStream_t stream) {
   if (heads.head_dim > 64 * kRopePairs) return cudaErrorInvalidValue;
   const int blocks = (heads.heads + 2 * heads.kv_heads + kRopeWarps - 1) / kRopeWarps;
-  return launch(norm_rope_store_kernel, bucket * blocks, kRopeWarps * 32, 0, 1, stream, qkv, heads,
+  return launch(store_heads_kernel, bucket * blocks, kRopeWarps * 32, 0, 1, stream, qkv, heads,
                 weights, batch, q);
 }
 

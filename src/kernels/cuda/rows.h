@@ -30,19 +30,23 @@ inline constexpr int kMostNormCols = 8192;
 [[nodiscard]] cudaError_t rope_table(const KvBatch& batch, const float* inv_freq, int head_dim,
                                      float2* table, int bucket, cudaStream_t stream);
 
-// How the heads of q and k are finished: the norms' weights, each [head_dim], and the rows' table.
-struct RopeWeights {
+// How the heads of q, k and v are finished: the projections' biases, [(heads + 2 kv_heads) *
+// head_dim]; the weights of the norms of q and k, each [head_dim]; the rows' table. Null: a network
+// without biases, or without norms of heads.
+struct HeadWeights {
+  const float* bias = nullptr;
   const __nv_bfloat16* q_norm = nullptr;
   const __nv_bfloat16* k_norm = nullptr;
   const float2* table = nullptr;
   float eps = 0;
 };
 
-// qkv: [bucket][(heads + 2 kv_heads) * head_dim], q then k then v. Each head of q and k: RMSNorm,
-// then the rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). Queries go to q,
-// [bucket][heads * head_dim]; keys and values where the spans say. A row of no span is left out.
-[[nodiscard]] cudaError_t norm_rope_store(const float* qkv, const Heads& heads,
-                                          const RopeWeights& weights, const KvBatch& batch,
-                                          __nv_bfloat16* q, int bucket, cudaStream_t stream);
+// qkv: [bucket][(heads + 2 kv_heads) * head_dim], q then k then v. The bias is added; then each
+// head of q and k: RMSNorm, then the rotation of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1
+// sin). Queries go to q, [bucket][heads * head_dim]; keys and values where the spans say. A row of
+// no span is left out.
+[[nodiscard]] cudaError_t store_heads(const float* qkv, const Heads& heads,
+                                      const HeadWeights& weights, const KvBatch& batch,
+                                      __nv_bfloat16* q, int bucket, cudaStream_t stream);
 
 }  // namespace orthrus::cuda
