@@ -1,4 +1,4 @@
-// Text to token ids and back: the byte-level BPE of a Hugging Face tokenizer.json.
+// Text to token ids and back: the byte-level BPE of a Hugging Face tokenizer.json or a GGUF file.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,8 @@
 
 namespace orthrus {
 
+struct Vocabulary;
+
 // Immutable after load; safe to use from many threads.
 class Tokenizer {
  public:
@@ -23,6 +25,12 @@ class Tokenizer {
 
   // As load, from the file's text; `name` stands for the file in error messages.
   static Tokenizer parse(std::string_view json, const std::string& name);
+
+  // From what a GGUF file says: normal tokens are the vocabulary, control tokens are added and
+  // special, user-defined ones added only, and unused ones have no text. Copies what it keeps.
+  // Throws Error(kFile) for tokens, types or merges that do not fit together, and
+  // Error(kUnsupported) for a split or a type of token that is not one of Qwen's, naming the field.
+  static Tokenizer from_vocabulary(const Vocabulary& vocabulary);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -36,6 +44,10 @@ class Tokenizer {
   // Added tokens ("<|im_start|>") found in the text become their own ids.
   // O(n log n) in the length of the text, whatever the text is.
   std::vector<int32_t> encode(std::string_view text) const;
+
+  // As encode, for the whole of a prompt: before it comes the token that every prompt begins with,
+  // where the vocabulary asks for one (GGUF's add_bos_token) and the text does not begin with it.
+  std::vector<int32_t> encode_prompt(std::string_view text) const;
 
   // The text of `ids`; always valid UTF-8, broken sequences become U+FFFD.
   // Ids outside the vocabulary have no text. With skip_special, tokens marked special have none.

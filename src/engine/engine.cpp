@@ -150,7 +150,7 @@ std::vector<int32_t> Engine::encode(std::string_view text) const {
     throw Error(ErrorKind::kUsage,
                 "This checkpoint has no tokenizer.json; give the prompt as token ids.");
   }
-  return impl_->tokenizer->encode(text);
+  return impl_->tokenizer->encode_prompt(text);
 }
 
 Generation Engine::generate(const Request& request) const {

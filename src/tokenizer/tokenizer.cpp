@@ -17,6 +17,7 @@
 #include "tokenizer/token_index.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/vocabulary_spec.h"
 
 namespace orthrus {
 namespace {
@@ -108,6 +109,7 @@ struct Tokenizer::Impl {
         raw_added(added_tokens(spec, [](const auto& token) { return !token.normalized; })),
         normalized_added(added_tokens(spec, [](const auto& token) { return token.normalized; })),
         normalize(spec.normalize),
+        prompt_start(spec.prompt_start),
         split(spec.split_pattern, name),
         whole(whole_tokens(spec, table)),
         bpe(spec.byte_ids, spec.merges) {}
@@ -128,6 +130,7 @@ struct Tokenizer::Impl {
   AddedTokens raw_added;         // to be found in the text as it is
   AddedTokens normalized_added;  // to be found in the normalized text
   bool normalize;
+  int32_t prompt_start;  // -1: none
   SplitPattern split;
   TokenIndex whole;  // empty where merges always decide
   Bpe bpe;
@@ -144,6 +147,10 @@ Tokenizer Tokenizer::load(const std::filesystem::path& file) {
 
 Tokenizer Tokenizer::parse(std::string_view json, const std::string& name) {
   return Tokenizer(std::make_unique<const Impl>(read_tokenizer_spec(json, name), name));
+}
+
+Tokenizer Tokenizer::from_vocabulary(const Vocabulary& vocabulary) {
+  return Tokenizer(std::make_unique<const Impl>(read_vocabulary_spec(vocabulary), vocabulary.name));
 }
 
 int Tokenizer::vocab_size() const {
@@ -166,6 +173,13 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
     }
   };
   impl_->raw_added.cut(text, encode_raw, push);
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode_prompt(std::string_view text) const {
+  std::vector<int32_t> ids = encode(text);
+  const int32_t start = impl_->prompt_start;
+  if (start >= 0 && (ids.empty() || ids.front() != start)) ids.insert(ids.begin(), start);
   return ids;
 }
 

@@ -7,6 +7,7 @@
 #include "files/display.h"
 #include "files/json_document.h"
 #include "orthrus/error.h"
+#include "tokenizer/tokenizer_spec.h"
 
 namespace orthrus {
 namespace {

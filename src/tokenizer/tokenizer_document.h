@@ -10,10 +10,6 @@
 
 namespace orthrus {
 
-// Token ids are below this, which is many times what any vocabulary has, so that tables by id stay
-// small whatever a file says.
-inline constexpr int32_t kMaxTokens = 1 << 22;
-
 struct TokenizerDocument {
   nlohmann::json fields;  // an object, in which model.vocab and model.merges are empty
   std::vector<std::pair<std::string, int32_t>> vocab;       // in the file's order

@@ -2,27 +2,20 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
+#include <vector>
 
 #include "files/display.h"
 #include "files/json_document.h"
 #include "orthrus/error.h"
-#include "tokenizer/byte_level.h"
 #include "tokenizer/nfc.h"
-#include "tokenizer/token_index.h"
 #include "tokenizer/tokenizer_document.h"
 
 namespace orthrus {
 namespace {
 
 using nlohmann::json;
-
-// Looking for added tokens takes up to this many steps for a byte of text.
-constexpr size_t kLongestAddedToken = 1024;
 
 // A value of the file, null where there is none, and how one gets there.
 class Field {
@@ -178,97 +171,6 @@ std::vector<TokenizerSpec::AddedToken> read_added_tokens(const Field& list, bool
   return tokens;
 }
 
-// The vocabulary's tokens and the added ones, which may also be in the vocabulary: one id each.
-class Vocabulary {
- public:
-  Vocabulary(const TokenizerSpec& spec, const std::string& file)
-      : file_(file), index_(spec.vocab.size()) {
-    std::vector<const std::string*> text_of;
-    const auto take_id = [&](const std::string& text, int32_t id, std::string_view where) {
-      if (text_of.size() <= static_cast<size_t>(id)) text_of.resize(static_cast<size_t>(id) + 1);
-      const std::string*& owner = text_of[static_cast<size_t>(id)];
-      if (owner != nullptr && *owner != text) {
-        fail(fmt::format("{} {} has id {}, which is that of {}; ids must differ.", where,
-                         in_quotes(text), id, in_quotes(*owner)));
-      }
-      owner = &text;
-    };
-    for (const auto& token : spec.vocab) {
-      take_id(token.text, token.id, "model.vocab's");
-      index_.add(token.text, token.id);
-    }
-    if (const auto twice = index_.sort()) {
-      fail(fmt::format("model.vocab has {} twice.", in_quotes(*twice)));
-    }
-    std::set<std::string_view> contents;
-    for (const auto& added : spec.added_tokens) {
-      if (!contents.insert(added.content).second) {
-        fail(fmt::format("added_tokens has {} twice.", in_quotes(added.content)));
-      }
-      const auto known = index_.find(added.content);
-      if (known && *known != added.id) {
-        fail(fmt::format("added_tokens' {} has id {}, but in model.vocab it has id {}.",
-                         in_quotes(added.content), added.id, *known));
-      }
-      take_id(added.content, added.id, "added_tokens'");
-    }
-  }
-
-  std::array<int32_t, 256> byte_ids() const {
-    std::array<int32_t, 256> ids;
-    for (int byte = 0; byte < 256; ++byte) {
-      const std::string letter = letter_of_byte(static_cast<unsigned char>(byte));
-      const auto id = index_.find(letter);
-      if (!id) {
-        fail(
-            fmt::format("model.vocab lacks {}, the letter of byte 0x{:02x}; each of the 256 bytes "
-                        "must have a token.",
-                        in_quotes(letter), byte));
-      }
-      ids[static_cast<size_t>(byte)] = *id;
-    }
-    return ids;
-  }
-
-  Bpe::Merge merge(size_t rank, const std::pair<std::string, std::string>& parts) const {
-    return {find(rank, parts.first), find(rank, parts.second),
-            find(rank, parts.first + parts.second)};
-  }
-
-  void check_no_pair_twice(const std::vector<Bpe::Merge>& merges) const {
-    std::vector<std::pair<uint64_t, size_t>> pairs;
-    pairs.reserve(merges.size());
-    for (size_t rank = 0; rank < merges.size(); ++rank) {
-      const auto left = static_cast<uint64_t>(merges[rank].left);
-      pairs.emplace_back(left << 32 | static_cast<uint32_t>(merges[rank].right), rank);
-    }
-    std::sort(pairs.begin(), pairs.end());
-    const auto twice =
-        std::adjacent_find(pairs.begin(), pairs.end(),
-                           [](const auto& a, const auto& b) { return a.first == b.first; });
-    if (twice == pairs.end()) return;
-    fail(fmt::format("model.merges[{}] merges the same pair as model.merges[{}].",
-                     std::next(twice)->second, twice->second));
-  }
-
- private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorKind::kFile, fmt::format("{}: {}", file_, what));
-  }
-
-  int32_t find(size_t rank, const std::string& text) const {
-    const auto id = index_.find(text);
-    if (!id) {
-      fail(fmt::format("model.merges[{}] needs {}, which is not in model.vocab.", rank,
-                       in_quotes(text)));
-    }
-    return *id;
-  }
-
-  const std::string& file_;
-  TokenIndex index_;  // of the texts in the spec
-};
-
 }  // namespace
 
 TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name) {
@@ -290,13 +192,8 @@ TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name
   spec.vocab.reserve(document.vocab.size());
   for (auto& [token, id] : document.vocab) spec.vocab.push_back({std::move(token), id});
 
-  const Vocabulary vocabulary(spec, name);
-  spec.byte_ids = vocabulary.byte_ids();
-  spec.merges.reserve(document.merges.size());
-  for (const auto& parts : document.merges) {
-    spec.merges.push_back(vocabulary.merge(spec.merges.size(), parts));
-  }
-  vocabulary.check_no_pair_twice(spec.merges);
+  const std::vector<MergeTexts> merges(document.merges.begin(), document.merges.end());
+  resolve_ids(spec, merges, {name, "model.vocab", "added_tokens", "model.merges"});
   return spec;
 }
 
