@@ -1,8 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-#include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "files/display.h"
@@ -18,25 +15,6 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxBytes = size_t{16} << 20;
-
-// FNV-1a.
-constexpr uint64_t hash(std::string_view text) {
-  uint64_t value = 0xcbf29ce484222325;
-  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return value;
-}
-
-// Qwen3's template as first published, and its later revision, which differs in messages whose
-// content is not a string: there are none here.
-constexpr std::array<uint64_t, 2> kQwen3Templates = {0x2bfdb7aa9754484e, 0x959a4551391a6549};
-
-ChatFormat format_of(std::string_view text) {
-  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
-  if (text.empty()) return ChatFormat::kNone;
-  const bool known = std::find(kQwen3Templates.begin(), kQwen3Templates.end(), hash(text)) !=
-                     kQwen3Templates.end();
-  return known ? ChatFormat::kQwen3 : ChatFormat::kUnknown;
-}
 
 [[noreturn]] void refuse(const std::string& name, const std::string& field, const json& value,
                          std::string_view expectation) {
@@ -57,7 +35,7 @@ ChatFormat format_of_list(const json& list, const std::string& name) {
       if (!value.is_string()) refuse(name, field + '.' + key, value, "a string");
     }
     if (item["name"] == "default")
-      format = format_of(item["template"].get_ref<const std::string&>());
+      format = chat_format_of(item["template"].get_ref<const std::string&>());
   }
   return format;
 }
@@ -69,14 +47,14 @@ ChatFormat format_of_config(const json& config, const std::string& name) {
   if (!found->is_string()) {
     refuse(name, "chat_template", *found, "a string or a list of named templates");
   }
-  return format_of(found->get_ref<const std::string&>());
+  return chat_format_of(found->get_ref<const std::string&>());
 }
 
 }  // namespace
 
 ChatFormat detect_chat_format(const fs::path& directory) {
   const fs::path template_file = directory / "chat_template.jinja";
-  if (has_entry(template_file)) return format_of(read_text_file(template_file, kMaxBytes));
+  if (has_entry(template_file)) return chat_format_of(read_text_file(template_file, kMaxBytes));
   const fs::path config_file = directory / "tokenizer_config.json";
   if (!has_entry(config_file)) return ChatFormat::kNone;
   const std::string name = shown(config_file);
