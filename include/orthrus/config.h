@@ -1,4 +1,5 @@
-// What a checkpoint's config.json and generation_config.json say, checked.
+// What a checkpoint says of its network, checked: config.json and generation_config.json, or the
+// metadata of a GGUF file.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,12 @@
 
 namespace orthrus {
 
-// The architecture of a Qwen3 or Orthrus-Qwen3 checkpoint. Field names are Hugging Face's.
+// The architecture of a Qwen2, Qwen3 or Orthrus checkpoint. Field names are Hugging Face's.
 // Every value has been checked to be usable; see load_config for the ranges.
 struct ModelConfig {
-  std::string architecture;   // "OrthrusLM" or "Qwen3ForCausalLM"
-  std::string dtype;          // as the file says it ("bfloat16"), or "" when it does not
+  std::string architecture;   // "OrthrusLM", "Qwen3ForCausalLM" or "Qwen2ForCausalLM"
+  std::string name;           // as the checkpoint calls itself, or ""; any text
+  std::string dtype;          // as config.json says it ("bfloat16"), or "" when it does not
   int vocab_size = 0;         // rows of the embedding
   int hidden_size = 0;        // width of the residual stream
   int intermediate_size = 0;  // width of the MLP
@@ -29,7 +31,9 @@ struct ModelConfig {
   bool tie_word_embeddings = false;
   bool has_qk_norm = true;    // RMSNorm of each head of q and k: Qwen3 has it, Qwen2 does not
   bool has_qkv_bias = false;  // biases of the q, k and v projections: Qwen2 has them
-  std::vector<int32_t> eos_token_ids;  // generation_config.json's, else config.json's; may be empty
+  // generation_config.json's, else config.json's; of a GGUF file those of its metadata. May be
+  // empty.
+  std::vector<int32_t> eos_token_ids;
   SamplingParams
       generation;  // what generation_config.json suggests; greedy when it asks for nothing
 
@@ -40,9 +44,10 @@ struct ModelConfig {
   bool has_diffusion_view() const { return block_size > 0; }
 };
 
-// Reads DIR/config.json and, when present, DIR/generation_config.json.
-// Throws Error: kFile for missing or malformed files, kUnsupported for features named in it that
-// the engine does not do (sliding windows, rope scaling, attention biases, quantization, ...).
-ModelConfig load_config(const std::filesystem::path& directory);
+// Of a directory, reads config.json and, when present, generation_config.json; of a GGUF file, its
+// metadata. Heads that lie beside the model are not looked for.
+// Throws Error: kFile for missing or malformed files, kUnsupported for features named in them that
+// the engine does not do (sliding windows, rope scaling, experts, ...).
+ModelConfig load_config(const std::filesystem::path& model);
 
 }  // namespace orthrus

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
-#include <string>
 #include <string_view>
 
 namespace orthrus {
@@ -26,8 +24,5 @@ enum class DType : uint8_t {
 
 // As safetensors and GGUF spell it: "BF16", "Q4_K".
 std::string_view name_of(DType type);
-
-// "Q5_0+Q8_0".
-std::string names_of(std::span<const DType> types);
 
 }  // namespace orthrus

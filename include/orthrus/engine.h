@@ -149,9 +149,10 @@ class Session;
 // A loaded checkpoint. Immutable: any number of threads may generate at once.
 class Engine {
  public:
-  // Loads a directory in the published Hugging Face layout: config.json, generation_config.json
-  // (optional), model.safetensors or its shards, tokenizer.json (optional). Throws Error.
-  static Engine load(const std::filesystem::path& directory, const EngineOptions& options = {});
+  // Loads a GGUF file, or any of several that a model is split into; or a directory in the
+  // published Hugging Face layout: config.json, generation_config.json (optional),
+  // model.safetensors or its shards, tokenizer.json (optional). Throws Error.
+  static Engine load(const std::filesystem::path& model, const EngineOptions& options = {});
 
   // A network of this shape (published_shapes.h) whose weights are made up, BF16 unless `options`
   // say otherwise, for measuring speeds without a checkpoint. `config` is taken as it is, without
@@ -163,12 +164,10 @@ class Engine {
   ~Engine();
 
   const ModelConfig& config() const;
-  // The types of the matrices that an AR pass reads, those with the most bytes first: a GGUF file
-  // mixes several.
-  std::vector<DType> weight_types() const;
+  DType weights() const;  // of the matrices, of a file that mixes types the first MLP's
   DType kv_cache() const;
   Device device() const;
-  const Tokenizer* tokenizer() const;  // null when the directory has no tokenizer.json
+  const Tokenizer* tokenizer() const;  // null when the model comes without one
   int threads() const;
 
   // The ids of a prompt. Throws Error(kUsage) for text that is not UTF-8, or no tokenizer.

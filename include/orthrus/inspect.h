@@ -38,6 +38,6 @@ struct CheckpointInfo {
 };
 
 // Reads and checks a checkpoint's configuration and headers; not the weights' values. Throws Error.
-CheckpointInfo inspect(const std::filesystem::path& directory);
+CheckpointInfo inspect(const std::filesystem::path& model);
 
 }  // namespace orthrus

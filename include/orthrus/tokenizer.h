@@ -65,6 +65,10 @@ class Tokenizer {
   std::unique_ptr<const Impl> impl_;
 };
 
+// The tokenizer of a model: of a directory its tokenizer.json, of a GGUF file what its metadata
+// has. Throws as Tokenizer::load, and Error(kFile) where there is none.
+Tokenizer load_tokenizer(const std::filesystem::path& model);
+
 // Decodes a stream of ids, never emitting half a UTF-8 character: bytes that may still become one
 // are held back. All text emitted, finish() included, is what Tokenizer::decode gives for all ids.
 class StreamDecoder {

@@ -3,166 +3,80 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
-#include <set>
-#include <string>
 #include <system_error>
 #include <utility>
 
-#include "checkpoint/safetensors.h"
-#include "checkpoint/shard_index.h"
+#include "checkpoint/gguf/model.h"
+#include "checkpoint/huggingface/directory.h"
 #include "files/display.h"
-#include "files/files.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
-namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSingleFile = "model.safetensors";
-constexpr const char* kIndexFile = "model.safetensors.index.json";
-constexpr size_t kMaxIndexBytes = 8 << 20;  // published ones have about 100 bytes a tensor
+namespace {
 
-using Placement = std::pair<std::string, std::string>;  // a tensor's name, its file's name
-
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kFile, message);
-}
-
-// What weights a directory has that are not in the layout read here.
-std::vector<std::string> other_weights(const fs::path& directory) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    const fs::path name = it->path().filename();
-    const fs::path extension = name.extension();
-    if (extension == ".safetensors" || extension == ".bin") names.push_back(name.string());
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
-[[noreturn]] void fail_without_weights(const fs::path& directory) {
-  const std::vector<std::string> others = other_weights(directory);
-  const std::string found =
-      others.empty() ? "There is no other *.safetensors or *.bin file either."
-                     : fmt::format("Found {}: convert to safetensors, or add the missing index.",
-                                   list_in_quotes(others));
-  fail(fmt::format("{}: has neither {} nor {}. {}", shown(directory), kSingleFile, kIndexFile,
-                   found));
-}
-
-void check_files_exist(const fs::path& directory, const std::set<std::string>& files) {
-  std::vector<std::string> missing;
-  for (const std::string& file : files) {
-    if (!has_entry(directory / file)) missing.push_back(file);
-  }
-  if (missing.empty()) return;
-  fail(fmt::format("{}: names {} files, of which {} are not there: {}.",
-                   shown(directory / kIndexFile), files.size(), missing.size(),
-                   list_in_quotes(missing)));
-}
-
-std::vector<std::string> in_words(std::span<const Placement> placements) {
-  std::vector<std::string> words;
-  for (const auto& [tensor, file] : placements) {
-    words.push_back(fmt::format("{} in {}", tensor, file));
-  }
-  return words;
-}
-
-// Every tensor must be in one shard, and in the one that the index says.
-void check_matches_index(const ShardIndex& index, std::vector<Placement> found,
-                         const std::string& index_name) {
-  std::ranges::sort(found);
-  std::vector<std::string> repeated;
-  for (size_t i = 1; i < found.size(); ++i) {
-    if (found[i].first == found[i - 1].first) repeated.push_back(found[i].first);
-  }
-  if (!repeated.empty()) {
-    fail(fmt::format("{}: its files hold these tensors more than once: {}.", index_name,
-                     list_in_quotes(repeated)));
-  }
-  const std::vector<Placement> expected(index.begin(), index.end());
-  std::vector<Placement> missing;
-  std::vector<Placement> unnamed;
-  std::ranges::set_difference(expected, found, std::back_inserter(missing));
-  std::ranges::set_difference(found, expected, std::back_inserter(unnamed));
-  std::string problems;
-  if (!missing.empty()) {
-    problems = fmt::format("{}: names tensors that are not there: {}.", index_name,
-                           list_in_quotes(in_words(missing)));
-  }
-  if (!unnamed.empty()) {
-    problems += fmt::format("{}{}: does not name these tensors: {}.", problems.empty() ? "" : "\n",
-                            index_name, list_in_quotes(in_words(unnamed)));
-  }
-  if (!problems.empty()) fail(problems);
+void check_is_there(const fs::path& model) {
+  std::error_code ignored;
+  if (fs::exists(model, ignored)) return;
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: is not there; a model is a directory that holds config.json and "
+                          "model.safetensors, or a GGUF file.",
+                          shown(model)));
 }
 
 }  // namespace
 
-struct Checkpoint::Impl {
-  std::vector<MappedFile> files;
-  std::vector<Tensor> tensors;
-
-  // Maps one more file; its tensors are appended to those there are.
-  void add(const fs::path& path) {
-    files.push_back(MappedFile::open(path));
-    std::vector<Tensor> added = parse_safetensors(files.back().bytes(), shown(path));
-    std::ranges::move(added, std::back_inserter(tensors));
-  }
-
-  void add_shards(const fs::path& directory) {
-    const fs::path index_path = directory / kIndexFile;
-    const std::string index_name = shown(index_path);
-    const ShardIndex index =
-        parse_shard_index(read_text_file(index_path, kMaxIndexBytes), index_name);
-    std::set<std::string> shards;
-    for (const auto& [tensor, file] : index) shards.insert(file);
-    check_files_exist(directory, shards);
-
-    std::vector<Placement> found;
-    for (const std::string& shard : shards) {
-      const size_t before = tensors.size();
-      add(directory / shard);
-      for (size_t i = before; i < tensors.size(); ++i) found.emplace_back(tensors[i].name, shard);
-    }
-    check_matches_index(index, std::move(found), index_name);
-    std::ranges::sort(tensors, {}, &Tensor::name);
-  }
-};
-
-Checkpoint::Checkpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
-Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
-Checkpoint::~Checkpoint() = default;
-
-Checkpoint Checkpoint::open(const fs::path& directory) {
+bool is_gguf(const fs::path& model) {
   std::error_code ignored;
-  if (!fs::is_directory(directory, ignored)) {
-    fail(fmt::format("{}: is not a directory; it must be one that holds config.json and {}.",
-                     shown(directory), kSingleFile));
-  }
-  auto impl = std::make_unique<Impl>();
-  if (has_entry(directory / kSingleFile)) {
-    impl->add(directory / kSingleFile);
-  } else if (has_entry(directory / kIndexFile)) {
-    impl->add_shards(directory);
-  } else {
-    fail_without_weights(directory);
-  }
-  return Checkpoint(std::move(impl));
+  return !fs::is_directory(model, ignored);
 }
 
-const std::vector<Tensor>& Checkpoint::tensors() const {
-  return impl_->tensors;
+Checkpoint Checkpoint::open(const fs::path& model) {
+  check_is_there(model);
+  return is_gguf(model) ? open_gguf_file(model) : open_directory(model);
+}
+
+Checkpoint Checkpoint::open_directory(const fs::path& directory) {
+  Checkpoint checkpoint;
+  checkpoint.name_ = shown(directory);
+  checkpoint.config_ = read_huggingface_config(directory);
+  MappedTensors weights = map_huggingface_weights(directory);
+  checkpoint.maps_ = std::move(weights.maps);
+  checkpoint.tensors_ = std::move(weights.tensors);
+  fs::path tokenizer = directory / "tokenizer.json";
+  if (has_entry(tokenizer)) checkpoint.tokenizer_file_ = std::move(tokenizer);
+  return checkpoint;
+}
+
+Checkpoint Checkpoint::open_gguf_file(const fs::path& file) {
+  Checkpoint checkpoint;
+  GgufModel model = open_gguf(file);
+  checkpoint.name_ = model.name;
+  checkpoint.vocabulary_ = read_gguf_vocabulary(model);
+  checkpoint.config_ = read_gguf_config(model, checkpoint.vocabulary_);
+  translate_names(model);
+  checkpoint.maps_ = std::move(model.maps);
+  checkpoint.tensors_ = std::move(model.tensors);
+  return checkpoint;
 }
 
 const Tensor* Checkpoint::find(std::string_view name) const {
-  const auto it = std::ranges::lower_bound(impl_->tensors, name, {}, &Tensor::name);
-  return it != impl_->tensors.end() && it->name == name ? &*it : nullptr;
+  const auto it = std::ranges::lower_bound(tensors_, name, {}, &Tensor::name);
+  return it != tensors_.end() && it->name == name ? &*it : nullptr;
+}
+
+ModelConfig load_config(const fs::path& model) {
+  check_is_there(model);
+  if (!is_gguf(model)) return read_huggingface_config(model);
+  const GgufModel file = open_gguf(model);
+  return read_gguf_config(file, read_gguf_vocabulary(file));
+}
+
+std::string chat_template_of(const fs::path& model) {
+  check_is_there(model);
+  return is_gguf(model) ? read_gguf_chat_template(open_gguf(model)) : read_chat_template(model);
 }
 
 }  // namespace orthrus

@@ -1,37 +1,58 @@
-// A model directory in the published Hugging Face layout: all tensors of model.safetensors, or of
-// the shards that model.safetensors.index.json names, memory-mapped.
+// A model as files hold it: a directory in the published Hugging Face layout, or a GGUF file.
 #pragma once
 
 #include <filesystem>
-#include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/vocabulary.h"
 #include "checkpoint/tensor.h"
+#include "files/files.h"
+#include "orthrus/config.h"
 
 namespace orthrus {
 
-// Move-only; tensors' data stays valid, and the maps read-only, while the Checkpoint lives.
-// The files must not be changed meanwhile: see MappedFile.
+// Whether a model is a GGUF file: everything that is not a directory is taken for one.
+bool is_gguf(const std::filesystem::path& model);
+
+// Move-only; tensors' data and the vocabulary stay valid, and the maps read-only, while the
+// Checkpoint lives. The files must not be changed meanwhile: see MappedFile.
 class Checkpoint {
  public:
-  // Where both model.safetensors and an index are there, reads the first, as transformers does.
-  // Throws Error: kFile for a missing, unreadable or malformed file, or for shards that differ from
-  // their index; kUnsupported for tensors of types other than F32, F16 and BF16; kSystem when a
-  // file cannot be mapped. The message names file and tensor.
-  static Checkpoint open(const std::filesystem::path& directory);
+  // Throws Error: kFile for a missing, unreadable or malformed file, kUnsupported for what the
+  // engine does not do, kSystem when a file cannot be mapped. The message names file and field.
+  // That the tensors are those of the configuration is bind_weights' to check.
+  static Checkpoint open(const std::filesystem::path& model);
 
-  Checkpoint(Checkpoint&&) noexcept;
-  Checkpoint& operator=(Checkpoint&&) noexcept;
-  ~Checkpoint();
+  const std::string& name() const { return name_; }  // the path, for messages
+  const ModelConfig& config() const { return config_; }
 
-  const std::vector<Tensor>& tensors() const;       // sorted by name
+  // By Hugging Face's names, sorted, whatever the files call them.
+  const std::vector<Tensor>& tensors() const { return tensors_; }
   const Tensor* find(std::string_view name) const;  // null when there is none
 
+  // The tokenizer: a file tokenizer.json, or a vocabulary. Nothing of both where there is none.
+  const std::optional<std::filesystem::path>& tokenizer_file() const { return tokenizer_file_; }
+  const std::optional<Vocabulary>& vocabulary() const { return vocabulary_; }
+
  private:
-  struct Impl;
-  explicit Checkpoint(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  Checkpoint() = default;
+
+  static Checkpoint open_directory(const std::filesystem::path& directory);
+  static Checkpoint open_gguf_file(const std::filesystem::path& file);
+
+  std::string name_;
+  ModelConfig config_;
+  std::vector<MappedFile> maps_;
+  std::vector<Tensor> tensors_;
+  std::optional<std::filesystem::path> tokenizer_file_;
+  std::optional<Vocabulary> vocabulary_;
 };
+
+// The text of a model's chat template, "" when it has none; without looking at its weights. Throws
+// as Checkpoint::open.
+std::string chat_template_of(const std::filesystem::path& model);
 
 }  // namespace orthrus

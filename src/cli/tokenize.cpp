@@ -1,7 +1,6 @@
 // orthrus tokenize: text to token ids, and back.
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -37,12 +36,12 @@ struct Options {
   bool json = false;
 };
 
-Tokenizer load_tokenizer(const Options& options) {
+Tokenizer tokenizer_of(const Options& options) {
   if (options.directory.has_value() == options.file.has_value()) {
     throw Error(ErrorKind::kUsage, "Give either --model or --tokenizer.");
   }
   if (options.file) return Tokenizer::load(*options.file);
-  return Tokenizer::load(std::filesystem::path(*options.directory) / "tokenizer.json");
+  return load_tokenizer(*options.directory);
 }
 
 void check_ids(const TokenIds& ids, const Tokenizer& tokenizer) {
@@ -76,7 +75,7 @@ std::string encoded(const std::string& text, const Tokenizer& tokenizer, const O
 
 int run(const Options& options) {
   const Prompt input = options.source.read();
-  const Tokenizer tokenizer = load_tokenizer(options);
+  const Tokenizer tokenizer = tokenizer_of(options);
   const auto* ids = std::get_if<TokenIds>(&input);
   Output output;
   output.write(ids ? decoded(*ids, tokenizer)

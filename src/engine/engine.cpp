@@ -6,7 +6,6 @@
 #include <memory>
 #include <new>
 
-#include "backends/cuda/cuda_model.h"
 #include "backends/cpu/cpu_model.h"
 #include "backends/cuda/cuda_model.h"
 #include "engine/engine_impl.h"
@@ -14,7 +13,7 @@
 #include "engine/processors.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
-#include "files/files.h"
+#include "engine/text.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -87,24 +86,23 @@ Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
-Engine Engine::load(const std::filesystem::path& directory, const EngineOptions& options) {
+Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
-  const std::string name = directory.string();
-  ModelConfig config = load_config(directory);
+  Checkpoint checkpoint = Checkpoint::open(path);
+  const std::string name = checkpoint.name();
+  const ModelConfig config = checkpoint.config();
   check_options(options, config, name);
+  std::optional<Tokenizer> tokenizer = tokenizer_of(checkpoint);
   std::unique_ptr<const DeviceModel> model;
   if (options.device.kind == Device::Kind::kCuda) {
-    model = cuda::load_model(std::move(config), Checkpoint::open(directory), name,
-                             options.device.ordinal, options.on_load);
+    model = cuda::load_model(config, std::move(checkpoint), name, options.device.ordinal,
+                             options.on_load);
   } else {
-    CpuWeights on_cpu(std::move(config), Checkpoint::open(directory), name, CpuOps(threads),
+    CpuWeights on_cpu(config, std::move(checkpoint), name, CpuOps(threads),
                       {options.weights, options.draft_weights}, options.on_load);
     on_cpu.kv_type = options.kv_cache.value_or(DType::kF32);
     model = std::make_unique<CpuModel>(std::move(on_cpu), threads);
   }
-  std::optional<Tokenizer> tokenizer;
-  const std::filesystem::path tokenizer_file = directory / "tokenizer.json";
-  if (has_entry(tokenizer_file)) tokenizer = Tokenizer::load(tokenizer_file);
   return Engine(std::make_shared<const Impl>(std::move(model), std::move(tokenizer), threads,
                                              options.device));
 }
@@ -132,8 +130,8 @@ const ModelConfig& Engine::config() const {
 const Tokenizer* Engine::tokenizer() const {
   return impl_->tokenizer_or_null();
 }
-std::vector<DType> Engine::weight_types() const {
-  return impl_->model->weight_types(View::kAutoregressive);
+DType Engine::weights() const {
+  return impl_->model->weights(View::kAutoregressive);
 }
 DType Engine::kv_cache() const {
   return impl_->model->kv_cache();

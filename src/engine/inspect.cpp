@@ -16,12 +16,12 @@ void add(PartInfo& part, const TensorInfo& tensor) {
 
 }  // namespace
 
-CheckpointInfo inspect(const std::filesystem::path& directory) {
+CheckpointInfo inspect(const std::filesystem::path& model) {
   CheckpointInfo info;
-  info.config = load_config(directory);
+  const Checkpoint checkpoint = Checkpoint::open(model);
+  info.config = checkpoint.config();
   const ModelConfig& config = info.config;
-  const Checkpoint checkpoint = Checkpoint::open(directory);
-  bind_weights(config, checkpoint, directory.string());  // for its checks
+  bind_weights(config, checkpoint, checkpoint.name());  // for its checks
 
   info.ar_view.name = "AR view";
   info.diffusion_view.name = "diffusion view";
@@ -29,9 +29,10 @@ CheckpointInfo inspect(const std::filesystem::path& directory) {
   for (const TensorSpec& spec : expected_tensors(config)) {
     const Tensor& tensor = *checkpoint.find(spec.name);
     const auto bytes = static_cast<int64_t>(tensor.bytes);
+    const Format& format = format_of(tensor.type);
     const TensorInfo& entry = info.tensors.emplace_back(
         TensorInfo{spec.name, std::string(spec.part), tensor.type, tensor.shape,
-                   bytes / format_of(tensor.type).block_bytes, bytes});
+                   bytes / format.block_bytes * format.block_columns, bytes});
     auto part = std::find_if(info.parts.begin(), info.parts.end(),
                              [&](const PartInfo& p) { return p.name == entry.part; });
     if (part == info.parts.end()) part = info.parts.insert(part, PartInfo{entry.part});

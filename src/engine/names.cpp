@@ -1,7 +1,7 @@
 // The public enumerations, in words.
-#include "orthrus/engine.h"
-
 #include <string>
+
+#include "orthrus/engine.h"
 
 namespace orthrus {
 

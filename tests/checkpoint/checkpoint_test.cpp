@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/huggingface/directory.h"
+#include "kernels/formats/format.h"
 #include "orthrus/error.h"
 #include "support/expect_error.h"
 #include "support/safetensors_writer.h"
@@ -47,6 +49,9 @@ std::string bytes_of(const Tensor& tensor) {
 void expect_equals_file(const fs::path& directory, size_t count, const char* norm_shape) {
   SCOPED_TRACE(directory);
   const Checkpoint checkpoint = Checkpoint::open(directory);
+  EXPECT_EQ(checkpoint.name(), directory.string());
+  EXPECT_EQ(checkpoint.tokenizer_file().has_value(), fs::exists(directory / "tokenizer.json"));
+  EXPECT_FALSE(checkpoint.vocabulary().has_value());
   const std::string file = read_file(directory / kSingle);
   uint64_t length = 0;
   std::memcpy(&length, file.data(), sizeof(length));
@@ -84,6 +89,7 @@ TEST(Checkpoint, OpensPublishedLayouts) {
 
 TEST(Checkpoint, DataOutlivesMoves) {
   TemporaryDirectory directory;
+  fs::copy(fs::path(ORTHRUS_TEST_DATA) / "golden" / "tied" / "config.json", directory.path());
   write_safetensors(directory / kSingle, {{"a", DType::kF32, {1}, "aaaa"}});
   Checkpoint first = Checkpoint::open(directory.path());
   const std::byte* data = first.find("a")->data;
@@ -114,28 +120,28 @@ class Shards : public testing::Test {
   // That opening fails with this message, in which {} stands for the directory.
   void expect_refused(ErrorKind kind, const std::string& message) const {
     expect_error(kind, fmt::format(fmt::runtime(message), directory_.path().string()),
-                 [&] { Checkpoint::open(directory_.path()); });
+                 [&] { map_huggingface_weights(directory_.path()); });
   }
 
   TemporaryDirectory directory_;
 };
 
 TEST_F(Shards, AreOneCheckpoint) {
-  const Checkpoint checkpoint = Checkpoint::open(directory_.path());
-  ASSERT_EQ(checkpoint.tensors().size(), 3u);
-  EXPECT_EQ(checkpoint.tensors()[0].name, "a");
-  EXPECT_EQ(checkpoint.tensors()[1].name, "b");
-  EXPECT_EQ(checkpoint.tensors()[2].name, "m");
-  EXPECT_EQ(bytes_of(*checkpoint.find("a")), "aa");
-  EXPECT_EQ(bytes_of(*checkpoint.find("b")), "bbbb");
-  EXPECT_EQ(bytes_of(*checkpoint.find("m")), "mmmm");
+  const MappedTensors weights = map_huggingface_weights(directory_.path());
+  ASSERT_EQ(weights.tensors.size(), 3u);
+  EXPECT_EQ(weights.tensors[0].name, "a");
+  EXPECT_EQ(weights.tensors[1].name, "b");
+  EXPECT_EQ(weights.tensors[2].name, "m");
+  EXPECT_EQ(bytes_of(weights.tensors[0]), "aa");
+  EXPECT_EQ(bytes_of(weights.tensors[1]), "bbbb");
+  EXPECT_EQ(bytes_of(weights.tensors[2]), "mmmm");
 }
 
 TEST_F(Shards, YieldToSingleFile) {
   write_safetensors(directory_ / kSingle, {{"single", DType::kF16, {1}, "ss"}});
-  const Checkpoint checkpoint = Checkpoint::open(directory_.path());
-  ASSERT_EQ(checkpoint.tensors().size(), 1u);
-  EXPECT_EQ(checkpoint.tensors()[0].name, "single");
+  const MappedTensors weights = map_huggingface_weights(directory_.path());
+  ASSERT_EQ(weights.tensors.size(), 1u);
+  EXPECT_EQ(weights.tensors[0].name, "single");
 }
 
 TEST_F(Shards, MissingOnesAreListed) {
@@ -187,7 +193,7 @@ TEST_F(Shards, MustLieInTheDirectory) {
         fmt::format("{}: weight_map has tensor \"a\" in \"{}\"; it must be in a file named "
                     "*.safetensors of the same directory.",
                     (directory_ / kIndex).string(), shown),
-        [&] { Checkpoint::open(directory_.path()); });
+        [&] { map_huggingface_weights(directory_.path()); });
   }
   // A file's name ends at a zero byte for the system, whatever follows.
   write_file(directory_ / kIndex, R"({"weight_map":{"a":"model.bin\u0000.safetensors"}})");
@@ -219,7 +225,7 @@ TEST_F(Shards, NeedAWellFormedIndex) {
   }
   write_file(directory_ / kIndex, "{\"weight_map\":");
   try {
-    Checkpoint::open(directory_.path());
+    map_huggingface_weights(directory_.path());
     ADD_FAILURE() << "No error.";
   } catch (const Error& error) {
     EXPECT_EQ(std::string(error.what())
@@ -240,7 +246,7 @@ TEST_F(Shards, MayHaveALongIndex) {
 TEST(Checkpoint, NeedsADirectoryWithWeights) {
   TemporaryDirectory directory;
   const std::string path = directory.path().string();
-  const auto open = [&] { Checkpoint::open(directory.path()); };
+  const auto open = [&] { map_huggingface_weights(directory.path()); };
   expect_error(ErrorKind::kFile,
                path +
                    ": has neither model.safetensors nor model.safetensors.index.json. There is "
@@ -255,13 +261,25 @@ TEST(Checkpoint, NeedsADirectoryWithWeights) {
                    "\"model-00001-of-00002.safetensors\", \"pytorch_model.bin\": convert to "
                    "safetensors, or add the missing index.",
                open);
-  for (const char* name : {"nothing", "readme.md"}) {
-    expect_error(ErrorKind::kFile,
-                 path + "/" + name +
-                     ": is not a directory; it must be one that holds config.json "
-                     "and model.safetensors.",
-                 [&] { Checkpoint::open(directory / name); });
-  }
+}
+
+TEST(Checkpoint, NeedsADirectoryOrAGgufFile) {
+  TemporaryDirectory directory;
+  const std::string path = directory.path().string();
+  expect_error(ErrorKind::kFile,
+               path +
+                   "/nothing: is not there; a model is a directory that holds config.json and "
+                   "model.safetensors, or a GGUF file.",
+               [&] { Checkpoint::open(directory / "nothing"); });
+  expect_error(ErrorKind::kFile,
+               path + "/config.json: cannot be opened: No such file or directory.",
+               [&] { Checkpoint::open(directory.path()); });
+  write_file(directory / "readme.md", "# A model");
+  expect_error(ErrorKind::kFile,
+               path +
+                   "/readme.md: is not a GGUF file, which starts with \"GGUF\"; it starts with "
+                   "\"# A \".",
+               [&] { Checkpoint::open(directory / "readme.md"); });
 }
 
 TEST(Checkpoint, NeedsARegularFile) {
@@ -269,7 +287,7 @@ TEST(Checkpoint, NeedsARegularFile) {
   const fs::path path = directory / kSingle;
   const auto expect_refused = [&](const char* problem) {
     expect_error(ErrorKind::kFile, path.string() + problem,
-                 [&] { Checkpoint::open(directory.path()); });
+                 [&] { map_huggingface_weights(directory.path()); });
     fs::remove(path);
   };
   fs::create_directory(path);
@@ -286,7 +304,7 @@ TEST(Checkpoint, FollowsLinks) {
   TemporaryDirectory directory;
   write_safetensors(directory / "blob", {{"a", DType::kF32, {1}, "aaaa"}});
   fs::create_symlink("blob", directory / kSingle);
-  EXPECT_EQ(bytes_of(*Checkpoint::open(directory.path()).find("a")), "aaaa");
+  EXPECT_EQ(bytes_of(map_huggingface_weights(directory.path()).tensors[0]), "aaaa");
 }
 
 }  // namespace

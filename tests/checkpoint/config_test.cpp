@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/config_json.h"
+#include "checkpoint/huggingface/config_json.h"
 #include "orthrus/error.h"
 #include "support/expect_error.h"
 #include "support/safetensors_writer.h"
@@ -129,6 +129,72 @@ TEST(Config, Qwen3HasNoDiffusionView) {
     EXPECT_EQ(config.mask_token_id, -1);
     EXPECT_FALSE(config.has_diffusion_view());
   }
+}
+
+// What Qwen2.5-0.5B-Instruct says.
+json published_qwen2() {
+  return json::parse(R"({
+    "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643,
+    "eos_token_id": 151645, "hidden_act": "silu", "hidden_size": 896, "initializer_range": 0.02,
+    "intermediate_size": 4864, "max_position_embeddings": 32768, "max_window_layers": 21,
+    "model_type": "qwen2", "num_attention_heads": 14, "num_hidden_layers": 24,
+    "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
+    "sliding_window": 32768, "tie_word_embeddings": true, "torch_dtype": "bfloat16",
+    "transformers_version": "4.43.1", "use_cache": true, "use_sliding_window": false,
+    "vocab_size": 151936})");
+}
+
+TEST(Config, ReadsQwen2) {
+  const ModelConfig config = parse(published_qwen2().dump());
+  EXPECT_EQ(config.architecture, "Qwen2ForCausalLM");
+  EXPECT_TRUE(config.has_qkv_bias);
+  EXPECT_FALSE(config.has_qk_norm);
+  EXPECT_EQ(config.head_dim, 64);
+  EXPECT_EQ(config.num_key_value_heads, 2);
+  EXPECT_EQ(config.rope_theta, 1e6);
+  EXPECT_FALSE(config.has_diffusion_view());
+  EXPECT_EQ(config.name, "");
+
+  // As transformers' Qwen2Config, which reads no attention_bias.
+  json defaults = published_qwen2();
+  for (const char* key : {"rms_norm_eps", "rope_theta", "max_position_embeddings",
+                          "tie_word_embeddings", "use_sliding_window"}) {
+    defaults.erase(key);
+  }
+  defaults["num_key_value_heads"] = nullptr;
+  defaults["attention_bias"] = false;
+  defaults["_name_or_path"] = "Qwen/Qwen2.5-0.5B-Instruct";
+  const ModelConfig plain = parse(defaults.dump());
+  EXPECT_EQ(plain.num_key_value_heads, 14);
+  EXPECT_EQ(plain.rms_norm_eps, 1e-6f);
+  EXPECT_EQ(plain.rope_theta, 1e4);
+  EXPECT_EQ(plain.max_position_embeddings, 32768);
+  EXPECT_FALSE(plain.tie_word_embeddings);
+  EXPECT_TRUE(plain.has_qkv_bias);
+  EXPECT_EQ(plain.name, "Qwen/Qwen2.5-0.5B-Instruct");
+
+  json explicit_width = published_qwen2();
+  explicit_width["head_dim"] = 128;
+  EXPECT_EQ(parse(explicit_width.dump()).head_dim, 128);
+}
+
+TEST(Config, RefusesQwen2sOtherArithmetic) {
+  const auto refused = [](ErrorKind kind, const json& changes, const std::string& problem) {
+    json config = published_qwen2();
+    for (const auto& [key, value] : changes.items()) config[key] = value;
+    expect_error(kind, "c.json: " + problem, [&] { parse(config.dump()); });
+  };
+  refused(kUnsupported, {{"use_sliding_window", true}},
+          "use_sliding_window is true; supported is false.");
+  refused(kFile, {{"hidden_size", 900}},
+          "head_dim is missing; hidden_size, which is 900, divided by num_attention_heads, which "
+          "is 14, must be an even number up to 1024.");
+}
+
+TEST(Config, Qwen3HasNormsAndNoBiases) {
+  const ModelConfig config = parse(published().dump());
+  EXPECT_TRUE(config.has_qk_norm);
+  EXPECT_FALSE(config.has_qkv_bias);
 }
 
 TEST(Config, AcceptsHarmlessVariants) {
@@ -284,7 +350,8 @@ TEST(Config, RequiresFields) {
       {"num_attention_heads", "it must be an integer from 1 to 1024."},
       {"block_size", "it must be an integer from 2 to 1024."},
       {"mask_token_id", "it must be an integer from 0 to 151935."},
-      {"architectures", R"(supported are ["OrthrusLM"] and ["Qwen3ForCausalLM"].)"},
+      {"architectures",
+       R"(supported are ["OrthrusLM"], ["Qwen3ForCausalLM"] and ["Qwen2ForCausalLM"].)"},
       {"num_key_value_heads", "its default 32 must divide num_attention_heads, which is 16."},
   };
   for (const auto& [field, expectation] : kCases) {
@@ -294,7 +361,8 @@ TEST(Config, RequiresFields) {
 }
 
 TEST(Config, RefusesOtherModels) {
-  const std::string kSupported = R"(supported are ["OrthrusLM"] and ["Qwen3ForCausalLM"].)";
+  const std::string kSupported =
+      R"(supported are ["OrthrusLM"], ["Qwen3ForCausalLM"] and ["Qwen2ForCausalLM"].)";
   const std::string kTypes = R"(supported are "float32", "float16" and "bfloat16".)";
   const BadField kCases[] = {
       {kUnsupported, R"({"architectures": ["LlamaForCausalLM"]})",

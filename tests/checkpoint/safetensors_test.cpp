@@ -1,4 +1,4 @@
-#include "checkpoint/safetensors.h"
+#include "checkpoint/huggingface/safetensors.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

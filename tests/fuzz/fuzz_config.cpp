@@ -5,8 +5,8 @@
 #include <optional>
 #include <string_view>
 
-#include "checkpoint/config_json.h"
-#include "checkpoint/shard_index.h"
+#include "checkpoint/huggingface/config_json.h"
+#include "checkpoint/huggingface/shard_index.h"
 #include "orthrus/error.h"
 
 namespace {

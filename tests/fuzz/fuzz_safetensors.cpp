@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <span>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/huggingface/safetensors.h"
 #include "kernels/formats/format.h"
 #include "orthrus/error.h"
 

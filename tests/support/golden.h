@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/huggingface/safetensors.h"
 #include "files/files.h"
 #include "orthrus/config.h"
 

@@ -1,4 +1,4 @@
-#include "checkpoint/shard_index.h"
+#include "checkpoint/huggingface/shard_index.h"
 
 #include <fmt/format.h>
 

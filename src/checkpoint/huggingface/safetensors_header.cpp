@@ -1,4 +1,4 @@
-#include "checkpoint/safetensors_header.h"
+#include "checkpoint/huggingface/safetensors_header.h"
 
 #include <fmt/format.h>
 

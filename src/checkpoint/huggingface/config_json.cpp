@@ -1,4 +1,4 @@
-#include "checkpoint/config_json.h"
+#include "checkpoint/huggingface/config_json.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "checkpoint/json_fields.h"
+#include "checkpoint/huggingface/json_fields.h"
+#include "checkpoint/limits.h"
 #include "files/json_document.h"
 
 namespace orthrus {
@@ -16,20 +17,13 @@ using nlohmann::json;
 
 constexpr const char* kOrthrus = "OrthrusLM";
 constexpr const char* kQwen3 = "Qwen3ForCausalLM";
+constexpr const char* kQwen2 = "Qwen2ForCausalLM";
 
-// Far above any model, and low enough for products of two or three of them to fit 64 bits.
-constexpr int kMaxVocab = 1 << 24;
-constexpr int kMaxHidden = 1 << 17;
-constexpr int kMaxIntermediate = 1 << 19;
-constexpr int kMaxLayers = 1024;
-constexpr int kMaxHeads = 1024;
-constexpr int kMaxHeadDim = 1024;
-constexpr int kMaxPositions = 1 << 24;
-constexpr int kMaxBlock = 1024;
 constexpr double kMaxTemperature = 100;  // as SamplingParams
 constexpr double kMinTopP = 1e-6;        // 0 would leave no token
 
-// What transformers' Qwen3Config takes for fields that are absent.
+// What transformers' Qwen3Config takes for fields that are absent, and its Qwen2Config where it has
+// them: it has no head_dim.
 constexpr int kDefaultKeyValueHeads = 32;
 constexpr int kDefaultHeadDim = 128;
 constexpr int kDefaultMaxPositions = 32768;
@@ -44,6 +38,7 @@ class ConfigReader {
 
   ModelConfig read() {
     read_architecture();
+    read_name();
     read_dtype();
     read_sizes();
     read_rope();
@@ -53,7 +48,7 @@ class ConfigReader {
       config_.eos_token_ids = *ids;
     }
     if (config_.architecture == kOrthrus) {
-      config_.block_size = fields_.integer("block_size", 2, kMaxBlock);
+      config_.block_size = fields_.integer("block_size", 2, limits::kBlock);
       config_.mask_token_id = fields_.integer("mask_token_id", 0, config_.vocab_size - 1);
     }
     return std::move(config_);
@@ -62,13 +57,22 @@ class ConfigReader {
  private:
   void read_architecture() {
     const json* names = fields_.find("architectures");
-    for (const char* supported : {kOrthrus, kQwen3}) {
+    for (const char* supported : {kOrthrus, kQwen3, kQwen2}) {
       if (names != nullptr && *names == json::array({supported})) config_.architecture = supported;
     }
+    config_.has_qkv_bias = config_.architecture == kQwen2;
+    config_.has_qk_norm = !config_.has_qkv_bias;
     if (!config_.architecture.empty()) return;
-    fields_.refuse("architectures",
-                   fmt::format("supported are [\"{}\"] and [\"{}\"]", kOrthrus, kQwen3),
-                   names == nullptr ? ErrorKind::kFile : ErrorKind::kUnsupported);
+    fields_.refuse(
+        "architectures",
+        fmt::format("supported are [\"{}\"], [\"{}\"] and [\"{}\"]", kOrthrus, kQwen3, kQwen2),
+        names == nullptr ? ErrorKind::kFile : ErrorKind::kUnsupported);
+  }
+
+  // Only for people, so that anything else than a string is no name.
+  void read_name() {
+    const json* name = fields_.find("_name_or_path");
+    if (name != nullptr && name->is_string()) config_.name = name->get<std::string>();
   }
 
   void read_dtype() {
@@ -87,24 +91,24 @@ class ConfigReader {
   }
 
   void read_sizes() {
-    config_.vocab_size = fields_.integer("vocab_size", 1, kMaxVocab);
-    config_.hidden_size = fields_.integer("hidden_size", 1, kMaxHidden);
-    config_.intermediate_size = fields_.integer("intermediate_size", 1, kMaxIntermediate);
-    config_.num_hidden_layers = fields_.integer("num_hidden_layers", 1, kMaxLayers);
+    config_.vocab_size = fields_.integer("vocab_size", 1, limits::kVocab);
+    config_.hidden_size = fields_.integer("hidden_size", 1, limits::kHidden);
+    config_.intermediate_size = fields_.integer("intermediate_size", 1, limits::kIntermediate);
+    config_.num_hidden_layers = fields_.integer("num_hidden_layers", 1, limits::kLayers);
     read_heads();
     config_.rms_norm_eps = static_cast<float>(fields_.positive("rms_norm_eps", kDefaultNormEps));
     config_.max_position_embeddings =
-        fields_.integer("max_position_embeddings", 1, kMaxPositions, kDefaultMaxPositions);
+        fields_.integer("max_position_embeddings", 1, limits::kPositions, kDefaultMaxPositions);
     config_.tie_word_embeddings = fields_.boolean("tie_word_embeddings", false);
   }
 
   void read_heads() {
-    const int heads = fields_.integer("num_attention_heads", 1, kMaxHeads);
+    const int heads = fields_.integer("num_attention_heads", 1, limits::kHeads);
     const bool is_null =
         object_.contains("num_key_value_heads") && fields_.find("num_key_value_heads") == nullptr;
     const int key_value_heads =
         is_null ? heads
-                : fields_.integer("num_key_value_heads", 1, kMaxHeads, kDefaultKeyValueHeads);
+                : fields_.integer("num_key_value_heads", 1, limits::kHeads, kDefaultKeyValueHeads);
     if (problems_.none() && heads % key_value_heads != 0) {
       fields_.refuse("num_key_value_heads",
                      fmt::format("{} must divide num_attention_heads, which is {}",
@@ -115,8 +119,25 @@ class ConfigReader {
     }
     config_.num_attention_heads = heads;
     config_.num_key_value_heads = key_value_heads;
-    config_.head_dim = fields_.integer("head_dim", 2, kMaxHeadDim, kDefaultHeadDim);
-    if (config_.head_dim % 2 != 0) fields_.refuse("head_dim", "it must be even");
+    read_head_dim();
+  }
+
+  void read_head_dim() {
+    const bool is_derived = config_.architecture == kQwen2 && !object_.contains("head_dim");
+    if (!is_derived) {
+      config_.head_dim = fields_.integer("head_dim", 2, limits::kHeadDim, kDefaultHeadDim);
+      if (config_.head_dim % 2 != 0) fields_.refuse("head_dim", "it must be even");
+      return;
+    }
+    const int heads = config_.num_attention_heads;
+    config_.head_dim = config_.hidden_size / heads;
+    if (!problems_.none()) return;
+    if (config_.hidden_size % (2 * heads) != 0 || config_.head_dim > limits::kHeadDim) {
+      fields_.refuse("head_dim",
+                     fmt::format("hidden_size, which is {}, divided by num_attention_heads, which "
+                                 "is {}, must be an even number up to {}",
+                                 config_.hidden_size, heads, limits::kHeadDim));
+    }
   }
 
   // The base has moved from rope_theta into rope_parameters between versions of transformers;
@@ -170,6 +191,8 @@ class ConfigReader {
   // Fields that would make a layer compute something else than it does here.
   void refuse_other_arithmetic() {
     for (const char* key : {"attention_bias", "mlp_bias", "use_sliding_window"}) {
+      // Qwen2 has its biases, whatever an attention_bias might say.
+      if (config_.has_qkv_bias && std::string_view(key) == "attention_bias") continue;
       const json* value = fields_.find(key);
       if (value == nullptr || *value == false) continue;
       fields_.refuse(key, value->is_boolean() ? "supported is false" : "it must be true or false",
@@ -224,7 +247,7 @@ void read_generation(const JsonFields& fields, ModelConfig& config) {
   if (fields.find("temperature") != nullptr) {
     defaults.temperature = static_cast<float>(fields.number("temperature", 0, kMaxTemperature));
   }
-  if (fields.find("top_k") != nullptr) defaults.top_k = fields.integer("top_k", 0, kMaxVocab);
+  if (fields.find("top_k") != nullptr) defaults.top_k = fields.integer("top_k", 0, limits::kVocab);
   if (fields.find("top_p") != nullptr) {
     defaults.top_p = static_cast<float>(fields.number("top_p", kMinTopP, 1));
   }

@@ -1,4 +1,4 @@
-#include "checkpoint/safetensors.h"
+#include "checkpoint/huggingface/safetensors.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "checkpoint/safetensors_header.h"
+#include "checkpoint/huggingface/safetensors_header.h"
 #include "files/display.h"
 #include "kernels/formats/format.h"
 #include "orthrus/error.h"

@@ -1,4 +1,4 @@
-#include "checkpoint/json_fields.h"
+#include "checkpoint/huggingface/json_fields.h"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,33 @@
+// What a model says about text.
+#include "engine/text.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "orthrus/chat.h"
+#include "orthrus/error.h"
+#include "tokenizer/chat_format.h"
+
+namespace orthrus {
+
+std::optional<Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
+  if (checkpoint.vocabulary()) return Tokenizer::from_vocabulary(*checkpoint.vocabulary());
+  if (checkpoint.tokenizer_file()) return Tokenizer::load(*checkpoint.tokenizer_file());
+  return std::nullopt;
+}
+
+Tokenizer load_tokenizer(const std::filesystem::path& model) {
+  if (!is_gguf(model)) return Tokenizer::load(model / "tokenizer.json");
+  std::optional<Tokenizer> tokenizer = tokenizer_of(Checkpoint::open(model));
+  if (tokenizer) return std::move(*tokenizer);
+  throw Error(
+      ErrorKind::kFile,
+      fmt::format("{}: has no tokenizer: tokenizer.ggml.model is missing.", model.string()));
+}
+
+ChatFormat detect_chat_format(const std::filesystem::path& model) {
+  return chat_format_of(chat_template_of(model));
+}
+
+}  // namespace orthrus
