@@ -2,7 +2,7 @@
 // computed and whatever is computed beside it, and close to what the processor computes from the
 // same weights in float32. For a machine with a device.
 //
-//   forward_check DATA MODELS [--few] [tied|untied|tiny-code|qwen3-0.6b]...
+//   forward_check DATA MODELS [--few] [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b]...
 //
 // DATA and MODELS are tests/data and models of the sources. With no model named it checks them all.
 // --few: seven small passes, for compute-sanitizer, under which a pass takes seconds.
@@ -206,7 +206,7 @@ int main(int argc, char** argv) {
     }
   }
   if (argc < 3) return 2;
-  if (names.empty()) names = {"tied", "untied", "tiny-code", "qwen3-0.6b"};
+  if (names.empty()) names = {"tied", "untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b"};
   const unsigned seed = std::random_device{}();
   try {
     for (const std::string& name : names) check(name, argv[1], argv[2], few, seed);

@@ -144,13 +144,15 @@ std::vector<Effort> efforts() {
                    .tokens = 80,
                    .cuda = true});
     // No draft of random weights is right, so each token takes a whole cycle.
-    all.push_back({.model = "qwen3-0.6b",
-                   .prompts = 4,
-                   .rounds = 4,
-                   .longest_prompt = 300,
-                   .tokens = 48,
-                   .cuda = true,
-                   .more_greedy = 12});
+    for (const char* shape : {"qwen3-0.6b", "qwen2.5-coder-0.5b"}) {
+      all.push_back({.model = shape,
+                     .prompts = 4,
+                     .rounds = 4,
+                     .longest_prompt = 300,
+                     .tokens = 48,
+                     .cuda = true,
+                     .more_greedy = 12});
+    }
   }
   return all;
 }

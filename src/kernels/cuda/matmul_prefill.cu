@@ -155,7 +155,8 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 template <int S>
-cudaError_t launch_prefill(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
+cudaError_t launch_prefill(const Tokens& x, const MatrixView& w, MatmulJob job,
+                           cudaStream_t stream) {
   ProductMaps maps;
   if (const cudaError_t error = make_product_maps(x, w, kTokens, &maps); error != cudaSuccess) {
     return error;

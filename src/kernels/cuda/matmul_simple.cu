@@ -73,7 +73,8 @@ __global__ void __launch_bounds__(kFinishThreads)
 
 }  // namespace
 
-cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
+cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job,
+                          cudaStream_t stream) {
   job.token_tiles = (x.bucket + kTokens - 1) / kTokens;
   return launch(simple_kernel, job.row_tiles * job.token_tiles, kFinishThreads, 0, 1, stream, x, w,
                 job);

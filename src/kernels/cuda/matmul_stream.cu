@@ -97,8 +97,9 @@ __device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, fl
   }
 }
 
+// Registers for more blocks than memory has room for: other kernels start beside it.
 template <int N>
-__global__ void __launch_bounds__(kThreads, N <= 32 ? 3 : 2)
+__global__ void __launch_bounds__(kThreads, N <= 32 ? 4 : 2)
     stream_kernel(const __grid_constant__ CUtensorMap weights,
                   const __grid_constant__ CUtensorMap tokens, const __grid_constant__ MatmulJob job,
                   int stages) {
