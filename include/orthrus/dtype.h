@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace orthrus {
@@ -24,5 +26,8 @@ enum class DType : uint8_t {
 
 // As safetensors and GGUF spell it: "BF16", "Q4_K".
 std::string_view name_of(DType type);
+
+// "Q5_0+Q8_0".
+std::string names_of(std::span<const DType> types);
 
 }  // namespace orthrus

@@ -164,7 +164,9 @@ class Engine {
   ~Engine();
 
   const ModelConfig& config() const;
-  DType weights() const;  // of the matrices, of a file that mixes types the first MLP's
+  // The types of the matrices that an AR pass reads, those with the most bytes first: a GGUF file
+  // mixes several.
+  std::vector<DType> weight_types() const;
   DType kv_cache() const;
   Device device() const;
   const Tokenizer* tokenizer() const;  // null when the model comes without one

@@ -39,7 +39,7 @@ struct MachineRates {
 // Medians over rounds, in each of which everything was measured once.
 struct PassMeasurement {
   PassShape shape;
-  DType weights = DType::kF32;  // of the matrices of its view, as Engine::weights() tells the AR's
+  DType weights = DType::kF32;  // of the matrices of its view with the most bytes
   MachineRates machine;         // measured before each of these passes
   double seconds = 0;           // on a device with the launch, and what the host is given back
   double bytes = 0;             // that it has to read: each weight, key and value once

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "backends/cycle_runner.h"
 #include "backends/forward_pass.h"
@@ -31,7 +32,8 @@ class DeviceModel {
  public:
   virtual ~DeviceModel() = default;
   virtual const ModelConfig& config() const = 0;
-  virtual DType weights(View view) const = 0;  // of its matrices
+  // The types of the matrices that a pass in this view reads, those with the most bytes first.
+  virtual std::vector<DType> weight_types(View view) const = 0;
   virtual DType kv_cache() const = 0;          // of keys and values
   virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass
 

@@ -271,7 +271,7 @@ class Bench {
         "{} tokens a prompt at most, {}, {} repetitions, {} weights, {}\n", options_.max_tokens,
         options_.ignore_eos ? "end-of-sequence tokens ignored"
                             : "fewer where the model ends the text",
-        options_.repeat, name_of(engine_.weights()),
+        options_.repeat, names_of(engine_.weight_types()),
         engine_.device() == Device{} ? fmt::format("{} threads", engine_.threads())
                                      : name_of(engine_.device()));
     text += fmt::format("{:<32}{:>7}{:>11}", "prompt", "tokens", "AR tok/s");
@@ -341,7 +341,7 @@ class Bench {
     };
     nlohmann::ordered_json json = {{"model", model_name()},
                                    {"mode", name_of(options_.mode)},
-                                   {"weights", name_of(engine_.weights())},
+                                   {"weights", names_of(engine_.weight_types())},
                                    {"device", name_of(engine_.device())},
                                    {"threads", engine_.threads()},
                                    {"max_tokens", options_.max_tokens},

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cli/choices.h"
+#include "cli/chat_format.h"
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/options.h"
@@ -36,13 +36,11 @@ constexpr const char* kHelp =
     "/help   this\n"
     "Anything else is a message. Ctrl-C ends a reply.\n";
 
-enum class ChatTemplate { kOfCheckpoint, kQwen3 };
-
 struct Options {
   ModelOptions model;
   DecodingOptions decoding;
   int max_tokens = 2048;
-  ChatTemplate chat_template = ChatTemplate::kOfCheckpoint;
+  ChatFormatOption format;
   std::optional<std::string> system;
   bool no_thinking = false;
   ColorChoice color = ColorChoice::kAuto;
@@ -60,29 +58,21 @@ bool looks_like_command(std::string_view line) {
          std::all_of(line.begin() + 1, line.end(), [](char c) { return c >= 'a' && c <= 'z'; });
 }
 
-void check_format(const Options& options) {
-  if (options.chat_template == ChatTemplate::kQwen3) return;
-  const ChatFormat found = detect_chat_format(options.model.directory);
-  if (found == ChatFormat::kQwen3) return;
-  const std::string directory = without_controls(options.model.directory);
-  if (found == ChatFormat::kNone) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{} carries no chat template, so its model was not made for chat. "
-                            "'orthrus generate' continues plain text; --chat-format qwen3 uses "
-                            "Qwen3's template all the same.",
-                            directory));
+ChatFormat format_of(const Options& options) {
+  const ChatFormat format = options.format.resolve(options.model.directory);
+  if (options.no_thinking && thinking_of(format) == Thinking::kAlways) {
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("--no-thinking: models of the chat format {} always think.", name_of(format)));
   }
-  throw Error(
-      ErrorKind::kUnsupported,
-      fmt::format("{} carries a chat template that is not Qwen3's, the only one known here. "
-                  "--chat-format qwen3 uses Qwen3's all the same.",
-                  directory));
+  return format;
 }
 
 class Chat {
  public:
   explicit Chat(const Options& options)
       : options_(options),
+        format_(format_of(options)),
         engine_(load_engine(options.model)),
         session_(engine_.start_session()),
         style_(style_of_output(options.color)) {
@@ -166,7 +156,7 @@ class Chat {
   std::vector<int32_t> conversation() const {
     ChatOptions chat;
     chat.enable_thinking = !options_.no_thinking;
-    return engine_.encode(render_qwen3_chat(history_, chat));
+    return engine_.encode(render_chat(format_, history_, chat));
   }
 
   std::string reply(Request& request) {
@@ -192,6 +182,7 @@ class Chat {
   }
 
   const Options& options_;
+  ChatFormat format_;
   Engine engine_;
   Session session_;
   Style style_;
@@ -207,22 +198,18 @@ Command add_chat(CLI::App& root) {
   const auto options = std::make_shared<Options>();
   CLI::App& app = *root.add_subcommand("chat", "Talk to a chat model");
   options->model.add_to(app);
-  app.add_option("--system", options->system, "System message")->type_name("TEXT");
-  app.add_flag("--no-thinking", options->no_thinking, "Ask for answers without thinking");
-  add_choice<ChatTemplate>(app, "--chat-format", options->chat_template,
-                           {{"auto", ChatTemplate::kOfCheckpoint}, {"qwen3", ChatTemplate::kQwen3}},
-                           "auto (the checkpoint's chat template, which must be Qwen3's) or qwen3 "
-                           "(Qwen3's all the same)")
-      ->default_str("auto");
+  app.add_option("--system", options->system,
+                 "System message; by default the chat format's, if any")
+      ->type_name("TEXT");
+  app.add_flag("--no-thinking", options->no_thinking,
+               "Ask for answers without thinking, of models that can do both");
+  options->format.add_to(app);
   add_count(app, "-n,--max-tokens", options->max_tokens,
             "Most tokens of an answer; the context may end it before");
   add_color(app, options->color);
   options->decoding.add_to(app);
   app.footer(kExamples);
-  return {&app, [options] {
-            check_format(*options);
-            return Chat(*options).run();
-          }};
+  return {&app, [options] { return Chat(*options).run(); }};
 }
 
 }  // namespace orthrus::cli

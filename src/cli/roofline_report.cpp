@@ -127,7 +127,7 @@ std::string roofline_table(const Engine& engine, const std::string& name, const 
                            std::optional<double> acceptance) {
   const ModelConfig& config = engine.config();
   return fmt::format("{}, {} weights, {} KV cache, {}, {}\n\n", name,
-                     orthrus::name_of(engine.weights()), orthrus::name_of(engine.kv_cache()),
+                     orthrus::names_of(engine.weight_types()), orthrus::name_of(engine.kv_cache()),
                      config.has_diffusion_view() ? fmt::format("block size {}", config.block_size)
                                                  : "no diffusion view",
                      on_processor(engine) ? fmt::format("{} threads", engine.threads())
@@ -140,7 +140,7 @@ nlohmann::ordered_json roofline_json(const Engine& engine, const std::string& na
                                      const Roofline& roofline, std::optional<double> acceptance) {
   nlohmann::ordered_json json = {
       {"model", name},
-      {"weights", orthrus::name_of(engine.weights())},
+      {"weights", orthrus::names_of(engine.weight_types())},
       {"kv_cache", orthrus::name_of(engine.kv_cache())},
       {"block_size", engine.config().block_size},
       {"device", orthrus::name_of(engine.device())},

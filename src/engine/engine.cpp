@@ -130,8 +130,8 @@ const ModelConfig& Engine::config() const {
 const Tokenizer* Engine::tokenizer() const {
   return impl_->tokenizer_or_null();
 }
-DType Engine::weights() const {
-  return impl_->model->weights(View::kAutoregressive);
+std::vector<DType> Engine::weight_types() const {
+  return impl_->model->weight_types(View::kAutoregressive);
 }
 DType Engine::kv_cache() const {
   return impl_->model->kv_cache();

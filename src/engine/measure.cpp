@@ -50,7 +50,7 @@ PassMeasurement cost_of(const PassShape& shape, const DeviceModel& model) {
   const View view = view_of(shape);
   PassMeasurement cost;
   cost.shape = shape;
-  cost.weights = model.weights(view);
+  cost.weights = model.weight_types(view).front();
   cost.bytes = model.matrix_bytes(view) + model.position_bytes() * (shape.context + shape.rows);
   cost.flops = pass_flops(c, view, shape.rows, head_rows(shape), shape.context);
   return cost;

@@ -7,7 +7,6 @@
 
 #include "orthrus/chat.h"
 #include "orthrus/error.h"
-#include "tokenizer/chat_format.h"
 
 namespace orthrus {
 

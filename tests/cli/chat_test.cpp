@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "cli/run_orthrus.h"
@@ -26,7 +27,9 @@ TEST(Chat, RefusesACheckpointWithoutTemplate) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.out, "");
   for (const char* part :
-       {"tiny-code carries no chat template", "'orthrus generate'", "--chat-format qwen3"}) {
+       {"tiny-code carries no chat template", "'orthrus generate'",
+        "--chat-format uses one all the same: chatml, qwen2, qwen2.5, qwen3, qwen3-instruct-2507 "
+        "or qwen3-thinking-2507."}) {
     EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
   }
 }
@@ -36,8 +39,47 @@ TEST(Chat, RefusesAnUnknownTemplate) {
   std::ofstream(directory.path() / "chat_template.jinja") << "{{ messages }}";
   const ProcessResult result = run_orthrus({"chat", "-m", directory.path().string()});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_NE(result.err.find("not Qwen3's"), std::string::npos) << result.err;
-  EXPECT_NE(result.err.find("--chat-format qwen3"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("carries a chat template that is not known here. "), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("--chat-format uses one all the same: chatml, qwen2, "),
+            std::string::npos)
+      << result.err;
+}
+
+TEST(Chat, FormatsThatAlwaysThinkCannotBeAskedNotTo) {
+  const ProcessResult result = run_orthrus(
+      {"chat", "-m", kTinyCode, "--chat-format", "qwen3-thinking-2507", "--no-thinking"},
+      {.input = "hi\n"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("models of the chat format qwen3-thinking-2507 always think"),
+            std::string::npos)
+      << result.err;
+}
+
+// The prompts differ, and their lengths with them.
+TEST(Chat, TheFormatIsThatOfTheTemplateOrForced) {
+  const TemporaryDirectory directory;
+  for (const auto& entry : std::filesystem::directory_iterator(kTinyCode)) {
+    std::filesystem::create_symlink(std::filesystem::absolute(entry.path()),
+                                    directory.path() / entry.path().filename());
+  }
+  const std::filesystem::path data = std::filesystem::path(ORTHRUS_TEST_DATA) / "chat";
+  std::filesystem::copy(data / "qwen2.5.jinja", directory.path() / "chat_template.jinja");
+  const auto prompt_size = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"chat", "-m", directory.path().string(), "-n", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    const ProcessResult result = run_orthrus(all, {.input = "hi\n"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::string before = "of the prompt's ";
+    const size_t at = result.err.find(before);
+    EXPECT_NE(at, std::string::npos) << result.err;
+    return std::stoi(result.err.substr(at + before.size()));
+  };
+  const int detected = prompt_size({});
+  EXPECT_EQ(prompt_size({"--chat-format", "qwen2.5"}), detected);
+  EXPECT_GT(detected, prompt_size({"--chat-format", "chatml"}));  // a system message
+  EXPECT_LT(prompt_size({"--system", "x"}), detected);            // in the default's place
+  EXPECT_EQ(prompt_size({"--no-thinking"}), detected);            // it never thinks
 }
 
 TEST(Chat, NeedsATokenizer) {

@@ -122,7 +122,8 @@ TEST(Usage, Words) {
        "--color is \"blue\"; valid is auto, always or never."},
       {{"chat", "-m", kTinyCode, "--chat-format", "llama"},
        2,
-       "--chat-format is \"llama\"; valid is auto or qwen3."},
+       "--chat-format is \"llama\"; valid is auto, chatml, qwen2, qwen2.5, qwen3, "
+       "qwen3-instruct-2507 or qwen3-thinking-2507."},
       {generate({"-p", "x", "--device", "gpu"}), 2,
        "--device is \"gpu\"; valid is cpu, cuda or cuda:N."},
       {generate({"-p", "x", "--device", "cuda:"}), 2, "--device is \"cuda:\""},

@@ -437,7 +437,7 @@ TEST(ExactnessOfNearTies, OtherRoundingGivesOtherIds) {
   for (size_t e = 1; e < engines.size(); ++e) {
     std::printf("%s, %s: %d of %d texts differ from those in F32\n",
                 orthrus::name_of(engines[e].device()).c_str(),
-                std::string(orthrus::name_of(engines[e].weights())).c_str(), differ[e], kPrompts);
+                std::string(orthrus::name_of(engines[e].weight_types().front())).c_str(), differ[e], kPrompts);
     EXPECT_GT(differ[e], kPrompts / 2);
   }
 }

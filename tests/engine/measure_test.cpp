@@ -52,7 +52,7 @@ TEST(PublishedShapes, HaveThePublishedParameters) {
 TEST(Synthetic, GeneratesTheSameInBothModes) {
   for (const DType type : {DType::kBF16, DType::kQ8_0}) {
     const Engine engine = Engine::synthetic(small(), {.threads = 2, .weights = type});
-    EXPECT_EQ(engine.weights(), type);
+    EXPECT_EQ(engine.weight_types(), std::vector{type});
     EXPECT_EQ(engine.tokenizer(), nullptr);
     Request request;
     request.prompt = {1, 2, 3};

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -22,45 +23,21 @@ const fs::path kQwen3 = fs::path(ORTHRUS_TEST_DATA) / "qwen3-tokenizer";
 constexpr const char* kConfigFile = "tokenizer_config.json";
 constexpr const char* kTemplateFile = "chat_template.jinja";
 
+// One of those in the test data, as Qwen published it.
+std::string published(const std::string& name) {
+  std::ifstream file(fs::path(ORTHRUS_TEST_DATA) / "chat" / (name + ".jinja"), std::ios::binary);
+  EXPECT_TRUE(file.is_open()) << name;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
 std::string qwen3_template() {
-  std::ifstream file(kQwen3 / kConfigFile);
-  return json::parse(file)["chat_template"];
+  return published("qwen3");
 }
 
-void replace(std::string& text, const std::string& from, const std::string& to) {
-  const size_t position = text.find(from);
-  ASSERT_NE(position, text.npos) << from;
-  text.replace(position, from.size(), to);
-}
-
-// What Qwen has published since: for content that may be something else than a string.
-std::string revised_qwen3_template() {
-  std::string text = qwen3_template();
-  replace(text, "== \"user\" and not(", "== \"user\" and message.content is string and not(");
-  replace(text, "{%- for message in messages %}\n",
-          "{%- for message in messages %}\n"
-          "    {%- if message.content is string %}\n"
-          "        {%- set content = message.content %}\n"
-          "    {%- else %}\n"
-          "        {%- set content = '' %}\n"
-          "    {%- endif %}\n");
-  replace(text, "'\\n' + message.content + '<|im_end|>' +", "'\\n' + content + '<|im_end|>' +");
-  replace(text, "assistant\" %}\n        {%- set content = message.content %}\n",
-          "assistant\" %}\n");
-  replace(text, "message.reasoning_content is defined and message.reasoning_content is not none",
-          "message.reasoning_content is string");
-  replace(text, "'</think>' in message.content", "'</think>' in content");
-  std::string tail =
-      "                {%- set content = message.content.split('</think>')[-1]"
-      ".lstrip('\\n') %}\n";
-  replace(text, tail, "");
-  replace(tail, "message.content", "content");
-  const std::string head =
-      "content.split('</think>')[0].rstrip('\\n').split('<think>')[-1]"
-      ".lstrip('\\n') %}\n";
-  replace(text, "message." + head, head + tail);
-  replace(text, "        {{- message.content }}\n", "        {{- content }}\n");
-  return text;
+std::string with_line_ends(const std::string& text, const std::string& line_end) {
+  std::string result;
+  for (const char c : text) result += c == '\n' ? line_end : std::string(1, c);
+  return result;
 }
 
 ChatFormat format_of_config(const json& config) {
@@ -75,23 +52,66 @@ ChatFormat format_of_template(const std::string& text) {
   return detect_chat_format(directory.path());
 }
 
-TEST(ChatFormat, Qwen3sTemplateIsRecognized) {
-  EXPECT_EQ(detect_chat_format(kQwen3), ChatFormat::kQwen3);
-  for (const std::string& text : {qwen3_template(), revised_qwen3_template()}) {
-    EXPECT_EQ(format_of_template(text), ChatFormat::kQwen3);
-    EXPECT_EQ(format_of_template(text + " \r\n\n"), ChatFormat::kQwen3);
-    EXPECT_EQ(format_of_config({{"chat_template", text}}), ChatFormat::kQwen3);
+TEST(ChatFormat, PublishedTemplatesAreRecognized) {
+  const std::pair<const char*, ChatFormat> cases[] = {
+      {"chatml", ChatFormat::kChatMl},
+      {"qwen2", ChatFormat::kQwen2},
+      {"qwen2.5", ChatFormat::kQwen25},
+      {"qwen3", ChatFormat::kQwen3},
+      {"qwen3-revised", ChatFormat::kQwen3},
+      {"qwen3-instruct-2507", ChatFormat::kQwen3Instruct2507},
+      {"qwen3-thinking-2507", ChatFormat::kQwen3Thinking2507},
+  };
+  for (const auto& [name, format] : cases) {
+    SCOPED_TRACE(name);
+    const std::string text = published(name);
+    EXPECT_EQ(chat_format_of(text), format);
+    EXPECT_EQ(chat_format_of(text + "\n \r\n"), format);
+    EXPECT_EQ(chat_format_of(with_line_ends(text, "\r\n")), format);
+    EXPECT_EQ(chat_format_of(with_line_ends(text, " \t\n")), format);
+    EXPECT_EQ(format_of_template(text), format);
+    EXPECT_EQ(format_of_config({{"chat_template", text}}), format);
   }
+  EXPECT_EQ(detect_chat_format(kQwen3), ChatFormat::kQwen3);
+}
+
+TEST(ChatFormat, PlainChatMlIsRecognizedInItsVariants) {
+  std::string text = published("chatml");
+  const std::string first =
+      "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}"
+      "{% endif %}";
+  EXPECT_EQ(chat_format_of(first + text), ChatFormat::kChatMl);
+  for (size_t at; (at = text.find("\\n")) != text.npos;) {
+    text.erase(at, 1);
+    text[at] = '\n';
+  }
+  EXPECT_EQ(chat_format_of(text), ChatFormat::kChatMl);
+}
+
+TEST(ChatFormat, FormatsHaveNames) {
+  std::string names;
+  for (const ChatFormatInfo& info : chat_formats()) {
+    EXPECT_EQ(name_of(info.format), info.name);
+    names.append(info.name) += ' ';
+  }
+  EXPECT_EQ(names, "chatml qwen2 qwen2.5 qwen3 qwen3-instruct-2507 qwen3-thinking-2507 ");
+  EXPECT_EQ(name_of(ChatFormat::kNone), "none");
+  EXPECT_EQ(name_of(ChatFormat::kUnknown), "unknown");
 }
 
 TEST(ChatFormat, AnyOtherTemplateIsUnknown) {
   EXPECT_EQ(format_of_template("{{ messages }}"), ChatFormat::kUnknown);
   EXPECT_EQ(format_of_template(std::string("\n").append(qwen3_template())), ChatFormat::kUnknown);
   EXPECT_EQ(format_of_template(qwen3_template() + "x"), ChatFormat::kUnknown);
+  EXPECT_EQ(chat_format_of(with_line_ends(qwen3_template(), "\n\n")), ChatFormat::kUnknown);
+  EXPECT_EQ(chat_format_of(with_line_ends(qwen3_template(), "")), ChatFormat::kUnknown);
+  EXPECT_EQ(chat_format_of(std::string(" ").append(qwen3_template())), ChatFormat::kUnknown);
   EXPECT_EQ(format_of_config({{"chat_template", "x"}}), ChatFormat::kUnknown);
 }
 
 TEST(ChatFormat, CheckpointsMayHaveNoTemplate) {
+  EXPECT_EQ(chat_format_of(""), ChatFormat::kNone);
+  EXPECT_EQ(chat_format_of(" \t\r\n\n"), ChatFormat::kNone);
   EXPECT_EQ(detect_chat_format(TemporaryDirectory().path()), ChatFormat::kNone);
   EXPECT_EQ(format_of_config(json::object()), ChatFormat::kNone);
   EXPECT_EQ(format_of_config({{"chat_template", nullptr}}), ChatFormat::kNone);

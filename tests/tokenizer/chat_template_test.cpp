@@ -1,7 +1,9 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -32,7 +34,7 @@ ChatMessage tool(const std::string& content) {
 std::string render(const Messages& messages, bool add_generation_prompt = false) {
   ChatOptions options;
   options.add_generation_prompt = add_generation_prompt;
-  return render_qwen3_chat(messages, options);
+  return render_chat(ChatFormat::kQwen3, messages, options);
 }
 
 // The assistant's last message, as it appears.
@@ -62,11 +64,45 @@ std::vector<ChatMessage> messages_of(const ordered_json& list) {
   return messages;
 }
 
+std::vector<std::string> tools_of(const ordered_json& chat) {
+  std::vector<std::string> tools;
+  for (const auto& item : chat.value("tools", ordered_json::array())) tools.push_back(item.dump());
+  return tools;
+}
+
+ordered_json read_json(const std::string& name) {
+  std::ifstream file(std::filesystem::path(ORTHRUS_TEST_DATA) / name);
+  return ordered_json::parse(file);
+}
+
+// Every format, against what its template gives in the reference implementation.
+TEST(ChatTemplate, RendersAsTheTemplates) {
+  const std::map<std::string, ChatFormat> formats = {
+      {"chatml", ChatFormat::kChatMl},
+      {"qwen2", ChatFormat::kQwen2},
+      {"qwen2.5", ChatFormat::kQwen25},
+      {"qwen3", ChatFormat::kQwen3},
+      {"qwen3-revised", ChatFormat::kQwen3},
+      {"qwen3-instruct-2507", ChatFormat::kQwen3Instruct2507},
+      {"qwen3-thinking-2507", ChatFormat::kQwen3Thinking2507},
+  };
+  const ordered_json expected = read_json("chat/expected.json");
+  ASSERT_EQ(expected["rendered"].size(), 353u);
+  for (const auto& item : expected["rendered"]) {
+    const ordered_json& chat = expected["chats"][item["chat"].get<std::string>()];
+    ChatOptions options;
+    options.add_generation_prompt = item["add_generation_prompt"];
+    options.enable_thinking = item.value("enable_thinking", true);
+    options.tools = tools_of(chat);
+    EXPECT_EQ(render_chat(formats.at(item["template"]), messages_of(chat["messages"]), options),
+              item["text"].get<std::string>())
+        << item["template"] << item["chat"];
+  }
+}
+
 // Against what the template gives in the reference implementation.
 TEST(ChatTemplate, RendersAsQwen3s) {
-  std::ifstream file(std::filesystem::path(ORTHRUS_TEST_DATA) / "qwen3-tokenizer" /
-                     "expected.json");
-  const auto expected = ordered_json::parse(file);
+  const ordered_json expected = read_json("qwen3-tokenizer/expected.json");
   ASSERT_EQ(expected["chat"].size(), 8u);
   for (const auto& chat : expected["chat"]) {
     ChatOptions options;
@@ -74,10 +110,8 @@ TEST(ChatTemplate, RendersAsQwen3s) {
     if (chat.contains("kwargs")) {
       options.enable_thinking = chat["kwargs"].value("enable_thinking", true);
     }
-    for (const auto& item : chat.value("tools", ordered_json::array())) {
-      options.tools.push_back(item.dump());
-    }
-    EXPECT_EQ(render_qwen3_chat(messages_of(chat["messages"]), options),
+    options.tools = tools_of(chat);
+    EXPECT_EQ(render_chat(ChatFormat::kQwen3, messages_of(chat["messages"]), options),
               chat["rendered"].get<std::string>());
   }
 }
@@ -87,7 +121,7 @@ TEST(ChatTemplate, GenerationPrompt) {
   EXPECT_EQ(render({user("q")}, true), "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n");
   ChatOptions options;
   options.enable_thinking = false;
-  EXPECT_EQ(render_qwen3_chat(Messages{user("q")}, options),
+  EXPECT_EQ(render_chat(ChatFormat::kQwen3, Messages{user("q")}, options),
             "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n");
 }
 
@@ -181,7 +215,7 @@ TEST(ChatTemplate, BadChatsAreRefused) {
   const auto with_tools = [](const std::vector<std::string>& tools) {
     ChatOptions options;
     options.tools = tools;
-    return [options] { render_qwen3_chat(Messages{user("q")}, options); };
+    return [options] { render_chat(ChatFormat::kQwen3, Messages{user("q")}, options); };
   };
   expect_error(ErrorKind::kUsage, "tools[1] is 7; it must be a JSON object.",
                with_tools({"{}", "7"}));
@@ -189,6 +223,33 @@ TEST(ChatTemplate, BadChatsAreRefused) {
                "tools[0] is not valid JSON: parse error at line 1, column 1: syntax error while "
                "parsing value - invalid literal; last read: 'g'.",
                with_tools({"get_weather"}));
+}
+
+TEST(ChatTemplate, FormatsWithoutToolsRefuseThem) {
+  ChatMessage call = assistant("");
+  call.tool_calls = {{"f", "{}"}};
+  for (const ChatFormat format : {ChatFormat::kChatMl, ChatFormat::kQwen2}) {
+    const std::string end = fmt::format(", but the chat format {} has no tools.", name_of(format));
+    expect_error(ErrorKind::kUsage, "messages[1].role is \"tool\"" + end, [&] {
+      render_chat(format, Messages{user("q"), tool("1")});
+    });
+    expect_error(ErrorKind::kUsage, "messages[1] calls tools" + end, [&] {
+      render_chat(format, Messages{user("q"), call});
+    });
+    ChatOptions options;
+    options.tools = {"{}"};
+    expect_error(ErrorKind::kUsage, "There are tools" + end,
+                 [&] { render_chat(format, Messages{user("q")}, options); });
+  }
+}
+
+TEST(ChatTemplate, WithoutAFormatThereIsNothingToRender) {
+  for (const ChatFormat format : {ChatFormat::kNone, ChatFormat::kUnknown}) {
+    expect_error(ErrorKind::kUsage,
+                 fmt::format("The chat format is {}; there is nothing to render messages with.",
+                             name_of(format)),
+                 [&] { render_chat(format, Messages{user("q")}); });
+  }
 }
 
 }  // namespace

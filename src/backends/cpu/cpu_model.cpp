@@ -1,6 +1,8 @@
 #include "backends/cpu/cpu_model.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <vector>
 
@@ -43,17 +45,31 @@ std::unique_ptr<Lane> CpuModel::start(size_t pages) const {
   return std::make_unique<CpuLane>(weights_, ops_, pages);
 }
 
-double CpuModel::matrix_bytes(View view) const {
-  double bytes = 0;
+std::map<DType, double> CpuModel::bytes_by_type(View view) const {
+  std::map<DType, double> bytes;
   NetworkWeights network = weights_.network;  // places; the matrices are not copied
   for_each_tensor(
       weights_.config, network,
       [&](const TensorSpec& spec, MatrixPlaces places) {
         if (spec.is_embedding || places[view] == nullptr) return;
         const Matrix& w = *places[view];
-        bytes += static_cast<double>(ops_.packed_bytes(w.type, w.rows, w.cols));
+        bytes[w.type] += static_cast<double>(ops_.packed_bytes(w.type, w.rows, w.cols));
       },
       [](const TensorSpec&, std::vector<float>&) {});
+  return bytes;
+}
+
+std::vector<DType> CpuModel::weight_types(View view) const {
+  const std::map<DType, double> bytes = bytes_by_type(view);
+  std::vector<DType> types;
+  for (const auto& [type, of_type] : bytes) types.push_back(type);
+  std::ranges::sort(types, std::ranges::greater{}, [&](DType type) { return bytes.at(type); });
+  return types;
+}
+
+double CpuModel::matrix_bytes(View view) const {
+  double bytes = 0;
+  for (const auto& [type, of_type] : bytes_by_type(view)) bytes += of_type;
   return bytes;
 }
 

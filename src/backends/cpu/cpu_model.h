@@ -1,7 +1,9 @@
 // A model on the processor.
 #pragma once
 
+#include <map>
 #include <utility>
+#include <vector>
 
 #include "backends/cpu/cpu_forward.h"
 #include "backends/device_model.h"
@@ -15,9 +17,7 @@ class CpuModel final : public DeviceModel {
       : weights_(std::move(loaded)), ops_(threads), threads_(threads) {}
 
   const ModelConfig& config() const override { return weights_.config; }
-  DType weights(View view) const override {
-    return weights_.network.layers.front().mlp[view].down_proj.type;
-  }
+  std::vector<DType> weight_types(View view) const override;
   DType kv_cache() const override { return weights_.kv_type; }
   int prefill_chunk() const override { return 256; }
   std::unique_ptr<Lane> start(size_t pages) const override;
@@ -26,6 +26,9 @@ class CpuModel final : public DeviceModel {
   std::unique_ptr<Yardstick> yardstick() const override;
 
  private:
+  // Bytes of the matrices that a pass in this view reads, by type.
+  std::map<DType, double> bytes_by_type(View view) const;
+
   CpuWeights weights_;
   CpuOps ops_;
   int threads_;

@@ -112,7 +112,7 @@ class CudaModel final : public DeviceModel {
       : config_(std::move(config)), weights_(std::move(weights)), ordinal_(ordinal) {}
 
   const ModelConfig& config() const override { return config_; }
-  DType weights(View) const override { return DType::kBF16; }
+  std::vector<DType> weight_types(View) const override { return {DType::kBF16}; }
   DType kv_cache() const override { return DType::kBF16; }
   int prefill_chunk() const override { return 2048; }
   std::unique_ptr<Lane> start(size_t pages) const override {

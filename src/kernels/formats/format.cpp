@@ -129,4 +129,13 @@ std::string_view name_of(DType type) {
   return format_of(type).name;
 }
 
+std::string names_of(std::span<const DType> types) {
+  std::string names;
+  for (const DType type : types) {
+    if (!names.empty()) names += '+';
+    names += name_of(type);
+  }
+  return names;
+}
+
 }  // namespace orthrus

@@ -1,5 +1,5 @@
-// Qwen3's chat template, statement for statement, in C++. Text between the marks that a model knows
-// is put in as it is: like the template, this does not look for such marks in it.
+// The chat templates, in C++. Like them, this does not look into the text between the marks that a
+// model knows.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include "files/display.h"
 #include "orthrus/chat.h"
 #include "orthrus/error.h"
+#include "tokenizer/chat_formats.h"
 #include "tokenizer/python_json.h"
 
 namespace orthrus {
@@ -41,17 +42,29 @@ void close_message(std::string& prompt) {
   prompt += "<|im_end|>\n";
 }
 
-void check_messages(std::span<const ChatMessage> messages) {
+[[noreturn]] void refuse_tools(const std::string& what, const ChatLayout& layout) {
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{}, but the chat format {} has no tools.", what, layout.info.name));
+}
+
+void check_messages(std::span<const ChatMessage> messages, const ChatLayout& layout) {
   if (messages.empty()) {
     throw Error(ErrorKind::kUsage, "The chat has no messages; it must have at least one.");
   }
   constexpr std::array<std::string_view, 4> kRoles = {"system", "user", "assistant", "tool"};
   for (size_t i = 0; i < messages.size(); ++i) {
-    if (std::find(kRoles.begin(), kRoles.end(), messages[i].role) != kRoles.end()) continue;
-    throw Error(ErrorKind::kUsage,
-                fmt::format("messages[{}].role is {}; it must be \"system\", \"user\", "
-                            "\"assistant\" or \"tool\".",
-                            i, in_quotes(messages[i].role)));
+    const ChatMessage& message = messages[i];
+    if (std::find(kRoles.begin(), kRoles.end(), message.role) == kRoles.end()) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("messages[{}].role is {}; it must be \"system\", \"user\", "
+                              "\"assistant\" or \"tool\".",
+                              i, in_quotes(message.role)));
+    }
+    if (layout.has_tools) continue;
+    if (message.role == "tool")
+      refuse_tools(fmt::format("messages[{}].role is \"tool\"", i), layout);
+    if (!message.tool_calls.empty())
+      refuse_tools(fmt::format("messages[{}] calls tools", i), layout);
   }
 }
 
@@ -67,13 +80,15 @@ size_t last_query(std::span<const ChatMessage> messages) {
   return messages.size() - 1;
 }
 
-void add_system(std::string& prompt, const ChatMessage& first, const ChatOptions& options) {
-  const bool has_system = first.role == "system";
-  if (!has_system && options.tools.empty()) return;
+void add_system(std::string& prompt, const ChatMessage& first, const ChatLayout& layout,
+                const ChatOptions& options) {
+  const bool is_given = first.role == "system";
+  const bool has_text = is_given || !layout.default_system.empty();
+  if (!has_text && options.tools.empty()) return;
   open_message(prompt, "system");
-  if (has_system) prompt += first.content;
+  prompt += is_given ? std::string_view(first.content) : layout.default_system;
   if (!options.tools.empty()) {
-    if (has_system) prompt += "\n\n";
+    if (has_text) prompt += "\n\n";
     prompt += kToolsIntroduction;
     for (size_t i = 0; i < options.tools.size(); ++i) {
       prompt += '\n';
@@ -92,8 +107,10 @@ std::string shown_arguments(const std::string& arguments) {
   }
 }
 
-void add_assistant(std::string& prompt, const ChatMessage& message, bool is_in_answer,
-                   bool is_last) {
+// Adds the text of a message with its thinking taken out, shown or not. Says whether there is text
+// besides the thinking.
+bool add_with_thinking(std::string& prompt, const ChatMessage& message, bool is_in_answer,
+                       bool is_last) {
   std::string_view content = message.content;
   std::string_view reasoning;
   if (message.reasoning_content) {
@@ -107,8 +124,6 @@ void add_assistant(std::string& prompt, const ChatMessage& message, bool is_in_a
     content =
         without_leading_newlines(content.substr(content.rfind(kThinkClose) + kThinkClose.size()));
   }
-
-  open_message(prompt, "assistant");
   if (is_in_answer && (is_last || !reasoning.empty())) {
     prompt.append("<think>\n")
         .append(without_leading_newlines(without_trailing_newlines(reasoning)))
@@ -117,28 +132,42 @@ void add_assistant(std::string& prompt, const ChatMessage& message, bool is_in_a
   } else {
     prompt += content;
   }
-  bool needs_newline = !content.empty();
-  for (const ToolCall& call : message.tool_calls) {
+  return !content.empty();
+}
+
+void add_calls(std::string& prompt, const std::vector<ToolCall>& calls, bool needs_newline) {
+  for (const ToolCall& call : calls) {
     if (needs_newline) prompt += '\n';
     needs_newline = true;
     prompt.append("<tool_call>\n{\"name\": \"").append(call.name).append("\", \"arguments\": ");
     prompt.append(shown_arguments(call.arguments)).append("}\n</tool_call>");
   }
-  close_message(prompt);
 }
 
 }  // namespace
 
-std::string render_qwen3_chat(std::span<const ChatMessage> messages, const ChatOptions& options) {
-  check_messages(messages);
+std::string render_chat(ChatFormat format, std::span<const ChatMessage> messages,
+                        const ChatOptions& options) {
+  const ChatLayout& layout = layout_of(format);
+  const Thinking thinking = layout.info.thinking;
+  check_messages(messages, layout);
+  if (!layout.has_tools && !options.tools.empty()) refuse_tools("There are tools", layout);
   const size_t query = last_query(messages);
   std::string prompt;
-  add_system(prompt, messages[0], options);
+  add_system(prompt, messages[0], layout, options);
   for (size_t i = 0; i < messages.size(); ++i) {
     const ChatMessage& message = messages[i];
     const bool is_last = i + 1 == messages.size();
     if (message.role == "assistant") {
-      add_assistant(prompt, message, i > query, is_last);
+      open_message(prompt, message.role);
+      bool has_text = !message.content.empty();
+      if (thinking == Thinking::kNever) {
+        prompt += message.content;
+      } else {
+        has_text = add_with_thinking(prompt, message, i > query, is_last);
+      }
+      add_calls(prompt, message.tool_calls, has_text);
+      close_message(prompt);
     } else if (message.role == "tool") {  // those in a row make one user message
       if (i == 0 || messages[i - 1].role != "tool") prompt += "<|im_start|>user";
       prompt.append("\n<tool_response>\n").append(message.content).append("\n</tool_response>");
@@ -151,7 +180,10 @@ std::string render_qwen3_chat(std::span<const ChatMessage> messages, const ChatO
   }
   if (options.add_generation_prompt) {
     open_message(prompt, "assistant");
-    if (!options.enable_thinking) prompt += "<think>\n\n</think>\n\n";
+    if (thinking == Thinking::kAlways) prompt += "<think>\n";
+    if (thinking == Thinking::kOptional && !options.enable_thinking) {
+      prompt += "<think>\n\n</think>\n\n";
+    }
   }
   return prompt;
 }

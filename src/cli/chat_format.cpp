@@ -1,0 +1,61 @@
+#include "cli/chat_format.h"
+
+#include <fmt/core.h>
+
+#include "cli/choices.h"
+#include "cli/text.h"
+#include "orthrus/error.h"
+
+namespace orthrus::cli {
+namespace {
+
+Choices<std::optional<ChatFormat>> choices() {
+  Choices<std::optional<ChatFormat>> choices = {{"auto", std::nullopt}};
+  for (const ChatFormatInfo& info : chat_formats()) choices.emplace_back(info.name, info.format);
+  return choices;
+}
+
+// "chatml, qwen2 or qwen3".
+std::string names() {
+  Choices<ChatFormat> known;
+  for (const ChatFormatInfo& info : chat_formats()) known.emplace_back(info.name, info.format);
+  return in_words(known);
+}
+
+}  // namespace
+
+void ChatFormatOption::add_to(CLI::App& app) {
+  add_choice<std::optional<ChatFormat>>(
+      app, "--chat-format", forced, choices(),
+      fmt::format("How messages become a prompt: auto (as the model's chat template says), or, "
+                  "whatever the template, {}",
+                  names()))
+      ->default_str("auto");
+}
+
+ChatFormat ChatFormatOption::resolve(const std::string& model) const {
+  if (forced) return *forced;
+  const ChatFormat found = detect_chat_format(model);
+  const std::string hint = fmt::format("--chat-format uses one all the same: {}.", names());
+  if (found == ChatFormat::kNone) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{} carries no chat template, so its model was not made for chat. "
+                            "'orthrus generate' continues plain text; {}",
+                            without_controls(model), hint));
+  }
+  if (found == ChatFormat::kUnknown) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{} carries a chat template that is not known here. {}",
+                            without_controls(model), hint));
+  }
+  return found;
+}
+
+Thinking thinking_of(ChatFormat format) {
+  for (const ChatFormatInfo& info : chat_formats()) {
+    if (info.format == format) return info.thinking;
+  }
+  return Thinking::kNever;
+}
+
+}  // namespace orthrus::cli

@@ -1,0 +1,24 @@
+// Which chat format a model's messages are rendered in.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "orthrus/chat.h"
+
+namespace orthrus::cli {
+
+struct ChatFormatOption {
+  std::optional<ChatFormat> forced;  // else that of the model's template
+
+  void add_to(CLI::App& app);
+
+  // Throws Error(kUnsupported), saying which formats there are, when none was forced and the model
+  // brings no template or an unknown one.
+  ChatFormat resolve(const std::string& model) const;
+};
+
+Thinking thinking_of(ChatFormat format);
+
+}  // namespace orthrus::cli
