@@ -183,6 +183,13 @@ class Engine {
   // alone. An invalid request throws before any has begun.
   std::vector<Generation> generate(std::span<const Request> requests) const;
 
+  // How likely the AR view finds a text: the natural logarithms of the probabilities of
+  // tokens[first], tokens[first + 1], ..., each after all tokens before it, at temperature 1 and
+  // without other sampling rules. Throws Error(kUsage) unless there are 2..max_position_embeddings
+  // tokens, all of the vocabulary, and `first` is one of them but the first; Error(kSystem) when a
+  // pass fails.
+  std::vector<double> score(std::span<const int32_t> tokens, int first = 1) const;
+
   // What passes of these shapes take, and what the machine gives meanwhile, in `rounds` rounds, at
   // least 1. Each pass runs once before it is timed, and the KV cache holds random numbers. Throws
   // Error(kUsage) for a shape that the model has not: rows outside 1..max_position_embeddings (of

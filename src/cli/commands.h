@@ -18,5 +18,6 @@ Command add_chat(CLI::App& root);
 Command add_inspect(CLI::App& root);
 Command add_tokenize(CLI::App& root);
 Command add_bench(CLI::App& root);
+Command add_perplexity(CLI::App& root);
 
 }  // namespace orthrus::cli

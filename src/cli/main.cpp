@@ -53,8 +53,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   app.footer("orthrus help COMMAND tells a command's options, with examples.");
-  const Command commands[] = {add_generate(app), add_chat(app), add_inspect(app), add_tokenize(app),
-                              add_bench(app)};
+  const Command commands[] = {add_generate(app), add_chat(app),  add_inspect(app),
+                              add_tokenize(app), add_bench(app), add_perplexity(app)};
   if (argc <= 1) {
     write_error_stream(app.help());
     return kUsageError;

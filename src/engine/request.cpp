@@ -25,12 +25,7 @@ void check_prompt(const ModelConfig& config, std::span<const int32_t> prompt) {
                       prompt.size(), config.max_position_embeddings,
                       config.max_position_embeddings - 1));
   }
-  for (size_t i = 0; i < prompt.size(); ++i) {
-    if (prompt[i] < 0 || prompt[i] >= config.vocab_size) {
-      usage(fmt::format("Prompt token {} has id {}; this model's ids are 0 to {}.", i, prompt[i],
-                        config.vocab_size - 1));
-    }
-  }
+  check_token_ids(config, "Prompt token", prompt);
 }
 
 void check_sampling(const SamplingParams& s) {
@@ -67,6 +62,16 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
 }
 
 }  // namespace
+
+void check_token_ids(const ModelConfig& config, std::string_view what,
+                     std::span<const int32_t> ids) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= config.vocab_size) {
+      usage(fmt::format("{} {} has id {}; this model's ids are 0 to {}.", what, i, ids[i],
+                        config.vocab_size - 1));
+    }
+  }
+}
 
 DecodeParams check_request(const ModelConfig& config, const Request& request,
                            const Tokenizer* tokenizer) {

@@ -1,0 +1,67 @@
+// How likely a text is to a model.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/engine_impl.h"
+#include "engine/request.h"
+#include "orthrus/error.h"
+
+namespace orthrus {
+namespace {
+
+// Rows of a pass, which bounds the logits held at a time: 39 MB with a vocabulary of 151,936.
+constexpr int kRows = 64;
+
+double log_probability(const float* logits, int size, int32_t token) {
+  const float most = *std::max_element(logits, logits + size);
+  double sum = 0;
+  for (int i = 0; i < size; ++i) sum += std::exp(logits[i] - most);
+  return double{logits[token]} - most - std::log(sum);
+}
+
+}  // namespace
+
+std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) const {
+  const ModelConfig& config = impl_->model->config();
+  const auto count = static_cast<int64_t>(tokens.size());
+  if (count < 2 || count > config.max_position_embeddings) {
+    throw Error(ErrorKind::kUsage, fmt::format("{} tokens are to be scored; valid is 2 to {}.",
+                                               count, config.max_position_embeddings));
+  }
+  if (first < 1 || first >= count) {
+    throw Error(ErrorKind::kUsage, fmt::format("first is {}; valid is 1 to {} for {} tokens.",
+                                               first, count - 1, count));
+  }
+  check_token_ids(config, "Token", tokens);
+
+  const int end = static_cast<int>(count) - 1;  // the last token is only predicted
+  const auto runner = impl_->model->start(static_cast<size_t>(end) / kPageSize + 1);
+  KvSequence sequence(runner->pool());
+  std::vector<double> scores;
+  scores.reserve(static_cast<size_t>(count - first));
+  for (int position = 0; position < end; position += kRows) {
+    const int rows = std::min(kRows, end - position);
+    // Row r has the token at position + r, and predicts the one after it.
+    const int begin = std::clamp(first - 1 - position, 0, rows);
+    const Span span{
+        .sequence = &sequence,
+        .tokens = tokens.subspan(static_cast<size_t>(position), static_cast<size_t>(rows)),
+        .logits_begin = begin,
+        .logits_end = rows};
+    const Status status = runner->pass().run(std::span(&span, 1));
+    if (status != Status::kOk) {
+      throw Error(ErrorKind::kSystem,
+                  fmt::format("Scoring failed after {} tokens: {}.", position, describe(status)));
+    }
+    const ConstRows logits = runner->pass().head_rows(0).logits;
+    for (int r = begin; r < rows; ++r) {
+      const int32_t next = tokens[static_cast<size_t>(position + r + 1)];
+      scores.push_back(log_probability(logits.row(r - begin), logits.cols, next));
+    }
+  }
+  return scores;
+}
+
+}  // namespace orthrus
