@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 #include "cli/input.h"
@@ -11,11 +12,58 @@
 #include "orthrus/error.h"
 
 namespace orthrus::cli {
+namespace {
+
+std::optional<std::string> string_field(const nlohmann::json& object, const char* name) {
+  const auto field = object.find(name);
+  if (field == object.end() || !field->is_string()) return std::nullopt;
+  return field->get<std::string>();
+}
+
+bool has_only(const nlohmann::json& object, std::initializer_list<std::string_view> names) {
+  return std::all_of(object.items().begin(), object.items().end(), [&](const auto& item) {
+    return std::find(names.begin(), names.end(), item.key()) != names.end();
+  });
+}
+
+std::optional<std::vector<ChatMessage>> parse_messages(const nlohmann::json& messages) {
+  if (!messages.is_array() || messages.empty()) return std::nullopt;
+  std::vector<ChatMessage> parsed;
+  for (const nlohmann::json& value : messages) {
+    if (!value.is_object() || !has_only(value, {"role", "content"})) return std::nullopt;
+    const auto role = string_field(value, "role"), content = string_field(value, "content");
+    if (!role || !content) return std::nullopt;
+    ChatMessage& message = parsed.emplace_back();
+    message.role = *role;
+    message.content = *content;
+  }
+  return parsed;
+}
+
+// Nothing for what is no prompt.
+std::optional<BenchPrompt> parse_prompt(std::string_view line) {
+  if (line[0] != '"' && line[0] != '{') return std::nullopt;
+  const nlohmann::json value = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (value.is_string()) return BenchPrompt{"", value.get<std::string>()};
+  if (!value.is_object() || !has_only(value, {"messages", "kind"})) return std::nullopt;
+  if (value.contains("kind") && !string_field(value, "kind")) return std::nullopt;
+  if (!value.contains("messages")) return std::nullopt;
+  auto messages = parse_messages(value["messages"]);
+  if (!messages) return std::nullopt;
+  return BenchPrompt{string_field(value, "kind").value_or(""), *std::move(messages)};
+}
+
+}  // namespace
+
+std::string BenchPrompt::label() const {
+  if (const auto* text = std::get_if<std::string>(&content)) return escaped(*text);
+  return escaped(std::get<std::vector<ChatMessage>>(content).back().content);
+}
 
 // Beginnings of Python files, for the model that comes with the sources: short and long, from code
 // that repeats itself to code that does not, and a little prose.
-std::vector<std::string> built_in_prompts() {
-  return {
+std::vector<BenchPrompt> built_in_texts() {
+  const char* const texts[] = {
       "def fibonacci(n):\n",
       "import os\nimport sys\n\n\ndef main():\n",
       "class Stack:\n    def __init__(self):\n        self.items = []\n",
@@ -51,31 +99,36 @@ std::vector<std::string> built_in_prompts() {
       "            return NotImplemented\n        return self.name == other.name\n\n"
       "    def __hash__(self):\n",
   };
+  std::vector<BenchPrompt> prompts;
+  for (const char* text : texts) prompts.push_back({"", text});
+  return prompts;
 }
 
-std::vector<std::string> read_prompts(const std::string& file) {
+std::vector<BenchPrompt> read_prompts(const std::string& file) {
   const std::string text = read_file(file);
-  std::vector<std::string> prompts;
+  std::vector<BenchPrompt> prompts;
   std::string_view rest = text;
   for (int number = 1; !rest.empty(); ++number) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
+    std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     const size_t first = line.find_first_not_of(" \t\r");
     if (first == std::string_view::npos) continue;
-    nlohmann::json value;
-    if (line[first] == '"')
-      value = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!value.is_string()) {
-      throw Error(ErrorKind::kFile,
-                  fmt::format("{}: line {} is {}; valid is a JSON string, as in \"def f(x):\\n\".",
-                              without_controls(file), number, in_quotes(line)));
+    std::optional<BenchPrompt> prompt = parse_prompt(line.substr(first));
+    if (!prompt) {
+      throw Error(
+          ErrorKind::kFile,
+          fmt::format("{}: line {} is {}; valid is a JSON string, as in \"def f(x):\\n\", or "
+                      "{{\"messages\": [{{\"role\": \"user\", \"content\": \"...\"}}], "
+                      "\"kind\": \"code\"}}, whose kind may be left out.",
+                      without_controls(file), number, in_quotes(line)));
     }
-    prompts.push_back(value.get<std::string>());
+    prompts.push_back(*std::move(prompt));
   }
   if (prompts.empty()) {
-    throw Error(ErrorKind::kFile, fmt::format("{}: there is no prompt in it; it must have a JSON "
-                                              "string a line.",
-                                              without_controls(file)));
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: there is no prompt in it; it must have one a line: a JSON string, "
+                            "or an object with messages.",
+                            without_controls(file)));
   }
   return prompts;
 }

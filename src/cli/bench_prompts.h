@@ -1,15 +1,27 @@
-// What `orthrus bench` continues when it is given no prompts.
+// What `orthrus bench` has models continue or answer.
 #pragma once
 
 #include <string>
+#include <variant>
 #include <vector>
+
+#include "orthrus/chat.h"
 
 namespace orthrus::cli {
 
-std::vector<std::string> built_in_prompts();
+struct BenchPrompt {
+  std::string kind;  // "code", "prose", "edit", or what a file says; empty: none
+  std::variant<std::string, std::vector<ChatMessage>> content;  // a text to continue, or a chat
 
-// A file with a JSON string a line; empty lines count for nothing. Throws Error(kFile), naming file
-// and line.
-std::vector<std::string> read_prompts(const std::string& file);
+  std::string label() const;  // the text, or the last message, escaped
+};
+
+std::vector<BenchPrompt> built_in_texts();      // beginnings of files, for base models
+std::vector<BenchPrompt> built_in_questions();  // for chat models: bench_questions.cpp
+
+// A file with a prompt a line: a JSON string, or an object {"messages": [{"role": "user",
+// "content": "..."}, ...], "kind": "code"}, whose kind may be left out. Empty lines count for
+// nothing. Throws Error(kFile), naming file and line.
+std::vector<BenchPrompt> read_prompts(const std::string& file);
 
 }  // namespace orthrus::cli

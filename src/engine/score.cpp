@@ -37,8 +37,8 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
   check_token_ids(config, "Token", tokens);
 
   const int end = static_cast<int>(count) - 1;  // the last token is only predicted
-  const auto runner = impl_->model->start(static_cast<size_t>(end) / kPageSize + 1);
-  KvSequence sequence(runner->pool());
+  const auto lane = impl_->model->start(static_cast<size_t>(end) / kPageSize + 1);
+  KvSequence sequence(lane->pool());
   std::vector<double> scores;
   scores.reserve(static_cast<size_t>(count - first));
   for (int position = 0; position < end; position += kRows) {
@@ -50,12 +50,12 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
         .tokens = tokens.subspan(static_cast<size_t>(position), static_cast<size_t>(rows)),
         .logits_begin = begin,
         .logits_end = rows};
-    const Status status = runner->pass().run(std::span(&span, 1));
+    const Status status = lane->pass().run(std::span(&span, 1));
     if (status != Status::kOk) {
       throw Error(ErrorKind::kSystem,
                   fmt::format("Scoring failed after {} tokens: {}.", position, describe(status)));
     }
-    const ConstRows logits = runner->pass().head_rows(0).logits;
+    const ConstRows logits = lane->pass().head_rows(0).logits;
     for (int r = begin; r < rows; ++r) {
       const int32_t next = tokens[static_cast<size_t>(position + r + 1)];
       scores.push_back(log_probability(logits.row(r - begin), logits.cols, next));

@@ -59,6 +59,62 @@ TEST_F(BenchTest, JsonOfTwoPrompts) {
   }
 }
 
+// tiny-code with Qwen3's chat template.
+std::string chat_model(const std::filesystem::path& directory) {
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    std::filesystem::create_symlink(std::filesystem::path(kTinyCode) / name, directory / name);
+  }
+  std::filesystem::create_symlink(
+      std::filesystem::path(ORTHRUS_TEST_DATA) / "qwen3-tokenizer/tokenizer_config.json",
+      directory / "tokenizer_config.json");
+  return directory.string();
+}
+
+TEST_F(BenchTest, MessagesHaveKinds) {
+  const std::string model = chat_model(directory_.path());
+  const std::string prompts = write(
+      "prompts", R"({"messages": [{"role": "user", "content": "Sort a list."}], "kind": "code"})"
+                 "\n"
+                 R"({"kind": "prose", "messages": [{"role": "system", "content": "Be brief."},)"
+                 R"( {"role": "user", "content": "Tell a story."}]})"
+                 "\n"
+                 R"({"messages": [{"role": "user", "content": "Reverse a list."}], "kind": "code"})"
+                 "\n\"import \"\n");
+  const std::vector<std::string> arguments = {"bench", "-m", model,      "--prompts", prompts,
+                                              "-n",    "8",  "--repeat", "1"};
+  const nlohmann::json json = run_for_json(arguments);
+  ASSERT_EQ(json["prompts"].size(), 4u);
+  EXPECT_EQ(json["prompts"][0]["prompt"], "Sort a list.");
+  EXPECT_EQ(json["prompts"][1]["prompt"], "Tell a story.");
+  const auto ratio = [&](size_t i) { return json["prompts"][i]["ratio"].get<double>(); };
+  EXPECT_EQ(json["kinds"].size(), 2u);
+  EXPECT_NEAR(json["kinds"]["code"]["geometric_mean_of_ratios"].get<double>(),
+              std::sqrt(ratio(0) * ratio(2)), 1e-9);
+  EXPECT_NEAR(json["kinds"]["prose"]["geometric_mean_of_ratios"].get<double>(), ratio(1), 1e-9);
+  EXPECT_EQ(json["worst_ratio"], std::min({ratio(0), ratio(1), ratio(2), ratio(3)}));
+  const ProcessResult table = run_orthrus(arguments);
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  for (const char* part : {"2 prompts                       code", "1 prompts ", "worst ratio"}) {
+    EXPECT_NE(table.out.find(part), std::string::npos) << part << "\n" << table.out;
+  }
+}
+
+TEST_F(BenchTest, AChatModelIsAskedQuestions) {
+  const nlohmann::json json = run_for_json(
+      {"bench", "-m", chat_model(directory_.path()), "-n", "2", "--repeat", "1", "--threads", "1"});
+  EXPECT_EQ(json["prompts"].size(), 24u);
+  EXPECT_EQ(json["kinds"].size(), 3u);
+  for (const char* kind : {"code", "prose", "edit"}) EXPECT_TRUE(json["kinds"].contains(kind));
+}
+
+TEST_F(BenchTest, AModelWithoutTemplateTakesNoMessages) {
+  const std::string prompts =
+      write("prompts", R"({"messages": [{"role": "user", "content": "Hello"}]})");
+  const ProcessResult result = run_orthrus({"bench", "-m", kTinyCode, "--prompts", prompts});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("carries no chat template"), std::string::npos) << result.err;
+}
+
 TEST_F(BenchTest, TableOfIds) {
   const ProcessResult result =
       run_orthrus({"bench", "-m", kGolden, "--prompt-ids", "87", "-n", "6", "--repeat", "1"});
@@ -104,6 +160,13 @@ TEST_F(BenchTest, BadPromptFiles) {
       {"\"a\"\ndef f\n", "line 2 is \"def f\"; valid is a JSON string"},
       {"[1]\n", "line 1 is \"[1]\""},
       {std::string(1000, '['), "line 1 is \"[[["},
+      {R"({"messages": []})", "line 1 is"},
+      {R"({"messages": [{"role": "user"}]})", "line 1 is"},
+      {R"({"messages": [{"role": "user", "content": "a", "name": "b"}]})", "line 1 is"},
+      {R"({"messages": [{"role": "user", "content": "a"}], "kind": 1})", "line 1 is"},
+      {R"({"messages": [{"role": "user", "content": "a"}], "king": "code"})", "line 1 is"},
+      {R"({"kind": "code"})", "line 1 is"},
+      {"{" + std::string(1000, '['), "line 1 is"},
   };
   for (const Case& c : cases) {
     const std::string path = write("prompts", c.text);
@@ -111,7 +174,7 @@ TEST_F(BenchTest, BadPromptFiles) {
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_NE(result.err.find(path), std::string::npos) << result.err;
     EXPECT_NE(result.err.find(c.message), std::string::npos) << result.err;
-    EXPECT_LT(result.err.size(), 500u);
+    EXPECT_LT(result.err.size(), 600u);
   }
 }
 

@@ -61,10 +61,10 @@ TEST_F(PerplexityTest, Refuses) {
     int exit_code;
     std::string said;
   } cases[] = {
-      {{"-f", file_, "--context", "4000"}, 2, "a chunk needs 4000"},
+      {{"-f", file_, "--context", "2048"}, 2, "a chunk needs 2048"},
       {{"-f", file_, "--context", "2"}, 2, "--context is 2; valid is 3 to"},
       {{"-f", file_, "--context", "10000000"}, 2, "--context is 10000000; valid is 3 to"},
-      {{"-f", file_ + ".none"}, 1, "cannot be opened"},
+      {{"-f", file_ + ".none"}, 1, "Cannot read"},
       {{}, 2, "--file is required"},
   };
   for (const auto& c : cases) {
