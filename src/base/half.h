@@ -24,8 +24,16 @@ inline float to_float(F16 value) {
   if ((value.bits & 0x7c00) == 0x7c00) {  // infinity, NaN
     return std::bit_cast<float>(sign | magnitude | 0x7f800000);
   }
-  // A half's bits in a float's places are 2^-112 times its value.
-  return std::copysign(std::bit_cast<float>(magnitude) * 0x1p112f, std::bit_cast<float>(sign));
+  if ((value.bits & 0x7c00) == 0) {
+    // A subnormal half is a multiple of 2^-24, a normal float: right where those are off, too.
+    const float small = static_cast<float>(value.bits & 0x3ff) * 0x1p-24f;
+    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(small));
+  }
+  return std::bit_cast<float>(sign | (magnitude + (112u << 23)));
+}
+
+inline bool is_finite(F16 value) {
+  return (value.bits & 0x7c00) != 0x7c00;
 }
 
 // The nearest, ties to even. Not for NaN.

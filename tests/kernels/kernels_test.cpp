@@ -19,14 +19,17 @@ namespace orthrus {
 namespace {
 
 const ReferenceOps kReference;
-constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0};
+
+DType any_type(RandomTest& test) {
+  return all_formats()[test.pick(0, static_cast<int>(all_formats().size()) - 1)].type;
+}
 
 constexpr DType kCacheTypes[] = {DType::kF32, DType::kBF16};
 
 // Runs work(ops, workspace) on a team.
 void in_team(int threads, const std::function<void(const Ops&, float*)>& work) {
   const CpuOps ops(threads);
-  const Buffer workspace = ops.allocate(ops.workspace_floats(200, 400));
+  const Buffer workspace = ops.allocate(ops.workspace_floats(200, 1024));
   ops.parallel([&] { work(ops, workspace.get()); });
 }
 
@@ -45,15 +48,15 @@ INSTANTIATE_TEST_SUITE_P(InstructionSets, Kernels, testing::ValuesIn(instruction
 using KernelsOfAllSets = RandomTest;
 
 TEST_P(Kernels, MatmulIsTheReferenceWithinRounding) {
-  for (const DType type : kTypes) {
-    for (int trial = 0; trial < 40; ++trial) {
+  for (const Format& format : all_formats()) {
+    const DType type = format.type;
+    for (int trial = 0; trial < 24; ++trial) {
       const int tokens = pick(1, trial % 8 == 1 ? 100 : 20);
-      const int cols = pick(1, trial % 8 == 0 ? 2500 : 200);
+      const DType more_type = trial % 4 == 0 ? any_type(*this) : type;
+      const int cols = whole_blocks(pick(1, trial % 8 == 0 ? 2500 : 200), {type, more_type});
       const int rows = pick(1, 70), more_rows = pick(1, 40);
-      const DType more_type = trial % 4 == 0 ? kTypes[pick(0, 3)] : type;
       const auto random = [&] { return normal(); };
-      const auto w = random_weights(CpuOps(1), type, rows, cols, random);
-      const auto more = random_weights(CpuOps(1), more_type, more_rows, cols, random);
+      const Weights w(type, rows, cols, random), more(more_type, more_rows, cols, random);
       const auto x = filled(tokens, cols, random);
       Storage got(tokens, rows), want(tokens, rows);
       Storage got_more(tokens, more_rows), want_more(tokens, more_rows);
@@ -61,12 +64,12 @@ TEST_P(Kernels, MatmulIsTheReferenceWithinRounding) {
       const Buffer workspace = ops.allocate(ops.workspace_floats(tokens, cols));
       const auto bias = filled(1, rows, random);
       ops.parallel([&] {
-        const Product products[] = {{&w.view, got.view, bias.view.data},
-                                    {&more.view, got_more.view}};
+        const Product products[] = {{&w.packed.view, got.view, bias.view.data},
+                                    {&more.packed.view, got_more.view}};
         ops.matmul(x.view, products, workspace.get());
       });
-      const Product products[] = {{&w.view, want.view, bias.view.data},
-                                  {&more.view, want_more.view}};
+      const Product products[] = {{&w.table.view, want.view, bias.view.data},
+                                  {&more.table.view, want_more.view}};
       kReference.matmul(x.view, products, nullptr);
       SCOPED_TRACE(testing::Message()
                    << name_of(type) << " " << tokens << "x" << rows << "x" << cols);
@@ -78,22 +81,23 @@ TEST_P(Kernels, MatmulIsTheReferenceWithinRounding) {
 }
 
 TEST_P(Kernels, MatmulAddAndSwigluAreTheReferenceWithinRounding) {
-  for (const DType type : kTypes) {
-    for (int trial = 0; trial < 20; ++trial) {
-      const int tokens = pick(1, 20), rows = pick(1, 70), cols = pick(1, 200);
-      const DType up_type = trial % 4 == 0 ? kTypes[pick(0, 3)] : type;
+  for (const Format& format : all_formats()) {
+    const DType type = format.type;
+    for (int trial = 0; trial < 12; ++trial) {
+      const int tokens = pick(1, 20), rows = pick(1, 70);
+      const DType up_type = trial % 4 == 0 ? any_type(*this) : type;
+      const int cols = whole_blocks(pick(1, 200), {type, up_type});
       const auto random = [&] { return normal(); };
-      const auto gate = random_weights(CpuOps(1), type, rows, cols, random);
-      const auto up = random_weights(CpuOps(1), up_type, rows, cols, random);
+      const Weights gate(type, rows, cols, random), up(up_type, rows, cols, random);
       const auto x = filled(tokens, cols, random);
       Storage added = filled(tokens, rows, random);
       Storage want_added = added, gated(tokens, rows), want_gated(tokens, rows);
       in_team(pick(1, 3), [&](const Ops& ops, float* workspace) {
-        ops.matmul_add(x.view, gate.view, added.view, workspace);
-        ops.matmul_swiglu(x.view, gate.view, up.view, gated.view, workspace);
+        ops.matmul_add(x.view, gate.packed.view, added.view, workspace);
+        ops.matmul_swiglu(x.view, gate.packed.view, up.packed.view, gated.view, workspace);
       });
-      kReference.matmul_add(x.view, gate.view, want_added.view, nullptr);
-      kReference.matmul_swiglu(x.view, gate.view, up.view, want_gated.view, nullptr);
+      kReference.matmul_add(x.view, gate.table.view, want_added.view, nullptr);
+      kReference.matmul_swiglu(x.view, gate.table.view, up.table.view, want_gated.view, nullptr);
       SCOPED_TRACE(testing::Message()
                    << name_of(type) << " " << tokens << "x" << rows << "x" << cols);
       expect_close(added.view, want_added.view, 2e-4);
@@ -103,12 +107,13 @@ TEST_P(Kernels, MatmulAddAndSwigluAreTheReferenceWithinRounding) {
 }
 
 TEST_P(Kernels, ProductBitsDoNotDependOnBatchOrThreads) {
-  for (const DType type : kTypes) {
+  for (const Format& format : all_formats()) {
+    const DType type = format.type;
     for (int trial = 0; trial < 12; ++trial) {
-      const int tokens = pick(1, 110), rows = pick(1, 150), cols = pick(1, 300);
+      const int tokens = pick(1, 110), rows = pick(1, 150);
+      const int cols = whole_blocks(pick(1, 300), {type});
       const auto random = [&] { return normal(); };
-      const auto w = random_weights(CpuOps(1), type, rows, cols, random);
-      const auto up = random_weights(CpuOps(1), type, rows, cols, random);
+      const Weights w(type, rows, cols, random), up(type, rows, cols, random);
       const auto x = filled(tokens, cols, random);
       const Storage residual = filled(tokens, rows, random), bias = filled(1, rows, random);
       struct Results {
@@ -118,17 +123,18 @@ TEST_P(Kernels, ProductBitsDoNotDependOnBatchOrThreads) {
         in_team(threads, [&](const Ops& ops, float* workspace) {
           const ConstRows part = ConstRows(x.view).slice(first, count);
           const Product products[] = {
-              {&w.view, to.product.view.slice(first, count), bias.view.data}};
+              {&w.packed.view, to.product.view.slice(first, count), bias.view.data}};
           ops.matmul(part, products, workspace);
-          ops.matmul_add(part, w.view, to.added.view.slice(first, count), workspace);
-          ops.matmul_swiglu(part, w.view, up.view, to.gated.view.slice(first, count), workspace);
+          ops.matmul_add(part, w.packed.view, to.added.view.slice(first, count), workspace);
+          ops.matmul_swiglu(part, w.packed.view, up.packed.view, to.gated.view.slice(first, count),
+                            workspace);
         });
       };
       Results together{{tokens, rows}, residual, {tokens, rows}};
       Results apart = together;
       apply(together, 0, tokens, 2);
       for (int first = 0; first < tokens;) {
-        const int count = std::min(pick(1, 9), tokens - first);
+        const int count = std::min(pick(1, trial % 2 == 0 ? 9 : 50), tokens - first);
         apply(apart, first, count, pick(1, 5));
         first += count;
       }
@@ -141,10 +147,11 @@ TEST_P(Kernels, ProductBitsDoNotDependOnBatchOrThreads) {
 }
 
 TEST_F(KernelsOfAllSets, ProductBitsDoNotDependOnTheInstructionSet) {
-  for (const DType type : kTypes) {
-    const int tokens = pick(1, 12), rows = pick(1, 70), cols = pick(1, 300);
+  for (const Format& format : all_formats()) {
+    const int tokens = pick(1, 40), rows = pick(1, 70);
+    const int cols = whole_blocks(pick(1, 300), {format.type});
     const auto random = [&] { return normal(); };
-    const auto w = random_weights(CpuOps(1), type, rows, cols, random);
+    const Weights w(format.type, rows, cols, random);
     const auto x = filled(tokens, cols, random);
     std::vector<Storage> results;
     for (const int64_t set : instruction_sets()) {
@@ -152,7 +159,7 @@ TEST_F(KernelsOfAllSets, ProductBitsDoNotDependOnTheInstructionSet) {
       hwy::SetSupportedTargetsForTest(set);
       Storage& out = results.emplace_back(tokens, rows);
       in_team(2, [&](const Ops& ops, float* workspace) {
-        ops.matmul_swiglu(x.view, w.view, w.view, out.view, workspace);
+        ops.matmul_swiglu(x.view, w.packed.view, w.packed.view, out.view, workspace);
       });
       expect_same_bits(out.view, results.front().view, hwy::TargetName(set));
     }
@@ -162,20 +169,21 @@ TEST_F(KernelsOfAllSets, ProductBitsDoNotDependOnTheInstructionSet) {
 
 // The largest logit is the one that the stored product has; and its probability the softmax.
 TEST_P(Kernels, TopIsTheLargestOfTheProduct) {
-  for (const DType type : kTypes) {
-    for (int trial = 0; trial < 20; ++trial) {
-      const int tokens = pick(1, 20), rows = pick(1, 200), cols = pick(1, 100);
-      const auto w = random_weights(CpuOps(1), type, rows, cols, [&] { return normal() * 0.3f; });
+  for (const Format& format : all_formats()) {
+    for (int trial = 0; trial < 12; ++trial) {
+      const int tokens = pick(1, 20), rows = pick(1, 200);
+      const int cols = whole_blocks(pick(1, 100), {format.type});
+      const Weights w(format.type, rows, cols, [&] { return normal() * 0.3f; });
       const auto x = filled(tokens, cols, [&] { return normal(); });
       Storage logits(tokens, rows);
       std::vector<Choice> tops(tokens), unlikely(tokens), want(tokens);
       in_team(pick(1, 5), [&](const Ops& ops, float* workspace) {
-        const Product products[] = {{&w.view, logits.view}};
+        const Product products[] = {{&w.packed.view, logits.view}};
         ops.matmul(x.view, products, workspace);
-        ops.matmul_top(x.view, w.view, true, tops, workspace);
-        ops.matmul_top(x.view, w.view, false, unlikely, workspace);
+        ops.matmul_top(x.view, w.packed.view, true, tops, workspace);
+        ops.matmul_top(x.view, w.packed.view, false, unlikely, workspace);
       });
-      kReference.matmul_top(x.view, w.view, true, want, nullptr);
+      kReference.matmul_top(x.view, w.table.view, true, want, nullptr);
       for (int m = 0; m < tokens; ++m) {
         const float* row = logits.view.row(m);
         const auto best = static_cast<int>(std::max_element(row, row + rows) - row);
@@ -227,9 +235,9 @@ TEST_P(Kernels, TopOfARowThatIsNotFiniteIsNone) {
 }
 
 TEST_P(Kernels, EmbedIsExact) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
-    const int cols = pick(1, 60);
-    const auto table = random_table(type, 20, cols, [&] { return normal(); });
+  for (const Format& format : all_formats()) {
+    const int cols = whole_blocks(pick(1, 60), {format.type});
+    const auto table = random_table(format.type, 20, cols, [&] { return normal(); });
     const std::vector<int32_t> ids{0, 19, 7, 7, 3};
     Storage got(5, cols), want(5, cols);
     in_team(2, [&](const Ops& ops, float*) { ops.embed(table.view, ids, got.view); });

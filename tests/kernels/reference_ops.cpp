@@ -66,26 +66,9 @@ double value_at(const Tiles& from, int slot, int h, int d, const KvLayout& layou
 
 }  // namespace
 
-double weight_at(const Matrix& w, int row, int col) {
-  if (w.type == DType::kQ8_0) {
-    const size_t blocks = (w.cols + 31) / 32;
-    const size_t group_bytes = (blocks * (16 * 32 + 16 * 2) + 63) / 64 * 64;
-    const auto* group = static_cast<const uint8_t*>(w.data) + row / 16 * group_bytes;
-    const int block = col / 32, quad = col % 32 / 4;
-    const int weight = group[block * 512 + (quad * 16 + row % 16) * 4 + col % 4] - 128;
-    const auto* scales = reinterpret_cast<const uint16_t*>(group + blocks * 512);
-    return weight * half_to_double(scales[block * 16 + row % 16]);
-  }
-  size_t at = static_cast<size_t>(row) * w.cols + col;
-  if (w.packed) {
-    // Groups of 16 rows that begin at multiples of 64 bytes; in BF16 two columns side by side.
-    const size_t columns = (w.cols + 1) / 2 * 2;
-    const size_t bytes = format_of(w.type).block_bytes;
-    const size_t group = (columns * 16 * bytes + 63) / 64 * 64 / bytes;
-    const size_t in_group =
-        w.type == DType::kBF16 ? (col / 2 * 16 + row % 16) * 2 + col % 2 : col * 16 + row % 16;
-    at = row / 16 * group + in_group;
-  }
+namespace {
+
+double number_of(const Matrix& w, size_t at) {
   if (w.type == DType::kF32) return static_cast<const float*>(w.data)[at];
   const uint16_t bits = static_cast<const uint16_t*>(w.data)[at];
   if (w.type == DType::kF16) return half_to_double(bits);
@@ -95,39 +78,70 @@ double weight_at(const Matrix& w, int row, int col) {
   return value;
 }
 
+// A row of a row-major matrix.
+std::vector<double> row_of(const Matrix& w, int row) {
+  std::vector<double> values(w.cols);
+  const Format& format = format_of(w.type);
+  for (int i = 0; i < w.cols && !format.stores_blocks(); ++i) {
+    values[i] = number_of(w, static_cast<size_t>(row) * w.cols + i);
+  }
+  for (int i = 0; i < w.cols && format.stores_blocks(); i += format.block_columns) {
+    const size_t block = (static_cast<size_t>(row) * w.cols + i) / format.block_columns;
+    BlockParts parts;
+    format.unpack(static_cast<const std::byte*>(w.data) + block * format.block_bytes, parts);
+    for (int k = 0; k < format.block_columns; ++k) {
+      const int g = k / format.group_columns;
+      values[i + k] = half_to_double(parts.scale.bits) * parts.scales[g] * parts.quants[k] -
+                      half_to_double(parts.minimum.bits) * parts.minimums[g];
+    }
+  }
+  return values;
+}
+
 // The activations that a BF16 product sees.
-static std::vector<float> rounded_to_bf16(const float* x, int cols) {
-  std::vector<float> result(x, x + cols);
-  for (float& value : result) {
+void round_to_bf16(std::vector<float>& x) {
+  for (float& value : x) {
     uint16_t half;
     put_number(&half, DType::kBF16, value);
     const uint32_t bits = static_cast<uint32_t>(half) << 16;
     std::memcpy(&value, &bits, sizeof(value));
   }
-  return result;
 }
 
-// The activations that a Q8_0 product sees: 32 columns share a scale.
-static std::vector<float> rounded_to_q8(const float* x, int cols) {
-  std::vector<float> result(x, x + cols);
-  for (int first = 0; first < cols; first += 32) {
-    const int end = std::min(cols, first + 32);
+// The activations that a product with a block format sees: 32 columns share a scale.
+void round_to_blocks(std::vector<float>& x) {
+  for (size_t first = 0; first < x.size(); first += 32) {
+    const size_t end = std::min(x.size(), first + 32);
     float largest = 0;
-    for (int k = first; k < end; ++k) largest = std::max(largest, std::abs(x[k]));
+    for (size_t k = first; k < end; ++k) largest = std::max(largest, std::abs(x[k]));
     const float scale = largest / 127.0f;
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    for (int k = first; k < end; ++k) result[k] = std::nearbyint(x[k] * inverse) * scale;
+    for (size_t k = first; k < end; ++k) x[k] = std::nearbyint(x[k] * inverse) * scale;
   }
-  return result;
 }
 
-static double dot(const float* x, const Matrix& w, int row) {
-  std::vector<float> operand(x, x + w.cols);
-  if (w.type == DType::kBF16) operand = rounded_to_bf16(x, w.cols);
-  if (w.type == DType::kQ8_0) operand = rounded_to_q8(x, w.cols);
-  double sum = 0;
-  for (int k = 0; k < w.cols; ++k) sum += operand[k] * weight_at(w, row, k);
-  return sum;
+// W x[m], by row of W and then by m.
+std::vector<std::vector<double>> products_of(ConstRows x, const Matrix& w) {
+  std::vector<std::vector<float>> operands;
+  for (int m = 0; m < x.rows; ++m) {
+    std::vector<float>& operand = operands.emplace_back(x.row(m), x.row(m) + w.cols);
+    if (w.type == DType::kBF16) round_to_bf16(operand);
+    if (format_of(w.type).stores_blocks()) round_to_blocks(operand);
+  }
+  std::vector<std::vector<double>> products(w.rows, std::vector<double>(x.rows));
+  for (int n = 0; n < w.rows; ++n) {
+    const std::vector<double> weights = row_of(w, n);
+    for (int m = 0; m < x.rows; ++m) {
+      for (int k = 0; k < w.cols; ++k) products[n][m] += operands[m][k] * weights[k];
+    }
+  }
+  return products;
+}
+
+}  // namespace
+
+double weight_at(const Matrix& w, int row, int col) {
+  return row_of(w, row)[col];
 }
 
 size_t ReferenceOps::packed_bytes(DType type, int rows, int cols) const {
@@ -163,41 +177,45 @@ void ReferenceOps::rms_norm(ConstRows x, std::span<const float> weight, float ep
 
 void ReferenceOps::matmul(ConstRows x, std::span<const Product> products, float*) const {
   for (const Product& product : products) {
+    const auto sums = products_of(x, *product.w);
     for (int m = 0; m < x.rows; ++m) {
       for (int n = 0; n < product.w->rows; ++n) {
         const double bias = product.bias == nullptr ? 0 : product.bias[n];
-        product.out.row(m)[n] = static_cast<float>(dot(x.row(m), *product.w, n) + bias);
+        product.out.row(m)[n] = static_cast<float>(sums[n][m] + bias);
       }
     }
   }
 }
 
 void ReferenceOps::matmul_add(ConstRows x, const Matrix& w, Rows out, float*) const {
+  const auto sums = products_of(x, w);
   for (int m = 0; m < x.rows; ++m) {
-    for (int n = 0; n < w.rows; ++n) out.row(m)[n] += static_cast<float>(dot(x.row(m), w, n));
+    for (int n = 0; n < w.rows; ++n) out.row(m)[n] += static_cast<float>(sums[n][m]);
   }
 }
 
 void ReferenceOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
                                  float*) const {
+  const auto gates = products_of(x, gate), ups = products_of(x, up);
   for (int m = 0; m < x.rows; ++m) {
     for (int n = 0; n < gate.rows; ++n) {
-      const double g = dot(x.row(m), gate, n);
-      out.row(m)[n] = static_cast<float>(g / (1 + std::exp(-g)) * dot(x.row(m), up, n));
+      const double g = gates[n][m];
+      out.row(m)[n] = static_cast<float>(g / (1 + std::exp(-g)) * ups[n][m]);
     }
   }
 }
 
 void ReferenceOps::matmul_top(ConstRows x, const Matrix& w, bool, std::span<Choice> out,
                               float*) const {
+  const auto sums = products_of(x, w);
   for (int m = 0; m < x.rows; ++m) {
-    std::vector<double> logits(w.rows);
-    for (int n = 0; n < w.rows; ++n) logits[n] = dot(x.row(m), w, n);
-    const auto best = std::max_element(logits.begin(), logits.end());
+    int best = 0;
+    for (int n = 1; n < w.rows; ++n) {
+      if (sums[n][m] > sums[best][m]) best = n;
+    }
     double total = 0;
-    for (const double logit : logits) total += std::exp(logit - *best);
-    out[m] = {static_cast<int32_t>(best - logits.begin()), static_cast<float>(*best),
-              static_cast<float>(1 / total)};
+    for (int n = 0; n < w.rows; ++n) total += std::exp(sums[n][m] - sums[best][m]);
+    out[m] = {best, static_cast<float>(sums[best][m]), static_cast<float>(1 / total)};
   }
 }
 

@@ -9,6 +9,8 @@
 #include <random>
 #include <vector>
 
+#include "base/ceil_div.h"
+#include "kernels/cpu/cpu_ops.h"
 #include "kernels/formats/format.h"
 #include "kernels/ops.h"
 
@@ -16,14 +18,15 @@ namespace orthrus {
 
 // A fixture whose randomness has a fresh seed each run, printed when a test fails.
 class RandomTest : public testing::Test {
+ public:
+  int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+  float normal() { return normal_(random_); }
+
  protected:
   RandomTest() : seed_(std::random_device{}()), random_(seed_) {}
   void TearDown() override {
     if (HasFailure()) std::printf("seed: %u\n", seed_);
   }
-
-  int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
-  float normal() { return normal_(random_); }
 
   unsigned seed_;
   std::mt19937 random_;
@@ -52,48 +55,83 @@ Storage filled(int rows, int cols, Fill fill) {
   return s;
 }
 
-struct WeightStorage {
+// A matrix as a file has it, row-major.
+struct Table {
   Buffer data;
   Matrix view;
 };
 
-// Row-major weights of any type but Q8_0. `normal` gives random numbers.
+// A matrix as products take it.
+struct Packed {
+  Buffer data;
+  Matrix view;
+};
+
+// Columns that are whole blocks of the formats.
+inline int whole_blocks(int cols, std::initializer_list<DType> types) {
+  for (const DType type : types) cols = round_up(cols, format_of(type).block_columns);
+  return cols;
+}
+
+// Sets the f16 of a block's scales, and of its minimums where it has them.
+inline void set_scales(DType type, unsigned char* block, F16 scale, F16 minimum) {
+  std::memcpy(block + (type == DType::kQ6_K ? 208 : 0), &scale, sizeof scale);
+  if (format_of(type).has_minimums) std::memcpy(block + 2, &minimum, sizeof minimum);
+}
+
+// `normal` gives random numbers; those of block formats are as large or smaller.
 template <typename Fill>
-WeightStorage random_table(DType type, int rows, int cols, Fill normal) {
+Table random_table(DType type, int rows, int cols, Fill normal) {
+  const Format& format = format_of(type);
   const size_t count = static_cast<size_t>(rows) * cols;
-  WeightStorage s;
-  s.data = Buffer(static_cast<float*>(std::malloc(bytes_of(format_of(type), count))));
-  s.view = {s.data.get(), type, rows, cols};
-  auto* const bytes = reinterpret_cast<unsigned char*>(s.data.get());
+  const size_t bytes = bytes_of(format, count);
+  Table table;
+  table.data = Buffer(static_cast<float*>(std::malloc(bytes)));
+  table.view = {table.data.get(), type, rows, cols};
+  auto* const to = reinterpret_cast<unsigned char*>(table.data.get());
+  if (format.stores_blocks()) {
+    for (size_t i = 0; i < bytes; ++i) {
+      to[i] = static_cast<unsigned char>(std::bit_cast<uint32_t>(normal()) >> 3);
+    }
+    for (size_t block = 0; block < bytes; block += format.block_bytes) {
+      // The largest of 65504 stands for the largest quant, and every scale up to it.
+      const float most = 2 * 65504 / format.largest;
+      set_scales(type, to + block, to_f16(normal() * most), to_f16(normal() * most));
+    }
+    return table;
+  }
   for (size_t i = 0; i < count; ++i) {
     const auto bits = std::bit_cast<uint32_t>(normal());
     if (type == DType::kF32) {
-      std::memcpy(bytes + 4 * i, &bits, 4);
+      std::memcpy(to + 4 * i, &bits, 4);
       continue;
     }
     auto half = static_cast<uint16_t>(bits >> 16);  // BF16
     // F16: sign, an exponent up to 16 (2.0), any mantissa: subnormals included.
     if (type == DType::kF16) half = (bits & 0x83ff) | ((bits >> 16) % 17) << 10;
-    std::memcpy(bytes + 2 * i, &half, 2);
+    std::memcpy(to + 2 * i, &half, 2);
   }
-  return s;
+  return table;
 }
 
 // In exactly as many bytes as they need, so that a sanitizer sees a read past them.
-inline WeightStorage packed(const Ops& ops, const Matrix& table, DType type) {
+inline Packed packed(const Ops& ops, const Matrix& table, DType type) {
   const size_t bytes = ops.packed_bytes(type, table.rows, table.cols);
-  WeightStorage s;
-  s.data = Buffer(static_cast<float*>(std::aligned_alloc(64, bytes)));
-  s.view = ops.pack(table, type, s.data.get());
-  return s;
+  Packed result;
+  result.data = Buffer(static_cast<float*>(std::aligned_alloc(64, bytes)));
+  result.view = ops.pack(table, type, result.data.get());
+  return result;
 }
 
-// Packed weights of any type.
-template <typename Fill>
-WeightStorage random_weights(const Ops& ops, DType type, int rows, int cols, Fill normal) {
-  const DType from = type == DType::kQ8_0 ? DType::kF32 : type;
-  return packed(ops, random_table(from, rows, cols, normal).view, type);
-}
+// Random weights, both ways.
+struct Weights {
+  template <typename Fill>
+  Weights(DType type, int rows, int cols, Fill normal)
+      : table(random_table(type, rows, cols, normal)),
+        packed(orthrus::packed(CpuOps(1), table.view, type)) {}
+  Table table;
+  Packed packed;
+};
 
 inline void expect_close(ConstRows got, ConstRows want, double tolerance) {
   for (int m = 0; m < want.rows; ++m) {

@@ -15,11 +15,11 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/flush_subnormals.h"
-#include "kernels/cpu/formats.h"
 #include "kernels/cpu/matmul.h"
-#include "kernels/cpu/pack.h"
+#include "kernels/cpu/products.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/team.h"
+#include "kernels/formats/format.h"
 
 namespace orthrus {
 namespace {
@@ -29,31 +29,31 @@ using namespace cpu;
 // Set for the time of parallel(), as omp_get_thread_num() is.
 thread_local Member here;
 
-int blocks_of(const Matrix& w) {
-  return (w.rows + kBlockRows - 1) / kBlockRows;
-}
-
 // Bytes from one row of a prepared operand to the next. Not a multiple of a large power of two, or
 // the rows of a tile would share the same few sets of the L1 cache.
-size_t operand_stride(DType type, int cols) {
-  return round_up(operand_bytes(type, cols), 256) + 64;
+size_t operand_stride(OperandForm form, int cols) {
+  return round_up(operand_bytes(form, cols), 256) + 64;
 }
 
-// The rows of x as weights of `type` want them. One row each thread prepares for itself, which is
+OperandForm operand_of(const Matrix& w) {
+  return packed_format(w.type).operand;
+}
+
+// The rows of x in a form that weights want. One row each thread prepares for itself, which is
 // faster than waiting for one that does.
-Operand prepare(ConstRows x, DType type, float* workspace) {
-  if (type == DType::kF32 || type == DType::kF16) {
+Operand prepare(ConstRows x, OperandForm form, float* workspace) {
+  if (form == OperandForm::kFloats) {
     return {reinterpret_cast<const std::byte*>(x.data), x.stride * sizeof(float), x.rows};
   }
   auto* const bytes = reinterpret_cast<std::byte*>(workspace);
-  const size_t stride = operand_stride(type, x.cols);
+  const size_t stride = operand_stride(form, x.cols);
   if (x.rows == 1) {
     std::byte* const own = bytes + stride * static_cast<size_t>(here.index);
-    prepare_row(x.row(0), x.cols, type, own);
+    prepare_row(x.row(0), x.cols, form, own);
     return {own, stride, 1};
   }
   here.share(x.rows, [&](int m) {
-    prepare_row(x.row(m), x.cols, type, bytes + stride * static_cast<size_t>(m));
+    prepare_row(x.row(m), x.cols, form, bytes + stride * static_cast<size_t>(m));
   });
   return {bytes, stride, x.rows};
 }
@@ -88,9 +88,11 @@ void CpuOps::parallel(const std::function<void()>& body) const {
   }
 }
 
-// A prepared operand has as many rows as x, or one for each thread. BF16's rows are the longest.
+// A prepared operand has as many rows as x, or one for each thread. BF16's rows are the longest
+// but for those of less than 64 columns.
 size_t CpuOps::operand_floats(int rows, int cols) const {
-  const size_t stride = operand_stride(DType::kBF16, cols);
+  const size_t stride = std::max(operand_stride(OperandForm::kBf16, cols),
+                                 operand_stride(OperandForm::kBlocks, cols));
   return static_cast<size_t>(std::max(rows, threads_)) * stride / sizeof(float);
 }
 
@@ -101,14 +103,19 @@ size_t CpuOps::workspace_floats(int rows, int cols) const {
   return operand + std::max(operand, tops * sizeof(RunningTop) / sizeof(float));
 }
 
+bool can_pack(DType from, DType to) {
+  return from == to || !format_of(to).stores_blocks() || to == DType::kQ8_0;
+}
+
 size_t CpuOps::packed_bytes(DType type, int rows, int cols) const {
-  return round_up(static_cast<size_t>(rows), kBlockRows) / kBlockRows * group_bytes(type, cols);
+  return ceil_div(static_cast<size_t>(rows), kPanelRows) * packed_format(type).panel_bytes(cols);
 }
 
 Matrix CpuOps::pack(const Matrix& from, DType type, void* to) const {
-  const int blocks = blocks_of(from);
+  const PackedFormat& format = packed_format(type);
+  const int panels = panels_of(from);
 #pragma omp parallel for schedule(static) num_threads(threads_)
-  for (int b = 0; b < blocks; ++b) pack_group(from, b, type, to);
+  for (int p = 0; p < panels; ++p) format.pack(from, p, to);
   return {to, type, from.rows, from.cols, true};
 }
 
@@ -122,18 +129,18 @@ void CpuOps::rms_norm(ConstRows x, std::span<const float> weight, float eps, Row
 
 void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* workspace) const {
   for (size_t i = 0; i < products.size();) {
-    // Products of one type share the operand, and their blocks are handed out together.
-    const DType type = products[i].w->type;
+    // Products that want one form share the operand, and their panels are handed out together.
+    const OperandForm form = operand_of(*products[i].w);
     size_t end = i;
-    int blocks = 0;
-    for (; end < products.size() && products[end].w->type == type; ++end) {
-      blocks += blocks_of(*products[end].w);
+    int panels = 0;
+    for (; end < products.size() && operand_of(*products[end].w) == form; ++end) {
+      panels += panels_of(*products[end].w);
     }
-    const Operand operand = prepare(x, type, workspace);
-    here.share_run(blocks, [&](int run_begin, int run_end) {
-      int first = 0;  // block of product p
+    const Operand operand = prepare(x, form, workspace);
+    here.share_run(panels, [&](int run_begin, int run_end) {
+      int first = 0;  // panel of product p
       for (size_t p = i; p < end; ++p) {
-        const int count = blocks_of(*products[p].w);
+        const int count = panels_of(*products[p].w);
         const Run run{std::max(run_begin - first, 0), std::min(run_end - first, count)};
         if (run.begin < run.end) store_products(operand, products[p], run);
         first += count;
@@ -144,30 +151,30 @@ void CpuOps::matmul(ConstRows x, std::span<const Product> products, float* works
 }
 
 void CpuOps::matmul_add(ConstRows x, const Matrix& w, Rows out, float* workspace) const {
-  const Operand operand = prepare(x, w.type, workspace);
-  here.share_run(blocks_of(w), [&](int begin, int end) {
+  const Operand operand = prepare(x, operand_of(w), workspace);
+  here.share_run(panels_of(w), [&](int begin, int end) {
     add_products(operand, w, {begin, end}, out);
   });
 }
 
 void CpuOps::matmul_swiglu(ConstRows x, const Matrix& gate, const Matrix& up, Rows out,
                            float* workspace) const {
-  const Operand of_gate = prepare(x, gate.type, workspace);
-  const Operand of_up = up.type == gate.type
-                            ? of_gate
-                            : prepare(x, up.type, workspace + operand_floats(x.rows, x.cols));
-  here.share_run(blocks_of(gate), [&](int begin, int end) {
+  const OperandForm form = operand_of(gate), up_form = operand_of(up);
+  const Operand of_gate = prepare(x, form, workspace);
+  const Operand of_up =
+      up_form == form ? of_gate : prepare(x, up_form, workspace + operand_floats(x.rows, x.cols));
+  here.share_run(panels_of(gate), [&](int begin, int end) {
     swiglu_products(of_gate, gate, of_up, up, {begin, end}, out);
   });
 }
 
 void CpuOps::matmul_top(ConstRows x, const Matrix& w, bool probability, std::span<Choice> out,
                         float* workspace) const {
-  const Operand operand = prepare(x, w.type, workspace);
+  const Operand operand = prepare(x, operand_of(w), workspace);
   auto* const tops = reinterpret_cast<RunningTop*>(workspace + operand_floats(x.rows, x.cols));
   RunningTop* const own = tops + static_cast<size_t>(here.index) * x.rows;
   std::fill_n(own, x.rows, kNoTop);
-  here.share_run(blocks_of(w), [&](int begin, int end) {
+  here.share_run(panels_of(w), [&](int begin, int end) {
     top_of_products(operand, w, {begin, end}, probability, own);
   });
   // Threads have ascending blocks, so the first of equals has the lowest id.

@@ -6,6 +6,10 @@
 
 namespace orthrus {
 
+// Whether pack() takes weights of `from` into those of `to`: any into numbers of their own and into
+// Q8_0, and each block format into itself.
+bool can_pack(DType from, DType to);
+
 class CpuOps final : public Ops {
  public:
   // threads >= 1: the size of parallel()'s team. The results do not depend on it.

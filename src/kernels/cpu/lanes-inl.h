@@ -16,7 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/formats.h"
+#include "kernels/cpu/layouts.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace orthrus::cpu::HWY_NAMESPACE {

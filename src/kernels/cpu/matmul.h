@@ -1,24 +1,13 @@
-// Matrix products over a run of weight rows (matmul.cpp says how, cpu_ops.cpp shares the runs out).
+// What is done with matrix products over a run of weight rows (products.h makes them, cpu_ops.cpp
+// shares the runs out).
 #pragma once
 
-#include <cstddef>
-
-#include "kernels/cpu/formats.h"
+#include "kernels/cpu/products.h"
 #include "kernels/ops.h"
 
 namespace orthrus::cpu {
 
-// Rows of activations, `stride` bytes apart, as the type of the weights wants them (formats.h).
-struct Operand {
-  const std::byte* data = nullptr;
-  size_t stride = 0;
-  int rows = 0;
-};
-
-// One such row for BF16 or Q8_0 weights; those of other types take the floats as they are.
-void prepare_row(const float* x, int cols, DType type, std::byte* operand);
-
-// Weight rows [16 begin, 16 end), not past the matrix's last.
+// The weight rows of panels [begin, end).
 struct Run {
   int begin = 0;
   int end = 0;

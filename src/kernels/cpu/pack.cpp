@@ -1,83 +1,180 @@
 #include "kernels/cpu/pack.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/formats.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/formats/blocks.h"
 
 namespace orthrus::cpu {
 namespace {
 
-// `row` is the row's place in its group; `padded` columns are whole blocks.
-void to_q8(const float* values, size_t padded, size_t row, std::byte* group) {
-  const size_t blocks = padded / kQ8Cols;
-  auto* const weights = reinterpret_cast<uint8_t*>(group);
-  auto* const scales = reinterpret_cast<F16*>(group + blocks * Q8Group::kBlockBytes);
-  for (size_t i = 0; i < blocks; ++i) {
-    const float* from = values + i * kQ8Cols;
-    float largest = 0;
-    for (int k = 0; k < kQ8Cols; ++k) largest = std::max(largest, std::abs(from[k]));
-    const F16 half = to_f16(largest / 127);
-    scales[i * kBlockRows + row] = half;
-    // By the scale as it is stored, so that its rounding is not added to the weights'.
-    const float scale = to_float(half);
-    for (int k = 0; k < kQ8Cols; ++k) {
-      const float q = scale > 0 ? std::nearbyint(from[k] / scale) : 0;
-      weights[i * Q8Group::kBlockBytes + (k / 4 * kBlockRows + row) * 4 + k % 4] =
-          static_cast<uint8_t>(static_cast<int>(std::clamp(q, -127.0f, 127.0f)) + 128);
+void put(float value, float& to) {
+  to = value;
+}
+void put(float value, F16& to) {
+  to = to_f16(value);
+}
+void put(float value, BF16& to) {
+  to = to_bf16(value);
+}
+
+// 32 columns with a scale of their own.
+void round_to_q8(const float* from, BlockParts& to) {
+  float largest = 0;
+  for (int k = 0; k < kBlockColumns; ++k) largest = std::max(largest, std::abs(from[k]));
+  set_scale(to_f16(largest / 127), to);
+  // By the scale as it is stored, so that its rounding is not added to the weights'.
+  const float scale = to_float(to.scale);
+  for (int k = 0; k < kBlockColumns; ++k) {
+    const float q = scale > 0 ? std::nearbyint(from[k] / scale) : 0;
+    to.quants[k] = static_cast<int8_t>(std::clamp(q, -127.0f, 127.0f));
+  }
+}
+
+// The place in the list of each value of it, by value + 128.
+constexpr auto kPlaceOfIq4 = [] {
+  std::array<uint8_t, 256> place{};
+  for (size_t i = 0; i < std::size(kIq4Values); ++i) {
+    place[static_cast<size_t>(kIq4Values[i] + 128)] = static_cast<uint8_t>(i);
+  }
+  return place;
+}();
+
+// One row's 32 quants into the block's planes.
+void put_quants(const int8_t* quants, size_t row, const BlockLayout& layout, uint8_t* planes) {
+  constexpr size_t kQuadBytes = size_t{4} * kPanelRows;  // of a quad of all rows
+  uint8_t stored[kBlockColumns];
+  for (int k = 0; k < kBlockColumns; ++k) {
+    stored[k] = static_cast<uint8_t>(quants[k] + layout.offset);
+    if (layout.planes == Planes::kPlaces) stored[k] = kPlaceOfIq4[stored[k]];
+  }
+  uint8_t* const of_row = planes + 4 * row;
+  if (layout.planes == Planes::kBytes) {
+    for (size_t quad = 0; quad < kQuads; ++quad) {
+      std::memcpy(of_row + quad * kQuadBytes, stored + 4 * quad, 4);
+    }
+    return;
+  }
+  constexpr size_t kHalf = kBlockColumns / 2;
+  for (size_t k = 0; k < kHalf; ++k) {
+    of_row[k / 4 * kQuadBytes + k % 4] =
+        static_cast<uint8_t>((stored[k] & 0xf) | (stored[k + kHalf] & 0xf) << 4);
+  }
+  uint8_t* const upper = of_row + kQuads / 2 * kQuadBytes;
+  for (size_t k = 0; k < kBlockColumns; ++k) {
+    const size_t quad = k / 4;
+    const int bits = stored[k] >> 4;
+    if (layout.planes == Planes::kHalvesAndBits) {
+      upper[k % 4] = static_cast<uint8_t>(upper[k % 4] | bits << quad);
+    } else if (layout.planes == Planes::kHalvesAndPairs) {
+      uint8_t& to = upper[quad / 4 * kQuadBytes + k % 4];
+      to = static_cast<uint8_t>(to | bits << (2 * (quad % 4)));
     }
   }
 }
 
-// `rows` are the group's, `cols` floats each.
-template <typename Element, typename Convert>
-void interleave(const float* rows, int count, size_t cols, Element* to, Convert convert) {
-  for (size_t k = 0; k < cols; ++k) {
-    for (int r = 0; r < count; ++r) to[k * kBlockRows + r] = convert(rows[r * cols + k]);
+// A panel of blocks that is being filled, row by row.
+class BlockPanel {
+ public:
+  BlockPanel(const BlockLayout& layout, size_t blocks, std::byte* panel)
+      : layout_(layout),
+        planes_(reinterpret_cast<uint8_t*>(panel)),
+        integers_(planes_ + layout.integers_at(blocks)),
+        scales_(reinterpret_cast<F16*>(panel + layout.scales_at(blocks))) {}
+
+  // Blocks [first, first + count) of row `row`, which share a scale.
+  void put(const BlockParts& parts, size_t count, size_t row, size_t first) {
+    for (size_t i = 0; i < count; ++i) {
+      put_quants(parts.quants + i * kBlockColumns, row, layout_,
+                 planes_ + (first + i) * layout_.plane_bytes());
+      if (layout_.group_scales) put_integers(parts, row, i, first + i);
+    }
+    const size_t shared = first / static_cast<size_t>(layout_.scale_blocks());
+    F16* const to = scales_ + shared * (layout_.scale_bytes() / sizeof(F16)) + row;
+    to[0] = parts.scale;
+    if (layout_.minimums) to[kPanelRows] = parts.minimum;
   }
+
+ private:
+  void put_integers(const BlockParts& parts, size_t row, size_t i, size_t block) {
+    const auto groups = static_cast<size_t>(layout_.groups());
+    uint8_t* const to = integers_ + block * layout_.integer_bytes() + row;
+    for (size_t g = 0; g < groups; ++g) {
+      to[g * kPanelRows] = static_cast<uint8_t>(parts.scales[i * groups + g]);
+    }
+    if (layout_.minimums) to[groups * kPanelRows] = parts.minimums[i];
+  }
+
+  const BlockLayout& layout_;
+  uint8_t* planes_;
+  uint8_t* integers_;
+  F16* scales_;
+};
+
+int rows_of_panel(const Matrix& from, int p) {
+  return std::min(kPanelRows, from.rows - p * kPanelRows);
 }
 
-void to_floats(const float* rows, int count, size_t cols, DType type, void* group) {
-  auto* const words = static_cast<uint16_t*>(group);
-  switch (type) {
-    case DType::kF32:
-      return interleave(rows, count, cols, static_cast<float*>(group), [](float x) { return x; });
-    case DType::kF16:
-      return interleave(rows, count, cols, words, [](float x) { return to_f16(x).bits; });
-    case DType::kBF16:
-      for (size_t k = 0; k < cols; ++k) {  // pairs of columns side by side
-        uint16_t* const pair = words + k / 2 * 2 * kBlockRows + k % 2;
-        for (int r = 0; r < count; ++r) pair[2 * r] = to_bf16(rows[r * cols + k]).bits;
-      }
-      return;
-    default:  // to_q8
-      return;
-  }
+// Zeros, in the place of panel p.
+std::byte* cleared_panel(void* to, int p, size_t bytes) {
+  auto* const panel = static_cast<std::byte*>(to) + static_cast<size_t>(p) * bytes;
+  std::memset(panel, 0, bytes);
+  return panel;
 }
 
 }  // namespace
 
-void pack_group(const Matrix& from, int b, DType type, void* to) {
-  const bool q8 = type == DType::kQ8_0;
-  const size_t bytes = group_bytes(type, from.cols);
-  auto* const group = static_cast<std::byte*>(to) + static_cast<size_t>(b) * bytes;
-  // What lies past the rows and columns: zeros, which in Q8_0 are 128 with a scale of 0.
-  const size_t weights = q8 ? Q8Group::blocks(from.cols) * Q8Group::kBlockBytes : 0;
-  std::memset(group, 128, weights);
-  std::memset(group + weights, 0, bytes - weights);
-  const int count = std::min(kBlockRows, from.rows - b * kBlockRows);
+template <typename Number>
+void pack_numbers(const Matrix& from, int p, void* to) {
+  constexpr size_t kSideBySide = std::is_same_v<Number, BF16> ? 2 : 1;  // columns
+  auto* const panel = reinterpret_cast<Number*>(
+      cleared_panel(to, p, panel_bytes_of_numbers(sizeof(Number), from.cols)));
   const auto cols = static_cast<size_t>(from.cols);
-  const size_t padded = q8 ? round_up(cols, kQ8Cols) : cols;
-  std::vector<float> rows(padded * static_cast<size_t>(count));
-  for (int r = 0; r < count; ++r) {
-    widen_row(from, b * kBlockRows + r, rows.data() + padded * static_cast<size_t>(r));
+  std::vector<float> row(cols);
+  for (int r = 0; r < rows_of_panel(from, p); ++r) {
+    widen_row(from, p * kPanelRows + r, row.data());
+    for (size_t k = 0; k < cols; ++k) {
+      const size_t before = k / kSideBySide * kPanelRows + static_cast<size_t>(r);
+      put(row[k], panel[before * kSideBySide + k % kSideBySide]);
+    }
   }
-  if (!q8) return to_floats(rows.data(), count, cols, type, group);
-  for (size_t r = 0; r < static_cast<size_t>(count); ++r) {
-    to_q8(rows.data() + padded * r, padded, r, group);
+}
+
+template void pack_numbers<float>(const Matrix&, int, void*);
+template void pack_numbers<F16>(const Matrix&, int, void*);
+template void pack_numbers<BF16>(const Matrix&, int, void*);
+
+void pack_blocks(const Matrix& from, int p, const BlockLayout& layout, void* to) {
+  const size_t blocks = blocks_of(from.cols);
+  BlockPanel panel(layout, blocks, cleared_panel(to, p, layout.panel_bytes(blocks)));
+  const Format& format = format_of(from.type);
+  const auto blocks_at_once = static_cast<size_t>(format.block_columns / kBlockColumns);
+  BlockParts parts;
+  for (int r = 0; r < rows_of_panel(from, p); ++r) {
+    const std::byte* block = row_of(from, p * kPanelRows + r);
+    for (size_t i = 0; i < blocks; i += blocks_at_once, block += format.block_bytes) {
+      format.unpack(block, parts);
+      panel.put(parts, blocks_at_once, static_cast<size_t>(r), i);
+    }
+  }
+}
+
+void pack_rounded(const Matrix& from, int p, void* to) {
+  const size_t blocks = blocks_of(from.cols);
+  const BlockLayout& layout = kLayoutQ8_0;
+  BlockPanel panel(layout, blocks, cleared_panel(to, p, layout.panel_bytes(blocks)));
+  std::vector<float> row(blocks * kBlockColumns);
+  BlockParts parts;
+  for (int r = 0; r < rows_of_panel(from, p); ++r) {
+    widen_row(from, p * kPanelRows + r, row.data());
+    for (size_t i = 0; i < blocks; ++i) {
+      round_to_q8(row.data() + i * kBlockColumns, parts);
+      panel.put(parts, 1, static_cast<size_t>(r), i);
+    }
   }
 }
 

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "kernels/cpu/lanes-inl.h"
+#include "kernels/cpu/roofline.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace orthrus::cpu::HWY_NAMESPACE {
@@ -25,6 +26,11 @@ namespace orthrus::cpu::HWY_NAMESPACE {
 HWY_INLINE bool has_pair_dot() {
   static const bool has = __builtin_cpu_supports("avx512bf16");
   return has;
+}
+// Whether products use it: where it does more than multiply-adds of float32 do. The bits are the
+// same.
+HWY_INLINE bool uses_pair_dot() {
+  return has_pair_dot() && bf16_instruction_pays();
 }
 using Pairs = __m512i;
 HWY_INLINE Pairs load_pairs(const BF16* p) {
@@ -43,6 +49,9 @@ HWY_INLINE VF pair_dot(VF acc, Pairs w, Pairs x) {
 #else
 #define ORTHRUS_HAS_PAIR_DOT 0
 HWY_INLINE bool has_pair_dot() {
+  return false;
+}
+HWY_INLINE bool uses_pair_dot() {
   return false;
 }
 #endif

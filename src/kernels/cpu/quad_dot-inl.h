@@ -16,107 +16,124 @@ namespace orthrus::cpu::HWY_NAMESPACE {
 
 using DI = hn::RebindToSigned<DF>;
 using VI = hn::Vec<DI>;
+using DU8 = hn::Repartition<uint8_t, DF>;
+using VU8 = hn::Vec<DU8>;
 
-// Weights of a register, four for each of its lanes, out of their form in memory, weight + 128.
-// quad_dot(acc, w, x) = acc + the dot product of each lane's four weights with the same four
-// activations; quad_dot_start(sum) is where acc begins, given the sum of all activations it will
-// meet.
-HWY_INLINE int32_t four_at(const int8_t* x) {
-  int32_t four;
-  std::memcpy(&four, x, sizeof(four));
-  return four;
-}
-using FourQuants = VI;
-HWY_INLINE FourQuants broadcast_four(const int8_t* x) {
-  return hn::Set(DI(), four_at(x));
-}
-
+// Weights of a register, four for each of its lanes, as bytes that are `offset` more than the
+// weight: plain bytes below 64, or WideQuads of any bytes with an offset of 128.
+//
+// quad_dot(acc, w, x) = acc + the dot product of each lane's four bytes with the same four
+// activations. WideQuads may be weights again, without their offset: kWideOffset is what is left of
+// it, to be taken off times the activations' sum.
 #if HWY_TARGET == HWY_AVX3_DL
 
-// vpdpbusd takes unsigned times signed, so 128 times the activations' sum is too much.
-using Quads = __m512i;
-HWY_INLINE Quads load_quads(const uint8_t* w) {
-  return _mm512_loadu_si512(w);
+struct FourQuants {
+  const int8_t* at;
+};
+HWY_INLINE FourQuants four_quants(const int8_t* x) {
+  return {x};
 }
-HWY_INLINE VI quad_dot_start(int32_t sum) {
-  return hn::Set(DI(), -128 * sum);
+
+using WideQuads = VU8;
+inline constexpr int kWideOffset = 128;
+HWY_INLINE VU8 wide_quads(VU8 bytes) {
+  return bytes;
 }
-HWY_INLINE VI quad_dot(VI acc, Quads w, FourQuants x) {
+HWY_INLINE VI quad_dot(VI acc, VU8 w, FourQuants x) {
   // As assembly: Highway's name for this target leaves avx512vnni out, so that a compiler takes no
-  // intrinsic of it.
-  asm("vpdpbusd %2, %1, %0" : "+v"(acc.raw) : "v"(w), "v"(x.raw));
+  // intrinsic of it. Activations are broadcast on their way from memory, which costs nothing.
+  struct [[gnu::may_alias, gnu::packed]] Four {
+    int32_t quants;
+  };
+  asm("vpdpbusd %2%{1to16%}, %1, %0"
+      : "+v"(acc.raw)
+      : "v"(w.raw), "m"(*reinterpret_cast<const Four*>(x.at)));
   return acc;
 }
 
-#elif HWY_ARCH_X86
+#else
 
-// vpmaddubsw adds two products in 16 bits: |w| times x with the sign of w stays within 2 * 127^2.
-HWY_INLINE VI quad_dot_start(int32_t) {
-  return hn::Zero(DI());
+using FourQuants = VI;
+HWY_INLINE FourQuants four_quants(const int8_t* x) {
+  int32_t four;
+  std::memcpy(&four, x, sizeof(four));
+  return hn::Set(DI(), four);
 }
+inline constexpr int kWideOffset = 0;
+
+#if HWY_ARCH_X86
+
+// vpmaddubsw multiplies unsigned by signed bytes and adds two products in 16 bits, which hold
+// 2 * 63 * 127; and 2 * 128 * 127, of |w| times x with the sign of w.
 #if HWY_TARGET == HWY_AVX3
-struct Quads {
-  __m512i magnitude;
-  __mmask64 negative;
-};
-HWY_INLINE Quads load_quads(const uint8_t* w) {
-  const __m512i v = _mm512_xor_si512(_mm512_loadu_si512(w), _mm512_set1_epi8(-128));
-  return {_mm512_abs_epi8(v), _mm512_movepi8_mask(v)};
-}
-HWY_INLINE VI quad_dot(VI acc, const Quads& w, FourQuants x) {
-  const __m512i four = x.raw;
-  const __m512i with_sign = _mm512_mask_sub_epi8(four, w.negative, _mm512_setzero_si512(), four);
-  const __m512i pairs = _mm512_maddubs_epi16(w.magnitude, with_sign);
+HWY_INLINE VI quad_dot(VI acc, VU8 w, FourQuants x) {
+  const __m512i pairs = _mm512_maddubs_epi16(w.raw, x.raw);
   return VI{_mm512_add_epi32(acc.raw, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
 }
-#elif HWY_TARGET == HWY_AVX2
-struct Quads {
-  __m256i value, magnitude;
+struct WideQuads {
+  VU8 magnitude;
+  __mmask64 negative;
 };
-HWY_INLINE Quads load_quads(const uint8_t* w) {
-  const __m256i v = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)),
-                                     _mm256_set1_epi8(-128));
-  return {v, _mm256_abs_epi8(v)};
+HWY_INLINE WideQuads wide_quads(VU8 bytes) {
+  const __m512i v = _mm512_xor_si512(bytes.raw, _mm512_set1_epi8(-128));
+  return {VU8{_mm512_abs_epi8(v)}, _mm512_movepi8_mask(v)};
 }
-HWY_INLINE VI quad_dot(VI acc, const Quads& w, FourQuants x) {
-  const __m256i with_sign = _mm256_sign_epi8(x.raw, w.value);
-  const __m256i pairs = _mm256_maddubs_epi16(w.magnitude, with_sign);
-  return VI{_mm256_add_epi32(acc.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+HWY_INLINE VI quad_dot(VI acc, const WideQuads& w, FourQuants x) {
+  const VI with_sign{_mm512_mask_sub_epi8(x.raw, w.negative, _mm512_setzero_si512(), x.raw)};
+  return quad_dot(acc, w.magnitude, with_sign);
 }
 #else
-struct Quads {
-  __m128i value, magnitude;
+struct WideQuads {
+  VU8 value, magnitude;
 };
-HWY_INLINE Quads load_quads(const uint8_t* w) {
-  const __m128i v =
-      _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w)), _mm_set1_epi8(-128));
-  return {v, _mm_abs_epi8(v)};
+#if HWY_TARGET == HWY_AVX2
+HWY_INLINE VI quad_dot(VI acc, VU8 w, FourQuants x) {
+  const __m256i pairs = _mm256_maddubs_epi16(w.raw, x.raw);
+  return VI{_mm256_add_epi32(acc.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
-HWY_INLINE VI quad_dot(VI acc, const Quads& w, FourQuants x) {
-  const __m128i with_sign = _mm_sign_epi8(x.raw, w.value);
-  const __m128i pairs = _mm_maddubs_epi16(w.magnitude, with_sign);
+HWY_INLINE WideQuads wide_quads(VU8 bytes) {
+  const __m256i v = _mm256_xor_si256(bytes.raw, _mm256_set1_epi8(-128));
+  return {VU8{v}, VU8{_mm256_abs_epi8(v)}};
+}
+HWY_INLINE VI quad_dot(VI acc, const WideQuads& w, FourQuants x) {
+  return quad_dot(acc, w.magnitude, VI{_mm256_sign_epi8(x.raw, w.value.raw)});
+}
+#else
+HWY_INLINE VI quad_dot(VI acc, VU8 w, FourQuants x) {
+  const __m128i pairs = _mm_maddubs_epi16(w.raw, x.raw);
   return VI{_mm_add_epi32(acc.raw, _mm_madd_epi16(pairs, _mm_set1_epi16(1)))};
 }
+HWY_INLINE WideQuads wide_quads(VU8 bytes) {
+  const __m128i v = _mm_xor_si128(bytes.raw, _mm_set1_epi8(-128));
+  return {VU8{v}, VU8{_mm_abs_epi8(v)}};
+}
+HWY_INLINE VI quad_dot(VI acc, const WideQuads& w, FourQuants x) {
+  return quad_dot(acc, w.magnitude, VI{_mm_sign_epi8(x.raw, w.value.raw)});
+}
+#endif
 #endif
 
 #elif HWY_ARCH_ARM_A64
 
-using Quads = int8x16_t;
-HWY_INLINE Quads load_quads(const uint8_t* w) {
-  return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(w), vdupq_n_u8(128)));
+struct WideQuads {
+  int8x16_t value;
+};
+HWY_INLINE WideQuads wide_quads(VU8 bytes) {
+  return {vreinterpretq_s8_u8(veorq_u8(bytes.raw, vdupq_n_u8(128)))};
 }
-HWY_INLINE VI quad_dot_start(int32_t) {
-  return hn::Zero(DI());
-}
-HWY_INLINE VI quad_dot(VI acc, Quads w, FourQuants x) {
+HWY_INLINE VI quad_dot(VI acc, WideQuads w, FourQuants x) {
   const int8x16_t four = vreinterpretq_s8_s32(x.raw);
-  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(four)));
-  const int32x4_t high = vpaddlq_s16(vmull_high_s8(w, four));
+  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w.value), vget_low_s8(four)));
+  const int32x4_t high = vpaddlq_s16(vmull_high_s8(w.value, four));
   return VI{vaddq_s32(acc.raw, vpaddq_s32(low, high))};
+}
+HWY_INLINE VI quad_dot(VI acc, VU8 w, FourQuants x) {
+  return quad_dot(acc, WideQuads{vreinterpretq_s8_u8(w.raw)}, x);
 }
 
 #else
 #error "quad_dot: no implementation for this architecture"
+#endif
 #endif  // HWY_TARGET
 
 }  // namespace orthrus::cpu::HWY_NAMESPACE

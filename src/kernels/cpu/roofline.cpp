@@ -5,6 +5,8 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <chrono>
+#include <limits>
 
 #include "kernels/cpu/lanes-inl.h"
 #include "kernels/cpu/pair_dot-inl.h"
@@ -35,28 +37,59 @@ int flops_of_round() {
   return 2 * kChains * kWidth;
 }
 
-// Of BF16 numbers, by the instruction for them where there is one.
+#if ORTHRUS_HAS_PAIR_DOT
+float pair_dots(int rounds) {
+  const BF16 pair[2] = {to_bf16(0.5f), to_bf16(0.25f)};
+  const Pairs factors = broadcast_pair(pair);
+  VF acc[kChains];
+  for (int i = 0; i < kChains; ++i) acc[i] = hn::Set(kF, 1.0f + static_cast<float>(i));
+  for (int n = 0; n < rounds; ++n) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < kChains; ++i) acc[i] = pair_dot(acc[i], factors, factors);
+  }
+  VF sum = acc[0];
+  for (int i = 1; i < kChains; ++i) sum = hn::Add(sum, acc[i]);
+  return hn::GetLane(hn::SumOfLanes(kF, sum));
+}
+
+// The least that `rounds` of a kernel took.
+template <typename Kernel>
+double least_seconds(Kernel kernel, int rounds) {
+  constexpr int kTrials = 10;
+  double least = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kTrials; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    volatile float result = kernel(rounds);
+    (void)result;
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    least = std::min(least, took.count());
+  }
+  return least;
+}
+
+// By turns the same number of multiply-adds each, for a millisecond or two.
+bool pair_dot_pays() {
+  constexpr int kRounds = 1 << 12;
+  static const bool pays = has_pair_dot() && least_seconds(pair_dots, kRounds) <
+                                                 least_seconds(multiply_adds, 2 * kRounds);
+  return pays;
+}
+#else
+bool pair_dot_pays() {
+  return false;
+}
+#endif
+
+// Of BF16 numbers, as products of them are made.
 float pair_multiply_adds(int rounds) {
 #if ORTHRUS_HAS_PAIR_DOT
-  if (has_pair_dot()) {
-    const BF16 pair[2] = {to_bf16(0.5f), to_bf16(0.25f)};
-    const Pairs factors = broadcast_pair(pair);
-    VF acc[kChains];
-    for (int i = 0; i < kChains; ++i) acc[i] = hn::Set(kF, 1.0f + static_cast<float>(i));
-    for (int n = 0; n < rounds; ++n) {
-      HWY_UNROLL(16)
-      for (int i = 0; i < kChains; ++i) acc[i] = pair_dot(acc[i], factors, factors);
-    }
-    VF sum = acc[0];
-    for (int i = 1; i < kChains; ++i) sum = hn::Add(sum, acc[i]);
-    return hn::GetLane(hn::SumOfLanes(kF, sum));
-  }
+  if (pair_dot_pays()) return pair_dots(rounds);
 #endif
   return multiply_adds(rounds);
 }
 
 int pair_flops_of_round() {
-  return has_pair_dot() ? 2 * flops_of_round() : flops_of_round();
+  return pair_dot_pays() ? 2 * flops_of_round() : flops_of_round();
 }
 
 // Four rows of weights by four tokens, as a product of Q8_0 weights has them.
@@ -69,16 +102,16 @@ int byte_multiply_adds(int rounds) {
     for (int r = 0; r < kSide; ++r) weights[r][i] = static_cast<uint8_t>(i * 3 + r);
     for (int t = 0; t < kSide * 4; ++t) activations[i][t] = static_cast<int8_t>(i + t);
   }
-  Quads w[kSide];
-  for (int r = 0; r < kSide; ++r) w[r] = load_quads(weights[r]);
+  WideQuads w[kSide];
+  for (int r = 0; r < kSide; ++r) w[r] = wide_quads(hn::Load(DU8(), weights[r]));
   VI acc[kSide][kSide];
   for (auto& of_token : acc) {
-    for (VI& a : of_token) a = quad_dot_start(0);
+    for (VI& a : of_token) a = hn::Zero(DI());
   }
   for (int n = 0; n < rounds; ++n) {
     HWY_UNROLL(4)
     for (int t = 0; t < kSide; ++t) {
-      const FourQuants x = broadcast_four(activations[n % 64] + t * 4);
+      const FourQuants x = four_quants(activations[n % 64] + t * 4);
       HWY_UNROLL(4)
       for (int r = 0; r < kSide; ++r) acc[t][r] = quad_dot(acc[t][r], w[r], x);
     }
@@ -118,6 +151,7 @@ namespace orthrus::cpu {
 
 HWY_EXPORT(multiply_adds);
 HWY_EXPORT(flops_of_round);
+HWY_EXPORT(pair_dot_pays);
 HWY_EXPORT(pair_multiply_adds);
 HWY_EXPORT(pair_flops_of_round);
 HWY_EXPORT(byte_multiply_adds);
@@ -144,6 +178,10 @@ double run_everywhere(int threads, Kernel kernel) {
 double run_multiply_adds(int threads) {
   return run_everywhere(threads, HWY_DYNAMIC_DISPATCH(multiply_adds)) *
          HWY_DYNAMIC_DISPATCH(flops_of_round)();
+}
+
+bool bf16_instruction_pays() {
+  return HWY_DYNAMIC_DISPATCH(pair_dot_pays)();
 }
 
 double run_pair_multiply_adds(int threads) {

@@ -9,7 +9,11 @@ namespace orthrus::cpu {
 // some milliseconds. Returns how many floating-point operations that was, two each.
 double run_multiply_adds(int threads);
 
-// The same of BF16 numbers added up in float32, with the instruction for it where there is one.
+// Whether the processor has an instruction for products of BF16 numbers (pair_dot-inl.h), and does
+// more of them with it than with float32's. Measured at the first call, for a millisecond or two.
+bool bf16_instruction_pays();
+
+// The same of BF16 numbers added up in float32, with that instruction where it pays.
 double run_pair_multiply_adds(int threads);
 
 // The same of products of 8-bit integers added up in 32 bits.

@@ -72,36 +72,6 @@ void norm_rope(float* head, size_t n, std::span<const float> weight, float eps, 
   });
 }
 
-template <typename Weight>
-void widen_from(const Weight* from, int count, float* to) {
-  int i = 0;
-  for (; i + kWidth <= count; i += kWidth) hn::StoreU(load(from + i), kF, to + i);
-  if (i == count) return;
-  Weight rest[kWidth] = {};
-  std::memcpy(rest, from + i, (count - i) * sizeof(Weight));
-  store_some(load(rest), to + i, count - i);
-}
-
-void widen(const Matrix& table, int row, float* out) {
-  const size_t at = static_cast<size_t>(row) * static_cast<size_t>(table.cols);
-  switch (table.type) {
-    case DType::kF32:
-      return widen_from(static_cast<const float*>(table.data) + at, table.cols, out);
-    case DType::kF16:
-      return widen_from(static_cast<const F16*>(table.data) + at, table.cols, out);
-    case DType::kBF16:
-      return widen_from(static_cast<const BF16*>(table.data) + at, table.cols, out);
-    default: {
-      const Format& format = format_of(table.type);
-      const size_t blocks = static_cast<size_t>(table.cols / format.block_columns);
-      return format.widen(
-          static_cast<const std::byte*>(table.data) +
-              static_cast<size_t>(row) * blocks * static_cast<size_t>(format.block_bytes),
-          blocks, out);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace orthrus::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -109,12 +79,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace orthrus::cpu {
 
-HWY_EXPORT(widen);
 HWY_EXPORT(norm);
 HWY_EXPORT(norm_rope);
 
 void widen_row(const Matrix& table, int row, float* out) {
-  HWY_DYNAMIC_DISPATCH(widen)(table, row, out);
+  const Format& format = format_of(table.type);
+  format.widen(row_of(table, row), static_cast<size_t>(table.cols / format.block_columns), out);
 }
 
 void norm_row(const float* x, std::span<const float> weight, float eps, float* out) {

@@ -3,11 +3,18 @@
 
 #include <span>
 
+#include "kernels/formats/format.h"
 #include "kernels/ops.h"
 
 namespace orthrus::cpu {
 
-// out = the table's row, as floats.
+// Where a row of a row-major matrix begins.
+inline const std::byte* row_of(const Matrix& from, int row) {
+  const size_t row_bytes = bytes_of(format_of(from.type), static_cast<size_t>(from.cols));
+  return static_cast<const std::byte*>(from.data) + row_bytes * static_cast<size_t>(row);
+}
+
+// out = the row of a row-major matrix, as floats.
 void widen_row(const Matrix& table, int row, float* out);
 
 // out = x / sqrt(mean(x^2) + eps) * weight. `out` may be x.

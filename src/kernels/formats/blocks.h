@@ -22,10 +22,18 @@ void unpack_iq4_xs(const std::byte* block, BlockParts& to);
 
 // What the formats share.
 
-inline float f16_at(const std::byte* at) {
+inline F16 f16_at(const std::byte* at) {
   F16 half;
   std::memcpy(&half, at, sizeof half);
-  return to_float(half);
+  return half;
+}
+
+// Of a format whose blocks have one scale and no more.
+inline void set_scale(F16 scale, BlockParts& to) {
+  to.scale = scale;
+  to.minimum = {};
+  to.scales[0] = 1;
+  to.minimums[0] = 0;
 }
 
 inline const uint8_t* bytes_at(const std::byte* at) {
@@ -43,12 +51,16 @@ inline int high_half(uint8_t byte) {
 
 // Scale and minimum g of 0..7 of Q4_K and Q5_K: six bits each, in twelve bytes.
 struct SixBits {
-  int scale, minimum;
+  int8_t scale;
+  uint8_t minimum;
 };
 inline SixBits six_bits(const uint8_t* packed, int g) {
-  if (g < 4) return {packed[g] & 63, packed[g + 4] & 63};
-  return {(packed[g + 4] & 0xf) | (packed[g - 4] >> 6 << 4),
-          (packed[g + 4] >> 4) | (packed[g] >> 6 << 4)};
+  const auto pair = [](int scale, int minimum) {
+    return SixBits{static_cast<int8_t>(scale), static_cast<uint8_t>(minimum)};
+  };
+  if (g < 4) return pair(packed[g] & 63, packed[g + 4] & 63);
+  return pair((packed[g + 4] & 0xf) | (packed[g - 4] >> 6 << 4),
+              (packed[g + 4] >> 4) | (packed[g] >> 6 << 4));
 }
 
 // The sixteen numbers that IQ4_NL and IQ4_XS choose from.

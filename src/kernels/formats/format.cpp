@@ -1,6 +1,5 @@
 #include "kernels/formats/format.h"
 
-#include <cmath>
 #include <limits>
 
 #include "kernels/formats/blocks.h"
@@ -45,10 +44,11 @@ void widen_blocks(const std::byte* from, size_t blocks, float* to) {
   BlockParts parts;
   for (size_t b = 0; b < blocks; ++b) {
     unpack(from + b * kBytes, parts);
-    for (int i = 0; i < kColumns; ++i) {
-      to[b * kColumns + static_cast<size_t>(i)] =
-          parts.scales[i / kGroup] * static_cast<float>(parts.quants[i]) -
-          parts.minimums[i / kGroup];
+    for (int g = 0; g < kColumns / kGroup; ++g) {
+      const float scale = parts.scale_of(g), minimum = parts.minimum_of(g);
+      for (int i = 0; i < kGroup; ++i) {
+        *to++ = scale * static_cast<float>(parts.quants[g * kGroup + i]) - minimum;
+      }
     }
   }
 }
@@ -59,9 +59,7 @@ bool finite_blocks(const std::byte* from, size_t blocks) {
   bool finite = true;
   for (size_t b = 0; b < blocks; ++b) {
     unpack(from + b * kBytes, parts);
-    for (int g = 0; g < kColumns / kGroup; ++g) {
-      finite &= std::isfinite(parts.scales[g]) && std::isfinite(parts.minimums[g]);
-    }
+    finite &= is_finite(parts.scale) && is_finite(parts.minimum);
   }
   return finite;
 }

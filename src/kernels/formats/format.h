@@ -8,18 +8,25 @@
 #include <span>
 #include <string_view>
 
+#include "base/half.h"
 #include "orthrus/dtype.h"
 
 namespace orthrus {
 
-// The numbers of one block, as integers with scales: number i is
-//   scales[g] * quants[i] - minimums[g], where g = i / group_columns (of the format).
+// The numbers of one block, as the integers that it holds: number i is
+//   scale_of(g) * quants[i] - minimum_of(g), where g = i / group_columns (of the format).
 struct BlockParts {
   static constexpr int kMostColumns = 256;
   static constexpr int kMostGroups = 16;
   int8_t quants[kMostColumns];
-  float scales[kMostGroups];    // exact: a product of an f16 and a small integer, or an f16
-  float minimums[kMostGroups];  // zeros where has_minimums is false
+  F16 scale;                      // of the whole block
+  F16 minimum;                    // zero where has_minimums is false
+  int8_t scales[kMostGroups];     // of a group; ones where the format has none
+  uint8_t minimums[kMostGroups];  // zeros where has_minimums is false
+
+  // Exact in float32: products of an f16 and a small integer.
+  float scale_of(int g) const { return to_float(scale) * static_cast<float>(scales[g]); }
+  float minimum_of(int g) const { return to_float(minimum) * static_cast<float>(minimums[g]); }
 };
 
 // A row is a run of whole blocks. A number that is stored by itself is a block of one.

@@ -5,8 +5,7 @@ namespace orthrus {
 
 void unpack_iq4_nl(const std::byte* block, BlockParts& to) {
   const uint8_t* const halves = bytes_at(block + 2);
-  to.scales[0] = f16_at(block);
-  to.minimums[0] = 0;
+  set_scale(f16_at(block), to);
   for (int i = 0; i < kHalfBlock; ++i) {
     to.quants[i] = kIq4Values[low_half(halves[i])];
     to.quants[i + kHalfBlock] = kIq4Values[high_half(halves[i])];

@@ -5,8 +5,7 @@ namespace orthrus {
 
 void unpack_q4_0(const std::byte* block, BlockParts& to) {
   const uint8_t* const halves = bytes_at(block + 2);
-  to.scales[0] = f16_at(block);
-  to.minimums[0] = 0;
+  set_scale(f16_at(block), to);
   for (int i = 0; i < kHalfBlock; ++i) {
     to.quants[i] = static_cast<int8_t>(low_half(halves[i]) - 8);
     to.quants[i + kHalfBlock] = static_cast<int8_t>(high_half(halves[i]) - 8);

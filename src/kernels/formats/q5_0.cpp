@@ -11,8 +11,7 @@ void unpack_q5_0(const std::byte* block, BlockParts& to) {
   const auto quant = [&](int half, int column) {
     return static_cast<int8_t>((half | static_cast<int>(fifth >> column & 1) << 4) - 16);
   };
-  to.scales[0] = f16_at(block);
-  to.minimums[0] = 0;
+  set_scale(f16_at(block), to);
   for (int i = 0; i < kHalfBlock; ++i) {
     to.quants[i] = quant(low_half(halves[i]), i);
     to.quants[i + kHalfBlock] = quant(high_half(halves[i]), i + kHalfBlock);

@@ -5,14 +5,15 @@
 namespace orthrus {
 
 void unpack_q5_k(const std::byte* block, BlockParts& to) {
-  const float scale = f16_at(block), minimum = f16_at(block + 2);
   const uint8_t* const packed = bytes_at(block + 4);
   const uint8_t* const fifth = bytes_at(block + 16);
   const uint8_t* const halves = bytes_at(block + 48);
+  to.scale = f16_at(block);
+  to.minimum = f16_at(block + 2);
   for (int g = 0; g < 8; ++g) {
     const SixBits six = six_bits(packed, g);
-    to.scales[g] = scale * static_cast<float>(six.scale);
-    to.minimums[g] = minimum * static_cast<float>(six.minimum);
+    to.scales[g] = six.scale;
+    to.minimums[g] = six.minimum;
     const uint8_t* const from = halves + g / 2 * 32;
     for (int i = 0; i < 32; ++i) {
       const int half = g % 2 == 0 ? low_half(from[i]) : high_half(from[i]);

@@ -7,17 +7,18 @@
 namespace orthrus {
 
 void unpack_q6_k(const std::byte* block, BlockParts& to) {
-  const float scale = f16_at(block + 208);
-  for (int g = 0; g < 16; ++g) {
-    to.scales[g] = scale * static_cast<float>(static_cast<int8_t>(block[192 + g]));
-    to.minimums[g] = 0;
-  }
-  for (int column = 0; column < 256; ++column) {
-    const int of_128 = column / 128, i = column % 128;
-    const uint8_t byte = bytes_at(block)[of_128 * 64 + i % 64];
-    const uint8_t pairs = bytes_at(block + 128)[of_128 * 32 + i % 32];
-    const int half = i < 64 ? low_half(byte) : high_half(byte);
-    to.quants[column] = static_cast<int8_t>((half | (pairs >> (i / 32 * 2) & 3) << 4) - 32);
+  to.scale = f16_at(block + 208);
+  to.minimum = {};
+  std::memcpy(to.scales, block + 192, sizeof to.scales);
+  std::memset(to.minimums, 0, sizeof to.minimums);
+  for (int of_128 = 0; of_128 < 2; ++of_128) {
+    const uint8_t* const halves = bytes_at(block) + of_128 * 64;
+    const uint8_t* const pairs = bytes_at(block + 128) + of_128 * 32;
+    int8_t* const quants = to.quants + of_128 * 128;
+    for (int i = 0; i < 128; ++i) {
+      const int half = i < 64 ? low_half(halves[i]) : high_half(halves[i - 64]);
+      quants[i] = static_cast<int8_t>((half | (pairs[i % 32] >> (i / 32 * 2) & 3) << 4) - 32);
+    }
   }
 }
 

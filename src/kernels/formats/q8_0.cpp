@@ -4,8 +4,7 @@
 namespace orthrus {
 
 void unpack_q8_0(const std::byte* block, BlockParts& to) {
-  to.scales[0] = f16_at(block);
-  to.minimums[0] = 0;
+  set_scale(f16_at(block), to);
   std::memcpy(to.quants, block + 2, 32);
 }
 

@@ -1,0 +1,32 @@
+// Products with Q4_0: halves of bytes, an f16 scale for 32 columns.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/blocks/q4_0.cpp"
+#include <hwy/foreach_target.h>
+// The above must be first.
+#include <hwy/highway.h>
+
+#include "kernels/cpu/block_products-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace orthrus::cpu::HWY_NAMESPACE {
+namespace {
+
+const Products& products() {
+  return block_products<kLayoutQ4_0>();
+}
+
+}  // namespace
+}  // namespace orthrus::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace orthrus::cpu {
+
+HWY_EXPORT(products);
+
+const Products& products_q4_0() {
+  return HWY_DYNAMIC_DISPATCH(products)();
+}
+
+}  // namespace orthrus::cpu
+#endif  // HWY_ONCE

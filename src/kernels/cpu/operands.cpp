@@ -1,0 +1,97 @@
+// Rows of activations in the forms that weights want.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/operands.cpp"
+#include <hwy/foreach_target.h>
+// The above must be first.
+#include <hwy/highway.h>
+
+#include <cstring>
+
+#include "kernels/cpu/pair_dot-inl.h"
+#include "kernels/cpu/products.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace orthrus::cpu::HWY_NAMESPACE {
+namespace {
+
+// To the nearest, ties to even; as the bits of a float32.
+HWY_INLINE auto rounded_to_bf16(VF x) {
+  const hn::RebindToUnsigned<DF> u;
+  const auto bits = hn::BitCast(u, x);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u, 1u));
+  const auto up = hn::Add(hn::Add(bits, hn::Set(u, 0x7fffu)), odd);
+  return hn::And(up, hn::Set(u, 0xffff0000u));
+}
+
+void prepare_bf16(const float* x, int cols, std::byte* to) {
+  const hn::RebindToSigned<DF> wide;
+  const hn::Rebind<uint16_t, DF> narrow;
+  const bool pairs = uses_pair_dot();
+  HWY_ALIGN float last[kWidth] = {};
+  for (int k = 0; k < cols; k += kWidth) {
+    const float* from = x + k;
+    if (cols - k < kWidth) {
+      std::memcpy(last, from, (cols - k) * sizeof(float));
+      from = last;
+    }
+    const auto rounded = rounded_to_bf16(load(from));
+    if (pairs) {
+      const auto high = hn::BitCast(wide, hn::ShiftRight<16>(rounded));
+      hn::StoreU(hn::DemoteTo(narrow, high), narrow, reinterpret_cast<uint16_t*>(to) + k);
+    } else {
+      hn::StoreU(hn::BitCast(kF, rounded), kF, reinterpret_cast<float*>(to) + k);
+    }
+  }
+}
+
+void prepare_blocks(const float* x, int cols, std::byte* to) {
+  const hn::RebindToSigned<DF> wide;
+  const hn::Rebind<int8_t, DF> narrow;
+  auto* const row = reinterpret_cast<ActivationBlock*>(to);
+  HWY_ALIGN float last[kBlockColumns] = {};
+  for (size_t i = 0; i < blocks_of(cols); ++i) {
+    const float* from = x + i * kBlockColumns;
+    if (const int left = cols - static_cast<int>(i) * kBlockColumns; left < kBlockColumns) {
+      std::memcpy(last, from, left * sizeof(float));
+      from = last;
+    }
+    VF largest = hn::Zero(kF);
+    for (int k = 0; k < kBlockColumns; k += kWidth) {
+      largest = hn::Max(largest, hn::Abs(load(from + k)));
+    }
+    ActivationBlock& block = row[i];
+    block.scale = hn::GetLane(hn::MaxOfLanes(kF, largest)) / 127.0f;
+    const VF inverse = hn::Set(kF, block.scale > 0 ? 1.0f / block.scale : 0.0f);
+    constexpr int kHalf = kBlockColumns / 2;
+    for (int half = 0; half < 2; ++half) {
+      auto sum = hn::Zero(wide);
+      for (int k = half * kHalf; k < (half + 1) * kHalf; k += kWidth) {
+        const auto q = hn::NearestInt(hn::Mul(load(from + k), inverse));
+        sum = hn::Add(sum, q);
+        hn::StoreU(hn::DemoteTo(narrow, q), narrow, block.quants + k);
+      }
+      block.sums[half] = hn::GetLane(hn::SumOfLanes(wide, sum));
+    }
+    block.scaled_sum = block.scale * static_cast<float>(block.sums[0] + block.sums[1]);
+  }
+}
+
+void prepare(const float* x, int cols, OperandForm form, std::byte* to) {
+  form == OperandForm::kBlocks ? prepare_blocks(x, cols, to) : prepare_bf16(x, cols, to);
+}
+
+}  // namespace
+}  // namespace orthrus::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace orthrus::cpu {
+
+HWY_EXPORT(prepare);
+
+void prepare_row(const float* x, int cols, OperandForm form, std::byte* operand) {
+  HWY_DYNAMIC_DISPATCH(prepare)(x, cols, form, operand);
+}
+
+}  // namespace orthrus::cpu
+#endif  // HWY_ONCE
