@@ -35,9 +35,8 @@ bench:  ## the kernels' benchmarks, then AR and auto in alternation on models/ti
 	@build/bench/forward_bench
 	@build/orthrus bench --model models/tiny-code
 
-format:
-	@scripts/setup.sh clang-format
-	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
+format:  ## lays all C++ and CUDA sources out
+	@scripts/format.sh
 
 clean:
 	@rm -rf build build-asan build-clang build-fuzz

@@ -1,21 +1,42 @@
 #!/usr/bin/env bash
-# From nothing to a trained Orthrus model writing code with both views.
+# From nothing to a real chat model answering a question: sets up, builds, downloads 0.5 GB once.
+# With --tiny, or where the model cannot be downloaded, the small model of the repository continues
+# a prompt instead. Other arguments go to orthrus generate.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+tiny=no
+if [ "${1-}" = --tiny ]; then
+  tiny=yes
+  shift
+fi
 
 scripts/setup.sh
 # Tests are built by whoever wants them; a build folder that has them keeps them.
 [ -f build/CMakeCache.txt ] || cmake --preset release -DORTHRUS_BUILD_TESTS=OFF >/dev/null
 cmake --build --preset release --target orthrus-cli
 
-prompt='class Stack:
+name=qwen2.5-coder-0.5b
+if [ $tiny = no ] && ! scripts/get-model.sh $name; then
+  echo "demo: without $name; models/tiny-code, which comes with the repository, takes its place."
+  tiny=yes
+fi
+
+echo
+if [ $tiny = yes ]; then
+  model=models/tiny-code
+  prompt=(--prompt 'class Stack:
     """A last-in, first-out stack."""
 
     def __init__(self):
-'
+')
+  echo "$model, a toy of 24 M parameters, continues a prompt."
+else
+  model=(models/$name-orthrus/*.gguf)
+  question='Write a Python class for a bank account with deposit, withdraw and a history, and a unit test.'
+  prompt=(--chat --prompt "$question")
+  echo "Qwen2.5-Coder-0.5B-Instruct is asked: $question"
+fi
+echo "Tokens of one forward pass share a colour (on a terminal). Then plain decoding does it again."
 echo
-echo "models/tiny-code continues a prompt in both views; then plain AR decoding does it again."
-echo "Tokens of one forward pass share a colour (on a terminal)."
-echo
-exec build/orthrus generate --model models/tiny-code --prompt "$prompt" --max-tokens 200 \
-  --mode dual --compare-ar "$@"
+exec build/orthrus generate --model "${model[0]}" "${prompt[@]}" --max-tokens 256 --compare-ar "$@"

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# From nothing to all tests run. Arguments go to ctest (-R NAME, --repeat until-fail:3, ...).
+# From nothing to all tests run. Arguments go to ctest (-R NAME, --repeat until-fail:3, ...). With
+# ORTHRUS_WERROR=ON in the environment, as in CI, compiler warnings are errors.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh libgtest-dev python3-pip
-cmake --preset release -DORTHRUS_BUILD_TESTS=ON
+cmake --preset release -DORTHRUS_BUILD_TESTS=ON -DORTHRUS_WERROR="${ORTHRUS_WERROR:-OFF}"
 cmake --build --preset release
-ctest --preset release "$@"
+status=0
+ctest --preset release "$@" || status=$?
+model=qwen2.5-coder-0.5b
+if ! ls models/$model-orthrus/*.gguf >/dev/null 2>&1; then
+  echo "real model: not here, tests labelled real are not run (scripts/get-model.sh $model)"
+fi
+exit $status

@@ -1,5 +1,5 @@
-// A byte-level BPE vocabulary as data, as GGUF files hold it: what the tokenizer is built from where
-// there is no tokenizer.json.
+// A byte-level BPE vocabulary as data, as GGUF files hold it: what the tokenizer is built from
+// where there is no tokenizer.json.
 #pragma once
 
 #include <cstdint>

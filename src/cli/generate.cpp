@@ -2,8 +2,11 @@
 #include <fmt/core.h>
 
 #include <memory>
+#include <span>
 #include <utility>
+#include <variant>
 
+#include "cli/chat_format.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -21,6 +24,7 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus generate -m models/tiny-code -f begin.py -n 64 --compare-ar
   orthrus generate -m models/tiny-code -p 'import' --temperature 0.7 --seed 3
   orthrus generate -m models/tiny-code --prompt-ids 1,2,3 --json
+  orthrus generate -m model.gguf --chat -p 'What is a B-tree?'
   git show HEAD | orthrus generate -m models/tiny-code --stop 'def '
 
 The text goes to standard output, the summary to standard error. Ctrl-C ends the generation after
@@ -29,6 +33,8 @@ the pass that runs, with the summary, and exit code 130.)";
 struct Options {
   ModelOptions model;
   PromptSource prompt;
+  bool chat = false;
+  ChatFormatOption format;
   DecodingOptions decoding;
   int max_tokens = GenerateOptions{}.max_tokens;
   std::vector<std::string> stop;
@@ -51,6 +57,7 @@ class GenerateCommand {
   explicit GenerateCommand(const Options& options)
       : options_(options),
         prompt_(options.prompt.read()),
+        format_(chat_format(options, prompt_)),
         engine_(load_engine(options.model)),
         style_(style_of_output(options.color)) {
     request_.options = options.decoding.resolve(engine_.config());
@@ -65,7 +72,7 @@ class GenerateCommand {
                   "only the distribution is that of plain AR decoding, not the tokens.");
     }
     const auto* text = std::get_if<std::string>(&prompt_);
-    request_.prompt = text ? engine_.encode(*text) : std::get<TokenIds>(prompt_);
+    request_.prompt = text ? engine_.encode(whole_prompt(*text)) : std::get<TokenIds>(prompt_);
   }
 
   int run() {
@@ -91,6 +98,23 @@ class GenerateCommand {
   }
 
  private:
+  // Of --chat; kNone without.
+  static ChatFormat chat_format(const Options& options, const Prompt& prompt) {
+    if (!options.chat) return ChatFormat::kNone;
+    if (!std::holds_alternative<std::string>(prompt)) {
+      throw Error(ErrorKind::kUsage, "--chat takes a text; token ids are used as they are.");
+    }
+    return options.format.resolve(options.model.directory);
+  }
+
+  std::string whole_prompt(const std::string& text) const {
+    if (!options_.chat) return text;
+    ChatMessage message;
+    message.role = "user";
+    message.content = text;
+    return render_chat(format_, std::span(&message, 1));
+  }
+
   static int exit_code(const Generation& generation, const std::optional<Generation>& plain_ar,
                        const Interrupt& interrupt) {
     if (plain_ar && generation.output_ids != plain_ar->output_ids) return kFailure;
@@ -120,7 +144,7 @@ class GenerateCommand {
   Generation generate_aloud(const Interrupt& interrupt) {
     StreamPrinter printer(output_, style_, engine_.tokenizer());
     const auto* text = std::get_if<std::string>(&prompt_);
-    if (text && style_.color) printer.put_prompt(end_of(*text));
+    if (text && style_.color && !options_.chat) printer.put_prompt(end_of(*text));
     Request request = request_;
     watch(request, interrupt, [&printer](const Step& step) { return printer.put(step); });
     Generation generation = engine_.generate(request);
@@ -142,6 +166,7 @@ class GenerateCommand {
 
   const Options& options_;
   Prompt prompt_;
+  ChatFormat format_;
   Engine engine_;
   Style style_;
   Output output_;
@@ -156,6 +181,10 @@ Command add_generate(CLI::App& root) {
   options->model.add_to(app);
   options->prompt.add_to(app);
   options->prompt.add_ids_to(app, "--prompt-ids", "Token ids, as 1,2,3; needs no tokenizer.json");
+  app.add_flag(
+      "--chat", options->chat,
+      "The prompt is a message: put it into the model's chat format, and print the answer");
+  options->format.add_to(app);
   add_count(app, "-n,--max-tokens", options->max_tokens,
             "Most tokens to generate; the context may end it before");
   app.add_option(

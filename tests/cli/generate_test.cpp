@@ -34,6 +34,27 @@ const Tokenizer& tokenizer() {
   return loaded;
 }
 
+TEST(Generate, AChatMessageIsRendered) {
+  const std::vector<std::string> model = {"generate", "-m", kTinyCode, "-n", "3"};
+  const auto with = [&](std::initializer_list<std::string> more) {
+    std::vector<std::string> arguments = model;
+    arguments.insert(arguments.end(), more);
+    return arguments;
+  };
+  const nlohmann::json chat =
+      run_for_json(with({"--chat", "--chat-format", "chatml", "-p", "Hello"}));
+  const nlohmann::json plain =
+      run_for_json(with({"-p", "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"}));
+  EXPECT_EQ(chat["prompt_ids"], plain["prompt_ids"]);
+
+  const ProcessResult ids = run_orthrus(with({"--chat", "--prompt-ids", "1,2"}));
+  EXPECT_EQ(ids.exit_code, 2);
+  EXPECT_NE(ids.err.find("--chat takes a text"), std::string::npos) << ids.err;
+  const ProcessResult base = run_orthrus(with({"--chat", "-p", "Hello"}));
+  EXPECT_EQ(base.exit_code, 1);
+  EXPECT_NE(base.err.find("carries no chat template"), std::string::npos) << base.err;
+}
+
 TEST(Generate, TextOnOutputSummaryOnErrors) {
   const ProcessResult result = run_orthrus(generate({"--mode", "dual"}));
   EXPECT_EQ(result.exit_code, 0);

@@ -168,14 +168,14 @@ TEST(Usage, Prompts) {
 
 TEST(Usage, Models) {
   expect_all({
-      {{"generate", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist/config.json"},
+      {{"generate", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist: is not there"},
       {{"inspect", "-m", ""}, 2, "--model: the name is empty"},
       {{"generate", "-m", "", "-p", "x"}, 2, "--model: the name is empty"},
       {{"tokenize", "-m", "", "-p", "x"}, 2, "--model: the name is empty"},
       {generate({"-f", ""}), 2, "--file: the name is empty"},
-      {{"inspect", "-m", "/does/not/exist"}, 1, "/does/not/exist/config.json"},
+      {{"inspect", "-m", "/does/not/exist"}, 1, "/does/not/exist: is not there"},
       {{"chat", "-m", "/does/not/exist", "--chat-format", "qwen3"}, 1, "/does/not/exist"},
-      {{"tokenize", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist/tokenizer.json"},
+      {{"tokenize", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist: is not there"},
   });
 }
 
