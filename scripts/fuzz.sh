@@ -7,10 +7,12 @@ seconds=${1:-60}
 scripts/setup.sh clang-19 libclang-rt-19-dev libomp-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
-for target in safetensors gguf config tokenizer; do
+for target in safetensors gguf config tokenizer vocabulary; do
   corpus=build-fuzz/corpus-$target
   mkdir -p "$corpus"
   case $target in
+    vocabulary)
+      printf '1he\n1ll\n1hell\n3<s>\n4<b>\n5[PAD]\nmh e\nml l\nmhe ll\nbbbbb\n' >"$corpus/small" ;;
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
     gguf)  # version 3, one key k = 7 (u32), one tensor t of one number in F32
       u32() { printf "\\x$(printf %02x "$1")\0\0\0"; }

@@ -24,6 +24,7 @@ namespace {
 
 constexpr const char* kExamples = R"(EXAMPLES
   orthrus chat -m Orthrus-Qwen3-1.7B
+  orthrus chat -m qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
   orthrus chat -m Orthrus-Qwen3-1.7B --system 'You answer in one sentence.' --no-thinking
   echo 'Which is larger, 9.9 or 9.11?' | orthrus chat -m Orthrus-Qwen3-1.7B
 
@@ -77,7 +78,7 @@ class Chat {
         session_(engine_.start_session()),
         style_(style_of_output(options.color)) {
     if (engine_.tokenizer() == nullptr) {
-      throw Error(ErrorKind::kFile, fmt::format("{}: there is no tokenizer.json; chat needs one.",
+      throw Error(ErrorKind::kFile, fmt::format("{} comes without a tokenizer; chat needs one.",
                                                 without_controls(options.model.directory)));
     }
     generate_options_ = options.decoding.resolve(engine_.config());

@@ -89,7 +89,8 @@ Command add_tokenize(CLI::App& root) {
   const auto options = std::make_shared<Options>();
   CLI::App& app = *root.add_subcommand("tokenize", "Turn text into token ids, or back");
   refuse_empty(
-      app.add_option("-m,--model", options->directory, "Checkpoint directory")->type_name("DIR"));
+      app.add_option("-m,--model", options->directory, "A checkpoint's directory, or a GGUF file")
+          ->type_name("MODEL"));
   app.add_option("--tokenizer", options->file, "A tokenizer.json")->type_name("FILE");
   options->source.add_to(app);
   options->source.add_ids_to(app, "--decode", "Print the text of these ids");
