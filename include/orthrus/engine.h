@@ -167,6 +167,9 @@ class Engine {
   // The types of the matrices that an AR pass reads, those with the most bytes first: a GGUF file
   // mixes several.
   std::vector<DType> weight_types() const;
+  // The formats of blocks that the file has and the device has not: such matrices were widened to
+  // BF16 when loading. None on the processor, which takes them all.
+  std::vector<DType> widened_types() const;
   DType kv_cache() const;
   Device device() const;
   const Tokenizer* tokenizer() const;  // null when the model comes without one

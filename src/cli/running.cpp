@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "cli/terminal.h"
 #include "orthrus/error.h"
@@ -16,7 +17,13 @@ Engine load_engine(const ModelOptions& options) {
   engine_options.on_load = [&progress](size_t done, size_t total) {
     progress.update(static_cast<double>(done), static_cast<double>(total));
   };
-  return Engine::load(options.directory, engine_options);
+  Engine engine = Engine::load(options.directory, engine_options);
+  progress.erase();
+  if (const std::vector<DType> types = engine.widened_types(); !types.empty()) {
+    fmt::print(stderr, "weights: BF16 on {}, widened from the file's {}\n",
+               name_of(engine.device()), names_of(types));
+  }
+  return engine;
 }
 
 void watch(Request& request, const Interrupt& interrupt, std::function<bool(const Step&)> on_step) {

@@ -133,6 +133,9 @@ const Tokenizer* Engine::tokenizer() const {
 std::vector<DType> Engine::weight_types() const {
   return impl_->model->weight_types(View::kAutoregressive);
 }
+std::vector<DType> Engine::widened_types() const {
+  return impl_->model->widened_types();
+}
 DType Engine::kv_cache() const {
   return impl_->model->kv_cache();
 }

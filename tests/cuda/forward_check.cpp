@@ -2,9 +2,12 @@
 // computed and whatever is computed beside it, and close to what the processor computes from the
 // same weights in float32. For a machine with a device.
 //
-//   forward_check DATA MODELS [--few] [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b]...
+//   forward_check DATA MODELS [--few]
+//                 [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b|qwen2-TYPE]...
 //
 // DATA and MODELS are tests/data and models of the sources. With no model named it checks them all.
+// qwen2-Q4_K is a small Qwen2 with random weights in a GGUF file of that format, which the device
+// widens to BF16.
 // --few: seven small passes, for compute-sanitizer, under which a pass takes seconds.
 #include <fmt/core.h>
 
@@ -18,7 +21,9 @@
 #include "backends/cpu/cpu_model.h"
 #include "backends/cuda/cuda_model.h"
 #include "orthrus/published_shapes.h"
+#include "support/gguf_model.h"
 #include "support/passes.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {
@@ -154,13 +159,13 @@ void check_bits(const DeviceModel& model, const std::string& name, bool few, uns
              model.config().vocab_size, different);
 }
 
-void check_distance(const DeviceModel& model, const std::filesystem::path& directory,
+void check_distance(const DeviceModel& model, const std::filesystem::path& file,
                     const std::string& name, unsigned seed) {
   std::mt19937 random(seed);
   const auto tokens = random_tokens(model, 300, random);
   const std::vector<Row> rows = rows_in_one_pass(*model.start(64), tokens);
-  const CpuModel on_cpu(CpuWeights(load_config(directory), Checkpoint::open(directory),
-                                   directory.string(), CpuOps(4), {.type = DType::kF32}),
+  const CpuModel on_cpu(CpuWeights(load_config(file), Checkpoint::open(file), file.string(),
+                                   CpuOps(4), {.type = DType::kF32}),
                         4);
   const std::vector<Row> reference = rows_in_one_pass(*on_cpu.start(64), tokens);
   const double allowed = bf16_tolerance(model.config());
@@ -174,17 +179,44 @@ void check_distance(const DeviceModel& model, const std::filesystem::path& direc
              rows.size(), worst, allowed);
 }
 
+// Columns that are whole blocks of every format, seven query heads to a key head, and biases.
+ModelConfig small_qwen2() {
+  ModelConfig config = *published_shape("qwen2.5-coder-0.5b");
+  config.vocab_size = 500;
+  config.hidden_size = 256;
+  config.intermediate_size = 512;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 28;
+  config.num_key_value_heads = 4;
+  config.max_position_embeddings = 1024;
+  config.tie_word_embeddings = false;
+  config.mask_token_id = 499;
+  return config;
+}
+
+void check_file(const std::filesystem::path& file, const std::string& name, bool few,
+                unsigned seed) {
+  const auto model =
+      cuda::load_model(load_config(file), Checkpoint::open(file), file.string(), 0, {});
+  check_bits(*model, name, few, seed);
+  if (!few) check_distance(*model, file, name, seed);
+}
+
 void check(const std::string& name, const std::filesystem::path& data,
            const std::filesystem::path& models, bool few, unsigned seed) {
   if (const auto shape = published_shape(name)) {
     check_bits(*cuda::random_model(*shape, 0), name, few, seed);
     return;
   }
-  const auto directory = name == "tiny-code" ? models / name : data / "golden" / name;
-  const auto model = cuda::load_model(load_config(directory), Checkpoint::open(directory),
-                                      directory.string(), 0, {});
-  check_bits(*model, name, few, seed);
-  if (!few) check_distance(*model, directory, name, seed);
+  for (const Format& format : all_formats()) {
+    if (name != fmt::format("qwen2-{}", format.name)) continue;
+    const test::TemporaryDirectory own;
+    const auto file = own.path() / "model.gguf";
+    test::write_random_gguf(file, small_qwen2(), format.type, seed);
+    check_file(file, name, few, seed);
+    return;
+  }
+  check_file(name == "tiny-code" ? models / name : data / "golden" / name, name, few, seed);
 }
 
 }  // namespace
@@ -206,7 +238,11 @@ int main(int argc, char** argv) {
     }
   }
   if (argc < 3) return 2;
-  if (names.empty()) names = {"tied", "untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b"};
+  if (names.empty()) {
+    names = {"tied", "untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b"};
+    for (const Format& format : all_formats())
+      names.push_back(fmt::format("qwen2-{}", format.name));
+  }
   const unsigned seed = std::random_device{}();
   try {
     for (const std::string& name : names) check(name, argv[1], argv[2], few, seed);

@@ -18,6 +18,7 @@
 #include "orthrus/engine.h"
 #include "orthrus/published_shapes.h"
 #include "support/code_prompts.h"
+#include "support/gguf_model.h"
 #include "support/random_checkpoint.h"
 #include "support/temporary_directory.h"
 
@@ -29,25 +30,17 @@ namespace {
 // the other with its halves exchanged. So the two logits of a pair are sums of the same numbers in
 // another order, and the last bits say which is larger. Whatever changes a bit of an activation, or
 // an order of additions, changes ids, in every type of weights.
-void write_near_ties(const std::filesystem::path& directory, DType type = DType::kF32) {
-  constexpr int64_t kHidden = 72;
-  auto config = small_config_json();
-  config["vocab_size"] = 300;
-  config["mask_token_id"] = 299;
-  config["hidden_size"] = kHidden;
-  config["intermediate_size"] = 104;  // this and the next are such as CUDA kernels take
-  config["head_dim"] = 16;
-  config["block_size"] = 24;
-  config["max_position_embeddings"] = 1024;
-  write_config(directory, config);
-  auto tensors = random_tensors(load_config(directory), type);
+constexpr int64_t kNearTiesHidden = 72;
+
+void make_near_ties(std::vector<test::TensorToWrite>& tensors, DType type) {
   for (auto& tensor : tensors) {
     std::string& bytes = tensor.bytes;
     const auto is = [&](const char* part) { return tensor.name.find(part) != std::string::npos; };
     const auto repeat_half = [&](size_t at, size_t half) {
       std::memcpy(&bytes[at + half], &bytes[at], half);
     };
-    const size_t row = kHidden * static_cast<size_t>(format_of(type).block_bytes), half = row / 2;
+    const size_t row = kNearTiesHidden * static_cast<size_t>(format_of(type).block_bytes);
+    const size_t half = row / 2;
     if (is("embed_tokens")) {
       for (size_t at = 0; at < bytes.size(); at += row) repeat_half(at, half);
     } else if (is("lm_head")) {
@@ -55,11 +48,48 @@ void write_near_ties(const std::filesystem::path& directory, DType type = DType:
         std::memcpy(&bytes[at + row], &bytes[at + half], half);
         std::memcpy(&bytes[at + row + half], &bytes[at], half);
       }
-    } else if (is("o_proj") || is("down_proj") || tensor.shape == std::vector{kHidden}) {
+    } else if (is("o_proj") || is("down_proj") || tensor.shape == std::vector{kNearTiesHidden}) {
       repeat_half(0, bytes.size() / 2);
     }
   }
+}
+
+void write_near_ties(const std::filesystem::path& directory, DType type = DType::kF32) {
+  auto config = small_config_json();
+  config["vocab_size"] = 300;
+  config["mask_token_id"] = 299;
+  config["hidden_size"] = kNearTiesHidden;
+  config["intermediate_size"] = 104;  // this and the next are such as CUDA kernels take
+  config["head_dim"] = 16;
+  config["block_size"] = 24;
+  config["max_position_embeddings"] = 1024;
+  write_config(directory, config);
+  auto tensors = random_tensors(load_config(directory), type);
+  make_near_ties(tensors, type);
   test::write_safetensors(directory / "model.safetensors", tensors);
+}
+
+// The same of a Qwen2: with biases of q, k and v, without norms of heads, seven query heads to a
+// key head.
+void write_qwen2_near_ties(const std::filesystem::path& file) {
+  ModelConfig config;
+  config.vocab_size = 300;
+  config.hidden_size = kNearTiesHidden;
+  config.intermediate_size = 104;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 14;
+  config.num_key_value_heads = 2;
+  config.head_dim = 16;
+  config.rms_norm_eps = 1e-6f;
+  config.rope_theta = 10000;
+  config.max_position_embeddings = 1024;
+  config.has_qk_norm = false;
+  config.has_qkv_bias = true;
+  config.block_size = 24;
+  config.mask_token_id = 299;
+  auto tensors = random_tensors(config, DType::kF32);
+  make_near_ties(tensors, DType::kF32);
+  test::gguf_of(config, tensors).write(file);
 }
 
 constexpr SamplingParams kSampling[] = {
@@ -108,11 +138,13 @@ void PrintTo(const Effort& effort, std::ostream* out) {
 
 std::vector<Effort> efforts() {
   std::vector<Effort> all = {{"near_ties", 3, 15, 150, 60},
+                             {"qwen2_near_ties", 3, 15, 150, 60},
                              {"tied", 3, 15, 150, 60},
                              {"untied", 3, 15, 150, 60},
                              {"tiny-code", 1, 8, 150, 60}};
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
     all.push_back({"near_ties", 1, 8, 150, 40, type});
+    all.push_back({"qwen2_near_ties", 1, 4, 150, 40, type});
     all.push_back({"tiny-code", 1, 3, 100, 40, type});
   }
   all.push_back({"near_ties", 1, 8, 150, 40, {}, 0, DType::kBF16});
@@ -123,12 +155,14 @@ std::vector<Effort> efforts() {
     all.push_back({"near_ties", 1, 8, 150, 40, DType::kBF16, set});
   }
   if (cuda_devices() > 0) {
-    all.push_back({.model = "near_ties",
-                   .prompts = 8,
-                   .rounds = 12,
-                   .longest_prompt = 300,
-                   .tokens = 80,
-                   .cuda = true});
+    for (const char* near_ties : {"near_ties", "qwen2_near_ties"}) {
+      all.push_back({.model = near_ties,
+                     .prompts = 8,
+                     .rounds = 12,
+                     .longest_prompt = 300,
+                     .tokens = 80,
+                     .cuda = true});
+    }
     for (const char* golden : {"tied", "untied"}) {
       all.push_back({.model = golden,
                      .prompts = 12,
@@ -157,7 +191,11 @@ std::vector<Effort> efforts() {
   return all;
 }
 
-std::filesystem::path directory_of(const std::string& model, const std::filesystem::path& own) {
+std::filesystem::path path_of(const std::string& model, const std::filesystem::path& own) {
+  if (model == "qwen2_near_ties") {
+    write_qwen2_near_ties(own / "model.gguf");
+    return own / "model.gguf";
+  }
   if (model == "tiny-code") return std::filesystem::path(ORTHRUS_MODELS) / model;
   if (model != "near_ties") return std::filesystem::path(ORTHRUS_TEST_DATA) / "golden" / model;
   write_near_ties(own);
@@ -233,21 +271,21 @@ class Exactness : public testing::TestWithParam<Effort> {
       }
       return;
     }
-    const auto directory = directory_of(effort.model, own_.path());
+    const auto path = path_of(effort.model, own_.path());
     if (effort.cuda) {
       for (int i = 0; i < 2; ++i) {
-        engines_.push_back(Engine::load(directory, {.device = {Device::Kind::kCuda}}));
+        engines_.push_back(Engine::load(path, {.device = {Device::Kind::kCuda}}));
       }
       return;
     }
     EngineOptions options{.weights = effort.weights, .kv_cache = effort.kv_cache};
     for (const int threads : {1, 2, 3}) {
       options.threads = threads;
-      engines_.push_back(Engine::load(directory, options));
+      engines_.push_back(Engine::load(path, options));
     }
     options.threads = 2;
     options.draft_weights = effort.weights == DType::kQ8_0 ? DType::kBF16 : DType::kQ8_0;
-    engines_.push_back(Engine::load(directory, options));
+    engines_.push_back(Engine::load(path, options));
   }
   ~Exactness() override { hwy::SetSupportedTargetsForTest(0); }
   void TearDown() override {
@@ -437,7 +475,8 @@ TEST(ExactnessOfNearTies, OtherRoundingGivesOtherIds) {
   for (size_t e = 1; e < engines.size(); ++e) {
     std::printf("%s, %s: %d of %d texts differ from those in F32\n",
                 orthrus::name_of(engines[e].device()).c_str(),
-                std::string(orthrus::name_of(engines[e].weight_types().front())).c_str(), differ[e], kPrompts);
+                std::string(orthrus::name_of(engines[e].weight_types().front())).c_str(), differ[e],
+                kPrompts);
     EXPECT_GT(differ[e], kPrompts / 2);
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -108,11 +109,15 @@ class LentLane final : public Lane {
 
 class CudaModel final : public DeviceModel {
  public:
-  CudaModel(ModelConfig config, DeviceWeights weights, int ordinal)
-      : config_(std::move(config)), weights_(std::move(weights)), ordinal_(ordinal) {}
+  CudaModel(ModelConfig config, DeviceWeights weights, std::set<DType> widened, int ordinal)
+      : config_(std::move(config)),
+        weights_(std::move(weights)),
+        widened_(std::move(widened)),
+        ordinal_(ordinal) {}
 
   const ModelConfig& config() const override { return config_; }
   std::vector<DType> weight_types(View) const override { return {DType::kBF16}; }
+  std::vector<DType> widened_types() const override { return {widened_.begin(), widened_.end()}; }
   DType kv_cache() const override { return DType::kBF16; }
   int prefill_chunk() const override { return 2048; }
   std::unique_ptr<Lane> start(size_t pages) const override {
@@ -138,6 +143,7 @@ class CudaModel final : public DeviceModel {
  private:
   ModelConfig config_;
   DeviceWeights weights_;
+  std::set<DType> widened_;
   int ordinal_;
   mutable IdleLanes idle_;  // guards itself
 };
@@ -176,15 +182,21 @@ std::unique_ptr<const DeviceModel> load_model(
   check_room(weight_bytes(config), "The weights");
   check_finite(checkpoint, directory, progress);
   check_fits(checkpoint, DType::kBF16, directory);
+  std::set<DType> widened;
+  for (const Tensor& tensor : checkpoint.tensors()) {
+    if (format_of(tensor.type).stores_blocks()) widened.insert(tensor.type);
+  }
   DeviceWeights on_device = upload(config, weights, progress);
-  return std::make_unique<CudaModel>(std::move(config), std::move(on_device), ordinal);
+  return std::make_unique<CudaModel>(std::move(config), std::move(on_device), std::move(widened),
+                                     ordinal);
 }
 
 std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int ordinal) {
   use_device(ordinal);
   check_shape(config, "The model");
   check_room(weight_bytes(config), "The weights");
-  return std::make_unique<CudaModel>(config, random_device_weights(config), ordinal);
+  return std::make_unique<CudaModel>(config, random_device_weights(config), std::set<DType>(),
+                                     ordinal);
 }
 
 }  // namespace orthrus::cuda

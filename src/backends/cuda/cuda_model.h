@@ -14,9 +14,10 @@ namespace orthrus::cuda {
 // Error(kUnsupported).
 int device_count();
 
-// Uploads a checkpoint to device `ordinal`, in BF16. Throws as bind_weights and check_finite do;
-// Error(kSystem) when there is no such device or too little memory, and Error(kUnsupported) for
-// shapes that the kernels do not take. `progress` is told of bytes read, then of weights uploaded.
+// Uploads a checkpoint to device `ordinal`, in BF16: other types are rounded, blocks widened.
+// Throws as bind_weights and check_finite do; Error(kSystem) when there is no such device or too
+// little memory, and Error(kUnsupported) for shapes that the kernels do not take. `progress` is
+// told of bytes read, then of weights uploaded.
 std::unique_ptr<const DeviceModel> load_model(
     ModelConfig config, Checkpoint checkpoint, const std::string& directory, int ordinal,
     const std::function<void(size_t done, size_t total)>& progress);
