@@ -32,15 +32,15 @@ namespace {
 // an order of additions, changes ids, in every type of weights.
 constexpr int64_t kNearTiesHidden = 72;
 
-void make_near_ties(std::vector<test::TensorToWrite>& tensors, DType type) {
+// Halves must be whole blocks.
+void make_near_ties(std::vector<test::TensorToWrite>& tensors, int64_t hidden) {
   for (auto& tensor : tensors) {
     std::string& bytes = tensor.bytes;
     const auto is = [&](const char* part) { return tensor.name.find(part) != std::string::npos; };
     const auto repeat_half = [&](size_t at, size_t half) {
       std::memcpy(&bytes[at + half], &bytes[at], half);
     };
-    const size_t row = kNearTiesHidden * static_cast<size_t>(format_of(type).block_bytes);
-    const size_t half = row / 2;
+    const size_t row = bytes.size() / static_cast<size_t>(tensor.shape[0]), half = row / 2;
     if (is("embed_tokens")) {
       for (size_t at = 0; at < bytes.size(); at += row) repeat_half(at, half);
     } else if (is("lm_head")) {
@@ -48,7 +48,7 @@ void make_near_ties(std::vector<test::TensorToWrite>& tensors, DType type) {
         std::memcpy(&bytes[at + row], &bytes[at + half], half);
         std::memcpy(&bytes[at + row + half], &bytes[at], half);
       }
-    } else if (is("o_proj") || is("down_proj") || tensor.shape == std::vector{kNearTiesHidden}) {
+    } else if (is("o_proj") || is("down_proj") || tensor.shape == std::vector{hidden}) {
       repeat_half(0, bytes.size() / 2);
     }
   }
@@ -65,7 +65,7 @@ void write_near_ties(const std::filesystem::path& directory, DType type = DType:
   config["max_position_embeddings"] = 1024;
   write_config(directory, config);
   auto tensors = random_tensors(load_config(directory), type);
-  make_near_ties(tensors, type);
+  make_near_ties(tensors, kNearTiesHidden);
   test::write_safetensors(directory / "model.safetensors", tensors);
 }
 
@@ -88,7 +88,38 @@ void write_qwen2_near_ties(const std::filesystem::path& file) {
   config.block_size = 24;
   config.mask_token_id = 299;
   auto tensors = random_tensors(config, DType::kF32);
-  make_near_ties(tensors, DType::kF32);
+  make_near_ties(tensors, kNearTiesHidden);
+  test::gguf_of(config, tensors).write(file);
+}
+
+// The same in a number format of blocks, as which matrices of 256 and 512 columns can be stored.
+// The diffusion view has the AR view's attention: such drafts are right often enough for a test.
+void write_block_near_ties(const std::filesystem::path& file, bool qwen2, DType type) {
+  ModelConfig config;
+  config.vocab_size = 300;
+  config.hidden_size = 512;
+  config.intermediate_size = 256;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 8;
+  config.num_key_value_heads = 2;
+  config.head_dim = 32;
+  config.rms_norm_eps = 1e-6f;
+  config.rope_theta = 10000;
+  config.max_position_embeddings = 1024;
+  config.has_qk_norm = !qwen2;
+  config.has_qkv_bias = qwen2;
+  config.block_size = 24;
+  config.mask_token_id = 299;
+  auto tensors = test::random_tensors_in(config, type);
+  for (test::TensorToWrite& tensor : tensors) {
+    std::string of_ar = tensor.name;
+    constexpr std::string_view kSuffix = "_diff";
+    const size_t at = of_ar.find(kSuffix);
+    if (at == of_ar.npos) continue;
+    of_ar.erase(at, kSuffix.size());
+    tensor.bytes = std::ranges::find(tensors, of_ar, &test::TensorToWrite::name)->bytes;
+  }
+  make_near_ties(tensors, config.hidden_size);
   test::gguf_of(config, tensors).write(file);
 }
 
@@ -111,7 +142,8 @@ struct Effort {
   int64_t instruction_set = 0;  // 0: the best that there is
   DType kv_cache = DType::kF32;
   bool cuda = false;
-  int more_greedy = 0;  // further prompts that are continued greedily
+  int more_greedy = 0;               // further prompts that are continued greedily
+  std::optional<DType> blocks = {};  // of "qwen2" and "qwen3": what their file holds
 
   bool synthetic() const { return published_shape(model).has_value(); }
 };
@@ -121,6 +153,7 @@ std::string name_of(const Effort& effort) {
   for (char& c : name) {
     if (c == '-' || c == '.') c = '_';  // GoogleTest's names
   }
+  if (effort.blocks) name += fmt::format("_{}_file", orthrus::name_of(*effort.blocks));
   if (effort.weights) name += fmt::format("_{}", orthrus::name_of(*effort.weights));
   if (effort.instruction_set != 0) {
     name += fmt::format("_{}", hwy::TargetName(effort.instruction_set));
@@ -146,6 +179,24 @@ std::vector<Effort> efforts() {
     all.push_back({"near_ties", 1, 8, 150, 40, type});
     all.push_back({"qwen2_near_ties", 1, 4, 150, 40, type});
     all.push_back({"tiny-code", 1, 3, 100, 40, type});
+  }
+  // What files hold, as they hold it, in both architectures; and on every instruction set.
+  const auto of_blocks = [&](const char* model, DType type, int rounds) {
+    all.push_back({.model = model,
+                   .prompts = 1,
+                   .rounds = rounds,
+                   .longest_prompt = 150,
+                   .tokens = 40,
+                   .blocks = type});
+  };
+  for (const Format& format : all_formats()) {
+    if (!format.stores_blocks()) continue;
+    of_blocks("qwen2", format.type, 6);
+    of_blocks("qwen3", format.type, 6);
+    for (const int64_t set : cpu::instruction_sets()) {
+      of_blocks("qwen2", format.type, 2);
+      all.back().instruction_set = set;
+    }
   }
   all.push_back({"near_ties", 1, 8, 150, 40, {}, 0, DType::kBF16});
   all.push_back({"tiny-code", 1, 3, 100, 40, {}, 0, DType::kBF16});
@@ -191,7 +242,12 @@ std::vector<Effort> efforts() {
   return all;
 }
 
-std::filesystem::path path_of(const std::string& model, const std::filesystem::path& own) {
+std::filesystem::path path_of(const Effort& effort, const std::filesystem::path& own) {
+  const std::string model = effort.model;
+  if (effort.blocks) {
+    write_block_near_ties(own / "model.gguf", model == "qwen2", *effort.blocks);
+    return own / "model.gguf";
+  }
   if (model == "qwen2_near_ties") {
     write_qwen2_near_ties(own / "model.gguf");
     return own / "model.gguf";
@@ -271,7 +327,7 @@ class Exactness : public testing::TestWithParam<Effort> {
       }
       return;
     }
-    const auto path = path_of(effort.model, own_.path());
+    const auto path = path_of(effort, own_.path());
     if (effort.cuda) {
       for (int i = 0; i < 2; ++i) {
         engines_.push_back(Engine::load(path, {.device = {Device::Kind::kCuda}}));
