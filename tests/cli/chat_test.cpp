@@ -86,7 +86,8 @@ TEST(Chat, NeedsATokenizer) {
   const ProcessResult result =
       run_orthrus({"chat", "-m", kGolden, "--chat-format", "qwen3"}, {.input = "hi\n"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_NE(result.err.find("comes without a tokenizer; chat needs one"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("comes without a tokenizer; chat needs one"), std::string::npos)
+      << result.err;
 }
 
 TEST(Chat, TwoTurnsOverAPipeKeepTheCache) {
