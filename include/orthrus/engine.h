@@ -139,6 +139,11 @@ struct EngineOptions {
   // It is as much a part of the network as the weights' type: exactness holds within each. By
   // default F32 on the processor; a CUDA device has BF16 weights and a BF16 cache only.
   std::optional<DType> kv_cache{};
+  // A file with the diffusion view's attention, safetensors or GGUF, for a model that has none of
+  // its own. By default the one that lies beside the model, where there is one: for NAME.gguf the
+  // first of NAME.heads.gguf, NAME.heads.safetensors, heads.gguf and heads.safetensors, for a
+  // directory one of the last two in it.
+  std::optional<std::filesystem::path> heads{};
   // Called while weights are read and checked, and again while they are converted, with done and
   // in all.
   std::function<void(size_t done, size_t total)> on_load{};

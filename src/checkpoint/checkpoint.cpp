@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -56,7 +57,7 @@ Checkpoint Checkpoint::open_gguf_file(const fs::path& file) {
   checkpoint.name_ = model.name;
   checkpoint.vocabulary_ = read_gguf_vocabulary(model);
   checkpoint.config_ = read_gguf_config(model, checkpoint.vocabulary_);
-  translate_names(model);
+  translate_names(model.tensors, model.name);
   checkpoint.maps_ = std::move(model.maps);
   checkpoint.tensors_ = std::move(model.tensors);
   return checkpoint;
@@ -65,6 +66,15 @@ Checkpoint Checkpoint::open_gguf_file(const fs::path& file) {
 const Tensor* Checkpoint::find(std::string_view name) const {
   const auto it = std::ranges::lower_bound(tensors_, name, {}, &Tensor::name);
   return it != tensors_.end() && it->name == name ? &*it : nullptr;
+}
+
+void Checkpoint::add_heads(Heads heads) {
+  config_.block_size = heads.block_size.value_or(kUsualBlockSize);
+  config_.mask_token_id = heads.mask_token_id.value_or(kUsualMaskTokenId);
+  maps_.push_back(std::move(heads.map));
+  std::ranges::move(heads.tensors, std::back_inserter(tensors_));
+  std::ranges::sort(tensors_, {}, &Tensor::name);
+  heads_ = HeadsSource{std::move(heads.name), std::move(heads.base)};
 }
 
 ModelConfig load_config(const fs::path& model) {

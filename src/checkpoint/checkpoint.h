@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/vocabulary.h"
+#include "checkpoint/heads.h"
 #include "checkpoint/tensor.h"
 #include "files/files.h"
 #include "orthrus/config.h"
@@ -21,10 +22,22 @@ bool is_gguf(const std::filesystem::path& model);
 // Checkpoint lives. The files must not be changed meanwhile: see MappedFile.
 class Checkpoint {
  public:
+  // Where heads came from.
+  struct HeadsSource {
+    std::string name;  // of the file
+    std::string base;  // what it calls the model that it is for, or ""
+  };
+
   // Throws Error: kFile for a missing, unreadable or malformed file, kUnsupported for what the
   // engine does not do, kSystem when a file cannot be mapped. The message names file and field.
   // That the tensors are those of the configuration is bind_weights' to check.
   static Checkpoint open(const std::filesystem::path& model);
+
+  // Gives the model a diffusion view, which it must not have: the heads' tensors and, as
+  // kUsualBlockSize says it where they do not, their block size and mask token. That they fit the
+  // model must have been checked.
+  void add_heads(Heads heads);
+  const std::optional<HeadsSource>& heads() const { return heads_; }  // those that were added
 
   const std::string& name() const { return name_; }  // the path, for messages
   const ModelConfig& config() const { return config_; }
@@ -49,6 +62,7 @@ class Checkpoint {
   std::vector<Tensor> tensors_;
   std::optional<std::filesystem::path> tokenizer_file_;
   std::optional<Vocabulary> vocabulary_;
+  std::optional<HeadsSource> heads_;
 };
 
 // The text of a model's chat template, "" when it has none; without looking at its weights. Throws

@@ -80,16 +80,24 @@ Device parse_device(const std::string& text) {
 
 }  // namespace
 
+void add_heads(CLI::App& app, std::optional<std::string>& heads) {
+  refuse_empty(app.add_option("--heads", heads,
+                              "The diffusion view's attention, safetensors or GGUF, of a model "
+                              "without; by default heads.gguf and the like beside the model")
+                   ->type_name("FILE"));
+}
+
 void ModelOptions::add_to(CLI::App& app) {
   add_to(app, true);
 }
 
 void ModelOptions::add_to(CLI::App& app, bool required) {
-  refuse_empty(
-      app.add_option("-m,--model", directory,
-                     "Checkpoint directory: config.json, model.safetensors, tokenizer.json")
-          ->type_name("DIR")
-          ->required(required));
+  refuse_empty(app.add_option("-m,--model", directory,
+                              "A GGUF file, or a directory with config.json, model.safetensors, "
+                              "tokenizer.json")
+                   ->type_name("MODEL")
+                   ->required(required));
+  add_heads(app, heads);
   app.add_option_function<std::string>(
          "--device", [this](const std::string& text) { device = parse_device(text); },
          "What runs the model: cpu, or cuda, the first CUDA device, or cuda:N")
@@ -114,11 +122,13 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
 }
 
 EngineOptions ModelOptions::engine_options() const {
-  return {.device = device,
-          .threads = threads,
-          .weights = weights,
-          .draft_weights = draft_weights,
-          .kv_cache = kv_cache};
+  EngineOptions options{.device = device,
+                        .threads = threads,
+                        .weights = weights,
+                        .draft_weights = draft_weights,
+                        .kv_cache = kv_cache};
+  if (heads) options.heads = *heads;
+  return options;
 }
 
 void SamplingOptions::add_to(CLI::App& app) {

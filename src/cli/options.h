@@ -20,16 +20,18 @@ CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
                        const std::string& description, int most = 2147483647);  // from 1
 void add_block_size(CLI::App& app, int& block_size);
 void add_color(CLI::App& app, ColorChoice& color);
+void add_heads(CLI::App& app, std::optional<std::string>& heads);
 
 struct ModelOptions {
   std::string directory;
+  std::optional<std::string> heads;
   Device device;
   int threads = 0;
   std::optional<DType> weights;
   std::optional<DType> draft_weights;
   std::optional<DType> kv_cache;
 
-  void add_to(CLI::App& app);  // the directory is required
+  void add_to(CLI::App& app);  // the model is required
   void add_to(CLI::App& app, bool required);
 
   EngineOptions engine_options() const;

@@ -10,6 +10,7 @@
 #include "backends/cuda/cuda_model.h"
 #include "engine/engine_impl.h"
 #include "engine/job.h"
+#include "engine/open_model.h"
 #include "engine/processors.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
@@ -88,7 +89,7 @@ Engine::~Engine() = default;
 
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
-  Checkpoint checkpoint = Checkpoint::open(path);
+  Checkpoint checkpoint = open_model(path, options.heads);
   const std::string name = checkpoint.name();
   const ModelConfig config = checkpoint.config();
   check_options(options, config, name);

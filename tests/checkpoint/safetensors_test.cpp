@@ -19,7 +19,7 @@ using test::expect_error;
 using test::safetensors_file;
 
 std::vector<Tensor> parse(const std::string& file) {
-  return parse_safetensors(std::as_bytes(std::span(file)), "m.safetensors");
+  return parse_safetensors(std::as_bytes(std::span(file)), "m.safetensors").tensors;
 }
 
 std::string bytes_of(const Tensor& tensor) {

@@ -33,10 +33,10 @@ TEST(Weights, MissingMisshapenAndUnexpectedTensorsAreListedTogether) {
   test::expect_error_parts(
       [&] { load_model(dir.path()); }, ErrorKind::kFile,
       {dir.path().string() +
-           ": the tensors are not those of OrthrusLM as config.json describes it.",
+           ": the tensors are not those of OrthrusLM as its configuration describes it.",
        "missing (1):\n  model.layers.0.self_attn.k_proj_diff.weight [20, 24]",
-       "misshapen (1):\n  model.layers.1.mlp.up_proj.weight has shape [24, 40], config.json asks "
-       "for [40, 24]",
+       "misshapen (1):\n  model.layers.1.mlp.up_proj.weight has shape [24, 40], it must be "
+       "[40, 24]",
        "unexpected (1):\n  model.layers.0.ext\\x0ara [20, 24]"});
 }
 

@@ -42,7 +42,8 @@ inline Golden load_golden(const std::string& name) {
   std::ifstream file(golden.directory / "expected.json");
   const auto json = nlohmann::json::parse(file);
   const MappedFile map = MappedFile::open(golden.directory / "expected.safetensors");
-  const std::vector<Tensor> tensors = parse_safetensors(map.bytes(), "expected.safetensors");
+  const std::vector<Tensor> tensors =
+      parse_safetensors(map.bytes(), "expected.safetensors").tensors;
   const auto logits = [&](const std::string& key) {
     for (const Tensor& t : tensors) {
       if (t.name != key) continue;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -37,8 +38,10 @@ inline std::string safetensors_file(std::string header, std::string_view data) {
 }
 
 // A well-formed file: wider types first, as the reference implementation aligns tensors.
-inline std::string safetensors_file(const std::vector<TensorToWrite>& tensors) {
-  nlohmann::json header = {{"__metadata__", {{"format", "pt"}}}};
+inline std::string safetensors_file(const std::vector<TensorToWrite>& tensors,
+                                    const std::map<std::string, std::string>& metadata = {
+                                        {"format", "pt"}}) {
+  nlohmann::json header = {{"__metadata__", metadata}};
   std::string data;
   for (const int width : {4, 2}) {
     for (const TensorToWrite& tensor : tensors) {

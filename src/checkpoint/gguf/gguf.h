@@ -33,6 +33,9 @@ struct GgufModel {
   std::vector<Tensor> tensors;   // of all files, sorted by name
 };
 
+// The name of a model's file or files, without what comes after the model's own name.
+std::string gguf_stem(const std::filesystem::path& path);
+
 // `path` is the file, or any of several. Throws as parse_gguf, and Error(kFile) when files are
 // missing or do not belong together.
 GgufModel open_gguf(const std::filesystem::path& path);

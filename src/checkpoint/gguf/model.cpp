@@ -259,17 +259,17 @@ std::string read_gguf_chat_template(const GgufModel& model) {
   return std::string(text);
 }
 
-void translate_names(GgufModel& model) {
-  for (Tensor& tensor : model.tensors) {
+void translate_names(std::vector<Tensor>& tensors, const std::string& file) {
+  for (Tensor& tensor : tensors) {
     std::optional<std::string> name = huggingface_name(tensor.name);
     if (!name) {
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("{}: tensor {} is not one of a Qwen2, Qwen3 or Orthrus network.",
-                              model.name, in_quotes(tensor.name)));
+                              file, in_quotes(tensor.name)));
     }
     tensor.name = std::move(*name);
   }
-  std::ranges::sort(model.tensors, {}, &Tensor::name);
+  std::ranges::sort(tensors, {}, &Tensor::name);
 }
 
 }  // namespace orthrus

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/vocabulary.h"
 #include "checkpoint/gguf/gguf.h"
@@ -23,8 +24,8 @@ ModelConfig read_gguf_config(const GgufModel& model, const std::optional<Vocabul
 // The text of the chat template, or "".
 std::string read_gguf_chat_template(const GgufModel& model);
 
-// Gives the tensors Hugging Face's names, sorted. Throws Error(kUnsupported) for a tensor that is
-// not a Qwen network's.
-void translate_names(GgufModel& model);
+// Gives the tensors of a file Hugging Face's names, and sorts them. Throws Error(kUnsupported) for
+// a tensor that is not a Qwen network's.
+void translate_names(std::vector<Tensor>& tensors, const std::string& file);
 
 }  // namespace orthrus

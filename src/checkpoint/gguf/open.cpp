@@ -100,6 +100,11 @@ void check_tensors(const GgufModel& model) {
 
 }  // namespace
 
+std::string gguf_stem(const fs::path& path) {
+  const std::optional<Parts> parts = parts_of(path.filename().string());
+  return parts ? parts->stem : path.stem().string();
+}
+
 GgufModel open_gguf(const fs::path& path) {
   const std::optional<Parts> parts = parts_of(path.filename().string());
   const int count = parts ? parts->count : 1;

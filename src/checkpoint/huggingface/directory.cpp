@@ -105,7 +105,7 @@ void check_matches_index(const ShardIndex& index, std::vector<Placement> found,
 // Maps one more file; its tensors are appended to those there are.
 void map_one_more(MappedTensors& weights, const fs::path& path) {
   weights.maps.push_back(MappedFile::open(path));
-  std::vector<Tensor> added = parse_safetensors(weights.maps.back().bytes(), shown(path));
+  std::vector<Tensor> added = parse_safetensors(weights.maps.back().bytes(), shown(path)).tensors;
   std::ranges::move(added, std::back_inserter(weights.tensors));
 }
 

@@ -142,18 +142,20 @@ void check_covers(std::span<const Tensor> tensors, std::span<const std::byte> da
 
 }  // namespace
 
-std::vector<Tensor> parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
-  const std::string_view header = header_of(bytes, name);
-  const size_t start = kLengthBytes + header.size();
+SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
+  const std::string_view text = header_of(bytes, name);
+  const size_t start = kLengthBytes + text.size();
   const std::span<const std::byte> data = bytes.subspan(start);
-  std::vector<Tensor> tensors;
-  for (HeaderEntry& entry : parse_safetensors_header(header, name)) {
-    tensors.push_back(make_tensor(std::move(entry), data, start, name));
+  SafetensorsHeader header = parse_safetensors_header(text, name);
+  SafetensorsFile file;
+  file.metadata = std::move(header.metadata);
+  for (HeaderEntry& entry : header.entries) {
+    file.tensors.push_back(make_tensor(std::move(entry), data, start, name));
   }
-  std::ranges::sort(tensors, {}, &Tensor::name);
-  check_names_differ(tensors, name);
-  check_covers(tensors, data, name);
-  return tensors;
+  std::ranges::sort(file.tensors, {}, &Tensor::name);
+  check_names_differ(file.tensors, name);
+  check_covers(file.tensors, data, name);
+  return file;
 }
 
 }  // namespace orthrus

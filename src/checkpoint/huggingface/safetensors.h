@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,10 +11,15 @@
 
 namespace orthrus {
 
-// The tensors of a whole file, sorted by name. Their data points into `bytes`, and is aligned to
-// the tensor's type if `bytes` is aligned to 8. `name` stands for the file in messages.
+struct SafetensorsFile {
+  std::vector<Tensor> tensors;                  // sorted by name
+  std::map<std::string, std::string> metadata;  // whatever the file's writer put there
+};
+
+// The contents of a whole file. The tensors' data points into `bytes`, and is aligned to the
+// tensor's type if `bytes` is aligned to 8. `name` stands for the file in messages.
 // Throws Error: kFile for a malformed file, kUnsupported for a tensor of another type than DType's.
 // As in the reference implementation, the tensors must cover the data without overlaps or holes.
-std::vector<Tensor> parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
+SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
 }  // namespace orthrus

@@ -28,12 +28,12 @@ struct Entry {
 };
 
 // Reads the header as its parser goes through it: whatever it holds, nothing is stored that is not
-// a tensor's, and nothing nests deeper than a tensor's shape.
+// a tensor's or a string of the metadata, and nothing nests deeper than a tensor's shape.
 class HeaderReader final : public nlohmann::json_sax<json> {
  public:
   explicit HeaderReader(const std::string& file) : file_(file) {}
 
-  std::vector<HeaderEntry> take_entries() { return std::move(entries_); }
+  SafetensorsHeader take() { return std::move(header_); }
 
   bool start_object(size_t) override {
     if (place_ == Place::kStart) {
@@ -73,8 +73,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
       require(entry_.type.has_value(), "dtype");
       require(entry_.shape.has_value(), "shape");
       require(entry_.offsets.has_value(), "data_offsets");
-      entries_.push_back({std::move(entry_.name), *entry_.type, std::move(*entry_.shape),
-                          entry_.offsets->front(), entry_.offsets->back()});
+      header_.entries.push_back({std::move(entry_.name), *entry_.type, std::move(*entry_.shape),
+                                 entry_.offsets->front(), entry_.offsets->back()});
     }
     place_ = Place::kHeader;
     return true;
@@ -106,6 +106,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
       entry_.type = parse_type(value);
     } else if (place_ != Place::kMetadata) {
       refuse(in_quotes(value));
+    } else if (!header_.metadata.emplace(key_, value).second) {
+      fail(fmt::format("__metadata__ has {} twice", in_quotes(key_)));
     }
     return true;
   }
@@ -185,17 +187,16 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   std::string key_;  // the last one seen: of a tensor, or of a field within it
   bool has_metadata_ = false;
   Entry entry_;
-  std::vector<HeaderEntry> entries_;
+  SafetensorsHeader header_;
 };
 
 }  // namespace
 
-std::vector<HeaderEntry> parse_safetensors_header(std::string_view header,
-                                                  const std::string& file) {
+SafetensorsHeader parse_safetensors_header(std::string_view header, const std::string& file) {
   refuse_zero_bytes(header, file);
   HeaderReader reader(file);
   json::sax_parse(header, &reader);
-  return reader.take_entries();
+  return reader.take();
 }
 
 }  // namespace orthrus

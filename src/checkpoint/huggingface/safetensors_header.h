@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,8 +20,13 @@ struct HeaderEntry {
   uint64_t end = 0;
 };
 
-// The tensors that the header's text describes, in its order. `file` stands for the file in
-// messages. Throws Error: kFile for a malformed header, kUnsupported for other types than DType's.
-std::vector<HeaderEntry> parse_safetensors_header(std::string_view header, const std::string& file);
+struct SafetensorsHeader {
+  std::vector<HeaderEntry> entries;             // in the header's order
+  std::map<std::string, std::string> metadata;  // __metadata__
+};
+
+// What the header's text describes. `file` stands for the file in messages. Throws Error: kFile for
+// a malformed header, kUnsupported for other types than DType's.
+SafetensorsHeader parse_safetensors_header(std::string_view header, const std::string& file);
 
 }  // namespace orthrus

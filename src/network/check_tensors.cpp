@@ -1,0 +1,78 @@
+#include "network/check_tensors.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "files/display.h"
+#include "orthrus/error.h"
+
+namespace orthrus {
+namespace {
+
+std::string text_of(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+// At most this many lines of each kind of trouble; a wrong file can have thousands.
+constexpr size_t kMaxListed = 20;
+constexpr size_t kShownName = 100;  // bytes of a name that a file made up
+
+void list(std::string& message, std::string_view title, const std::vector<std::string>& lines) {
+  if (lines.empty()) return;
+  message += fmt::format("\n{} ({}):", title, lines.size());
+  for (size_t i = 0; i < std::min(lines.size(), kMaxListed); ++i) message += "\n  " + lines[i];
+  if (lines.size() > kMaxListed)
+    message += fmt::format("\n  ... and {} more", lines.size() - kMaxListed);
+}
+
+}  // namespace
+
+void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> tensors,
+                   std::string_view ignored, const std::string& title) {
+  std::vector<std::string> missing, misshapen, unexpected;
+  std::set<std::string_view> known;
+  for (const TensorSpec& spec : specs) {
+    known.insert(spec.name);
+    const auto tensor = std::ranges::lower_bound(tensors, spec.name, {}, &Tensor::name);
+    if (tensor == tensors.end() || tensor->name != spec.name) {
+      missing.push_back(spec.name + " " + text_of(spec.shape));
+    } else if (tensor->shape != spec.shape) {
+      misshapen.push_back(fmt::format("{} has shape {}, it must be {}", spec.name,
+                                      text_of(tensor->shape), text_of(spec.shape)));
+    }
+  }
+  for (const Tensor& tensor : tensors) {
+    if (tensor.name == ignored || known.contains(tensor.name)) continue;
+    unexpected.push_back(printable(tensor.name, kShownName) + " " + text_of(tensor.shape));
+  }
+  if (missing.empty() && misshapen.empty() && unexpected.empty()) return;
+  std::string message = title;
+  list(message, "missing", missing);
+  list(message, "misshapen", misshapen);
+  list(message, "unexpected", unexpected);
+  throw Error(ErrorKind::kFile, message);
+}
+
+void check_heads(const Heads& heads, const Checkpoint& base) {
+  ModelConfig config = base.config();
+  const int32_t mask = heads.mask_token_id.value_or(kUsualMaskTokenId);
+  if (mask >= config.vocab_size) {
+    throw Error(
+        ErrorKind::kFile,
+        fmt::format("{}: mask_token_id is {}{}, but {} has only the ids 0 to {}.", heads.name, mask,
+                    heads.mask_token_id ? "" : ", since the file says none", base.name(),
+                    config.vocab_size - 1));
+  }
+  config.block_size = heads.block_size.value_or(kUsualBlockSize);
+  std::vector<TensorSpec> specs = expected_tensors(config);
+  std::erase_if(specs, [](const TensorSpec& spec) { return spec.view != View::kDiffusion; });
+  check_tensors(
+      specs, heads.tensors, "",
+      fmt::format("{}: the tensors are not those of heads for {}.", heads.name, base.name()));
+}
+
+}  // namespace orthrus

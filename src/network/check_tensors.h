@@ -1,0 +1,23 @@
+// Whether a file's tensors are those that a network has.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "checkpoint/heads.h"
+#include "network/network_weights.h"
+
+namespace orthrus {
+
+// Throws Error(kFile) unless `tensors`, sorted by name, are those of `specs`, no more and no fewer
+// but for one named `ignored`. The message is `title` and a list of what is missing, misshapen and
+// unexpected.
+void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> tensors,
+                   std::string_view ignored, const std::string& title);
+
+// Whether heads fit a model without a diffusion view: its layers, shapes, norms, biases and
+// vocabulary. Throws Error(kFile), naming both files.
+void check_heads(const Heads& heads, const Checkpoint& base);
+
+}  // namespace orthrus

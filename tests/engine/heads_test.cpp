@@ -1,0 +1,242 @@
+// Heads in a file of their own, and the models that they are for.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/open_model.h"
+#include "orthrus/engine.h"
+#include "orthrus/error.h"
+#include "support/expect_error.h"
+#include "support/expect_error_parts.h"
+#include "support/gguf_model.h"
+#include "support/temporary_directory.h"
+
+namespace orthrus {
+namespace {
+
+namespace fs = std::filesystem;
+using test::expect_error;
+using test::expect_error_parts;
+using test::GgufWriter;
+using test::TemporaryDirectory;
+using test::TensorToWrite;
+
+constexpr int kBlock = 6;
+constexpr int kMask = 40;
+
+ModelConfig dual_config(bool biases) {
+  ModelConfig config;
+  config.vocab_size = 50;
+  config.hidden_size = 32;
+  config.intermediate_size = 64;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.head_dim = 8;
+  config.rms_norm_eps = 1e-6f;
+  config.rope_theta = 1e4;
+  config.max_position_embeddings = 128;
+  config.has_qkv_bias = biases;
+  config.has_qk_norm = !biases;
+  config.block_size = kBlock;
+  config.mask_token_id = kMask;
+  return config;
+}
+
+bool is_head(const TensorToWrite& tensor) {
+  return tensor.name.find("_diff.") != std::string::npos;
+}
+
+// A model with heads inside; the same without; and its heads alone.
+struct Files {
+  std::vector<TensorToWrite> all, base, heads;
+  ModelConfig dual, plain;
+
+  explicit Files(bool biases) : dual(dual_config(biases)), plain(dual) {
+    plain.block_size = 0;
+    plain.mask_token_id = -1;
+    all = test::random_tensors_in(dual, DType::kF32);
+    for (const TensorToWrite& tensor : all) (is_head(tensor) ? heads : base).push_back(tensor);
+  }
+
+  GgufWriter gguf_heads() const {
+    GgufWriter writer;
+    writer.text("general.architecture", "orthrus-heads")
+        .u32("orthrus.diffusion.block_size", kBlock)
+        .u32("tokenizer.ggml.mask_token_id", kMask);
+    for (TensorToWrite tensor : heads) {
+      tensor.name = test::gguf_name(tensor.name);
+      writer.tensor(tensor);
+    }
+    return writer;
+  }
+  std::string safetensors_heads() const {
+    return test::safetensors_file(
+        heads, {{"block_size", std::to_string(kBlock)}, {"mask_token_id", std::to_string(kMask)}});
+  }
+};
+
+class ModelHeads : public testing::Test {
+ protected:
+  std::vector<int32_t> generate(const fs::path& model, const EngineOptions& options,
+                                Mode mode) const {
+    Request request;
+    request.prompt = {1, 2, 3};
+    request.options.max_tokens = 24;
+    request.options.mode = mode;
+    const Generation result = Engine::load(model, options).generate(request);
+    cycles_ = result.stats.cycles;
+    accepted_ = result.stats.accepted;
+    return result.output_ids;
+  }
+
+  TemporaryDirectory directory_;
+  fs::path model_ = directory_ / "m.gguf";
+  mutable int cycles_ = 0, accepted_ = 0;
+};
+
+// However the heads come, the network is the one that has them inside: the same tokens, the same
+// cycles.
+TEST_F(ModelHeads, AreAsThoseInside) {
+  for (const bool biases : {true, false}) {
+    const Files files(biases);
+    const fs::path whole = directory_ / "whole.gguf";
+    gguf_of(files.dual, files.all).write(whole);
+    gguf_of(files.plain, files.base).write(model_);
+    EngineOptions options{.threads = 1};
+    const std::vector<int32_t> expected = generate(whole, options, Mode::kDual);
+    const std::pair<int, int> drafts = {cycles_, accepted_};
+    EXPECT_GT(cycles_, 0);
+
+    const fs::path gguf = directory_ / "x.gguf", safetensors = directory_ / "x.safetensors";
+    files.gguf_heads().write(gguf);
+    test::write_file(safetensors, files.safetensors_heads());
+    for (const fs::path& heads : {gguf, safetensors, whole}) {
+      options.heads = heads;
+      EXPECT_EQ(generate(model_, options, Mode::kDual), expected);
+      EXPECT_EQ(std::pair(cycles_, accepted_), drafts);
+      EXPECT_EQ(generate(model_, options, Mode::kAr), expected);
+    }
+  }
+}
+
+TEST_F(ModelHeads, ThatLieBesideTheModelAreTaken) {
+  const Files files(true);
+  gguf_of(files.plain, files.base).write(model_);
+  EXPECT_FALSE(open_model(model_, {}).config().has_diffusion_view());
+  files.gguf_heads().write(directory_ / "m.heads.gguf");
+  const Checkpoint checkpoint = open_model(model_, {});
+  EXPECT_EQ(checkpoint.config().block_size, kBlock);
+  EXPECT_EQ(checkpoint.config().mask_token_id, kMask);
+  EXPECT_EQ(checkpoint.config().architecture, "Qwen2ForCausalLM");
+  EXPECT_EQ(checkpoint.heads()->name, (directory_ / "m.heads.gguf").string());
+  // The model alone has none.
+  EXPECT_FALSE(load_config(model_).has_diffusion_view());
+}
+
+TEST_F(ModelHeads, WithoutMetadataAreTakenAsUsual) {
+  Files files(true);
+  files.plain.vocab_size = kUsualMaskTokenId + 1;
+  auto tensors = test::random_tensors_in(files.plain, DType::kBF16);
+  gguf_of(files.plain, tensors).write(model_);
+  test::write_file(directory_ / "heads.safetensors", test::safetensors_file(files.heads));
+  const ModelConfig config = open_model(model_, {}).config();
+  EXPECT_EQ(config.block_size, kUsualBlockSize);
+  EXPECT_EQ(config.mask_token_id, kUsualMaskTokenId);
+}
+
+TEST_F(ModelHeads, OfADirectoryLieInIt) {
+  const TemporaryDirectory directory;
+  auto config = small_config_json();
+  write_random_checkpoint(directory.path(), config, DType::kF32);
+  const auto tensors = random_tensors(load_config(directory.path()), DType::kF32);
+  config["architectures"] = {"Qwen3ForCausalLM"};
+  config["_name_or_path"] = "some/Base";
+  write_config(directory.path(), config);
+  std::vector<TensorToWrite> base, heads;
+  for (const TensorToWrite& tensor : tensors) (is_head(tensor) ? heads : base).push_back(tensor);
+  test::write_safetensors(directory / "model.safetensors", base);
+  const std::map<std::string, std::string> metadata = {
+      {"block_size", "8"}, {"mask_token_id", "49"}, {"base", "Base"}};
+  test::write_file(directory / "heads.safetensors", test::safetensors_file(heads, metadata));
+  EXPECT_EQ(open_model(directory.path(), {}).config().block_size, 8);
+}
+
+TEST_F(ModelHeads, AreNotForAModelThatHasItsOwn) {
+  const Files files(true);
+  gguf_of(files.dual, files.all).write(model_);
+  const fs::path heads = directory_ / "m.heads.gguf";
+  files.gguf_heads().u32("orthrus.diffusion.block_size", 3).write(heads);
+  EXPECT_EQ(open_model(model_, {}).config().block_size, kBlock);  // those beside it do not count
+  expect_error(ErrorKind::kUsage,
+               model_.string() +
+                   ": the model has a diffusion view of its own, so it takes no heads; leave out " +
+                   heads.string() + ".",
+               [&] { open_model(model_, heads); });
+}
+
+TEST_F(ModelHeads, ForAnotherBaseAreTakenOnlyWhenGiven) {
+  const Files files(true);
+  gguf_of(files.plain, files.base).text("general.name", "Some Model 1B").write(model_);
+  const fs::path heads = directory_ / "heads.gguf";
+  files.gguf_heads().text("orthrus.heads.base", "Other-Model-1B").write(heads);
+  expect_error(ErrorKind::kFile,
+               heads.string() + ": these heads are for \"Other-Model-1B\", but " + model_.string() +
+                   " is \"Some Model 1B\"; move them away, or name them as the model's heads to "
+                   "use them all the same.",
+               [&] { open_model(model_, {}); });
+  EXPECT_EQ(open_model(model_, heads).heads()->base, "Other-Model-1B");
+  files.gguf_heads().text("orthrus.heads.base", "some/Some-Model-1B-Instruct").write(heads);
+  EXPECT_TRUE(open_model(model_, {}).config().has_diffusion_view());
+}
+
+TEST_F(ModelHeads, ThatDoNotFitAreRefused) {
+  const fs::path heads = directory_ / "x";
+  const Files files(true);
+  gguf_of(files.plain, files.base).write(model_);
+  const auto refused = [&](const GgufWriter& writer, std::initializer_list<std::string> parts) {
+    writer.write(heads);
+    expect_error_parts([&] { open_model(model_, heads); }, ErrorKind::kFile, parts);
+    EXPECT_THROW(Engine::load(model_, {.heads = heads}), Error);
+  };
+  const std::string title =
+      heads.string() + ": the tensors are not those of heads for " + model_.string() + ".";
+  const auto name = [](const char* rest) {
+    return "model.layers.1.self_attn." + std::string(rest);
+  };
+
+  refused(files.gguf_heads().u32("tokenizer.ggml.mask_token_id", 50),
+          {heads.string() + ": mask_token_id is 50, but " + model_.string() +
+           " has only the ids 0 to 49."});
+  refused(files.gguf_heads().without("tokenizer.ggml.mask_token_id"),
+          {"mask_token_id is 151669, since the file says none, but"});
+
+  GgufWriter fewer = files.gguf_heads();  // a layer less
+  std::erase_if(fewer.entries, [](const auto& e) { return e.name.starts_with("blk.1."); });
+  refused(fewer, {title, "missing (7)", name("q_proj_diff.weight [32, 32]")});
+  GgufWriter more = files.gguf_heads();
+  more.tensor({"blk.2.attn_q_diff.bias", DType::kF32, {1}, "aaaa"});
+  refused(more, {title, "unexpected (1)", "model.layers.2.self_attn.q_proj_diff.bias [1]"});
+  GgufWriter misshapen = files.gguf_heads();
+  misshapen.entries[0].dimensions = {16, 64};
+  refused(misshapen, {title, "misshapen (1)",
+                      "model.layers.0.self_attn.q_proj_diff.weight has shape [64, 16], it must be "
+                      "[32, 32]"});
+  // Norms where the base has biases.
+  refused(Files(false).gguf_heads(), {title, "missing (6)", name("q_proj_diff.bias [32]"),
+                                      "unexpected (4)", name("q_norm_diff.weight [8]")});
+  // Not heads but a model.
+  refused(gguf_of(files.plain, files.base), {"general.architecture is \"qwen2\"; heads are"});
+  test::write_file(heads, "short");
+  expect_error_parts([&] { open_model(model_, heads); }, ErrorKind::kFile,
+                     {heads.string() + ": is not a safetensors file"});
+  fs::remove(heads);
+  expect_error_parts([&] { open_model(model_, heads); }, ErrorKind::kFile,
+                     {heads.string() + ": cannot be opened"});
+}
+
+}  // namespace
+}  // namespace orthrus
