@@ -3,8 +3,10 @@
 
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "cli/commands.h"
@@ -19,13 +21,14 @@ namespace {
 
 constexpr const char* kExamples = R"(EXAMPLES
   orthrus inspect -m models/tiny-code
-  orthrus inspect -m models/tiny-code --tensors
+  orthrus inspect -m model.gguf --heads heads.gguf --tensors
   orthrus inspect -m models/tiny-code --json | python3 -m json.tool
 
 Reads and checks the configuration and the headers of the weights, not their values.)";
 
 struct Options {
-  std::string directory;
+  std::string model;
+  std::optional<std::string> heads;
   bool tensors = false;
   bool json = false;
 };
@@ -45,7 +48,9 @@ std::string row(std::string_view label, const std::string& value) {
 }
 
 std::string configuration(const ModelConfig& config) {
-  std::string text = row("architecture", without_controls(config.architecture));
+  std::string text;
+  if (!config.name.empty()) text += row("name", without_controls(config.name));
+  text += row("architecture", without_controls(config.architecture));
   if (!config.dtype.empty()) text += row("dtype", without_controls(config.dtype));
   text += row("layers", fmt::format("{}, of width {}, MLP of width {}", config.num_hidden_layers,
                                     config.hidden_size, config.intermediate_size));
@@ -73,6 +78,39 @@ std::string configuration(const ModelConfig& config) {
   return text;
 }
 
+std::string tokenizer(const CheckpointInfo& info) {
+  if (!info.has_tokenizer) return "none";
+  if (!info.vocabulary) return "tokenizer.json";
+  const VocabularyInfo& vocabulary = *info.vocabulary;
+  return fmt::format(
+      "{} tokens, {} merges, split as {}, {}", with_commas(vocabulary.tokens),
+      with_commas(vocabulary.merges), without_controls(vocabulary.pre),
+      vocabulary.adds_bos ? fmt::format("BOS {} added", vocabulary.bos_token_id) : "no BOS added");
+}
+
+std::string heads(const HeadsInfo& heads) {
+  return fmt::format("{}{}: {} parameters, {}", without_controls(heads.file),
+                     heads.base.empty() ? "" : ", for " + without_controls(heads.base),
+                     with_commas(heads.parameters), bytes_in_words(heads.bytes));
+}
+
+std::string text_and_heads(const CheckpointInfo& info) {
+  std::string text = row("tokenizer", tokenizer(info));
+  text += row("chat format", std::string(name_of(info.chat_format)));
+  if (info.heads) text += row("heads", heads(*info.heads));
+  return text;
+}
+
+std::string formats(const CheckpointInfo& info) {
+  std::string text =
+      fmt::format("{:<16}{:>10}{:>17}{:>14}\n", "format", "tensors", "parameters", "weights");
+  for (const FormatInfo& format : info.formats) {
+    text += fmt::format("{:<16}{:>10}{:>17}{:>14}\n", name_of(format.type), format.tensors,
+                        with_commas(format.parameters), bytes_in_words(format.bytes));
+  }
+  return text;
+}
+
 std::string part_row(const PartInfo& part) {
   return fmt::format("{:<26}{:>17}{:>14}\n", part.name, with_commas(part.parameters),
                      bytes_in_words(part.bytes));
@@ -91,14 +129,15 @@ std::string parts(const CheckpointInfo& info) {
 std::string tensors(const CheckpointInfo& info) {
   std::string text;
   for (const TensorInfo& tensor : info.tensors) {
-    text += fmt::format("{:<56} {:<5}{:>16}{:>14}  {}\n", tensor.name, name_of(tensor.type),
+    text += fmt::format("{:<56} {:<6}{:>16}{:>14}  {}\n", tensor.name, name_of(tensor.type),
                         shape_in_words(tensor.shape), with_commas(tensor.parameters), tensor.part);
   }
   return text;
 }
 
 std::string describe(const CheckpointInfo& info, bool with_tensors) {
-  std::string text = configuration(info.config) + "\n" + parts(info) + "\n";
+  std::string text = configuration(info.config) + text_and_heads(info) + "\n" + formats(info) +
+                     "\n" + parts(info) + "\n";
   text += row("cache", fmt::format("{} a token, {} at the full context",
                                    bytes_in_words(info.cache_bytes_per_token),
                                    bytes_in_words(cache_bytes_of_context(info))));
@@ -118,6 +157,7 @@ nlohmann::ordered_json to_json(const PartInfo& part) {
 nlohmann::ordered_json to_json(const ModelConfig& config) {
   const SamplingParams& sampling = config.generation;
   return {{"architecture", config.architecture},
+          {"name", config.name},
           {"dtype", config.dtype},
           {"vocab_size", config.vocab_size},
           {"hidden_size", config.hidden_size},
@@ -130,6 +170,8 @@ nlohmann::ordered_json to_json(const ModelConfig& config) {
           {"rope_theta", config.rope_theta},
           {"max_position_embeddings", config.max_position_embeddings},
           {"tie_word_embeddings", config.tie_word_embeddings},
+          {"has_qk_norm", config.has_qk_norm},
+          {"has_qkv_bias", config.has_qkv_bias},
           {"eos_token_ids", config.eos_token_ids},
           {"block_size", config.block_size},
           {"mask_token_id", config.mask_token_id},
@@ -140,6 +182,21 @@ nlohmann::ordered_json to_json(const ModelConfig& config) {
             {"min_p", as_written(sampling.min_p)}}}};
 }
 
+nlohmann::ordered_json to_json(const VocabularyInfo& vocabulary) {
+  return {{"tokens", vocabulary.tokens},
+          {"merges", vocabulary.merges},
+          {"pre", vocabulary.pre},
+          {"bos_token_id", vocabulary.bos_token_id},
+          {"adds_bos", vocabulary.adds_bos}};
+}
+
+nlohmann::ordered_json to_json(const HeadsInfo& heads) {
+  return {{"file", heads.file},
+          {"base", heads.base},
+          {"parameters", heads.parameters},
+          {"bytes", heads.bytes}};
+}
+
 nlohmann::ordered_json to_json(const CheckpointInfo& info) {
   nlohmann::ordered_json json = {{"config", to_json(info.config)}};
   json["parts"] = nlohmann::ordered_json::array();
@@ -148,6 +205,17 @@ nlohmann::ordered_json to_json(const CheckpointInfo& info) {
   json["ar_view"] = to_json(info.ar_view);
   json["diffusion_view"] =
       info.config.has_diffusion_view() ? to_json(info.diffusion_view) : nlohmann::ordered_json();
+  json["formats"] = nlohmann::ordered_json::array();
+  for (const FormatInfo& format : info.formats) {
+    json["formats"].push_back({{"dtype", name_of(format.type)},
+                               {"tensors", format.tensors},
+                               {"parameters", format.parameters},
+                               {"bytes", format.bytes}});
+  }
+  json["has_tokenizer"] = info.has_tokenizer;
+  json["vocabulary"] = info.vocabulary ? to_json(*info.vocabulary) : nlohmann::ordered_json();
+  json["chat_format"] = name_of(info.chat_format);
+  json["heads"] = info.heads ? to_json(*info.heads) : nlohmann::ordered_json();
   json["cache_bytes_per_token"] = info.cache_bytes_per_token;
   json["cache_bytes_of_context"] = cache_bytes_of_context(info);
   json["tensors"] = nlohmann::ordered_json::array();
@@ -163,7 +231,9 @@ nlohmann::ordered_json to_json(const CheckpointInfo& info) {
 }
 
 int run(const Options& options) {
-  const CheckpointInfo info = orthrus::inspect(options.directory);
+  std::optional<std::filesystem::path> heads;
+  if (options.heads) heads = *options.heads;
+  const CheckpointInfo info = orthrus::inspect(options.model, heads);
   Output output;
   output.write(options.json ? json_line(to_json(info)) : describe(info, options.tensors));
   return output.finish(kSuccess);
@@ -175,9 +245,10 @@ Command add_inspect(CLI::App& root) {
   const auto options = std::make_shared<Options>();
   CLI::App& app =
       *root.add_subcommand("inspect", "Tell a checkpoint's configuration, parameters and memory");
-  refuse_empty(app.add_option("-m,--model", options->directory, "Checkpoint directory")
-                   ->type_name("DIR")
+  refuse_empty(app.add_option("-m,--model", options->model, "A GGUF file, or a directory")
+                   ->type_name("MODEL")
                    ->required());
+  add_heads(app, options->heads);
   app.add_flag("--tensors", options->tensors, "List the tensors, too");
   app.add_flag("--json", options->json, "Print one JSON object, which always lists the tensors");
   app.footer(kExamples);

@@ -1,8 +1,10 @@
 #include "orthrus/inspect.h"
 
 #include <algorithm>
+#include <span>
 
 #include "checkpoint/checkpoint.h"
+#include "engine/open_model.h"
 #include "kernels/formats/format.h"
 #include "network/network_weights.h"
 
@@ -14,11 +16,41 @@ void add(PartInfo& part, const TensorInfo& tensor) {
   part.bytes += tensor.bytes;
 }
 
+void add(std::vector<FormatInfo>& formats, const TensorInfo& tensor) {
+  auto format = std::ranges::lower_bound(formats, tensor.type, {}, &FormatInfo::type);
+  if (format == formats.end() || format->type != tensor.type) {
+    format = formats.insert(format, FormatInfo{tensor.type});
+  }
+  ++format->tensors;
+  format->parameters += tensor.parameters;
+  format->bytes += tensor.bytes;
+}
+
+void describe_text(const Checkpoint& checkpoint, CheckpointInfo& info) {
+  const std::optional<Vocabulary>& vocabulary = checkpoint.vocabulary();
+  info.has_tokenizer = vocabulary || checkpoint.tokenizer_file();
+  if (!vocabulary) return;
+  info.vocabulary = VocabularyInfo{static_cast<int>(vocabulary->tokens.size()),
+                                   static_cast<int>(vocabulary->merges.size()), vocabulary->pre,
+                                   vocabulary->bos_token_id, vocabulary->add_bos};
+}
+
+HeadsInfo heads_of(const Checkpoint::HeadsSource& source, std::span<const TensorInfo> tensors) {
+  HeadsInfo heads{source.name, source.base};
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.part != "attention (diffusion view)") continue;
+    heads.parameters += tensor.parameters;
+    heads.bytes += tensor.bytes;
+  }
+  return heads;
+}
+
 }  // namespace
 
-CheckpointInfo inspect(const std::filesystem::path& model) {
+CheckpointInfo inspect(const std::filesystem::path& model,
+                       const std::optional<std::filesystem::path>& heads) {
   CheckpointInfo info;
-  const Checkpoint checkpoint = Checkpoint::open(model);
+  const Checkpoint checkpoint = open_model(model, heads);
   info.config = checkpoint.config();
   const ModelConfig& config = info.config;
   bind_weights(config, checkpoint, checkpoint.name());  // for its checks
@@ -37,12 +69,16 @@ CheckpointInfo inspect(const std::filesystem::path& model) {
                              [&](const PartInfo& p) { return p.name == entry.part; });
     if (part == info.parts.end()) part = info.parts.insert(part, PartInfo{entry.part});
     add(*part, entry);
+    add(info.formats, entry);
     add(info.total, entry);
     if (!spec.view || *spec.view == View::kAutoregressive) add(info.ar_view, entry);
     if (config.has_diffusion_view() && (!spec.view || *spec.view == View::kDiffusion)) {
       add(info.diffusion_view, entry);
     }
   }
+  describe_text(checkpoint, info);
+  info.chat_format = detect_chat_format(model);
+  if (checkpoint.heads()) info.heads = heads_of(*checkpoint.heads(), info.tensors);
   info.cache_bytes_per_token = int64_t{2} * config.num_hidden_layers * config.num_key_value_heads *
                                config.head_dim * static_cast<int64_t>(sizeof(float));
   return info;

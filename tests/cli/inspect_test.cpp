@@ -25,6 +25,12 @@ TEST(Inspect, SumsAddUp) {
     EXPECT_EQ(json["total"]["parameters"], parameters);
     EXPECT_EQ(json["total"]["bytes"], bytes);
     EXPECT_EQ(json["parts"].size(), parts.size());
+    int64_t of_formats = 0;
+    for (const auto& format : json["formats"]) of_formats += format["bytes"].get<int64_t>();
+    EXPECT_EQ(of_formats, bytes);
+    EXPECT_EQ(json["chat_format"], "none");
+    EXPECT_TRUE(json["vocabulary"].is_null());
+    EXPECT_TRUE(json["heads"].is_null());
     for (const auto& part : json["parts"]) EXPECT_EQ(part["parameters"], parts[part["name"]]);
     EXPECT_EQ(json["ar_view"]["parameters"], parameters - parts["attention (diffusion view)"]);
     EXPECT_EQ(json["diffusion_view"]["parameters"], parameters - parts["attention (AR view)"]);
@@ -48,8 +54,9 @@ TEST(Inspect, TextForAPerson) {
   const ProcessResult summary = run_orthrus({"inspect", "-m", kTinyCode});
   EXPECT_EQ(summary.exit_code, 0);
   for (const char* part :
-       {"OrthrusLM", "blocks of up to 16 tokens, mask id 3", "24,291,712",
-        "attention (diffusion view)", "AR view", "20.0 MiB at the full context"}) {
+       {"OrthrusLM", "tokenizer        tokenizer.json", "chat format      none", "BF16 ",
+        "blocks of up to 16 tokens, mask id 3", "24,291,712", "attention (diffusion view)",
+        "AR view", "20.0 MiB at the full context"}) {
     EXPECT_NE(summary.out.find(part), std::string::npos) << part << "\n" << summary.out;
   }
   EXPECT_EQ(summary.out.find("model.embed_tokens.weight"), std::string::npos);
