@@ -17,9 +17,13 @@ scripts/setup.sh
 cmake --build --preset release --target orthrus-cli
 
 name=qwen2.5-coder-0.5b
-if [ $tiny = no ] && ! scripts/get-model.sh $name; then
+status=0
+[ $tiny = yes ] || scripts/get-model.sh $name || status=$?
+if [ $status -eq 1 ]; then
   echo "demo: without $name; models/tiny-code, which comes with the repository, takes its place."
   tiny=yes
+elif [ $status -ne 0 ]; then
+  exit $status  # Ctrl-C
 fi
 
 echo
@@ -39,4 +43,4 @@ else
 fi
 echo "Tokens of one forward pass share a colour (on a terminal). Then plain decoding does it again."
 echo
-exec build/orthrus generate --model "${model[0]}" "${prompt[@]}" --max-tokens 256 --compare-ar "$@"
+exec build/orthrus generate --model "${model[0]}" "${prompt[@]}" --compare-ar "$@"
