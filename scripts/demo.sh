@@ -36,11 +36,11 @@ if [ $tiny = yes ]; then
 ')
   echo "$model, a toy of 24 M parameters, continues a prompt."
 else
-  model=(models/$name-orthrus/*.gguf)
-  question='Write a Python class for a bank account with deposit, withdraw and a history, and a unit test.'
+  model=models/$name-orthrus/$name-instruct-q4_k_m.gguf
+  question='Write a Python class for a bank account with deposit, withdraw and a history.'
   prompt=(--chat --prompt "$question")
   echo "Qwen2.5-Coder-0.5B-Instruct is asked: $question"
 fi
 echo "Tokens of one forward pass share a colour (on a terminal). Then plain decoding does it again."
 echo
-exec build/orthrus generate --model "${model[0]}" "${prompt[@]}" --compare-ar "$@"
+exec build/orthrus generate --model "$model" "${prompt[@]}" --compare-ar "$@"
