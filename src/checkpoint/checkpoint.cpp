@@ -27,6 +27,23 @@ void check_is_there(const fs::path& model) {
                           shown(model)));
 }
 
+// People name the folder that a download made. A folder of GGUF files is no model: they are.
+void refuse_folder_of_gguf(const fs::path& directory) {
+  if (has_entry(directory / "config.json")) return;
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const fs::path name = it->path().filename();
+    if (name.extension() == ".gguf") names.push_back(name.string());
+  }
+  if (names.empty()) return;
+  std::ranges::sort(names);
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: has no config.json, but GGUF files; name the one that is the model: "
+                          "{}.",
+                          shown(directory), list_in_quotes(names)));
+}
+
 }  // namespace
 
 bool is_gguf(const fs::path& model) {
@@ -40,6 +57,7 @@ Checkpoint Checkpoint::open(const fs::path& model) {
 }
 
 Checkpoint Checkpoint::open_directory(const fs::path& directory) {
+  refuse_folder_of_gguf(directory);
   Checkpoint checkpoint;
   checkpoint.name_ = shown(directory);
   checkpoint.config_ = read_huggingface_config(directory);

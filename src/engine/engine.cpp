@@ -111,6 +111,9 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
 Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
   const int threads = thread_count(options.threads);
   check_options(options, config, "The model");
+  if (options.heads) {
+    throw Error(ErrorKind::kUsage, "A synthetic model has its own diffusion view; give no heads.");
+  }
   if (options.device.kind == Device::Kind::kCuda) {
     return Engine(std::make_shared<const Impl>(cuda::random_model(config, options.device.ordinal),
                                                std::nullopt, threads, options.device));

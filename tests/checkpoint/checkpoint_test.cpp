@@ -280,6 +280,13 @@ TEST(Checkpoint, NeedsADirectoryOrAGgufFile) {
                    "/readme.md: is not a GGUF file, which starts with \"GGUF\"; it starts with "
                    "\"# A \".",
                [&] { Checkpoint::open(directory / "readme.md"); });
+  write_file(directory / "heads.gguf", "x");
+  write_file(directory / "a.gguf", "x");
+  expect_error(ErrorKind::kFile,
+               path +
+                   ": has no config.json, but GGUF files; name the one that is the model: "
+                   "\"a.gguf\", \"heads.gguf\".",
+               [&] { Checkpoint::open(directory.path()); });
 }
 
 TEST(Checkpoint, NeedsARegularFile) {

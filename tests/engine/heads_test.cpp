@@ -238,5 +238,10 @@ TEST_F(ModelHeads, ThatDoNotFitAreRefused) {
                      {heads.string() + ": cannot be opened"});
 }
 
+TEST_F(ModelHeads, AreNotForASyntheticModel) {
+  expect_error(ErrorKind::kUsage, "A synthetic model has its own diffusion view; give no heads.",
+               [] { Engine::synthetic(dual_config(true), {.threads = 1, .heads = "x"}); });
+}
+
 }  // namespace
 }  // namespace orthrus

@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "checkpoint/gguf/gguf.h"
+#include "checkpoint/gguf/model.h"
 #include "kernels/formats/format.h"
 #include "orthrus/error.h"
 
@@ -41,14 +43,34 @@ void ask_for_everything(const orthrus::GgufMetadata& metadata) {
   }
 }
 
+// Anything may be missing; what is there must be usable.
+void read_as_model(orthrus::GgufFile file) {
+  orthrus::GgufModel model;
+  model.name = "fuzz";
+  model.metadata = std::move(file.metadata);
+  model.tensors = std::move(file.tensors);
+  const auto vocabulary = orthrus::read_gguf_vocabulary(model);
+  if (vocabulary && vocabulary->types.size() != vocabulary->tokens.size()) std::abort();
+  (void)orthrus::read_gguf_chat_template(model);
+  const orthrus::ModelConfig config = orthrus::read_gguf_config(model, vocabulary);
+  if (config.num_attention_heads % config.num_key_value_heads != 0) std::abort();
+  if (config.head_dim < 2 || config.head_dim % 2 != 0) std::abort();
+  if (config.mask_token_id >= config.vocab_size) std::abort();
+  for (const int32_t id : config.eos_token_ids) {
+    if (id < 0 || id >= config.vocab_size) std::abort();
+  }
+  orthrus::translate_names(model.tensors, model.name);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   const auto bytes = std::as_bytes(std::span(input, size));
   try {
-    const orthrus::GgufFile file = orthrus::parse_gguf(bytes, "fuzz");
+    orthrus::GgufFile file = orthrus::parse_gguf(bytes, "fuzz");
     check_tensors(file, bytes);
     ask_for_everything(file.metadata);
+    read_as_model(std::move(file));
   } catch (const orthrus::Error&) {
   }
   return 0;
