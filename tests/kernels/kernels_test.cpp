@@ -167,6 +167,49 @@ TEST_F(KernelsOfAllSets, ProductBitsDoNotDependOnTheInstructionSet) {
   }
 }
 
+// Scales of zero, subnormal, negative and large ones, side by side.
+TEST_F(KernelsOfAllSets, ScalesOfBlocksMayBeAny) {
+  constexpr float kScales[] = {0, -0.0f, 0x1p-24f, -0x1.8p-20f, 6e-5f, -0.03f, 0.7f, -3000};
+  const auto scale = [&] { return to_f16(kScales[pick(0, std::size(kScales) - 1)]); };
+  for (const Format& format : all_formats()) {
+    if (!format.stores_blocks()) continue;
+    const int tokens = pick(1, 20), rows = pick(1, 40);
+    const int cols = whole_blocks(pick(1, 600), {format.type});
+    Table table = random_table(format.type, rows, cols, [&] { return normal(); });
+    auto* const bytes = reinterpret_cast<unsigned char*>(table.data.get());
+    const size_t size = bytes_of(format, static_cast<size_t>(rows) * cols);
+    for (size_t at = 0; at < size; at += format.block_bytes) {
+      set_scales(format.type, bytes + at, scale(), scale());
+    }
+    const Packed w = packed(CpuOps(1), table.view, format.type);
+    const auto x = filled(tokens, cols, [&] { return normal(); });
+    Storage want(tokens, rows), first(tokens, rows);
+    const Product product{&table.view, want.view};
+    kReference.matmul(x.view, std::span(&product, 1), nullptr);
+    for (const int64_t set : instruction_sets()) {
+      hwy::SetSupportedTargetsForTest(set);
+      Storage got(tokens, rows);
+      in_team(2, [&](const Ops& ops, float* workspace) {
+        const Product products[] = {{&w.view, got.view}};
+        ops.matmul(x.view, products, workspace);
+      });
+      // In float32, of terms as large as the largest scale makes them.
+      for (int m = 0; m < tokens; ++m) {
+        for (int n = 0; n < rows; ++n) {
+          ASSERT_NEAR(got.view.row(m)[n], want.view.row(m)[n], 3000 * format.largest / 65504 * 1e-3)
+              << format.name << " " << hwy::TargetName(set);
+        }
+      }
+      if (!has_fused_multiply_add(set)) continue;
+      if (set == instruction_sets().front()) {
+        std::memcpy(first.floats.data(), got.floats.data(), got.floats.size() * sizeof(float));
+      }
+      expect_same_bits(got.view, first.view, hwy::TargetName(set));
+    }
+    hwy::SetSupportedTargetsForTest(0);
+  }
+}
+
 // The largest logit is the one that the stored product has; and its probability the softmax.
 TEST_P(Kernels, TopIsTheLargestOfTheProduct) {
   for (const Format& format : all_formats()) {

@@ -1,7 +1,5 @@
 #include "kernels/reference_ops.h"
 
-#include "kernels/formats/format.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
