@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "orthrus/dtype.h"
@@ -46,6 +47,10 @@ struct PassMeasurement {
   double flops = 0;  // that it has to do: two for each weight and row, four for each query head's
                      // dimension and visible position
 };
+
+// What the processor's kernels use on this machine, in a line for people: "AVX3_DL; 8-bit products
+// by vpdpbusd; BF16 products by vdpbf16ps". Measures for a millisecond or two at the first call.
+std::string kernels_in_use();
 
 struct Roofline {
   MachineRates machine;  // of the whole measurement

@@ -29,14 +29,25 @@ using namespace cpu;
 // Set for the time of parallel(), as omp_get_thread_num() is.
 thread_local Member here;
 
-// Bytes from one row of a prepared operand to the next. Not a multiple of a large power of two, or
-// the rows of a tile would share the same few sets of the L1 cache.
-size_t operand_stride(OperandForm form, int cols) {
-  return round_up(operand_bytes(form, cols), 256) + 64;
-}
-
 OperandForm operand_of(const Matrix& w) {
   return packed_format(w.type).operand;
+}
+
+// Bytes from one row or tile of a prepared operand to the next. Not a multiple of a large power of
+// two, or the rows of a tile would share the same few sets of the L1 cache.
+size_t operand_stride(OperandForm form, int cols, int rows) {
+  const size_t bytes = form == OperandForm::kBlocks ? tile_bytes(cols, rows) : row_bytes(cols);
+  return round_up(bytes, 256) + 64;
+}
+
+void prepare_row(ConstRows x, int m, OperandForm form, size_t stride, std::byte* to) {
+  if (form == OperandForm::kBf16) {
+    return round_to_bf16(x.row(m), x.cols, to + stride * static_cast<size_t>(m));
+  }
+  const int of_tile = tile_rows(x.rows);
+  auto* const tile =
+      reinterpret_cast<ActivationBlock*>(to + stride * static_cast<size_t>(m / of_tile));
+  round_to_blocks(x.row(m), x.cols, tile + m % of_tile, of_tile);
 }
 
 // The rows of x in a form that weights want. One row each thread prepares for itself, which is
@@ -45,17 +56,15 @@ Operand prepare(ConstRows x, OperandForm form, float* workspace) {
   if (form == OperandForm::kFloats) {
     return {reinterpret_cast<const std::byte*>(x.data), x.stride * sizeof(float), x.rows};
   }
-  auto* const bytes = reinterpret_cast<std::byte*>(workspace);
-  const size_t stride = operand_stride(form, x.cols);
+  auto* to = reinterpret_cast<std::byte*>(workspace);
+  const size_t stride = operand_stride(form, x.cols, x.rows);
   if (x.rows == 1) {
-    std::byte* const own = bytes + stride * static_cast<size_t>(here.index);
-    prepare_row(x.row(0), x.cols, form, own);
-    return {own, stride, 1};
+    to += stride * static_cast<size_t>(here.index);
+    prepare_row(x, 0, form, stride, to);
+  } else {
+    here.share(x.rows, [&](int m) { prepare_row(x, m, form, stride, to); });
   }
-  here.share(x.rows, [&](int m) {
-    prepare_row(x.row(m), x.cols, form, bytes + stride * static_cast<size_t>(m));
-  });
-  return {bytes, stride, x.rows};
+  return {to, stride, x.rows};
 }
 
 }  // namespace
@@ -88,12 +97,15 @@ void CpuOps::parallel(const std::function<void()>& body) const {
   }
 }
 
-// A prepared operand has as many rows as x, or one for each thread. BF16's rows are the longest
-// but for those of less than 64 columns.
+// A prepared operand has as many rows or tiles as x, or one for each thread.
 size_t CpuOps::operand_floats(int rows, int cols) const {
-  const size_t stride = std::max(operand_stride(OperandForm::kBf16, cols),
-                                 operand_stride(OperandForm::kBlocks, cols));
-  return static_cast<size_t>(std::max(rows, threads_)) * stride / sizeof(float);
+  const auto bytes = [&](OperandForm form, int count) {
+    return std::max(static_cast<size_t>(count) * operand_stride(form, cols, rows),
+                    static_cast<size_t>(threads_) * operand_stride(form, cols, 1));
+  };
+  return std::max(bytes(OperandForm::kBf16, rows),
+                  bytes(OperandForm::kBlocks, ceil_div(rows, tile_rows(rows)))) /
+         sizeof(float);
 }
 
 // An operand, and another one, of other weights, or each thread's running tops.

@@ -100,7 +100,8 @@ enum class OperandForm : uint8_t {
   kFloats,  // the floats as they are
   kBf16,  // rounded to BF16 and padded with zeros to 16: as BF16 where their instructions are used
           // (pair_dot-inl.h), else as the same numbers in float32
-  kBlocks,  // ActivationBlock for each 32 columns, the last padded with zeros
+  kBlocks,  // ActivationBlock for each 32 columns, the last padded with zeros; those of the rows of
+            // a tile lie side by side: [tiles][blocks][rows of a tile]
 };
 
 // 32 activations as 8-bit integers: one form for all block formats. The scale is the largest
@@ -112,9 +113,19 @@ struct ActivationBlock {
   int32_t sums[2];   // of 16 quants each: for offsets
 };
 
-inline size_t operand_bytes(OperandForm form, int cols) {
-  if (form == OperandForm::kBlocks) return blocks_of(cols) * sizeof(ActivationBlock);
+// Rows of a tile, of so many in all. A tile may have more than there are, and its last rows
+// anything.
+inline constexpr int kMostTileRows = 16;
+constexpr int tile_rows(int rows) {
+  return rows <= 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : kMostTileRows;
+}
+
+// Bytes of a row of kFloats or kBf16, and of a tile of kBlocks.
+inline size_t row_bytes(int cols) {
   return round_up(static_cast<size_t>(cols), kLanes) * sizeof(float);
+}
+inline size_t tile_bytes(int cols, int rows) {
+  return blocks_of(cols) * static_cast<size_t>(tile_rows(rows)) * sizeof(ActivationBlock);
 }
 
 }  // namespace orthrus::cpu

@@ -44,10 +44,9 @@ void prepare_bf16(const float* x, int cols, std::byte* to) {
   }
 }
 
-void prepare_blocks(const float* x, int cols, std::byte* to) {
+void prepare_blocks(const float* x, int cols, ActivationBlock* to, int step) {
   const hn::RebindToSigned<DF> wide;
   const hn::Rebind<int8_t, DF> narrow;
-  auto* const row = reinterpret_cast<ActivationBlock*>(to);
   HWY_ALIGN float last[kBlockColumns] = {};
   for (size_t i = 0; i < blocks_of(cols); ++i) {
     const float* from = x + i * kBlockColumns;
@@ -59,7 +58,7 @@ void prepare_blocks(const float* x, int cols, std::byte* to) {
     for (int k = 0; k < kBlockColumns; k += kWidth) {
       largest = hn::Max(largest, hn::Abs(load(from + k)));
     }
-    ActivationBlock& block = row[i];
+    ActivationBlock& block = to[i * step];
     block.scale = hn::GetLane(hn::MaxOfLanes(kF, largest)) / 127.0f;
     const VF inverse = hn::Set(kF, block.scale > 0 ? 1.0f / block.scale : 0.0f);
     constexpr int kHalf = kBlockColumns / 2;
@@ -76,10 +75,6 @@ void prepare_blocks(const float* x, int cols, std::byte* to) {
   }
 }
 
-void prepare(const float* x, int cols, OperandForm form, std::byte* to) {
-  form == OperandForm::kBlocks ? prepare_blocks(x, cols, to) : prepare_bf16(x, cols, to);
-}
-
 }  // namespace
 }  // namespace orthrus::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -87,10 +82,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace orthrus::cpu {
 
-HWY_EXPORT(prepare);
+HWY_EXPORT(prepare_bf16);
+HWY_EXPORT(prepare_blocks);
 
-void prepare_row(const float* x, int cols, OperandForm form, std::byte* operand) {
-  HWY_DYNAMIC_DISPATCH(prepare)(x, cols, form, operand);
+void round_to_bf16(const float* x, int cols, std::byte* to) {
+  HWY_DYNAMIC_DISPATCH(prepare_bf16)(x, cols, to);
+}
+void round_to_blocks(const float* x, int cols, ActivationBlock* to, int step) {
+  HWY_DYNAMIC_DISPATCH(prepare_blocks)(x, cols, to, step);
 }
 
 }  // namespace orthrus::cpu

@@ -8,17 +8,26 @@
 
 namespace orthrus::cpu {
 
-// Rows of activations, `stride` bytes apart, in the form that the weights want (layouts.h).
+// Rows of activations in the form that the weights want (layouts.h). `stride` is the bytes from a
+// row to the next, or from a tile of kBlocks to the next.
 struct Operand {
   const std::byte* data = nullptr;
   size_t stride = 0;
   int rows = 0;
 
+  // Of kFloats and kBf16.
   const std::byte* row(int m) const { return data + stride * static_cast<size_t>(m); }
+  // Of kBlocks: row m's first block. The next is tile_rows(rows) further on.
+  const ActivationBlock* blocks(int m) const {
+    const int of_tile = tile_rows(rows);
+    return reinterpret_cast<const ActivationBlock*>(row(m / of_tile)) + m % of_tile;
+  }
 };
 
-// One such row of kBf16 or kBlocks; kFloats needs none.
-void prepare_row(const float* x, int cols, OperandForm form, std::byte* operand);
+// A row of kBf16.
+void round_to_bf16(const float* x, int cols, std::byte* to);
+// A row of kBlocks, whose blocks lie `step` apart.
+void round_to_blocks(const float* x, int cols, ActivationBlock* to, int step);
 
 // A strip's products: as many tokens as share one visit of the weights, by a few panels' rows.
 inline constexpr int kStripTokens = 48;

@@ -27,6 +27,7 @@ using VU8 = hn::Vec<DU8>;
 // it, to be taken off times the activations' sum.
 #if HWY_TARGET == HWY_AVX3_DL
 
+inline constexpr const char* kQuadDotName = "vpdpbusd";
 struct FourQuants {
   const int8_t* at;
 };
@@ -62,6 +63,8 @@ HWY_INLINE FourQuants four_quants(const int8_t* x) {
 inline constexpr int kWideOffset = 0;
 
 #if HWY_ARCH_X86
+
+inline constexpr const char* kQuadDotName = "vpmaddubsw";
 
 // vpmaddubsw multiplies unsigned by signed bytes and adds two products in 16 bits, which hold
 // 2 * 63 * 127; and 2 * 128 * 127, of |w| times x with the sign of w.
@@ -114,6 +117,8 @@ HWY_INLINE VI quad_dot(VI acc, const WideQuads& w, FourQuants x) {
 #endif
 
 #elif HWY_ARCH_ARM_A64
+
+inline constexpr const char* kQuadDotName = "smull";
 
 struct WideQuads {
   int8x16_t value;
