@@ -14,12 +14,15 @@ for target in safetensors gguf config tokenizer vocabulary; do
     vocabulary)
       printf '1he\n1ll\n1hell\n3<s>\n4<b>\n5[PAD]\nmh e\nml l\nmhe ll\nbbbbb\n' >"$corpus/small" ;;
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
-    gguf)  # version 3, one key k = 7 (u32), one tensor t of one number in F32
+    gguf)  # the beginning of a model: two keys, and an embedding of two rows
       u32() { printf "\\x$(printf %02x "$1")\0\0\0"; }
       u64() { u32 "$1" && u32 0; }
-      { printf GGUF && u32 3 && u64 1 && u64 1 && u64 1 && printf k && u32 4 && u32 7 &&
-        u64 1 && printf t && u32 1 && u64 1 && u32 0 && u64 0 && head -c 30 /dev/zero; } \
-        >"$corpus/small" ;;
+      text() { u64 "${#1}" && printf %s "$1"; }
+      { printf GGUF && u32 3 && u64 1 && u64 2 &&
+        text general.architecture && u32 8 && text qwen2 &&
+        text qwen2.block_count && u32 4 && u32 1 &&
+        text token_embd.weight && u32 2 && u64 2 && u64 2 && u32 0 && u64 0 &&
+        head -c 64 /dev/zero; } >"$corpus/small" ;;
   esac
   echo "fuzz: $target, $seconds seconds"
   build-fuzz/tests/fuzz/fuzz_$target -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=20 \
