@@ -12,12 +12,14 @@
 #include "checkpoint/gguf/tensor_names.h"
 #include "orthrus/error.h"
 #include "support/expect_error.h"
+#include "support/expect_error_parts.h"
 #include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {
 
 using test::expect_error;
+using test::expect_error_parts;
 using test::gguf_of;
 using test::GgufWriter;
 using test::TemporaryDirectory;
@@ -282,6 +284,13 @@ TEST_F(GgufModelTest, RefusesWhatItCannotUse) {
     chat_template_of(
         write(small_model(small_config(true, false)).u32("tokenizer.chat_template", 1)));
   });
+}
+
+TEST_F(GgufModelTest, TellsTheFirstOfManyProblems) {
+  GgufWriter writer = small_model(small_config(true, false));
+  for (int i = 0; i < 1000; ++i) writer.u32(fmt::format("qwen2.expert_{:03}", i), 8);
+  expect_error_parts([&] { open(writer); }, kUnsupported,
+                     {"qwen2.expert_019 is 8", "supported.\n... and 980 more"});
 }
 
 TEST_F(GgufModelTest, ChecksTheDiffusionView) {
