@@ -14,6 +14,10 @@ namespace {
 bool same(const Matrix& a, const Matrix& b) {
   return a.data == b.data;
 }
+bool same(const MlpWeights& a, const MlpWeights& b) {
+  return same(a.gate_proj, b.gate_proj) && same(a.up_proj, b.up_proj) &&
+         same(a.down_proj, b.down_proj);
+}
 
 const float* bias(const std::vector<float>& values) {
   return values.empty() ? nullptr : values.data();
@@ -47,7 +51,7 @@ void CpuForwardPass::network(std::span<const Span> spans) {
     attention(layer, i, View::kDiffusion);
     ops_->rms_norm(a_.x, layer.post_attention_layernorm, eps, a_.normed);
     const int ar_rows = views_.ar.count, rows = a_.x.rows;
-    if (same(layer.mlp.ar.gate_proj, layer.mlp.diffusion.gate_proj)) {
+    if (same(layer.mlp.ar, layer.mlp.diffusion)) {
       mlp(layer.mlp.ar, 0, rows);
     } else {
       mlp(layer.mlp.ar, 0, ar_rows);
