@@ -31,11 +31,11 @@ void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Spa
 // Ends cycles when an exception ends their use: what the device says then is not the news.
 class EndOfCycles {
  public:
-  explicit EndOfCycles(CycleRunner& lane) : lane_(&lane) {}
+  explicit EndOfCycles(CycleRunner& cycles) : cycles_(&cycles) {}
   ~EndOfCycles() {
     if (std::uncaught_exceptions() == exceptions_) return;
     try {
-      lane_->end();
+      cycles_->end();
     } catch (const std::exception&) {
     }
   }
@@ -43,17 +43,17 @@ class EndOfCycles {
   EndOfCycles& operator=(const EndOfCycles&) = delete;
 
  private:
-  CycleRunner* lane_;
+  CycleRunner* cycles_;
   int exceptions_ = std::uncaught_exceptions();
 };
 
 // Runs whole cycles until all jobs are done: while the host takes what one gave, the next one runs.
 // False where the device has no room for that: the jobs go on from where they are.
-bool run_cycles(CycleRunner& lane, std::span<Job* const> jobs) {
+bool run_cycles(CycleRunner& cycles, std::span<Job* const> jobs) {
   std::vector<CycleStart> starts;
   for (Job* job : jobs) starts.push_back(job->begin_cycles());
-  if (lane.begin(starts) != Status::kOk) return false;
-  const EndOfCycles on_exception(lane);
+  if (cycles.begin(starts) != Status::kOk) return false;
+  const EndOfCycles on_exception(cycles);
   std::vector<int> drafts(jobs.size());
   int in_flight = 0;
   bool room = true;
@@ -63,22 +63,22 @@ bool run_cycles(CycleRunner& lane, std::span<Job* const> jobs) {
       drafts[i] = jobs[i]->done() ? -1 : jobs[i]->plan_cycle(in_flight);
       any = any || drafts[i] >= 0;
     }
-    if (any) room = lane.start(drafts) == Status::kOk;
+    if (any) room = cycles.start(drafts) == Status::kOk;
     return any && room;
   };
   const auto done = [](const Job* job) { return job->done(); };
   do {
     while (room && in_flight < CycleRunner::kMostInFlight && start_next()) ++in_flight;
     if (in_flight == 0) break;
-    const CycleTimes times = lane.finish();
+    const CycleTimes times = cycles.finish();
     --in_flight;
     const auto active =
         static_cast<int>(std::count_if(jobs.begin(), jobs.end(), std::not_fn(done)));
     for (size_t i = 0; i < jobs.size(); ++i) {
-      if (!jobs[i]->done()) jobs[i]->take_cycle(lane.result(i), times, active);
+      if (!jobs[i]->done()) jobs[i]->take_cycle(cycles.result(i), times, active);
     }
   } while (!std::all_of(jobs.begin(), jobs.end(), done));
-  lane.end();
+  cycles.end();
   return std::all_of(jobs.begin(), jobs.end(), done);
 }
 
