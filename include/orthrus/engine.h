@@ -128,8 +128,8 @@ struct EngineOptions {
   Device device{};
   int threads = 0;  // 0: the physical cores that this process may use
   // The type that matrices are used in; by default each as the file holds it. Other ones are
-  // converted when loading, in memory of their own. The type is part of the weights: exactness
-  // holds within each.
+  // converted when loading, in memory of their own: to F32, F16, BF16 or Q8_0. The type is part of
+  // the weights: exactness holds within each.
   std::optional<DType> weights{};
   // The type of what drafts are made with: the diffusion view's attention, and copies of the shared
   // matrices if it is another one than theirs. Changes the drafts, and so the speed, alone. Needs a

@@ -15,6 +15,7 @@
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "engine/text.h"
+#include "kernels/cpu/cpu_ops.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -45,6 +46,10 @@ void check_options(const EngineOptions& options, const ModelConfig& config,
           std::pair("kv_cache", options.kv_cache)}) {
       if (type && *type != DType::kBF16) refuse(field, *type, "BF16 on a CUDA device");
     }
+  }
+  for (const auto& [field, type] :
+       {std::pair("weights", options.weights), std::pair("draft_weights", options.draft_weights)}) {
+    if (type && !can_pack(DType::kF32, *type)) refuse(field, *type, "F32, F16, BF16 or Q8_0");
   }
   if (options.draft_weights && !config.has_diffusion_view()) {
     throw Error(ErrorKind::kUsage,

@@ -175,5 +175,14 @@ TEST(KvCache, OnlyFloatTypesOfTheCacheAreTaken) {
   }
 }
 
+TEST(Weights, AreNotConvertedToFormatsThatOnlyFilesHave) {
+  for (const DType type : {DType::kQ4_0, DType::kQ4_K, DType::kIQ4_XS}) {
+    test::expect_error_parts([&] { Engine::synthetic(small(), {.weights = type}); },
+                             ErrorKind::kUsage, {"weights is", "F32, F16, BF16 or Q8_0"});
+    test::expect_error_parts([&] { Engine::synthetic(small(), {.draft_weights = type}); },
+                             ErrorKind::kUsage, {"draft_weights is", "F32, F16, BF16 or Q8_0"});
+  }
+}
+
 }  // namespace
 }  // namespace orthrus
