@@ -180,7 +180,7 @@ Command add_generate(CLI::App& root) {
   CLI::App& app = *root.add_subcommand("generate", "Continue a prompt");
   options->model.add_to(app);
   options->prompt.add_to(app);
-  options->prompt.add_ids_to(app, "--prompt-ids", "Token ids, as 1,2,3; needs no tokenizer.json");
+  options->prompt.add_ids_to(app, "--prompt-ids", "Token ids, as 1,2,3; needs no tokenizer");
   app.add_flag(
       "--chat", options->chat,
       "The prompt is a message: put it into the model's chat format, and print the answer");

@@ -48,7 +48,7 @@ std::vector<std::string> help_words(const std::vector<std::string>& topics) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Exact Orthrus dual-view decoding of Qwen3.", "orthrus");
+  CLI::App app("Exact Orthrus dual-view decoding of Qwen models.", "orthrus");
   app.set_version_flag("--version", "orthrus " ORTHRUS_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);

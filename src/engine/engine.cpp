@@ -157,8 +157,7 @@ int Engine::threads() const {
 
 std::vector<int32_t> Engine::encode(std::string_view text) const {
   if (!impl_->tokenizer) {
-    throw Error(ErrorKind::kUsage,
-                "This checkpoint has no tokenizer.json; give the prompt as token ids.");
+    throw Error(ErrorKind::kUsage, "This model has no tokenizer; give the prompt as token ids.");
   }
   return impl_->tokenizer->encode_prompt(text);
 }

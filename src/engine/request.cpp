@@ -85,7 +85,7 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
   for (const std::string& stop : options.stop) {
     if (stop.empty()) usage("A stop string is empty; it must have at least one character.");
     if (tokenizer == nullptr) {
-      usage("Stop strings need a tokenizer.json, which this checkpoint lacks.");
+      usage("Stop strings need a tokenizer, which this model lacks.");
     }
     const auto added = tokenizer->find_added(stop);
     if (added && *added < config.vocab_size) stop_token_ids.push_back(*added);

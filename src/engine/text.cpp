@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "files/display.h"
 #include "orthrus/chat.h"
 #include "orthrus/error.h"
 
@@ -20,9 +21,8 @@ Tokenizer load_tokenizer(const std::filesystem::path& model) {
   if (!is_gguf(model)) return Tokenizer::load(model / "tokenizer.json");
   std::optional<Tokenizer> tokenizer = tokenizer_of(Checkpoint::open(model));
   if (tokenizer) return std::move(*tokenizer);
-  throw Error(
-      ErrorKind::kFile,
-      fmt::format("{}: has no tokenizer: tokenizer.ggml.model is missing.", model.string()));
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: has no tokenizer: tokenizer.ggml.model is missing.", shown(model)));
 }
 
 ChatFormat detect_chat_format(const std::filesystem::path& model) {

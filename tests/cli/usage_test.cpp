@@ -159,10 +159,10 @@ TEST(Usage, Prompts) {
       {generate({"--prompt-ids", "1,8192"}), 2, "id 8192; this model's ids are 0 to 8191"},
       {generate({"-f", "/does/not/exist"}), 1, "Cannot read /does/not/exist: No such file"},
       {generate({"-f", ORTHRUS_MODELS}), 1, "Is a directory"},
-      {{"generate", "-m", kGolden, "-p", "x"}, 2, "no tokenizer.json"},
+      {{"generate", "-m", kGolden, "-p", "x"}, 2, "has no tokenizer"},
       {{"generate", "-m", kGolden, "--prompt-ids", "1", "--stop", "x"},
        2,
-       "Stop strings need a tokenizer.json"},
+       "Stop strings need a tokenizer"},
   });
 }
 

@@ -247,7 +247,7 @@ TEST(Engine, WithoutATokenizerIdsStillWork) {
   const Engine engine = Engine::load(dir.path(), {.threads = 2});
   EXPECT_EQ(engine.tokenizer(), nullptr);
   EXPECT_EQ(engine.threads(), 2);
-  test::expect_error_parts([&] { engine.encode("x"); }, ErrorKind::kUsage, {"no tokenizer.json"});
+  test::expect_error_parts([&] { engine.encode("x"); }, ErrorKind::kUsage, {"has no tokenizer"});
   Request r;
   r.prompt = {1, 2, 3};
   r.options.max_tokens = 20;

@@ -104,7 +104,7 @@ TEST(Request, StopStringsNeedATokenizer) {
         check_request(small_config(), request_of([](Request& r) { r.options.stop = {"x"}; }),
                       nullptr);
       },
-      ErrorKind::kUsage, {"Stop strings need a tokenizer.json"});
+      ErrorKind::kUsage, {"Stop strings need a tokenizer"});
 }
 
 // A special token has no text in which a stop string could be found.
