@@ -63,7 +63,7 @@ void matmul(benchmark::State& state) {
     matrices.push_back(
         ops.pack({source.data(), DType::kF32, rows, cols}, type, buffers.back().get()));
   }
-  const auto stride = static_cast<size_t>(cols) + 16;  // as forward.cpp has it
+  const auto stride = static_cast<size_t>(cols) + 16;  // as cpu_forward.cpp has it
   std::vector<float> x(static_cast<size_t>(tokens) * stride, 0.5f);
   std::vector<float> out(static_cast<size_t>(tokens) * rows);
   const Buffer workspace = ops.allocate(ops.workspace_floats(tokens, cols));
