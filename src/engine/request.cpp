@@ -51,8 +51,8 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
   }
   if (!config.has_diffusion_view()) {
     usage(
-        fmt::format("Mode {} needs a checkpoint with a diffusion view (OrthrusLM); this one is "
-                    "{}, which has the AR view only.",
+        fmt::format("Mode {} needs a checkpoint with a diffusion view (OrthrusLM), or heads for "
+                    "it; this one is {}, which has the AR view only.",
                     name_of(mode), config.architecture));
   }
   if (options.block_size == 0) return config.block_size;
