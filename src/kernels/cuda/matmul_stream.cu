@@ -20,9 +20,12 @@ constexpr int kMostStages = 16;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 constexpr int kHalfRing = 108 * 1024;
 constexpr int kWholeRing = 216 * 1024;
-// Tiles that a block has still to fetch when it lets the next kernel start. Earlier, the next one's
-// fetching delays this one's; later, memory idles between them.
-[[maybe_unused]] constexpr int kTilesAtTrigger = 6;
+// Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
+// the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
+// small matrix are soon fetched.
+__device__ constexpr int tiles_at_trigger(int count) {
+  return count < 16 ? 0 : 6;
+}
 template <int N>
 constexpr int kStageBytes = 2 * kSubtileBytes + N* kBlockK * 2;
 
@@ -48,8 +51,8 @@ __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, c
     copy_box(ring + stage * kStageBytes<N> + 2 * kSubtileBytes, &tokens, (first + i) * kBlockK,
              first_token, &barriers.full[stage], tokens_policy);
   };
-  const int filled = min(stages, count);
-  if (count - filled <= kTilesAtTrigger) let_successor_start();
+  const int filled = min(stages, count), at_trigger = tiles_at_trigger(count);
+  if (count - filled <= at_trigger) let_successor_start();
   for (int i = 0; i < filled; ++i) load_weights(i, i);
   wait_for_predecessor();
   for (int i = 0; i < filled; ++i) load_tokens(i, i);
@@ -57,7 +60,7 @@ __device__ void produce(const CUtensorMap& weights, const CUtensorMap& tokens, c
     barrier_wait(&barriers.empty[stage], round & 1);
     load_weights(i, stage);
     load_tokens(i, stage);
-    if (count - 1 - i == kTilesAtTrigger) let_successor_start();
+    if (count - 1 - i == at_trigger) let_successor_start();
     if (++stage == stages) stage = 0, ++round;
   }
 }
