@@ -46,18 +46,22 @@ void refuse_folder_of_gguf(const fs::path& directory) {
 
 }  // namespace
 
+void check_is_model(const fs::path& model) {
+  check_is_there(model);
+  if (!is_gguf(model)) refuse_folder_of_gguf(model);
+}
+
 bool is_gguf(const fs::path& model) {
   std::error_code ignored;
   return !fs::is_directory(model, ignored);
 }
 
 Checkpoint Checkpoint::open(const fs::path& model) {
-  check_is_there(model);
+  check_is_model(model);
   return is_gguf(model) ? open_gguf_file(model) : open_directory(model);
 }
 
 Checkpoint Checkpoint::open_directory(const fs::path& directory) {
-  refuse_folder_of_gguf(directory);
   Checkpoint checkpoint;
   checkpoint.name_ = shown(directory);
   checkpoint.config_ = read_huggingface_config(directory);
@@ -96,14 +100,14 @@ void Checkpoint::add_heads(Heads heads) {
 }
 
 ModelConfig load_config(const fs::path& model) {
-  check_is_there(model);
+  check_is_model(model);
   if (!is_gguf(model)) return read_huggingface_config(model);
   const GgufModel file = open_gguf(model);
   return read_gguf_config(file, read_gguf_vocabulary(file));
 }
 
 std::string chat_template_of(const fs::path& model) {
-  check_is_there(model);
+  check_is_model(model);
   return is_gguf(model) ? read_gguf_chat_template(open_gguf(model)) : read_chat_template(model);
 }
 

@@ -18,6 +18,10 @@ namespace orthrus {
 // Whether a model is a GGUF file: everything that is not a directory is taken for one.
 bool is_gguf(const std::filesystem::path& model);
 
+// Throws Error(kFile) for what cannot be a model: a path where nothing is, or a folder that has no
+// config.json but GGUF files, of which one should be named. All that read a model ask this first.
+void check_is_model(const std::filesystem::path& model);
+
 // Move-only; tensors' data and the vocabulary stay valid, and the maps read-only, while the
 // Checkpoint lives. The files must not be changed meanwhile: see MappedFile.
 class Checkpoint {

@@ -18,6 +18,7 @@ std::optional<Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
 }
 
 Tokenizer load_tokenizer(const std::filesystem::path& model) {
+  check_is_model(model);
   if (!is_gguf(model)) return Tokenizer::load(model / "tokenizer.json");
   std::optional<Tokenizer> tokenizer = tokenizer_of(Checkpoint::open(model));
   if (tokenizer) return std::move(*tokenizer);

@@ -282,11 +282,13 @@ TEST(Checkpoint, NeedsADirectoryOrAGgufFile) {
                [&] { Checkpoint::open(directory / "readme.md"); });
   write_file(directory / "heads.gguf", "x");
   write_file(directory / "a.gguf", "x");
-  expect_error(ErrorKind::kFile,
-               path +
-                   ": has no config.json, but GGUF files; name the one that is the model: "
-                   "\"a.gguf\", \"heads.gguf\".",
-               [&] { Checkpoint::open(directory.path()); });
+  const std::string problem =
+      path +
+      ": has no config.json, but GGUF files; name the one that is the model: \"a.gguf\", "
+      "\"heads.gguf\".";
+  expect_error(ErrorKind::kFile, problem, [&] { Checkpoint::open(directory.path()); });
+  expect_error(ErrorKind::kFile, problem, [&] { chat_template_of(directory.path()); });
+  expect_error(ErrorKind::kFile, problem, [&] { load_config(directory.path()); });
 }
 
 TEST(Checkpoint, NeedsARegularFile) {
