@@ -44,18 +44,27 @@ HWY_INLINE void add_quads(const uint8_t* planes, const ActivationBlock* x, VI (&
   }
 }
 
+// Where the dot product of group G begins.
+template <BlockLayout L, int G>
+HWY_INLINE VI start(const ActivationBlock& x) {
+  if constexpr (L.offset == 0 || (L.eight_bits() && kWideOffset == 0)) {
+    return hn::Zero(DI());
+  } else if constexpr (L.groups() == 1) {
+    return hn::Set(DI(), x.starts[start_of(L.offset)]);
+  } else {
+    static_assert(L.offset == kHalfOffset);
+    return hn::Set(DI(), x.half_starts[G]);
+  }
+}
+
 // Adds the products of group G and those after it in a block.
 template <BlockLayout L, int G, int T>
 HWY_INLINE void add_groups(const PanelPlace& w, const ActivationBlock* x,
                            const SharedScales& shared, VF (&acc)[T]) {
   constexpr int kGroupQuads = L.group_columns / 4;
-  constexpr int kOffset = L.eight_bits() ? kWideOffset : L.offset;
   VI dots[T];
   HWY_UNROLL(16)
-  for (int t = 0; t < T; ++t) {
-    const int32_t sum = L.groups() == 1 ? x[t].sums[0] + x[t].sums[1] : x[t].sums[G];
-    dots[t] = kOffset == 0 ? hn::Zero(DI()) : hn::Set(DI(), -kOffset * sum);
-  }
+  for (int t = 0; t < T; ++t) dots[t] = start<L, G>(x[t]);
   add_quads<L, G * kGroupQuads, (G + 1) * kGroupQuads, T>(w.planes, x, dots);
   const VF scale = group_scale<L>(w, shared, G);
   HWY_UNROLL(16)
@@ -133,11 +142,13 @@ void multiply_blocks(const Operand& x, const Matrix& matrix, const StripPlace& p
   }
 }
 
-// A panel's weights stay in L1 for all tokens of a strip.
+// A panel's weights stay in L1 or L2 for all tokens of a strip, and where those are many, a tile's
+// activations for several panels.
 template <BlockLayout L>
 const Products& block_products() {
   static_assert(kStripTokens % kMostTileRows == 0 && kMostTileRows % kTileTokens == 0);
-  static constexpr Products kProducts{[](int) { return 1; }, multiply_blocks<L>};
+  constexpr auto panels = [](int tokens) { return tokens > kMostTileRows ? kStripPanels : 1; };
+  static constexpr Products kProducts{panels, multiply_blocks<L>};
   return kProducts;
 }
 

@@ -110,8 +110,23 @@ struct ActivationBlock {
   int8_t quants[kBlockColumns];
   float scale;
   float scaled_sum;  // scale times the sum of all quants: for minimums
-  int32_t sums[2];   // of 16 quants each: for offsets
+  // Where a dot product begins whose weights are an offset too large: minus the offset times the
+  // sum of the quants. Of 32 columns by kOffsets, and of 16 each by kHalfOffset.
+  int32_t starts[3];
+  int32_t half_starts[2];
+  int32_t padding;
 };
+static_assert(sizeof(ActivationBlock) == 64);
+
+inline constexpr int kOffsets[] = {8, 16, 128};  // of layouts whose groups are of 32 columns
+inline constexpr int kHalfOffset = 32;           // of those whose groups are of 16
+
+// The place in kOffsets.
+constexpr int start_of(int offset) {
+  int place = 0;
+  while (kOffsets[place] != offset) ++place;
+  return place;
+}
 
 // Rows of a tile, of so many in all. A tile may have more than there are, and its last rows
 // anything.

@@ -6,6 +6,7 @@
 #include <hwy/highway.h>
 
 #include <cstring>
+#include <iterator>
 
 #include "kernels/cpu/pair_dot-inl.h"
 #include "kernels/cpu/products.h"
@@ -62,6 +63,7 @@ void prepare_blocks(const float* x, int cols, ActivationBlock* to, int step) {
     block.scale = hn::GetLane(hn::MaxOfLanes(kF, largest)) / 127.0f;
     const VF inverse = hn::Set(kF, block.scale > 0 ? 1.0f / block.scale : 0.0f);
     constexpr int kHalf = kBlockColumns / 2;
+    int32_t sums[2];
     for (int half = 0; half < 2; ++half) {
       auto sum = hn::Zero(wide);
       for (int k = half * kHalf; k < (half + 1) * kHalf; k += kWidth) {
@@ -69,9 +71,12 @@ void prepare_blocks(const float* x, int cols, ActivationBlock* to, int step) {
         sum = hn::Add(sum, q);
         hn::StoreU(hn::DemoteTo(narrow, q), narrow, block.quants + k);
       }
-      block.sums[half] = hn::GetLane(hn::SumOfLanes(wide, sum));
+      sums[half] = hn::GetLane(hn::SumOfLanes(wide, sum));
     }
-    block.scaled_sum = block.scale * static_cast<float>(block.sums[0] + block.sums[1]);
+    const int32_t sum = sums[0] + sums[1];
+    block.scaled_sum = block.scale * static_cast<float>(sum);
+    for (size_t o = 0; o < std::size(kOffsets); ++o) block.starts[o] = -kOffsets[o] * sum;
+    for (int half = 0; half < 2; ++half) block.half_starts[half] = -kHalfOffset * sums[half];
   }
 }
 

@@ -24,7 +24,7 @@ using VU8 = hn::Vec<DU8>;
 //
 // quad_dot(acc, w, x) = acc + the dot product of each lane's four bytes with the same four
 // activations. WideQuads may be weights again, without their offset: kWideOffset is what is left of
-// it, to be taken off times the activations' sum.
+// it.
 #if HWY_TARGET == HWY_AVX3_DL
 
 inline constexpr const char* kQuadDotName = "vpdpbusd";
