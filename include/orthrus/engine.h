@@ -38,8 +38,8 @@ enum class FinishReason : uint8_t {
 };
 std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled", "failed"
 
-// Fields marked `how:` change the speed, never the tokens (AcceptRule::kRejection with a temperature
-// apart).
+// Fields marked `how:` change the speed, never the tokens (AcceptRule::kRejection with a
+// temperature apart).
 struct GenerateOptions {
   int max_tokens = 256;  // >= 1; capped by the context that the prompt leaves
   SamplingParams sampling;
