@@ -114,7 +114,8 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
       "the file holds");
   add_choice<DType>(app, "--draft-weights", draft_weights, types,
                     "Type of the weights that drafts are made with; by default as --weights. "
-                    "q8_0 drafts faster, the tokens stay the same, and memory holds both");
+                    "With BF16 or F32 models q8_0 drafts faster, the tokens stay the same, and "
+                    "memory holds both");
   add_choice<DType>(app, "--kv-cache", kv_cache, {{"f32", DType::kF32}, {"bf16", DType::kBF16}},
                     "Type of the KV cache: f32, or bf16, which takes half the memory and is faster "
                     "at long contexts, but rounds keys and values; by default f32 on the "

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "kernels/cpu/cpu_ops.h"
@@ -216,6 +217,30 @@ TEST_F(KernelsOfAllSets, ScalesOfBlocksMayBeAny) {
 }
 
 // The largest logit is the one that the stored product has; and its probability the softmax.
+// Rounding activations to 8 bits must not lose that one of them is no number.
+TEST_P(Kernels, OneActivationThatIsNotFiniteMakesEveryProductSo) {
+  constexpr int kTokens = 3, kRows = 20;
+  for (const Format& format : all_formats()) {
+    const int cols = whole_blocks(pick(1, 200), {format.type});
+    const Weights w(format.type, kRows, cols, [&] { return 1 + std::abs(normal()); });
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      auto x = filled(kTokens, cols, [&] { return normal(); });
+      x.view.row(1)[pick(0, cols - 1)] = bad;
+      Storage got(kTokens, kRows);
+      in_team(2, [&](const Ops& ops, float* workspace) {
+        const Product products[] = {{&w.packed.view, got.view}};
+        ops.matmul(x.view, products, workspace);
+      });
+      for (int n = 0; n < kRows; ++n) {
+        EXPECT_FALSE(std::isfinite(got.view.row(1)[n])) << name_of(format.type) << " " << bad;
+        EXPECT_TRUE(std::isfinite(got.view.row(0)[n])) << name_of(format.type);
+        EXPECT_TRUE(std::isfinite(got.view.row(2)[n])) << name_of(format.type);
+      }
+    }
+  }
+}
+
 TEST_P(Kernels, TopIsTheLargestOfTheProduct) {
   for (const Format& format : all_formats()) {
     for (int trial = 0; trial < 12; ++trial) {

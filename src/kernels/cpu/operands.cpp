@@ -5,6 +5,7 @@
 // The above must be first.
 #include <hwy/highway.h>
 
+#include <bit>
 #include <cstring>
 #include <iterator>
 
@@ -55,19 +56,22 @@ void prepare_blocks(const float* x, int cols, ActivationBlock* to, int step) {
       std::memcpy(last, from, left * sizeof(float));
       from = last;
     }
-    VF largest = hn::Zero(kF);
+    // Magnitudes are in the order of their bits, and those of a NaN are the largest: so that one
+    // makes the scale, and with it every product of the block, NaN.
+    auto largest = hn::Zero(wide);
     for (int k = 0; k < kBlockColumns; k += kWidth) {
-      largest = hn::Max(largest, hn::Abs(load(from + k)));
+      largest = hn::Max(largest, hn::BitCast(wide, hn::Abs(load(from + k))));
     }
     ActivationBlock& block = to[i * step];
-    block.scale = hn::GetLane(hn::MaxOfLanes(kF, largest)) / 127.0f;
+    block.scale = std::bit_cast<float>(hn::GetLane(hn::MaxOfLanes(wide, largest))) / 127.0f;
     const VF inverse = hn::Set(kF, block.scale > 0 ? 1.0f / block.scale : 0.0f);
     constexpr int kHalf = kBlockColumns / 2;
     int32_t sums[2];
     for (int half = 0; half < 2; ++half) {
       auto sum = hn::Zero(wide);
       for (int k = half * kHalf; k < (half + 1) * kHalf; k += kWidth) {
-        const auto q = hn::NearestInt(hn::Mul(load(from + k), inverse));
+        const VF scaled = hn::Mul(load(from + k), inverse);
+        const auto q = hn::NearestInt(hn::IfThenElseZero(hn::Eq(scaled, scaled), scaled));
         sum = hn::Add(sum, q);
         hn::StoreU(hn::DemoteTo(narrow, q), narrow, block.quants + k);
       }
