@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/matmul.h"
+#include "kernels/choice.h"
 #include "kernels/cuda/pass_inputs.h"
 
 namespace orthrus::cuda {

@@ -23,7 +23,7 @@ constexpr int kWholeRing = 216 * 1024;
 // Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
 // the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
 // small matrix are soon fetched.
-__device__ constexpr int tiles_at_trigger(int count) {
+[[maybe_unused]] __device__ constexpr int tiles_at_trigger(int count) {
   return count < 16 ? 0 : 6;
 }
 template <int N>

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cuda/matmul.h"
+#include "kernels/choice.h"
 
 namespace orthrus::cuda {
 
