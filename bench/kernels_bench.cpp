@@ -38,6 +38,13 @@ void pair_multiply_adds(benchmark::State& state) {
 }
 BENCHMARK(pair_multiply_adds)->UseRealTime();
 
+void byte_multiply_adds(benchmark::State& state) {
+  double flops = 0;
+  for (auto _ : state) flops = cpu::run_byte_multiply_adds(kThreads);
+  report(state, flops, 0);
+}
+BENCHMARK(byte_multiply_adds)->UseRealTime();
+
 void read_memory(benchmark::State& state) {
   const std::vector<float> memory(size_t{256} << 20 >> 2, 1.0f);
   for (auto _ : state) benchmark::DoNotOptimize(cpu::read_all(memory, kThreads));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/ceil_div.h"
 #include "files/display.h"
 #include "network/network_weights.h"
 #include "orthrus/error.h"
@@ -56,17 +57,35 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
   const PerView<std::optional<DType>> wanted = {
       types.type, config.has_diffusion_view() && types.draft ? types.draft : types.type};
   const auto size = [](const Matrix& m) { return static_cast<size_t>(m.rows) * m.cols; };
+  const auto type_of = [&](const MatrixPlaces& places, View view) {
+    return wanted[view].value_or(places[view]->type);
+  };
+  // Whether the AR view's copy, packed before, serves the diffusion view too.
+  const auto is_shared = [&](const MatrixPlaces& places, View view) {
+    return view == View::kDiffusion && places.ar != nullptr &&
+           type_of(places, View::kAutoregressive) == type_of(places, view);
+  };
+  const auto packed_bytes = [&](const Matrix& matrix, DType to) {
+    return round_up(ops.packed_bytes(to, matrix.rows, matrix.cols), size_t{64});
+  };
   const auto no_vector = [](const TensorSpec&, std::vector<float>&) {};
-  size_t total = 0, done = 0;
+  size_t total = 0, done = 0, bytes = 0;
   for_each_tensor(
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
         if (spec.is_embedding) return;
         for (const View view : kBothViews) {
-          if (places[view] != nullptr) total += size(*places[view]);
+          if (places[view] == nullptr) continue;
+          total += size(*places[view]);
+          if (!is_shared(places, view)) {
+            bytes += packed_bytes(*places[view], type_of(places, view));
+          }
         }
       },
       no_vector);
+  // All in one piece, which can lie in huge pages.
+  auto* next = reinterpret_cast<std::byte*>(
+      storage.emplace_back(ops.allocate((bytes + sizeof(float) - 1) / sizeof(float))).get());
   for_each_tensor(
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
@@ -74,18 +93,17 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
         for (const View view : kBothViews) {
           if (places[view] == nullptr) continue;
           Matrix& matrix = *places[view];
-          const DType to = wanted[view].value_or(matrix.type);
+          const DType to = type_of(places, view);
           done += size(matrix);
-          // The AR view's copy, packed before, serves the diffusion view too if it has its type.
-          if (view == View::kDiffusion && places.ar != nullptr && places.ar->type == to) {
+          if (is_shared(places, view)) {
             matrix = *places.ar;
           } else {
             if (!fits(matrix.type, matrix.data, size(matrix), to)) {
               refuse_large(directory, spec.name, to);
             }
-            const size_t bytes = ops.packed_bytes(to, matrix.rows, matrix.cols);
-            Buffer& buffer = storage.emplace_back(ops.allocate((bytes + 3) / 4));
-            matrix = ops.pack(matrix, to, buffer.get());
+            std::byte* const place = next;
+            next += packed_bytes(matrix, to);
+            matrix = ops.pack(matrix, to, place);
           }
           if (progress) progress(done, total);
         }
@@ -106,7 +124,7 @@ void check_fits(const Checkpoint& checkpoint, DType type, const std::string& dir
 
 void check_finite(const Checkpoint& checkpoint, const std::string& directory,
                   const std::function<void(size_t, size_t)>& progress) {
-  size_t total = 0, done = 0;
+  size_t total = 0, done = 0, bytes = 0;
   for (const Tensor& tensor : checkpoint.tensors()) total += tensor.bytes;
   for (const Tensor& tensor : checkpoint.tensors()) {
     const Format& format = format_of(tensor.type);

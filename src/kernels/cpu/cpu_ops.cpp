@@ -5,6 +5,10 @@
 
 #include <omp.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -67,6 +71,13 @@ Operand prepare(ConstRows x, OperandForm form, float* workspace) {
   return {to, stride, x.rows};
 }
 
+// Weights are read in one long run, in which every page's address is looked up.
+void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__)
+  if (bytes >= size_t{2} << 20) madvise(data, bytes, MADV_HUGEPAGE);  // if it can be, good
+#endif
+}
+
 }  // namespace
 
 void FreeBuffer::operator()(float* data) const {
@@ -74,11 +85,15 @@ void FreeBuffer::operator()(float* data) const {
 }
 
 Buffer CpuOps::allocate(size_t floats) const {
-  constexpr size_t kAlign = 64;  // a cache line
-  if (floats > std::numeric_limits<size_t>::max() / sizeof(float) - kAlign) throw std::bad_alloc();
-  const size_t bytes = (floats * sizeof(float) + kAlign - 1) / kAlign * kAlign;
-  auto* data = static_cast<float*>(std::aligned_alloc(kAlign, bytes == 0 ? kAlign : bytes));
+  constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
+  if (floats > std::numeric_limits<size_t>::max() / sizeof(float) - kHugePage) {
+    throw std::bad_alloc();
+  }
+  const size_t bytes = std::max(round_up(floats * sizeof(float), kLine), kLine);
+  const size_t align = bytes < kHugePage ? kLine : kHugePage;
+  auto* data = static_cast<float*>(std::aligned_alloc(align, bytes));
   if (data == nullptr) throw std::bad_alloc();
+  prefer_huge_pages(data, bytes);
   std::memset(data, 0, bytes);
   return Buffer(data);
 }

@@ -92,39 +92,28 @@ int pair_flops_of_round() {
   return pair_dot_pays() ? 2 * flops_of_round() : flops_of_round();
 }
 
-// Four rows of weights by four tokens, as a product of Q8_0 weights has them.
-constexpr int kSide = 4;
-
+// Of a register of weights and as many tokens, as products with block formats have them.
 int byte_multiply_adds(int rounds) {
-  HWY_ALIGN uint8_t weights[kSide][64];
-  HWY_ALIGN int8_t activations[64][kSide * 4];
-  for (int i = 0; i < 64; ++i) {
-    for (int r = 0; r < kSide; ++r) weights[r][i] = static_cast<uint8_t>(i * 3 + r);
-    for (int t = 0; t < kSide * 4; ++t) activations[i][t] = static_cast<int8_t>(i + t);
-  }
-  WideQuads w[kSide];
-  for (int r = 0; r < kSide; ++r) w[r] = wide_quads(hn::Load(DU8(), weights[r]));
-  VI acc[kSide][kSide];
-  for (auto& of_token : acc) {
-    for (VI& a : of_token) a = hn::Zero(DI());
-  }
+  HWY_ALIGN uint8_t weights[64];
+  HWY_ALIGN int8_t activations[kChains * 4];
+  for (int i = 0; i < 64; ++i) weights[i] = static_cast<uint8_t>(i * 3);
+  for (int i = 0; i < kChains * 4; ++i) activations[i] = static_cast<int8_t>(i);
+  const WideQuads w = wide_quads(hn::Load(DU8(), weights));
+  VI acc[kChains];
+  for (VI& a : acc) a = hn::Zero(DI());
   for (int n = 0; n < rounds; ++n) {
-    HWY_UNROLL(4)
-    for (int t = 0; t < kSide; ++t) {
-      const FourQuants x = four_quants(activations[n % 64] + t * 4);
-      HWY_UNROLL(4)
-      for (int r = 0; r < kSide; ++r) acc[t][r] = quad_dot(acc[t][r], w[r], x);
+    HWY_UNROLL(16)
+    for (int i = 0; i < kChains; ++i) {
+      acc[i] = quad_dot(acc[i], w, four_quants(activations + 4 * i));
     }
   }
-  VI sum = acc[0][0];
-  for (auto& of_token : acc) {
-    for (const VI& a : of_token) sum = hn::Add(sum, a);
-  }
+  VI sum = acc[0];
+  for (int i = 1; i < kChains; ++i) sum = hn::Add(sum, acc[i]);
   return hn::GetLane(sum);
 }
 
 int byte_flops_of_round() {
-  return 2 * kSide * kSide * 4 * kWidth;
+  return 2 * kChains * 4 * kWidth;
 }
 
 float sum_all(const float* p, size_t count) {
