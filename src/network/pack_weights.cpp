@@ -124,7 +124,7 @@ void check_fits(const Checkpoint& checkpoint, DType type, const std::string& dir
 
 void check_finite(const Checkpoint& checkpoint, const std::string& directory,
                   const std::function<void(size_t, size_t)>& progress) {
-  size_t total = 0, done = 0, bytes = 0;
+  size_t total = 0, done = 0;
   for (const Tensor& tensor : checkpoint.tensors()) total += tensor.bytes;
   for (const Tensor& tensor : checkpoint.tensors()) {
     const Format& format = format_of(tensor.type);
