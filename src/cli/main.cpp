@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <functional>
 #include <new>
 #include <span>
 #include <string>
@@ -14,7 +15,9 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/text.h"
+#include "orthrus/engine.h"
 #include "orthrus/error.h"
+#include "orthrus/measure.h"
 
 namespace orthrus::cli {
 namespace {
@@ -49,7 +52,11 @@ std::vector<std::string> help_words(const std::vector<std::string>& topics) {
 
 int run(int argc, char** argv) {
   CLI::App app("Exact Orthrus dual-view decoding of Qwen models.", "orthrus");
-  app.set_version_flag("--version", "orthrus " ORTHRUS_VERSION);
+  // A function, since finding out what the kernels use takes them a moment.
+  app.set_version_flag("--version", std::function<std::string()>([] {
+                         return fmt::format("orthrus {}\nprocessor  {}\nCUDA       {} device(s)",
+                                            ORTHRUS_VERSION, kernels_in_use(), cuda_devices());
+                       }));
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   app.footer("orthrus help COMMAND tells a command's options, with examples.");

@@ -40,6 +40,7 @@ TEST(Usage, HelpAndVersion) {
   const ProcessResult version = run_orthrus({"--version"});
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_TRUE(version.out.starts_with("orthrus 0.")) << version.out;
+  EXPECT_NE(version.out.find("8-bit products by"), std::string::npos) << version.out;
   for (const Arguments& help : {Arguments{"--help"},
                                 {"generate", "--help"},
                                 {"chat", "--help"},
