@@ -100,7 +100,8 @@ int byte_multiply_adds(int rounds) {
   for (int i = 0; i < kChains * 4; ++i) activations[i] = static_cast<int8_t>(i);
   const WideQuads w = wide_quads(hn::Load(DU8(), weights));
   VI acc[kChains];
-  for (VI& a : acc) a = hn::Zero(DI());
+  HWY_UNROLL(16)
+  for (int i = 0; i < kChains; ++i) acc[i] = hn::Zero(DI());
   for (int n = 0; n < rounds; ++n) {
     HWY_UNROLL(16)
     for (int i = 0; i < kChains; ++i) {
@@ -108,6 +109,7 @@ int byte_multiply_adds(int rounds) {
     }
   }
   VI sum = acc[0];
+  HWY_UNROLL(16)  // or a compiler keeps all of them in memory
   for (int i = 1; i < kChains; ++i) sum = hn::Add(sum, acc[i]);
   return hn::GetLane(sum);
 }
