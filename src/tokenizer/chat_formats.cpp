@@ -37,7 +37,9 @@ uint64_t hash_of_template(std::string_view text) {
 constexpr uint64_t kChatMlTemplates[] = {0xa41d6bae9b9141bc, 0x88bf4138d5c826f0,
                                          0x17fde6ecda9c7c01};
 constexpr uint64_t kQwen2Templates[] = {0x75e88977b2787cd7};
-constexpr uint64_t kQwen25Templates[] = {0xe642ce246d7f2e3d};
+// And a revision (in the 1.5B Coder's GGUF file) whose instruction for tools doubles the braces of
+// its example, which reads as a mistake: it is rendered without.
+constexpr uint64_t kQwen25Templates[] = {0xe642ce246d7f2e3d, 0xadaa2a0bbac0305f};
 // As first published, and a later revision, which differs in messages whose content is not a
 // string: there are none here.
 constexpr uint64_t kQwen3Templates[] = {0x2bfdb7aa9754484e, 0x959a4551391a6549};

@@ -88,6 +88,17 @@ TEST(ChatFormat, PlainChatMlIsRecognizedInItsVariants) {
   EXPECT_EQ(chat_format_of(text), ChatFormat::kChatMl);
 }
 
+// As in the GGUF file of Qwen2.5-Coder-1.5B-Instruct.
+TEST(ChatFormat, Qwen25WithDoubledBracesIsRecognized) {
+  std::string text = published("qwen2.5");
+  const std::string open = "{\\\"name\\\": <function-name>", close = "<args-json-object>}";
+  ASSERT_NE(text.find(open), text.npos);
+  ASSERT_NE(text.find(close), text.npos);
+  text.insert(text.find(open), 1, '{');
+  text.insert(text.find(close) + close.size(), 1, '}');
+  EXPECT_EQ(chat_format_of(text), ChatFormat::kQwen25);
+}
+
 TEST(ChatFormat, FormatsHaveNames) {
   std::string names;
   for (const ChatFormatInfo& info : chat_formats()) {
