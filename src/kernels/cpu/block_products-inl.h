@@ -8,6 +8,9 @@
 // file's f16 and its integers, and x_scaled_sum is x_scale times the sum of the group's
 // activations. It stands in one lane of a register whose other lanes are outputs of neighbouring
 // rows, and tokens that share a tile share loads alone: so bits depend on nothing else.
+//
+// Each format is compiled in a file of its own (blocks/), all of the same lines: Highway compiles a
+// file once for each instruction set, and so the formats are compiled side by side.
 #if defined(ORTHRUS_KERNELS_CPU_BLOCK_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ORTHRUS_KERNELS_CPU_BLOCK_PRODUCTS_INL_H_
 #undef ORTHRUS_KERNELS_CPU_BLOCK_PRODUCTS_INL_H_
