@@ -206,13 +206,15 @@ class Bench {
   }
 
   std::string conditions() const {
-    return fmt::format("{} tokens a prompt at most, {}, {} repetitions, {} weights, {}\n",
+    const std::optional<uint64_t> seed = options_.sampling.seed.if_drawn();
+    return fmt::format("{} tokens a prompt at most, {}, {} repetitions, {} weights, {}{}\n",
                        options_.max_tokens,
                        options_.ignore_eos ? "end-of-sequence tokens ignored"
                                            : "fewer where the model ends the text",
                        options_.repeat, names_of(engine_.weight_types()),
                        engine_.device() == Device{} ? fmt::format("{} threads", engine_.threads())
-                                                    : name_of(engine_.device()));
+                                                    : name_of(engine_.device()),
+                       seed ? fmt::format(", seed {}", *seed) : "");
   }
 
   nlohmann::ordered_json in_json(const BenchResults& results) const {
@@ -222,6 +224,7 @@ class Bench {
                                    {"device", name_of(engine_.device())},
                                    {"threads", engine_.threads()},
                                    {"max_tokens", options_.max_tokens},
+                                   {"seed", options_.sampling.seed.value},
                                    {"repeat", options_.repeat}};
     results.add_to(json);
     return json;

@@ -83,7 +83,7 @@ class GenerateCommand {
     check_not_failed(generation);
     if (!options_.json) {
       // On a line of its own also where both streams go to one place.
-      write_error_stream("\n" + summary(generation));
+      write_error_stream("\n" + summary(generation, options_.decoding.sampling.seed.if_drawn()));
     }
 
     std::optional<Generation> plain_ar;
@@ -159,6 +159,7 @@ class GenerateCommand {
     json["prompt_ids"] = request_.prompt;
     json["output_ids"] = generation.output_ids;
     json["finish_reason"] = name_of(generation.finish_reason);
+    json["seed"] = request_.options.sampling.seed;
     json["stats"] = to_json(generation.stats);
     if (plain_ar) json["equal_to_ar"] = generation.output_ids == plain_ar->output_ids;
     output_.write(json_line(json));

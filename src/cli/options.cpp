@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <limits>
+#include <random>
 #include <utility>
 
 #include "cli/choices.h"
@@ -132,10 +133,31 @@ EngineOptions ModelOptions::engine_options() const {
   return options;
 }
 
+// A short one, which people can type, and which JSON's readers keep.
+void SeedOption::draw() {
+  value = std::random_device{}();
+  drawn = true;
+}
+
+void SeedOption::add_to(CLI::App& app, const std::string& group) {
+  const auto set = [this](const std::string& text) {
+    if (text == "random") return draw();
+    constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+    value = parse_number(
+        "--seed", text,
+        Range<uint64_t>{0, kMost, fmt::format("a whole number from 0 to {}, or random", kMost)});
+    drawn = false;
+  };
+  app.add_option_function<std::string>("--seed", set,
+                                       "The same seed gives the same tokens; random draws one")
+      ->type_name("N")
+      ->default_str(drawn ? "random" : "0")
+      ->group(group);
+}
+
 void SamplingOptions::add_to(CLI::App& app) {
   constexpr int kMaxInt = std::numeric_limits<int>::max();
   constexpr float kTiny = std::numeric_limits<float>::min();
-  constexpr uint64_t kMaxSeed = std::numeric_limits<uint64_t>::max();
   add_number(app, "--temperature", temperature, Range<float>{0, 100, "a number from 0 to 100"},
              "0 is greedy: the other sampling options have no effect then")
       ->group(kSampling);
@@ -149,11 +171,7 @@ void SamplingOptions::add_to(CLI::App& app) {
   add_number(app, "--min-p", min_p, Range<float>{0, 1, "a number from 0 to 1"},
              "Keep tokens at least N times as likely as the likeliest")
       ->group(kSampling);
-  add_number(app, "--seed", seed,
-             Range<uint64_t>{0, kMaxSeed, fmt::format("a whole number from 0 to {}", kMaxSeed)},
-             "The same seed gives the same tokens")
-      ->default_str("0")
-      ->group(kSampling);
+  seed.add_to(app, kSampling);
 }
 
 SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
@@ -161,7 +179,7 @@ SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
           .top_k = top_k.value_or(defaults.top_k),
           .top_p = top_p.value_or(defaults.top_p),
           .min_p = min_p.value_or(defaults.min_p),
-          .seed = seed};
+          .seed = seed.value};
 }
 
 void DecodingOptions::add_to(CLI::App& app) {

@@ -37,10 +37,21 @@ struct ModelOptions {
   EngineOptions engine_options() const;
 };
 
+// --seed: a number, or the word random, which draws one.
+struct SeedOption {
+  uint64_t value = 0;
+  bool drawn = false;
+
+  // A drawn seed is to be told, so that the run can be repeated.
+  std::optional<uint64_t> if_drawn() const { return drawn ? std::optional(value) : std::nullopt; }
+  void draw();  // before add_to: random is the default
+  void add_to(CLI::App& app, const std::string& group);
+};
+
 struct SamplingOptions {
   std::optional<float> temperature, top_p, min_p;
   std::optional<int> top_k;
-  uint64_t seed = 0;
+  SeedOption seed;
 
   void add_to(CLI::App& app);
   SamplingParams resolve(const SamplingParams& defaults) const;

@@ -31,7 +31,7 @@ std::optional<Difference> first_difference(const std::vector<int32_t>& left,
   return difference;
 }
 
-std::string summary(const Generation& generation) {
+std::string summary(const Generation& generation, std::optional<uint64_t> drawn_seed) {
   const GenerationStats& stats = generation.stats;
   std::string text = line("tokens", fmt::format("{}, finish reason {}", stats.generated,
                                                 name_of(generation.finish_reason)));
@@ -46,6 +46,7 @@ std::string summary(const Generation& generation) {
                              stats.accepted, stats.cycles));
   }
   text += line("tokens per forward", fmt::format("{:.2f}", stats.tokens_per_forward()));
+  if (drawn_seed) text += line("seed", std::to_string(*drawn_seed));
   text += line("prefill", fmt::format("{:.3f} s", stats.prefill_seconds));
   text += line("decoding", fmt::format("{:.1f} tokens/s, {:.3f} s", stats.tokens_per_second(),
                                        stats.decode_seconds));

@@ -19,7 +19,7 @@ struct Difference {
 std::optional<Difference> first_difference(const std::vector<int32_t>& left,
                                            const std::vector<int32_t>& right);
 
-std::string summary(const Generation& generation);
+std::string summary(const Generation& generation, std::optional<uint64_t> drawn_seed = {});
 std::string comparison(const Generation& generation, const Generation& plain_ar);
 
 nlohmann::ordered_json to_json(const GenerationStats& stats);

@@ -55,6 +55,22 @@ TEST(Generate, AChatMessageIsRendered) {
   EXPECT_NE(base.err.find("carries no chat template"), std::string::npos) << base.err;
 }
 
+TEST(Generate, ARandomSeedIsToldAndRepeatsTheRun) {
+  const Arguments sampled = generate({"--temperature", "1"});
+  const auto with_seed = [&](const std::string& seed) {
+    Arguments arguments = sampled;
+    arguments.insert(arguments.end(), {"--seed", seed});
+    return arguments;
+  };
+  const nlohmann::json drawn = run_for_json(with_seed("random"));
+  EXPECT_NE(run_for_json(with_seed("random"))["seed"], drawn["seed"]);
+  const ProcessResult again = run_orthrus(with_seed(drawn["seed"].dump()));
+  EXPECT_EQ(again.out, drawn["text"].get<std::string>());
+  EXPECT_EQ(again.err.find("seed"), std::string::npos) << again.err;
+  expect_contains(run_orthrus(with_seed("random")).err, "\nseed               ");
+  EXPECT_EQ(run_for_json(sampled)["seed"], 0);
+}
+
 TEST(Generate, TextOnOutputSummaryOnErrors) {
   const ProcessResult result = run_orthrus(generate({"--mode", "dual"}));
   EXPECT_EQ(result.exit_code, 0);
@@ -70,7 +86,7 @@ TEST(Generate, TextOnOutputSummaryOnErrors) {
 
 TEST(Generate, JsonHasItsFields) {
   const nlohmann::json json = run_for_json(generate({"--mode", "dual"}));
-  EXPECT_EQ(keys_of(json), (Arguments{"finish_reason", "output_ids", "prompt_ids", "stats",
+  EXPECT_EQ(keys_of(json), (Arguments{"finish_reason", "output_ids", "prompt_ids", "seed", "stats",
                                       "text"}));  // in the order of the alphabet
   EXPECT_EQ(keys_of(json["stats"]),
             (Arguments{"acceptance_length", "accepted", "ar_passes", "cycles", "decode_seconds",
