@@ -8,6 +8,7 @@
 
 #include "backends/cpu/cpu_model.h"
 #include "backends/cuda/cuda_model.h"
+#include "base/float_environment.h"
 #include "engine/engine_impl.h"
 #include "engine/job.h"
 #include "engine/open_model.h"
@@ -70,6 +71,15 @@ int thread_count(int wanted) {
   return wanted > 0 ? wanted : usable_cores();
 }
 
+// on_load as the user knows it, for code that computes in ours.
+std::function<void(size_t done, size_t total)> callback_of(const EngineOptions& options) {
+  if (!options.on_load) return {};
+  return [&options](size_t done, size_t total) {
+    const CallersFloatEnvironment callers;
+    options.on_load(done, total);
+  };
+}
+
 }  // namespace
 
 int cuda_devices() {
@@ -93,7 +103,9 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
+  const FloatEnvironment ours;
   const int threads = thread_count(options.threads);
+  const auto on_load = callback_of(options);
   Checkpoint checkpoint = open_model(path, options.heads);
   const std::string name = checkpoint.name();
   const ModelConfig config = checkpoint.config();
@@ -101,11 +113,10 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
   std::optional<Tokenizer> tokenizer = tokenizer_of(checkpoint);
   std::unique_ptr<const DeviceModel> model;
   if (options.device.kind == Device::Kind::kCuda) {
-    model = cuda::load_model(config, std::move(checkpoint), name, options.device.ordinal,
-                             options.on_load);
+    model = cuda::load_model(config, std::move(checkpoint), name, options.device.ordinal, on_load);
   } else {
     CpuWeights on_cpu(config, std::move(checkpoint), name, CpuOps(threads),
-                      {options.weights, options.draft_weights}, options.on_load);
+                      {options.weights, options.draft_weights}, on_load);
     on_cpu.kv_type = options.kv_cache.value_or(DType::kF32);
     model = std::make_unique<CpuModel>(std::move(on_cpu), threads);
   }
@@ -114,6 +125,7 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
 }
 
 Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
+  const FloatEnvironment ours;
   const int threads = thread_count(options.threads);
   check_options(options, config, "The model");
   if (options.heads) {
@@ -167,6 +179,7 @@ Generation Engine::generate(const Request& request) const {
 }
 
 std::vector<Generation> Engine::generate(std::span<const Request> requests) const {
+  const FloatEnvironment ours;
   const ModelConfig& config = impl_->model->config();
   size_t pages = 0;
   for (const Request& request : requests) pages += pages_for(config, request);
@@ -197,6 +210,7 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Generation Session::generate(const Request& request) {
+  const FloatEnvironment ours;
   Impl& s = *impl_;
   const Engine::Impl& engine = *s.engine;
   // Before the cache is cropped: a refused request leaves the conversation as it was.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "base/float_environment.h"
 #include "engine/request.h"
 
 namespace orthrus {
@@ -14,6 +15,14 @@ DecodeParams params_of(const DeviceModel& model, const Request& request,
   DecodeParams params = check_request(model.config(), request, tokenizer);
   if (params.prefill_chunk == 0) params.prefill_chunk = model.prefill_chunk();
   return params;
+}
+
+// What a callback says; true without one.
+template <typename Callback, typename... Arguments>
+bool call_user(const Callback& callback, const Arguments&... arguments) {
+  if (!callback) return true;
+  const CallersFloatEnvironment callers;
+  return callback(arguments...);
 }
 
 }  // namespace
@@ -52,9 +61,7 @@ void Job::take(const HeadRows& rows, PassTime time) try {
     prefilled_ = Clock::now();
     const int total = static_cast<int>(request_->prompt.size());
     const int done = decoder_.prefilling() ? decoder_.cached() : total;
-    if (request_->on_prefill && !request_->on_prefill(done, total)) {
-      return finish(FinishReason::kCancelled);
-    }
+    if (!call_user(request_->on_prefill, done, total)) return finish(FinishReason::kCancelled);
   }
   if (!decoder_.emitted().empty()) absorb(decoder_.emitted());
 } catch (const std::bad_alloc&) {
@@ -92,7 +99,7 @@ void Job::absorb(std::span<const int32_t> tokens) {
   }
   result_.text += text;
   const Step step{tokens.first(kept), text, decoder_.drafted(), decoder_.accepted()};
-  const bool go_on = !request_->on_step || request_->on_step(step);
+  const bool go_on = call_user(request_->on_step, step);
   if (last) {
     const auto& ends = decoder_.params().stop_token_ids;
     const bool ended = std::find(ends.begin(), ends.end(), tokens[kept - 1]) != ends.end();

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/float_environment.h"
 #include "base/median.h"
 #include "engine/engine_impl.h"
 #include "engine/processors.h"
@@ -135,6 +136,7 @@ MachineRates median_of(const std::vector<MachineRates>& samples) {
 }  // namespace
 
 Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
+  const FloatEnvironment ours;
   if (rounds < 1) {
     throw Error(ErrorKind::kUsage, fmt::format("rounds is {}; valid is 1 or more.", rounds));
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/float_environment.h"
 #include "engine/engine_impl.h"
 #include "engine/request.h"
 #include "orthrus/error.h"
@@ -24,6 +25,7 @@ double log_probability(const float* logits, int size, int32_t token) {
 }  // namespace
 
 std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) const {
+  const FloatEnvironment ours;
   const ModelConfig& config = impl_->model->config();
   const auto count = static_cast<int64_t>(tokens.size());
   if (count < 2 || count > config.max_position_embeddings) {

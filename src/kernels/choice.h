@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/strict_math.h"
+
 namespace orthrus {
 
 // A token chosen from a row of logits: the one with the largest, or a sampled one.

@@ -17,8 +17,8 @@
 #include <new>
 #include <optional>
 
+#include "base/float_environment.h"
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/flush_subnormals.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/products.h"
 #include "kernels/cpu/rows.h"
@@ -105,7 +105,7 @@ void CpuOps::parallel(const std::function<void()>& body) const {
   {
 #pragma omp single
     team.emplace(omp_get_num_threads());
-    const FlushSubnormals flush;
+    const FloatEnvironment ours;
     here = {&*team, omp_get_thread_num()};
     body();
     here = {};

@@ -6,6 +6,7 @@
 
 #include "base/ceil_div.h"
 #include "base/half.h"
+#include "base/strict_math.h"
 
 namespace orthrus::cpu {
 
