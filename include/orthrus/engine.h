@@ -46,7 +46,8 @@ struct GenerateOptions {
   std::vector<std::string> stop;        // strings, or special tokens by name, that end the text,
                                         // which stops before them
   bool ignore_eos = false;              // go on after the checkpoint's end-of-sequence tokens
-  std::vector<int32_t> stop_token_ids;  // further tokens that end the sequence, themselves kept
+  std::vector<int32_t> stop_token_ids;  // further tokens that end the sequence: among the ids,
+                                        // not in the text
 
   std::optional<Mode> mode;  // how: by default kAuto
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all

@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "cli/text.h"
 
 namespace orthrus::cli {
@@ -22,8 +25,8 @@ size_t bonus_bytes(const Step& step, const Tokenizer& tokenizer) {
 
 void StreamPrinter::put_prompt(std::string_view text) {
   if (text.empty()) return;
-  output_->write(styled(text, kDim));
   in_line_ = text.back() != '\n';
+  output_->write(styled(joined(text), kDim));
 }
 
 bool StreamPrinter::put(const Step& step) {
@@ -32,6 +35,7 @@ bool StreamPrinter::put(const Step& step) {
 }
 
 void StreamPrinter::end_line() {
+  if (std::exchange(holds_return_, false)) output_->write(styled("\r", ""));
   if (in_line_) output_->write("\n");
   in_line_ = false;
 }
@@ -42,14 +46,25 @@ std::string StreamPrinter::styled(std::string_view text, std::string_view escape
   return style_.color ? fmt::format("{}{}{}", escapes, shown, kReset) : shown;
 }
 
+// The text to be written now: what was held back, and `text` without what is to be held back. Only
+// a terminal is shown "\r" in another way before "\n" than elsewhere.
+std::string StreamPrinter::joined(std::string_view text) {
+  std::string all(holds_return_ ? 1 : 0, '\r');
+  all += text;
+  holds_return_ = style_.terminal && all.ends_with('\r');
+  if (holds_return_) all.pop_back();
+  return all;
+}
+
 bool StreamPrinter::write_text(const Step& step) {
   if (step.text.empty()) return !output_->failed();
   in_line_ = step.text.back() != '\n';
   const std::string color(passes_ % 2 == 1 ? kCyan : kYellow);
-  const size_t bonus = bonus_bytes(step, *tokenizer_);
-  const size_t drafts = step.text.size() - bonus;
-  return output_->write(styled(step.text.substr(0, drafts), color) +
-                        styled(step.text.substr(drafts), color + std::string(kBold)));
+  const std::string text = joined(step.text);
+  const size_t bonus = std::min(bonus_bytes(step, *tokenizer_), text.size());
+  const std::string_view drafts = std::string_view(text).substr(0, text.size() - bonus);
+  return output_->write(styled(drafts, color) +
+                        styled(text.substr(drafts.size()), color + std::string(kBold)));
 }
 
 bool StreamPrinter::write_ids(const Step& step) {

@@ -25,6 +25,7 @@ class StreamPrinter {
 
  private:
   std::string styled(std::string_view text, std::string_view escapes) const;
+  std::string joined(std::string_view text);
   bool write_text(const Step& step);
   bool write_ids(const Step& step);
 
@@ -33,6 +34,7 @@ class StreamPrinter {
   const Tokenizer* tokenizer_;
   int passes_ = 0;
   bool in_line_ = false;
+  bool holds_return_ = false;  // "\r" was last, and is not written: "\n" may come next
 };
 
 }  // namespace orthrus::cli

@@ -1,6 +1,7 @@
 // orthrus tokenize: text to token ids, and back.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
+#include "orthrus/config.h"
 #include "orthrus/error.h"
 #include "orthrus/tokenizer.h"
 
@@ -44,18 +46,22 @@ Tokenizer tokenizer_of(const Options& options) {
   return load_tokenizer(*options.directory);
 }
 
-void check_ids(const TokenIds& ids, const Tokenizer& tokenizer) {
+// A model may have more ids than its tokenizer: they fill its embedding up and have no text.
+void check_ids(const TokenIds& ids, const Tokenizer& tokenizer, const Options& options) {
+  const auto is_known = [&](int32_t id) { return id < tokenizer.vocab_size(); };
+  if (std::ranges::all_of(ids, is_known)) return;
+  int most = tokenizer.vocab_size();
+  if (options.directory) most = std::max(most, load_config(*options.directory).vocab_size);
   for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < tokenizer.vocab_size()) continue;
+    if (ids[i] < most) continue;
     throw Error(ErrorKind::kUsage,
-                fmt::format("--decode: item {} is {}; this tokenizer's ids are 0 "
-                            "to {}.",
-                            i + 1, ids[i], tokenizer.vocab_size() - 1));
+                fmt::format("--decode: item {} is {}; this {}'s ids are 0 to {}.", i + 1, ids[i],
+                            options.directory ? "model" : "tokenizer", most - 1));
   }
 }
 
-std::string decoded(const TokenIds& ids, const Tokenizer& tokenizer) {
-  check_ids(ids, tokenizer);
+std::string decoded(const TokenIds& ids, const Tokenizer& tokenizer, const Options& options) {
+  check_ids(ids, tokenizer, options);
   const std::string text = tokenizer.decode(ids);
   const Style style = style_of_output(ColorChoice::kNever);
   return style.terminal ? without_controls(text) + "\n" : text;
@@ -78,7 +84,7 @@ int run(const Options& options) {
   const Tokenizer tokenizer = tokenizer_of(options);
   const auto* ids = std::get_if<TokenIds>(&input);
   Output output;
-  output.write(ids ? decoded(*ids, tokenizer)
+  output.write(ids ? decoded(*ids, tokenizer, options)
                    : encoded(std::get<std::string>(input), tokenizer, options));
   return output.finish(kSuccess);
 }

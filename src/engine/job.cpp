@@ -85,12 +85,17 @@ void Job::fail(Status status) {
 }
 
 void Job::absorb(std::span<const int32_t> tokens) {
+  const auto& ends = decoder_.params().stop_token_ids;
+  const auto is_end = [&ends](int32_t token) {
+    return std::find(ends.begin(), ends.end(), token) != ends.end();
+  };
   std::string text;
   size_t kept = 0;  // a stop string may end the text before the last of the tokens
   while (kept < tokens.size() && !stops_.found()) {
     const int32_t token = tokens[kept++];
     result_.output_ids.push_back(token);
-    if (stream_) text += stops_.put(stream_->put(token));
+    // The token that ends the sequence has no text, also where the tokenizer knows it as ordinary.
+    if (stream_ && !is_end(token)) text += stops_.put(stream_->put(token));
   }
   const bool last = stops_.found() || decoder_.done();
   if (last && stream_) {
@@ -101,9 +106,8 @@ void Job::absorb(std::span<const int32_t> tokens) {
   const Step step{tokens.first(kept), text, decoder_.drafted(), decoder_.accepted()};
   const bool go_on = call_user(request_->on_step, step);
   if (last) {
-    const auto& ends = decoder_.params().stop_token_ids;
-    const bool ended = std::find(ends.begin(), ends.end(), tokens[kept - 1]) != ends.end();
-    finish(stops_.found() || ended ? FinishReason::kStop : FinishReason::kLength);
+    finish(stops_.found() || is_end(tokens[kept - 1]) ? FinishReason::kStop
+                                                      : FinishReason::kLength);
   } else if (!go_on) {
     finish(FinishReason::kCancelled);
   }

@@ -4,30 +4,48 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
 
-// FNV-1a of a template without the white space that ends its lines, and without the line ends that
-// end it: neither shows in what it renders.
-uint64_t hash_of_template(std::string_view text) {
+// A template as Jinja reads it: with \n for every kind of line end, without one at the end of all,
+// and, as transformers sets trim_blocks, without the one after a block there.
+std::string as_jinja_reads(std::string_view text) {
+  std::string read;
+  read.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool is_crlf = text.substr(i).starts_with("\r\n");
+    if (!is_crlf) read += text[i] == '\r' ? '\n' : text[i];
+  }
+  if (read.ends_with('\n')) read.pop_back();
+  if (read.ends_with("%}\n")) read.pop_back();
+  return read;
+}
+
+// FNV-1a of a template without the white space at the ends of lines that shows in nothing it
+// renders: what stands before {%- or {{- is dropped, line ends too.
+uint64_t hash_of_template(std::string_view template_text) {
+  constexpr std::string_view kSpaces = " \t\n";
   uint64_t hash = 0xcbf29ce484222325;
   const auto add = [&hash](char c) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   };
-  size_t line_ends = 0;  // before the next line that is not blank
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    const size_t length = line.find_last_not_of(" \t\r") + 1;
-    if (length > 0) {
-      for (; line_ends > 0; --line_ends) add('\n');
-      for (const char c : line.substr(0, length)) add(c);
+  const std::string read = as_jinja_reads(template_text);
+  for (std::string_view text = read; !text.empty();) {
+    const std::string_view spaces =
+        text.substr(0, std::min(text.find_first_not_of(kSpaces), text.size()));
+    text.remove_prefix(spaces.size());
+    const bool dropped = text.starts_with("{%-") || text.starts_with("{{-");
+    const size_t last_line = spaces.rfind('\n') + 1;  // its spaces are the next line's indentation
+    for (size_t i = 0; i < spaces.size(); ++i) {
+      if (!dropped || spaces[i] == '\n' || i >= last_line) add(spaces[i]);
     }
-    if (end < text.size()) ++line_ends;
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const size_t word = std::min(text.find_first_of(kSpaces), text.size());
+    for (const char c : text.substr(0, word)) add(c);
+    text.remove_prefix(word);
   }
   return hash;
 }

@@ -178,8 +178,8 @@ TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name
   const Field root(document.fields, "", name);
   const Field version = root["version"];
   version.require(version.is_null() || version.string() == "1.0", R"("1.0")");
-  root["truncation"].require_null();
-  root["padding"].require_null();
+  // "truncation" and "padding" are what the last call before saving asked for, as trainers leave
+  // it: transformers sets both anew for each call.
   if (!root["post_processor"].is_null()) check_type(root["post_processor"], "ByteLevel");
   check_type(root["decoder"], "ByteLevel");
   check_model(root["model"]);

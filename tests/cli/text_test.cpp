@@ -88,6 +88,18 @@ TEST_F(StreamPrinterTest, TerminalTextHasNoControls) {
             "a\\x1b[2Jb\n");
 }
 
+// Its halves may come from two passes.
+TEST_F(StreamPrinterTest, ACarriageReturnIsHalfALineEndOrAControl) {
+  const Style terminal{.terminal = true};
+  ids_.reserve(4);
+  EXPECT_EQ(printed(terminal, &tokenizer_, {step("a\r"), step("\nb")}), "a\r\nb\n");
+  ids_.clear();
+  EXPECT_EQ(printed(terminal, &tokenizer_, {step("a\r"), step("\r"), step("b"), step("c\r")}),
+            "a\\x0d\\x0dbc\\x0d\n");
+  ids_.clear();
+  EXPECT_EQ(printed({}, &tokenizer_, {step("a\r"), step("\nb\r")}), "a\r\nb\r\n");
+}
+
 TEST_F(StreamPrinterTest, TheBonusTokenIsBold) {
   ids_.reserve(2);
   const Step first = step("def");

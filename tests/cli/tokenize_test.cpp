@@ -2,8 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "cli/run_orthrus.h"
+#include "orthrus/tokenizer.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus::test {
 namespace {
@@ -52,6 +56,30 @@ TEST(Tokenize, PiecesAndCount) {
   EXPECT_NE(pieces.find(std::to_string(ids[0].get<int>()) + "  \"def\"\n"), std::string::npos);
   EXPECT_NE(pieces.find("\\xc3"), std::string::npos) << pieces;
   EXPECT_NE(pieces.find("\\n\"\n"), std::string::npos) << pieces;
+}
+
+// A model's embedding may have more rows than its tokenizer has tokens.
+TEST(Tokenize, IdsThatOnlyTheModelHasHaveNoText) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy(kTinyCode + "/tokenizer.json", directory / "tokenizer.json");
+  nlohmann::json config = nlohmann::json::parse(std::ifstream(kTinyCode + "/config.json"));
+  const int tokens = Tokenizer::load(kTinyCode + "/tokenizer.json").vocab_size();
+  config["vocab_size"] = tokens + 40;
+  std::ofstream(directory / "config.json") << config;
+  const std::string model = directory.path().string();
+
+  const std::string ids = tokenize({"-p", "ab", "--json"});
+  const std::string list = ids.substr(1, ids.find(']') - 1);
+  const std::string more = fmt::format("{},{}", list, tokens + 39);
+  EXPECT_EQ(run_orthrus({"tokenize", "-m", model, "--decode", more}).out, "ab");
+  EXPECT_EQ(run_orthrus({"tokenize", "-m", model, "--decode", std::to_string(tokens + 40)}).err,
+            fmt::format("orthrus: --decode: item 1 is {}; this model's ids are 0 to {}.\n",
+                        tokens + 40, tokens + 39));
+  EXPECT_EQ(run_orthrus({"tokenize", "--tokenizer", kTinyCode + "/tokenizer.json", "--decode",
+                         std::to_string(tokens)})
+                .err,
+            fmt::format("orthrus: --decode: item 1 is {}; this tokenizer's ids are 0 to {}.\n",
+                        tokens, tokens - 1));
 }
 
 TEST(Tokenize, EmptyTextHasNoIds) {

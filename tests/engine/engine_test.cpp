@@ -139,6 +139,9 @@ TEST_F(TinyCode, EndTokensStopUnlessIgnored) {
   const int32_t end = whole[40];
   const auto first = std::find(whole.begin(), whole.end(), end);
   const std::vector<int32_t> cut(whole.begin(), first + 1);
+  // It has no text, though the tokenizer knows it as an ordinary token.
+  ASSERT_FALSE(engine_->tokenizer()->token_bytes(end).empty());
+  const std::string text = engine_->tokenizer()->decode(std::span(cut).first(cut.size() - 1), true);
 
   const test::TemporaryDirectory dir;
   for (const char* file : {"model.safetensors", "tokenizer.json", "config.json"}) {
@@ -152,6 +155,7 @@ TEST_F(TinyCode, EndTokensStopUnlessIgnored) {
     r.options.mode = mode;
     const Generation by_eos = ending.generate(r);
     EXPECT_EQ(by_eos.output_ids, cut);
+    EXPECT_EQ(by_eos.text, text);
     EXPECT_EQ(by_eos.finish_reason, FinishReason::kStop);
     r.options.ignore_eos = true;
     const Generation ignoring = ending.generate(r);
@@ -160,6 +164,7 @@ TEST_F(TinyCode, EndTokensStopUnlessIgnored) {
     r.options.stop_token_ids = {end};
     const Generation by_request = ending.generate(r);
     EXPECT_EQ(by_request.output_ids, cut);
+    EXPECT_EQ(by_request.text, text);
     EXPECT_EQ(by_request.finish_reason, FinishReason::kStop);
   }
 }

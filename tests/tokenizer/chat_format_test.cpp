@@ -66,13 +66,37 @@ TEST(ChatFormat, PublishedTemplatesAreRecognized) {
     SCOPED_TRACE(name);
     const std::string text = published(name);
     EXPECT_EQ(chat_format_of(text), format);
-    EXPECT_EQ(chat_format_of(text + "\n \r\n"), format);
-    EXPECT_EQ(chat_format_of(with_line_ends(text, "\r\n")), format);
-    EXPECT_EQ(chat_format_of(with_line_ends(text, " \t\n")), format);
-    EXPECT_EQ(format_of_template(text), format);
-    EXPECT_EQ(format_of_config({{"chat_template", text}}), format);
+    const std::string windows = with_line_ends(text, "\r\n");
+    EXPECT_EQ(chat_format_of(windows), format);
+    EXPECT_EQ(chat_format_of(windows + "\r\n"), format);
+    EXPECT_EQ(chat_format_of(with_line_ends(text, "\r")), format);
+    for (const std::string& saved : {text, windows}) {
+      EXPECT_EQ(format_of_template(saved), format);
+      EXPECT_EQ(format_of_config({{"chat_template", saved}}), format);
+    }
   }
   EXPECT_EQ(detect_chat_format(kQwen3), ChatFormat::kQwen3);
+}
+
+// Jinja drops one line end at the end, and with trim_blocks the one after a block: more would show.
+TEST(ChatFormat, OnlyWhatJinjaDropsAtTheEndMayBeThere) {
+  const std::string text = qwen3_template();
+  for (const std::string end : {"\n", "\n\n", "\r\n\r\n", "\r\r"}) {
+    EXPECT_EQ(chat_format_of(text + end), ChatFormat::kQwen3);
+  }
+  for (const std::string end : {" ", " \n", "\n ", "\n \n", "\n\n\n", "\r\n\r\n\r\n", "\t\n"}) {
+    EXPECT_EQ(chat_format_of(text + end), ChatFormat::kUnknown);
+  }
+}
+
+// White space before {%- and {{- shows nowhere; in a string it does.
+TEST(ChatFormat, SpacesAtTheEndsOfLinesMayBeThereWhereTheyDoNotShow) {
+  std::string text = published("qwen3");
+  ASSERT_EQ(text.substr(text.rfind('\n') + 1), "{%- endif %}");
+  EXPECT_EQ(chat_format_of(with_line_ends(text, " \t\n")), ChatFormat::kQwen3);
+  text = published("chatml");
+  text.replace(text.find("\\n"), 2, 1, '\n');
+  EXPECT_EQ(chat_format_of(with_line_ends(text, " \n")), ChatFormat::kUnknown);
 }
 
 TEST(ChatFormat, PlainChatMlIsRecognizedInItsVariants) {
