@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <system_error>
 #include <utility>
@@ -44,6 +45,10 @@ void refuse_folder_of_gguf(const fs::path& directory) {
                           shown(directory), list_in_quotes(names)));
 }
 
+bool are_equal(const Tensor& a, const Tensor& b) {
+  return a.type == b.type && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
+}
+
 }  // namespace
 
 void check_is_model(const fs::path& model) {
@@ -67,7 +72,9 @@ Checkpoint Checkpoint::open_directory(const fs::path& directory) {
   checkpoint.config_ = read_huggingface_config(directory);
   MappedTensors weights = map_huggingface_weights(directory);
   checkpoint.maps_ = std::move(weights.maps);
+  checkpoint.copies_ = std::move(weights.copies);
   checkpoint.tensors_ = std::move(weights.tensors);
+  if (checkpoint.config_.tie_word_embeddings) checkpoint.resolve_tied_head();
   fs::path tokenizer = directory / "tokenizer.json";
   if (has_entry(tokenizer)) checkpoint.tokenizer_file_ = std::move(tokenizer);
   return checkpoint;
@@ -85,6 +92,23 @@ Checkpoint Checkpoint::open_gguf_file(const fs::path& file) {
   return checkpoint;
 }
 
+// Of a tied pair, files hold the embedding, or the head alone, or both. As in transformers, a head
+// that differs from the embedding is one of its own; an equal one is not needed.
+void Checkpoint::resolve_tied_head() {
+  constexpr const char* kEmbedding = "model.embed_tokens.weight";
+  const auto head = std::ranges::find(tensors_, "lm_head.weight", &Tensor::name);
+  if (head == tensors_.end()) return;
+  const Tensor* embedding = find(kEmbedding);
+  if (embedding == nullptr) {
+    head->name = kEmbedding;
+    std::ranges::sort(tensors_, {}, &Tensor::name);
+  } else if (are_equal(*head, *embedding)) {
+    tensors_.erase(head);
+  } else {
+    config_.tie_word_embeddings = false;
+  }
+}
+
 const Tensor* Checkpoint::find(std::string_view name) const {
   const auto it = std::ranges::lower_bound(tensors_, name, {}, &Tensor::name);
   return it != tensors_.end() && it->name == name ? &*it : nullptr;
@@ -94,6 +118,7 @@ void Checkpoint::add_heads(Heads heads) {
   config_.block_size = heads.block_size.value_or(kUsualBlockSize);
   config_.mask_token_id = heads.mask_token_id.value_or(kUsualMaskTokenId);
   maps_.push_back(std::move(heads.map));
+  std::ranges::move(heads.copies, std::back_inserter(copies_));
   std::ranges::move(heads.tensors, std::back_inserter(tensors_));
   std::ranges::sort(tensors_, {}, &Tensor::name);
   heads_ = HeadsSource{std::move(heads.name), std::move(heads.base)};

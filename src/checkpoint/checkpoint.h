@@ -44,6 +44,8 @@ class Checkpoint {
   const std::optional<HeadsSource>& heads() const { return heads_; }  // those that were added
 
   const std::string& name() const { return name_; }  // the path, for messages
+  // As load_config, but for tie_word_embeddings: what the tensors say counts. Where they hold an LM
+  // head that differs from the embedding, it is not tied.
   const ModelConfig& config() const { return config_; }
 
   // By Hugging Face's names, sorted, whatever the files call them.
@@ -59,10 +61,12 @@ class Checkpoint {
 
   static Checkpoint open_directory(const std::filesystem::path& directory);
   static Checkpoint open_gguf_file(const std::filesystem::path& file);
+  void resolve_tied_head();
 
   std::string name_;
   ModelConfig config_;
   std::vector<MappedFile> maps_;
+  TensorCopies copies_;
   std::vector<Tensor> tensors_;
   std::optional<std::filesystem::path> tokenizer_file_;
   std::optional<Vocabulary> vocabulary_;

@@ -1,8 +1,9 @@
-// A named tensor that lies in a mapped checkpoint file.
+// A named tensor of a checkpoint file: it lies where the file is mapped, or in a copy.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,5 +18,8 @@ struct Tensor {
   const std::byte* data = nullptr;  // owned by the Checkpoint
   size_t bytes = 0;                 // bytes_of(format_of(type), product of shape)
 };
+
+// Memory of tensors that could not be used where their file is mapped.
+using TensorCopies = std::vector<std::unique_ptr<std::byte[]>>;
 
 }  // namespace orthrus

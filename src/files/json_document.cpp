@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <utility>
 #include <vector>
 
 #include "files/display.h"
@@ -17,21 +18,28 @@ using nlohmann::json;
 // The values of deeper nesting would each be tiny, and so take many times the text's memory.
 constexpr size_t kMaxDepth = 32;
 
-// Goes through a text before it is parsed, and refuses deep nesting and repeated keys. (The JSON
-// library would call back while it parses, but then takes quadratic time for long arrays.)
-class Inspector final : public nlohmann::json_sax<json> {
- public:
-  explicit Inspector(const std::string& file) : file_(file) {}
+// Stands for a value that is given twice and differs. JSON text has no binary values, so that no
+// other can be taken for it.
+json given_twice(const json& first, const json& second) {
+  const std::string text = fmt::format("given twice, as {} and as {}", shown(first), shown(second));
+  return json::binary({text.begin(), text.end()});
+}
 
-  bool start_object(size_t) override { return open(); }
-  bool start_array(size_t) override { return open(); }
+// Builds the value as its parser goes through the text. (The JSON library would build it by itself,
+// and call back, but then takes quadratic time for long arrays.)
+class Builder final : public nlohmann::json_sax<json> {
+ public:
+  explicit Builder(const std::string& file) : file_(file) {}
+
+  json take() { return std::move(result_); }
+
+  bool start_object(size_t) override { return open(json::object()); }
+  bool start_array(size_t) override { return open(json::array()); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
 
   bool key(std::string& key) override {
-    if (!open_.back().insert(key).second) {
-      fail(fmt::format("an object has the key {} twice", in_quotes(key)));
-    }
+    open_.back().key = std::move(key);
     return true;
   }
 
@@ -39,23 +47,49 @@ class Inspector final : public nlohmann::json_sax<json> {
     fail("is not valid JSON: " + describe(error));
   }
 
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(int64_t) override { return true; }
-  bool number_unsigned(uint64_t) override { return true; }
-  bool number_float(double, const std::string&) override { return true; }
-  bool string(std::string&) override { return true; }
-  bool binary(json::binary_t&) override { return true; }
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(int64_t value) override { return add(value); }
+  bool number_unsigned(uint64_t value) override { return add(value); }
+  bool number_float(double value, const std::string&) override { return add(value); }
+  bool string(std::string& value) override { return add(std::move(value)); }
+  bool binary(json::binary_t&) override { return false; }  // never from JSON text
 
  private:
-  bool open() {
+  // An object or array whose end has not come.
+  struct Open {
+    json value;
+    std::string key = {};  // of an object's member that comes next
+  };
+
+  bool open(json value) {
     if (open_.size() == kMaxDepth) fail(fmt::format("is nested more than {} deep", kMaxDepth));
-    open_.emplace_back();
+    open_.push_back({std::move(value)});
     return true;
   }
 
   bool close() {
+    json value = std::move(open_.back().value);
     open_.pop_back();
+    return add(std::move(value));
+  }
+
+  bool add(json value) {
+    if (open_.empty()) {
+      result_ = std::move(value);
+      return true;
+    }
+    auto& [parent, key] = open_.back();
+    if (parent.is_array()) {
+      parent.push_back(std::move(value));
+      return true;
+    }
+    const auto [member, is_new] = parent.emplace(std::move(key), nullptr);
+    if (is_new) {
+      *member = std::move(value);
+    } else if (!member->is_binary() && *member != value) {
+      *member = given_twice(*member, value);
+    }
     return true;
   }
 
@@ -64,16 +98,54 @@ class Inspector final : public nlohmann::json_sax<json> {
   }
 
   const std::string& file_;
-  std::vector<std::set<std::string>> open_;  // the keys so far of each object; none for an array
+  std::vector<Open> open_;
+  json result_;
 };
+
+// Where the string that begins at `at` ends, behind its quotes; at the end of the text if it has
+// none.
+size_t end_of_string(std::string_view text, size_t at) {
+  for (++at; at < text.size(); ++at) {
+    if (text[at] == '\\') {
+      ++at;
+    } else if (text[at] == '"') {
+      return at + 1;
+    }
+  }
+  return text.size();
+}
+
+// The text with the numbers that Python writes and JSON has not as strings.
+std::string with_constants_quoted(std::string_view text) {
+  std::string result;
+  size_t copied = 0;
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = end_of_string(text, at);
+      continue;
+    }
+    const std::string_view rest = text.substr(at);
+    size_t length = 0;
+    for (const std::string_view constant : {"NaN", "Infinity", "-Infinity"}) {
+      if (rest.starts_with(constant)) length = constant.size();
+    }
+    if (length > 0) {
+      result.append(text.substr(copied, at - copied)).append(1, '"');
+      result.append(rest.substr(0, length)).append(1, '"');
+      copied = at + length;
+    }
+    at += std::max<size_t>(length, 1);
+  }
+  return result.append(text.substr(copied));
+}
 
 }  // namespace
 
 json parse_json_object(std::string_view text, const std::string& name) {
   refuse_zero_bytes(text, name);
-  Inspector inspector(name);
-  json::sax_parse(text, &inspector);
-  json value = json::parse(text);
+  Builder builder(name);
+  json::sax_parse(with_constants_quoted(text), &builder);
+  json value = builder.take();
   if (!value.is_object()) {
     throw Error(ErrorKind::kFile,
                 fmt::format("{}: is {}; it must be a JSON object.", name, shown(value)));
@@ -97,7 +169,9 @@ std::string describe(const std::exception& json_error) {
 }
 
 std::string shown(const json& value) {
-  return printable(value.dump());
+  if (!value.is_binary()) return printable(value.dump());
+  const json::binary_t& text = value.get_binary();
+  return std::string(text.begin(), text.end());
 }
 
 }  // namespace orthrus

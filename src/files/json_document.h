@@ -8,9 +8,13 @@
 
 namespace orthrus {
 
-// The object that `text` is. `name` stands for the file in messages. Throws Error(kFile) for
-// anything else than one JSON object in UTF-8, for an object that has a key twice (of which a
-// parser would silently drop one), and for nesting deeper than any real file's.
+// The object that `text` is, read as Python's json module reads it, by which published files are
+// written: a UTF-8 mark at the start is passed over, NaN, Infinity and -Infinity are taken for the
+// strings of that name, and of a key that is there twice the value counts once where both are
+// equal. Where they are not, a parser would silently drop one: the value is then one that no reader
+// of a field accepts, and that `shown` describes. `name` stands for the file in messages. Throws
+// Error(kFile) for anything else than one JSON object in UTF-8, and for nesting deeper than any
+// real file's.
 nlohmann::json parse_json_object(std::string_view text, const std::string& name);
 
 // Throws Error(kFile) when there is a zero byte, which the JSON library takes for the text's end.
@@ -19,7 +23,8 @@ void refuse_zero_bytes(std::string_view text, const std::string& name);
 // What the JSON library says is wrong, without its prefix, shortened and printable.
 std::string describe(const std::exception& json_error);
 
-// A value as JSON, shortened and printable.
+// A value as JSON, shortened and printable; "given twice, as 1 and as 2" for what parse_json_object
+// found so.
 std::string shown(const nlohmann::json& value);
 
 }  // namespace orthrus

@@ -30,10 +30,8 @@ NetworkWeights bind_weights(const ModelConfig& config, const Checkpoint& checkpo
                 fmt::format("{}: head_dim is {}; the kernels take up to {}.", directory,
                             config.head_dim, kMaxHeadDim));
   }
-  // A tied head may be stored all the same; transformers ignores it too.
   check_tensors(
       expected_tensors(config), checkpoint.tensors(),
-      config.tie_word_embeddings ? "lm_head.weight" : "",
       fmt::format("{}: the tensors are not those of {} as its configuration describes it.",
                   directory, config.architecture));
   NetworkWeights weights;

@@ -11,10 +11,10 @@
 namespace orthrus {
 
 // Throws Error(kFile) unless `tensors`, sorted by name, are those of `specs`, no more and no fewer
-// but for one named `ignored`. The message is `title` and a list of what is missing, misshapen and
-// unexpected.
+// but for the angles of rotation (rotary_emb.inv_freq). The message is `title` and a list of what
+// is missing, misshapen and unexpected.
 void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> tensors,
-                   std::string_view ignored, const std::string& title);
+                   const std::string& title);
 
 // Whether heads fit a model without a diffusion view: its layers, shapes, norms, biases and
 // vocabulary. Throws Error(kFile), naming both files.

@@ -12,8 +12,6 @@
 namespace orthrus {
 namespace {
 
-constexpr size_t kShownName = 100;  // bytes of a name that a file made up
-
 [[noreturn]] void refuse_large(const std::string& directory, std::string_view name, DType type) {
   throw Error(ErrorKind::kFile,
               fmt::format("{}: {} has weights above {}, the most that {} holds.", directory, name,
@@ -117,7 +115,7 @@ void check_fits(const Checkpoint& checkpoint, DType type, const std::string& dir
     const size_t count = tensor.bytes / static_cast<size_t>(format.block_bytes) *
                          static_cast<size_t>(format.block_columns);
     if (!fits(tensor.type, tensor.data, count, type)) {
-      refuse_large(directory, printable(tensor.name, kShownName), type);
+      refuse_large(directory, printable(tensor.name), type);
     }
   }
 }
@@ -139,7 +137,7 @@ void check_finite(const Checkpoint& checkpoint, const std::string& directory,
     if (!finite) {
       throw Error(ErrorKind::kFile,
                   fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
-                              directory, tensor.name));
+                              directory, printable(tensor.name)));
     }
   }
 }

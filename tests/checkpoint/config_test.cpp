@@ -204,7 +204,8 @@ TEST(Config, AcceptsHarmlessVariants) {
       R"({"mlp_bias": false})",
       R"({"quantization_config": null})",
       R"({"layer_types": null})",
-      R"({"torch_dtype": "bfloat16"})",
+      R"({"torch_dtype": "float16"})",  // dtype, the newer name, counts
+      R"({"tie_word_embeddings": null, "bos_token_id": null, "pad_token_id": null})",
       R"({"partial_rotary_factor": 1.0})",
       R"({"rope_scaling": {"type": "default"}})",
       R"({"rope_scaling": {"rope_type": "default"}})",
@@ -372,9 +373,9 @@ TEST(Config, RefusesOtherModels) {
       {kUnsupported, R"({"architectures": "OrthrusLM"})",
        R"(architectures is "OrthrusLM"; )" + kSupported},
       {kUnsupported, R"({"dtype": "float64"})", R"(dtype is "float64"; )" + kTypes},
-      {kUnsupported, R"({"torch_dtype": "auto"})", R"(torch_dtype is "auto"; )" + kTypes},
+      {kUnsupported, R"({"dtype": null, "torch_dtype": "auto"})",
+       R"(torch_dtype is "auto"; )" + kTypes},
       {kFile, R"({"dtype": 16})", "dtype is 16; " + kTypes},
-      {kFile, R"({"torch_dtype": "float16"})", R"(dtype is "bfloat16"; torch_dtype is "float16".)"},
       {kUnsupported, R"({"attention_bias": true})", "attention_bias is true; supported is false."},
       {kUnsupported, R"({"mlp_bias": true})", "mlp_bias is true; supported is false."},
       {kUnsupported, R"({"use_sliding_window": true})",
@@ -463,15 +464,14 @@ TEST(Config, RefusesWhatIsNotAnObject) {
   const std::pair<std::string, std::string> kCases[] = {
       {"null", "is null; it must be a JSON object."},
       {"[1,2]", "is [1,2]; it must be a JSON object."},
-      {R"({"vocab_size": 1, "vocab_size": 2})", "an object has the key \"vocab_size\" twice."},
       {std::string(1'000'000, '['), "is nested more than 32 deep."},
       {std::string("{}\0", 3), "is not valid JSON: byte 2 is zero."},
   };
   for (const auto& [text, problem] : kCases) {
     expect_error(kFile, "c.json: " + problem, [&] { parse(text); });
   }
-  for (const char* text :
-       {"", "{", "{\"a\": 1e999}", "{\"a\": NaN}", "{\"a\": \"\xff\"}", "{}{}"}) {
+  for (const char* text : {"", "{", "{\"a\": 1e999}", "{\"a\": nan}", "{\"a\": NaNs}",
+                           "{\"a\": +Infinity}", "{\"a\": \"\xff\"}", "{}{}"}) {
     SCOPED_TRACE(text);
     try {
       parse(text);
@@ -479,6 +479,47 @@ TEST(Config, RefusesWhatIsNotAnObject) {
     } catch (const Error& error) {
       EXPECT_EQ(std::string(error.what()).find("c.json: is not valid JSON: "), 0u) << error.what();
     }
+  }
+}
+
+// Python's json module, which published files are written by, writes and reads more than JSON has.
+TEST(Config, ReadsJsonAsPythonDoes) {
+  const auto with = [](const std::string& members) {
+    return parse("\xef\xbb\xbf" + members + published().dump().substr(1));
+  };
+  for (const char* members :
+       {R"({"limits": [0.0, Infinity, -Infinity], "loss": NaN, )",
+        R"({"model_type": "other", "model_type": "third", "x": {"a": 1, "a": 2}, )",
+        R"({"vocab_size": 151936, )", R"({"rope_theta": 1e6, )",  // twice, and equal
+        R"({"text": "NaN \" Infinity \\", "Infinity": 1, )"}) {
+    SCOPED_TRACE(members);
+    EXPECT_EQ(with(members).vocab_size, 151936);
+  }
+  const std::string kPositive = "; it must be a number above 0 that a 32-bit float can hold.";
+  const std::pair<std::string, std::string> kCases[] = {
+      {R"({"vocab_size": 64, )",
+       "vocab_size is given twice, as 64 and as 151936; it must be an integer from 1 to 16777216."},
+      {R"({"vocab_size": 64, "vocab_size": {"\u001b": 2}, )",
+       "vocab_size is given twice, as 64 and as {\"\\u001b\":2}; it must be an integer from 1 to "
+       "16777216."},
+      {R"({"rope_parameters": {"rope_type": "yarn", "rope_type": "default"}, )",
+       R"(rope_parameters.rope_type is given twice, as "yarn" and as "default"; supported is )"
+       R"("default".)"},
+  };
+  for (const auto& [members, problem] : kCases) {
+    try {
+      with(members);
+      ADD_FAILURE() << "No error: " << members;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.what(), "c.json: " + problem);
+    }
+  }
+  for (const std::string number : {"NaN", "Infinity", "-Infinity"}) {
+    expect_error(kFile, fmt::format("c.json: rms_norm_eps is \"{}\"{}", number, kPositive), [&] {
+      json config = published();
+      config.erase("rms_norm_eps");
+      parse("{\"rms_norm_eps\": " + number + "," + config.dump().substr(1));
+    });
   }
 }
 

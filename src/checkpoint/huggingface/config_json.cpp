@@ -75,18 +75,19 @@ class ConfigReader {
     if (name != nullptr && name->is_string()) config_.name = name->get<std::string>();
   }
 
+  // Files that older and newer versions of transformers have written hold both names, of which the
+  // newer counts, as there.
   void read_dtype() {
-    for (const char* key : {"torch_dtype", "dtype"}) {  // the older name, and the newer
+    for (const char* key : {"dtype", "torch_dtype"}) {
       const json* value = fields_.find(key);
       if (value == nullptr) continue;
-      if (*value != "float32" && *value != "float16" && *value != "bfloat16") {
+      if (*value == "float32" || *value == "float16" || *value == "bfloat16") {
+        config_.dtype = value->get<std::string>();
+      } else {
         fields_.refuse(key, "supported are \"float32\", \"float16\" and \"bfloat16\"",
                        value->is_string() ? ErrorKind::kUnsupported : ErrorKind::kFile);
-      } else if (!config_.dtype.empty() && *value != config_.dtype) {
-        fields_.refuse(key, fmt::format("torch_dtype is \"{}\"", config_.dtype));
-      } else {
-        config_.dtype = value->get<std::string>();
       }
+      return;
     }
   }
 

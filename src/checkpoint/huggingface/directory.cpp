@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
-#include <optional>
 #include <set>
 #include <system_error>
-#include <utility>
 
 #include "checkpoint/huggingface/config_json.h"
 #include "checkpoint/huggingface/safetensors.h"
@@ -24,8 +23,6 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr size_t kMaxConfigBytes = 1 << 20;  // published ones have a few thousand
 constexpr size_t kMaxIndexBytes = 8 << 20;   // published ones have about 100 bytes a tensor
-
-using Placement = std::pair<std::string, std::string>;  // a tensor's name, its file's name
 
 [[noreturn]] void fail(const std::string& message) {
   throw Error(ErrorKind::kFile, message);
@@ -65,69 +62,51 @@ void check_files_exist(const fs::path& directory, const std::set<std::string>& f
                    list_in_quotes(missing)));
 }
 
-std::vector<std::string> in_words(std::span<const Placement> placements) {
-  std::vector<std::string> words;
-  for (const auto& [tensor, file] : placements) {
-    words.push_back(fmt::format("{} in {}", tensor, file));
-  }
-  return words;
-}
-
-// Every tensor must be in one shard, and in the one that the index says.
-void check_matches_index(const ShardIndex& index, std::vector<Placement> found,
+// Every tensor must be in the file that the index says. `found`: what was there of them, sorted.
+void check_matches_index(const ShardIndex& index, std::span<const Tensor> found,
                          const std::string& index_name) {
-  std::ranges::sort(found);
-  std::vector<std::string> repeated;
-  for (size_t i = 1; i < found.size(); ++i) {
-    if (found[i].first == found[i - 1].first) repeated.push_back(found[i].first);
+  std::vector<std::string> missing;
+  for (const auto& [tensor, file] : index) {
+    if (!std::ranges::binary_search(found, tensor, {}, &Tensor::name)) {
+      missing.push_back(fmt::format("{} in {}", tensor, file));
+    }
   }
-  if (!repeated.empty()) {
-    fail(fmt::format("{}: its files hold these tensors more than once: {}.", index_name,
-                     list_in_quotes(repeated)));
-  }
-  const std::vector<Placement> expected(index.begin(), index.end());
-  std::vector<Placement> missing;
-  std::vector<Placement> unnamed;
-  std::ranges::set_difference(expected, found, std::back_inserter(missing));
-  std::ranges::set_difference(found, expected, std::back_inserter(unnamed));
-  std::string problems;
-  if (!missing.empty()) {
-    problems = fmt::format("{}: names tensors that are not there: {}.", index_name,
-                           list_in_quotes(in_words(missing)));
-  }
-  if (!unnamed.empty()) {
-    problems += fmt::format("{}{}: does not name these tensors: {}.", problems.empty() ? "" : "\n",
-                            index_name, list_in_quotes(in_words(unnamed)));
-  }
-  if (!problems.empty()) fail(problems);
+  if (missing.empty()) return;
+  fail(fmt::format("{}: names tensors that are not there: {}.", index_name,
+                   list_in_quotes(missing)));
 }
 
-// Maps one more file; its tensors are appended to those there are.
-void map_one_more(MappedTensors& weights, const fs::path& path) {
+// Maps one more file; those of its tensors that are wanted are appended to those there are.
+void map_one_more(MappedTensors& weights, const fs::path& path,
+                  const std::function<bool(const std::string&)>& wanted = {}) {
   weights.maps.push_back(MappedFile::open(path));
-  std::vector<Tensor> added = parse_safetensors(weights.maps.back().bytes(), shown(path)).tensors;
-  std::ranges::move(added, std::back_inserter(weights.tensors));
+  SafetensorsFile file = parse_safetensors(weights.maps.back().bytes(), shown(path), wanted);
+  std::ranges::move(file.tensors, std::back_inserter(weights.tensors));
+  std::ranges::move(file.copies, std::back_inserter(weights.copies));
 }
 
-void map_shards(MappedTensors& weights, const fs::path& directory) {
-  const fs::path index_path = directory / kIndexFile;
-  const std::string index_name = shown(index_path);
-  const ShardIndex index =
-      parse_shard_index(read_text_file(index_path, kMaxIndexBytes), index_name);
+ShardIndex read_index(const fs::path& directory) {
+  const fs::path path = directory / kIndexFile;
+  return parse_shard_index(read_text_file(path, kMaxIndexBytes), shown(path));
+}
+
+void map_shards(MappedTensors& weights, const fs::path& directory, const ShardIndex& index) {
   std::set<std::string> shards;
   for (const auto& [tensor, file] : index) shards.insert(file);
   check_files_exist(directory, shards);
-
-  std::vector<Placement> found;
   for (const std::string& shard : shards) {
-    const size_t before = weights.tensors.size();
-    map_one_more(weights, directory / shard);
-    for (size_t i = before; i < weights.tensors.size(); ++i) {
-      found.emplace_back(weights.tensors[i].name, shard);
-    }
+    map_one_more(weights, directory / shard, [&](const std::string& tensor) {
+      const auto entry = index.find(tensor);
+      return entry != index.end() && entry->second == shard;
+    });
   }
-  check_matches_index(index, std::move(found), index_name);
   std::ranges::sort(weights.tensors, {}, &Tensor::name);
+  check_matches_index(index, weights.tensors, shown(directory / kIndexFile));
+}
+
+// Whether an index that lies beside model.safetensors names that as one of its files.
+bool names_single_file(const ShardIndex& index) {
+  return std::ranges::any_of(index, [](const auto& entry) { return entry.second == kSingleFile; });
 }
 
 }  // namespace
@@ -143,13 +122,15 @@ ModelConfig read_huggingface_config(const fs::path& directory) {
 }
 
 MappedTensors map_huggingface_weights(const fs::path& directory) {
+  const bool has_single = has_entry(directory / kSingleFile);
+  const bool has_index = has_entry(directory / kIndexFile);
+  if (!has_single && !has_index) fail_without_weights(directory);
+  const ShardIndex index = has_index ? read_index(directory) : ShardIndex();
   MappedTensors weights;
-  if (has_entry(directory / kSingleFile)) {
+  if (has_single && !names_single_file(index)) {
     map_one_more(weights, directory / kSingleFile);
-  } else if (has_entry(directory / kIndexFile)) {
-    map_shards(weights, directory);
   } else {
-    fail_without_weights(directory);
+    map_shards(weights, directory, index);
   }
   return weights;
 }

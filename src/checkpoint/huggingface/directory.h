@@ -17,13 +17,16 @@ ModelConfig read_huggingface_config(const std::filesystem::path& directory);
 
 struct MappedTensors {
   std::vector<MappedFile> maps;
-  std::vector<Tensor> tensors;  // sorted by name; they point into the maps
+  TensorCopies copies;
+  std::vector<Tensor> tensors;  // sorted by name; they point into the maps and copies
 };
 
-// The tensors of model.safetensors, or of the shards that model.safetensors.index.json names. Where
-// both are there, those of the first, as transformers does. Throws Error: kFile for a missing,
-// unreadable or malformed file, or for shards that differ from their index; kUnsupported for
-// tensors of types other than F32, F16 and BF16.
+// The tensors of model.safetensors, or those that model.safetensors.index.json names, each of the
+// file that it names for it: what files hold besides, such as superseded copies, is not looked at.
+// Where both are there, model.safetensors counts, as in transformers, unless the index names it as
+// one of its files. Throws Error: kFile for a missing, unreadable or malformed file, or for an
+// index that names what is not there; kUnsupported for tensors of types other than F32, F16 and
+// BF16.
 MappedTensors map_huggingface_weights(const std::filesystem::path& directory);
 
 // What stands for a template where there are several, and none is the default.

@@ -41,7 +41,7 @@ const json* JsonFields::find(std::string_view key) const {
 }
 
 bool JsonFields::boolean(std::string_view key, bool fallback) const {
-  const json* value = at(key);
+  const json* value = find(key);
   if (value == nullptr) return fallback;
   if (value->is_boolean()) return value->get<bool>();
   refuse(key, "it must be true or false");

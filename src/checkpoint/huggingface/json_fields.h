@@ -25,7 +25,7 @@ class JsonFields {
   // The value, or null where the field is absent or null.
   const nlohmann::json* find(std::string_view key) const;
 
-  bool boolean(std::string_view key, bool fallback) const;
+  bool boolean(std::string_view key, bool fallback) const;  // null is as absent
   int integer(std::string_view key, int low, int high, std::optional<int> fallback = {}) const;
   double number(std::string_view key, double low, double high,
                 std::optional<double> fallback = {}) const;

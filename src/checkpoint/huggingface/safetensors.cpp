@@ -65,96 +65,110 @@ std::optional<uint64_t> size_in_bytes(DType type, std::span<const int64_t> shape
   return size;
 }
 
-// The tensor of one entry, checked to lie within the data, which is at byte `start` of the file.
-Tensor make_tensor(HeaderEntry entry, std::span<const std::byte> data, size_t start,
-                   const std::string& file) {
+// That the entry's bytes lie within `bytes` of data.
+void check_place(const HeaderEntry& entry, size_t bytes, const std::string& file) {
   const auto fail = [&](std::string_view problem) {
     throw Error(ErrorKind::kFile,
-                fmt::format("{}: tensor {} {}.", file, in_quotes(entry.name), problem));
+                fmt::format("{}: tensor {} has data_offsets [{}, {}], {}.", file,
+                            in_quotes(entry.name), entry.begin, entry.end, problem));
   };
-  const uint64_t begin = entry.begin;
-  const uint64_t end = entry.end;
-  if (begin > end) fail(fmt::format("has data_offsets [{}, {}], which run backwards", begin, end));
-  if (end > data.size()) {
-    fail(
-        fmt::format("has data_offsets [{}, {}], but the file has only {} bytes of data; it may be "
-                    "cut short",
-                    begin, end, data.size()));
+  if (entry.begin > entry.end) fail("which run backwards");
+  if (entry.end > bytes) {
+    fail(fmt::format("but the file has only {} bytes of data; it may be cut short", bytes));
   }
-  const std::optional<uint64_t> size = size_in_bytes(entry.type, entry.shape);
-  const auto type = [&] {
-    return fmt::format("{} [{}]", name_of(entry.type), fmt::join(entry.shape, ", "));
-  };
-  if (!size) fail(fmt::format("is {}, which is more bytes than 64 bits can count", type()));
-  if (*size != end - begin) {
-    fail(fmt::format("is {}, which takes {} bytes, but has data_offsets [{}, {}], which hold {}",
-                     type(), *size, begin, end, end - begin));
-  }
-  if ((start + begin) % format_of(entry.type).block_bytes != 0) {
-    fail(
-        fmt::format("is {} at byte {} of the file, which is not a multiple of {}; save the file "
-                    "again with a current version of safetensors, which aligns tensors",
-                    name_of(entry.type), start + begin, format_of(entry.type).block_bytes));
-  }
-  return {std::move(entry.name), entry.type, std::move(entry.shape),
-          data.data() + static_cast<size_t>(begin), static_cast<size_t>(*size)};
 }
 
-void check_names_differ(std::span<const Tensor> sorted, const std::string& file) {
-  const auto twin = std::ranges::adjacent_find(sorted, {}, &Tensor::name);
+void check_names_differ(std::span<const HeaderEntry> sorted, const std::string& file) {
+  const auto twin = std::ranges::adjacent_find(sorted, {}, &HeaderEntry::name);
   if (twin == sorted.end()) return;
   throw Error(ErrorKind::kFile,
               fmt::format("{}: tensor {} is there twice.", file, in_quotes(twin->name)));
 }
 
-void check_covers(std::span<const Tensor> tensors, std::span<const std::byte> data,
-                  const std::string& file) {
-  std::vector<const Tensor*> by_place;
-  by_place.reserve(tensors.size());
-  for (const Tensor& tensor : tensors) by_place.push_back(&tensor);
-  std::ranges::sort(by_place, {}, [](const Tensor* t) { return std::pair(t->data, t->bytes); });
+void check_covers(std::span<const HeaderEntry> entries, size_t bytes, const std::string& file) {
+  std::vector<const HeaderEntry*> by_place;
+  by_place.reserve(entries.size());
+  for (const HeaderEntry& entry : entries) by_place.push_back(&entry);
+  std::ranges::sort(by_place, {}, [](const HeaderEntry* e) { return std::pair(e->begin, e->end); });
 
-  const auto offset_of = [&data](const std::byte* place) { return place - data.data(); };
-  const std::byte* covered = data.data();
-  const Tensor* previous = nullptr;
-  for (const Tensor* tensor : by_place) {
-    if (tensor->data < covered) {
-      throw Error(
-          ErrorKind::kFile,
-          fmt::format("{}: tensors {} and {} overlap at byte {} of the data.", file,
-                      in_quotes(previous->name), in_quotes(tensor->name), offset_of(tensor->data)));
+  const auto fail = [&file](std::string_view problem) {
+    throw Error(ErrorKind::kFile, fmt::format("{}: {}.", file, problem));
+  };
+  uint64_t covered = 0;
+  const HeaderEntry* previous = nullptr;
+  for (const HeaderEntry* entry : by_place) {
+    if (entry->begin < covered) {
+      fail(fmt::format("tensors {} and {} overlap at byte {} of the data",
+                       in_quotes(previous->name), in_quotes(entry->name), entry->begin));
     }
-    if (tensor->data > covered) {
-      throw Error(
-          ErrorKind::kFile,
-          fmt::format("{}: bytes {} to {} of the data, before tensor {}, belong to none.", file,
-                      offset_of(covered), offset_of(tensor->data), in_quotes(tensor->name)));
+    if (entry->begin > covered) {
+      fail(fmt::format("bytes {} to {} of the data, before tensor {}, belong to none", covered,
+                       entry->begin, in_quotes(entry->name)));
     }
-    covered = tensor->data + tensor->bytes;
-    previous = tensor;
+    covered = entry->end;
+    previous = entry;
   }
-  if (covered != data.data() + data.size()) {
+  if (covered != bytes) {
+    fail(fmt::format("the data has {} bytes, but its tensors end at byte {}", bytes, covered));
+  }
+}
+
+DType type_of(const HeaderEntry& entry, const std::string& file) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+    if (entry.type == name_of(type)) return type;
+  }
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{}: dtype of tensor {} is {}; supported are \"F32\", \"F16\" and "
+                          "\"BF16\".",
+                          file, in_quotes(entry.name), in_quotes(entry.type)));
+}
+
+// The tensor of an entry whose place has been checked.
+Tensor make_tensor(HeaderEntry entry, std::span<const std::byte> data, const std::string& file) {
+  const DType type = type_of(entry, file);
+  const uint64_t held = entry.end - entry.begin;
+  const auto fail = [&](std::string_view problem) {
     throw Error(ErrorKind::kFile,
-                fmt::format("{}: the data has {} bytes, but its tensors end at byte {}.", file,
-                            data.size(), offset_of(covered)));
+                fmt::format("{}: tensor {} is {} [{}], which {}.", file, in_quotes(entry.name),
+                            entry.type, fmt::join(entry.shape, ", "), problem));
+  };
+  const std::optional<uint64_t> size = size_in_bytes(type, entry.shape);
+  if (!size) fail("is more bytes than 64 bits can count");
+  if (*size != held) {
+    fail(fmt::format("takes {} bytes, but has data_offsets [{}, {}], which hold {}", *size,
+                     entry.begin, entry.end, held));
   }
+  return {std::move(entry.name), type, std::move(entry.shape),
+          data.data() + static_cast<size_t>(entry.begin), static_cast<size_t>(held)};
+}
+
+// Numbers are read where they lie, which a writer that does not pad its header puts anywhere.
+void copy_if_unaligned(Tensor& tensor, TensorCopies& copies) {
+  const auto address = reinterpret_cast<uintptr_t>(tensor.data);
+  if (address % static_cast<size_t>(format_of(tensor.type).block_bytes) == 0) return;
+  copies.push_back(std::make_unique_for_overwrite<std::byte[]>(tensor.bytes));
+  if (tensor.bytes > 0) std::memcpy(copies.back().get(), tensor.data, tensor.bytes);
+  tensor.data = copies.back().get();
 }
 
 }  // namespace
 
-SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
+SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name,
+                                  const std::function<bool(const std::string&)>& wanted) {
   const std::string_view text = header_of(bytes, name);
-  const size_t start = kLengthBytes + text.size();
-  const std::span<const std::byte> data = bytes.subspan(start);
+  const std::span<const std::byte> data = bytes.subspan(kLengthBytes + text.size());
   SafetensorsHeader header = parse_safetensors_header(text, name);
+  for (const HeaderEntry& entry : header.entries) check_place(entry, data.size(), name);
+  std::ranges::sort(header.entries, {}, &HeaderEntry::name);
+  check_names_differ(header.entries, name);
+  check_covers(header.entries, data.size(), name);
   SafetensorsFile file;
   file.metadata = std::move(header.metadata);
   for (HeaderEntry& entry : header.entries) {
-    file.tensors.push_back(make_tensor(std::move(entry), data, start, name));
+    if (wanted && !wanted(entry.name)) continue;
+    file.tensors.push_back(make_tensor(std::move(entry), data, name));
+    copy_if_unaligned(file.tensors.back(), file.copies);
   }
-  std::ranges::sort(file.tensors, {}, &Tensor::name);
-  check_names_differ(file.tensors, name);
-  check_covers(file.tensors, data, name);
   return file;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -13,13 +14,17 @@ namespace orthrus {
 
 struct SafetensorsFile {
   std::vector<Tensor> tensors;                  // sorted by name
+  TensorCopies copies;                          // of those that do not lie aligned in the file
   std::map<std::string, std::string> metadata;  // whatever the file's writer put there
 };
 
-// The contents of a whole file. The tensors' data points into `bytes`, and is aligned to the
-// tensor's type if `bytes` is aligned to 8. `name` stands for the file in messages.
-// Throws Error: kFile for a malformed file, kUnsupported for a tensor of another type than DType's.
-// As in the reference implementation, the tensors must cover the data without overlaps or holes.
-SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
+// The contents of a whole file, of whose tensors those that `wanted` takes by name, or all. The
+// tensors' data points into `bytes`, or into a copy where it is not aligned to its type there, as
+// in a file whose header is not padded. `name` stands for the file in messages. Throws Error: kFile
+// for a malformed file, kUnsupported for a wanted tensor of another type than DType's. As in the
+// reference implementation, the tensors, wanted or not, must cover the data without overlaps or
+// holes.
+SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name,
+                                  const std::function<bool(const std::string&)>& wanted = {});
 
 }  // namespace orthrus

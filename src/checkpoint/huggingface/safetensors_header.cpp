@@ -22,7 +22,7 @@ constexpr std::string_view kMetadataKey = "__metadata__";
 // The tensor that is being read, as far as its fields have come.
 struct Entry {
   std::string name;
-  std::optional<DType> type;
+  std::optional<std::string> type;
   std::optional<std::vector<int64_t>> shape;
   std::optional<std::vector<uint64_t>> offsets;
 };
@@ -73,8 +73,9 @@ class HeaderReader final : public nlohmann::json_sax<json> {
       require(entry_.type.has_value(), "dtype");
       require(entry_.shape.has_value(), "shape");
       require(entry_.offsets.has_value(), "data_offsets");
-      header_.entries.push_back({std::move(entry_.name), *entry_.type, std::move(*entry_.shape),
-                                 entry_.offsets->front(), entry_.offsets->back()});
+      header_.entries.push_back({std::move(entry_.name), std::move(*entry_.type),
+                                 std::move(*entry_.shape), entry_.offsets->front(),
+                                 entry_.offsets->back()});
     }
     place_ = Place::kHeader;
     return true;
@@ -103,7 +104,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   bool string(std::string& value) override {
     if (place_ == Place::kTensor && key_ == "dtype") {
-      entry_.type = parse_type(value);
+      entry_.type = std::move(value);
     } else if (place_ != Place::kMetadata) {
       refuse(in_quotes(value));
     } else if (!header_.metadata.emplace(key_, value).second) {
@@ -138,16 +139,6 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
  private:
   enum class Place { kStart, kHeader, kMetadata, kTensor, kShape, kOffsets };
-
-  DType parse_type(std::string_view text) const {
-    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
-      if (text == name_of(type)) return type;
-    }
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: dtype of tensor {} is {}; supported are \"F32\", \"F16\" and "
-                            "\"BF16\".",
-                            file_, in_quotes(entry_.name), in_quotes(text)));
-  }
 
   void require(bool is_there, std::string_view field) const {
     if (!is_there) fail(fmt::format("tensor {} has no {}", in_quotes(entry_.name), field));

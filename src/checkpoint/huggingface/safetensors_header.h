@@ -7,14 +7,12 @@
 #include <string_view>
 #include <vector>
 
-#include "orthrus/dtype.h"
-
 namespace orthrus {
 
 // A tensor as the header describes it.
 struct HeaderEntry {
   std::string name;
-  DType type = DType::kF32;
+  std::string type;            // as the file calls it
   std::vector<int64_t> shape;  // none below 0
   uint64_t begin = 0;          // within the data; neither offset has been checked
   uint64_t end = 0;
@@ -25,8 +23,8 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;  // __metadata__
 };
 
-// What the header's text describes. `file` stands for the file in messages. Throws Error: kFile for
-// a malformed header, kUnsupported for other types than DType's.
+// What the header's text describes. `file` stands for the file in messages. Throws Error(kFile) for
+// a malformed header.
 SafetensorsHeader parse_safetensors_header(std::string_view header, const std::string& file);
 
 }  // namespace orthrus

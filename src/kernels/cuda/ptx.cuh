@@ -79,7 +79,7 @@ __device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
 
 // --- The copy engine ----------------------------------------------------------------------------
 
-// MatrixView are read once a pass: they should leave the L2 cache before anything else does.
+// Weights are read once a pass: they should leave the L2 cache before anything else does.
 __device__ inline uint64_t evict_first_policy() {
   uint64_t policy;
   asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));

@@ -35,7 +35,9 @@ struct Format {
   std::string_view name;  // name_of(type)
   int block_columns;      // neighbouring columns of a row that are stored together
   int block_bytes;
-  float largest;  // the largest magnitude that it holds
+  // The largest magnitude that numbers converted to it may have. Blocks of a file can hold a little
+  // more: Q8_0 has a quant of -128, K-quants have minimums.
+  float largest;
 
   // The numbers of `blocks` blocks, as float32: all that can be are exact. `from` needs no
   // alignment.
