@@ -19,7 +19,7 @@ test-asan:  ## all tests under AddressSanitizer and UBSan
 	@ctest --preset asan
 
 test-clang:  ## all tests, built with clang 19
-	@scripts/setup.sh libgtest-dev clang-19 libomp-19-dev
+	@scripts/setup.sh libgtest-dev clang-19
 	@cmake --preset clang >/dev/null
 	@cmake --build --preset clang
 	@ctest --preset clang

@@ -25,29 +25,33 @@ void report(benchmark::State& state, double flops, double bytes) {
 }
 
 void multiply_adds(benchmark::State& state) {
+  const cpu::Crews crews(kThreads);
   double flops = 0;
-  for (auto _ : state) flops = cpu::run_multiply_adds(kThreads);
+  for (auto _ : state) flops = cpu::run_multiply_adds(crews);
   report(state, flops, 0);
 }
 BENCHMARK(multiply_adds)->UseRealTime();
 
 void pair_multiply_adds(benchmark::State& state) {
+  const cpu::Crews crews(kThreads);
   double flops = 0;
-  for (auto _ : state) flops = cpu::run_pair_multiply_adds(kThreads);
+  for (auto _ : state) flops = cpu::run_pair_multiply_adds(crews);
   report(state, flops, 0);
 }
 BENCHMARK(pair_multiply_adds)->UseRealTime();
 
 void byte_multiply_adds(benchmark::State& state) {
+  const cpu::Crews crews(kThreads);
   double flops = 0;
-  for (auto _ : state) flops = cpu::run_byte_multiply_adds(kThreads);
+  for (auto _ : state) flops = cpu::run_byte_multiply_adds(crews);
   report(state, flops, 0);
 }
 BENCHMARK(byte_multiply_adds)->UseRealTime();
 
 void read_memory(benchmark::State& state) {
   const std::vector<float> memory(size_t{256} << 20 >> 2, 1.0f);
-  for (auto _ : state) benchmark::DoNotOptimize(cpu::read_all(memory, kThreads));
+  const cpu::Crews crews(kThreads);
+  for (auto _ : state) benchmark::DoNotOptimize(cpu::read_all(memory, crews));
   report(state, 0, static_cast<double>(memory.size() * sizeof(float)));
 }
 BENCHMARK(read_memory)->UseRealTime();
@@ -208,10 +212,12 @@ void attention(benchmark::State& state) {
   }
   std::vector<float> q(static_cast<size_t>(rows) * width, 0.1f), out(q.size());
   const AttentionSpan span{0, rows, context, pages.data(), nullptr};
+  const Buffer workspace = ops.allocate(ops.attention_floats(layout));
   for (auto _ : state) {
     ops.parallel([&] {
       ops.attention({q.data(), rows, width, static_cast<size_t>(width)}, std::span(&span, 1),
-                    layout, 0, {out.data(), rows, width, static_cast<size_t>(width)});
+                    layout, 0, {out.data(), rows, width, static_cast<size_t>(width)},
+                    workspace.get());
     });
   }
   const double seen = context + rows / 2.0;

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 
-scripts/setup.sh clang-19 libclang-rt-19-dev libomp-19-dev
+scripts/setup.sh clang-19 libclang-rt-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
 for target in safetensors gguf config tokenizer vocabulary; do

@@ -9,6 +9,7 @@ namespace orthrus {
 enum class Status : uint8_t {
   kOk,
   kOutOfMemory,      // no room for more keys and values, or for a pass's activations
+  kNoThreads,        // the system gave no threads to compute passes with
   kNonFiniteLogits,  // the model computed NaN or infinity: the weights are broken
 };
 

@@ -115,10 +115,11 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
   if (options.device.kind == Device::Kind::kCuda) {
     model = cuda::load_model(config, std::move(checkpoint), name, options.device.ordinal, on_load);
   } else {
-    CpuWeights on_cpu(config, std::move(checkpoint), name, CpuOps(threads),
+    auto ops = std::make_unique<const CpuOps>(threads);
+    CpuWeights on_cpu(config, std::move(checkpoint), name, *ops,
                       {options.weights, options.draft_weights}, on_load);
     on_cpu.kv_type = options.kv_cache.value_or(DType::kF32);
-    model = std::make_unique<CpuModel>(std::move(on_cpu), threads);
+    model = std::make_unique<CpuModel>(std::move(on_cpu), std::move(ops));
   }
   return Engine(std::make_shared<const Impl>(std::move(model), std::move(tokenizer), threads,
                                              options.device));
@@ -136,13 +137,14 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
                                                std::nullopt, threads, options.device));
   }
   const DType type = options.weights.value_or(DType::kBF16);
-  const CpuOps ops(threads);
+  auto ops = std::make_unique<const CpuOps>(threads);
   const PerView<DType> types = {type, options.draft_weights.value_or(type)};
-  check_memory(CpuWeights::random_bytes(config, types, ops), "The weights take");
-  CpuWeights model = CpuWeights::random(config, types, ops);
+  check_memory(CpuWeights::random_bytes(config, types, *ops), "The weights take");
+  CpuWeights model = CpuWeights::random(config, types, *ops);
   model.kv_type = options.kv_cache.value_or(DType::kF32);
-  return Engine(std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), threads),
-                                             std::nullopt, threads, options.device));
+  return Engine(
+      std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), std::move(ops)),
+                                   std::nullopt, threads, options.device));
 }
 
 const ModelConfig& Engine::config() const {
@@ -180,6 +182,7 @@ Generation Engine::generate(const Request& request) const {
 
 std::vector<Generation> Engine::generate(std::span<const Request> requests) const {
   const FloatEnvironment ours;
+  impl_->check_process();
   const ModelConfig& config = impl_->model->config();
   size_t pages = 0;
   for (const Request& request : requests) pages += pages_for(config, request);
@@ -201,6 +204,7 @@ std::vector<Generation> Engine::generate(std::span<const Request> requests) cons
 }
 
 Session Engine::start_session() const {
+  impl_->check_process();
   return Session(std::make_unique<Session::Impl>(impl_));
 }
 
@@ -213,6 +217,7 @@ Generation Session::generate(const Request& request) {
   const FloatEnvironment ours;
   Impl& s = *impl_;
   const Engine::Impl& engine = *s.engine;
+  engine.check_process();
   // Before the cache is cropped: a refused request leaves the conversation as it was.
   check_request(engine.model->config(), request, engine.tokenizer_or_null());
   // The last prompt token is computed again even when it is cached: its logits are needed.

@@ -137,6 +137,7 @@ MachineRates median_of(const std::vector<MachineRates>& samples) {
 
 Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   const FloatEnvironment ours;
+  impl_->check_process();
   if (rounds < 1) {
     throw Error(ErrorKind::kUsage, fmt::format("rounds is {}; valid is 1 or more.", rounds));
   }

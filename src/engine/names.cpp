@@ -11,6 +11,8 @@ std::string_view describe(Status status) {
       return "no error";
     case Status::kOutOfMemory:
       return "out of memory for keys and values or activations";
+    case Status::kNoThreads:
+      return "the system gave no threads to compute with; ask for fewer (--threads)";
     case Status::kNonFiniteLogits:
       return "the model computed NaN or infinite logits";
   }

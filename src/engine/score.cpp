@@ -26,6 +26,7 @@ double log_probability(const float* logits, int size, int32_t token) {
 
 std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) const {
   const FloatEnvironment ours;
+  impl_->check_process();
   const ModelConfig& config = impl_->model->config();
   const auto count = static_cast<int64_t>(tokens.size());
   if (count < 2 || count > config.max_position_embeddings) {

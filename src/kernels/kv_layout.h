@@ -11,7 +11,7 @@ namespace orthrus {
 // splits its sums is fixed by absolute positions alone.
 inline constexpr int kPageSize = 64;
 
-// The widest head that kernels keep on their stack; load_config refuses wider ones.
+// The widest head there may be; wider ones are refused when loading.
 inline constexpr int kMaxHeadDim = 1024;
 
 // A page holds kPageSize positions of every layer. Each layer has a tile for each key head, which

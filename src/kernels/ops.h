@@ -85,16 +85,21 @@ class Ops {
   // Runs `body` on every thread of a team. All of them call the same operations in the same order
   // with the same arguments; the operations share out their work and wait for each other where one
   // needs what another wrote. Outside of parallel() an operation runs on the calling thread alone.
-  // `body` does not throw.
+  // What `body` throws comes out, if none of these operations is left to do then. Throws
+  // Error(kSystem) where there are no threads to be had, std::bad_alloc. Any number of threads may
+  // call it at once.
   virtual void parallel(const std::function<void()>& body) const = 0;
 
   // Memory that the products of one pass work in: `workspace` below. Of passes of at most `rows`
   // rows with matrices of at most `cols` columns.
   virtual size_t workspace_floats(int rows, int cols) const = 0;
 
+  // The same of attention().
+  virtual size_t attention_floats(const KvLayout& layout) const = 0;
+
   // Bytes of a packed matrix of this type, and the packing of row-major weights into it, where `to`
   // has those bytes, aligned to 64. Rounds to the nearest; what is too large for F16 becomes
-  // infinite.
+  // infinite. Throws as parallel() does.
   virtual size_t packed_bytes(DType type, int rows, int cols) const = 0;
   virtual Matrix pack(const Matrix& from, DType type, void* to) const = 0;
 
@@ -136,7 +141,7 @@ class Ops {
   // it see. q and out: [rows][heads * head_dim]; query head h reads key head h / (heads /
   // kv_heads).
   virtual void attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                         size_t cache_offset, Rows out) const = 0;
+                         size_t cache_offset, Rows out, float* workspace) const = 0;
 };
 
 }  // namespace orthrus

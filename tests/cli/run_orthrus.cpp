@@ -21,8 +21,6 @@ namespace {
 constexpr auto kMostTime = std::chrono::minutes(2);
 
 [[noreturn]] void execute(const std::vector<std::string>& arguments) {
-  // Threads that spin while they wait are slow where tests share the processors.
-  setenv("OMP_WAIT_POLICY", "passive", 1);
   setenv("TERM", "xterm", 1);
   unsetenv("NO_COLOR");
   signal(SIGPIPE, SIG_DFL);

@@ -475,10 +475,10 @@ TEST_P(Kernels, AttentionIsTheReferenceAndItsBitsDoNotDependOnBatchOrThreads) {
     }
     const auto q = filled(total, q_width, [&] { return normal() * 2; });
     Storage got(total, q_width), want(total, q_width), apart(total, q_width);
-    in_team(pick(1, 5), [&](const Ops& ops, float*) {
-      ops.attention(q.view, spans, layout, offset, got.view);
+    in_team(pick(1, 5), [&](const Ops& ops, float* workspace) {
+      ops.attention(q.view, spans, layout, offset, got.view, workspace);
     });
-    kReference.attention(q.view, spans, layout, offset, want.view);
+    kReference.attention(q.view, spans, layout, offset, want.view, nullptr);
     expect_close(got.view, want.view, 1e-5);
 
     // Row by row: an AR row at position p is the AR step at p.
@@ -493,16 +493,16 @@ TEST_P(Kernels, AttentionIsTheReferenceAndItsBitsDoNotDependOnBatchOrThreads) {
           Storage queries = filled(span.rows, q_width, random);
           std::memcpy(queries.view.row(i), q.view.row(row), q_width * sizeof(float));
           Storage out(span.rows, q_width);
-          in_team(threads, [&](const Ops& ops, float*) {
-            ops.attention(queries.view, std::span(&one, 1), layout, offset, out.view);
+          in_team(threads, [&](const Ops& ops, float* workspace) {
+            ops.attention(queries.view, std::span(&one, 1), layout, offset, out.view, workspace);
           });
           std::memcpy(apart.view.row(row), out.view.row(i), q_width * sizeof(float));
         } else {
           one.rows = 1;
           one.first_position = span.first_position + i;
-          in_team(threads, [&](const Ops& ops, float*) {
+          in_team(threads, [&](const Ops& ops, float* workspace) {
             ops.attention(q.view.slice(row, 1), std::span(&one, 1), layout, offset,
-                          apart.view.slice(row, 1));
+                          apart.view.slice(row, 1), workspace);
           });
         }
       }

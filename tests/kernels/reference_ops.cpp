@@ -268,7 +268,7 @@ void ReferenceOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const 
 }
 
 void ReferenceOps::attention(ConstRows q, std::span<const AttentionSpan> spans,
-                             const KvLayout& layout, size_t cache_offset, Rows out) const {
+                             const KvLayout& layout, size_t cache_offset, Rows out, float*) const {
   const int dim = layout.head_dim;
   const int heads = q.cols / dim;
   for (const AttentionSpan& span : spans) {

@@ -11,6 +11,7 @@ class ReferenceOps final : public Ops {
   Buffer allocate(size_t floats) const override;
   void parallel(const std::function<void()>& body) const override { body(); }
   size_t workspace_floats(int, int) const override { return 0; }
+  size_t attention_floats(const KvLayout&) const override { return 0; }
   size_t packed_bytes(DType type, int rows, int cols) const override;
   // Leaves the weights as they are.
   Matrix pack(const Matrix& from, DType type, void* to) const override;
@@ -29,7 +30,7 @@ class ReferenceOps final : public Ops {
                        std::span<const AttentionSpan> spans, const KvLayout& layout,
                        size_t cache_offset) const override;
   void attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                 size_t cache_offset, Rows out) const override;
+                 size_t cache_offset, Rows out, float* workspace) const override;
 };
 
 // The weight at (row, col), bit by bit from its storage type; of a packed matrix as kernels/cpu

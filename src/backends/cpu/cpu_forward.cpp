@@ -7,6 +7,7 @@
 #include <new>
 
 #include "kernels/select.h"
+#include "orthrus/error.h"
 
 namespace orthrus {
 namespace {
@@ -28,8 +29,14 @@ const float* bias(const std::vector<float>& values) {
 Status CpuForwardPass::run(std::span<const Span> spans) {
   if (const Status status = plan(spans); status != Status::kOk) return status;
   const auto start = std::chrono::steady_clock::now();
-  ops_->parallel([&] { network(spans); });
-  if (const Status status = sample(); status != Status::kOk) return status;
+  try {
+    ops_->parallel([&] { network(spans); });
+    sample();
+  } catch (const std::bad_alloc&) {
+    return Status::kOutOfMemory;
+  } catch (const Error&) {
+    return Status::kNoThreads;
+  }
   seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const Span& span : spans) {
     if (span.view == View::kAutoregressive) {
@@ -79,7 +86,7 @@ void CpuForwardPass::attention(const LayerWeights& layer, size_t layer_index, Vi
   ops_->matmul(of_view(a_.normed), projections, workspace_);
   ops_->norm_rope_store(q, k, v, w.q_norm, w.k_norm, eps, {of_view(a_.cos), of_view(a_.sin)},
                         rows.spans, layout, offset);
-  ops_->attention(q, rows.spans, layout, offset, of_view(a_.attended));
+  ops_->attention(q, rows.spans, layout, offset, of_view(a_.attended), workspace_);
   ops_->matmul_add(of_view(a_.attended), w.o_proj, of_view(a_.x), workspace_);
 }
 
@@ -117,21 +124,15 @@ void CpuForwardPass::head(std::span<const Span> spans) {
 }
 
 // A row a thread.
-Status CpuForwardPass::sample() {
-  if (sampled_.empty()) return Status::kOk;
+void CpuForwardPass::sample() {
   std::atomic<size_t> next = 0;
-  std::atomic<bool> out_of_memory = false;
   const auto sample_rows = [&] {
-    try {
-      for (size_t i = next++; i < sampled_.size(); i = next++) {
-        const Sampled& row = sampled_[i];
-        const float* const logits = a_.logits.row(row.head_row);
-        choices_[static_cast<size_t>(row.head_row)] =
-            select({logits, static_cast<size_t>(a_.logits.cols)}, row.position, *row.params,
-                   row.probability);
-      }
-    } catch (const std::bad_alloc&) {
-      out_of_memory = true;
+    for (size_t i = next++; i < sampled_.size(); i = next++) {
+      const Sampled& row = sampled_[i];
+      const float* const logits = a_.logits.row(row.head_row);
+      choices_[static_cast<size_t>(row.head_row)] =
+          select({logits, static_cast<size_t>(a_.logits.cols)}, row.position, *row.params,
+                 row.probability);
     }
   };
   if (sampled_.size() > 1) {
@@ -139,7 +140,6 @@ Status CpuForwardPass::sample() {
   } else {
     sample_rows();  // a team takes longer to begin
   }
-  return out_of_memory ? Status::kOutOfMemory : Status::kOk;
 }
 
 HeadRows CpuForwardPass::head_rows(size_t span) const {
@@ -270,7 +270,8 @@ void CpuForwardPass::allocate(int rows, int block_pages) {
   const size_t page_floats = weights_->kv_layout().layer_bytes() / sizeof(float);
 
   const int widest = std::max({c.hidden_size, q_width, c.intermediate_size});
-  const size_t workspace_floats = ops_->workspace_floats(rows, widest);
+  const size_t workspace_floats =
+      std::max(ops_->workspace_floats(rows, widest), ops_->attention_floats(weights_->kv_layout()));
 
   size_t needed = page_floats * static_cast<size_t>(block_pages) + workspace_floats;
   for (const Shape& shape : shapes) needed += stride(shape.cols) * static_cast<size_t>(shape.rows);

@@ -51,7 +51,7 @@ class CpuForwardPass final : public ForwardPass {
   void attention(const LayerWeights& layer, size_t layer_index, View view);
   void mlp(const MlpWeights& w, int first_row, int rows);
   void head(std::span<const Span> spans);
-  Status sample();
+  void sample();
 
   // A row of logits that a token is sampled from.
   struct Sampled {
@@ -79,7 +79,7 @@ class CpuForwardPass final : public ForwardPass {
   PerView<ViewRows> views_;
   std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;
-  float* workspace_ = nullptr;  // of the products
+  float* workspace_ = nullptr;  // of products and attention
   Buffer arena_;
   size_t arena_floats_ = 0;
   double seconds_ = 0;

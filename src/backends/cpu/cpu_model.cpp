@@ -42,7 +42,7 @@ class CpuLane final : public Lane {
 }  // namespace
 
 std::unique_ptr<Lane> CpuModel::start(size_t pages) const {
-  return std::make_unique<CpuLane>(weights_, ops_, pages);
+  return std::make_unique<CpuLane>(weights_, *ops_, pages);
 }
 
 std::map<DType, double> CpuModel::bytes_by_type(View view) const {
@@ -53,7 +53,7 @@ std::map<DType, double> CpuModel::bytes_by_type(View view) const {
       [&](const TensorSpec& spec, MatrixPlaces places) {
         if (spec.is_embedding || places[view] == nullptr) return;
         const Matrix& w = *places[view];
-        bytes[w.type] += static_cast<double>(ops_.packed_bytes(w.type, w.rows, w.cols));
+        bytes[w.type] += static_cast<double>(ops_->packed_bytes(w.type, w.rows, w.cols));
       },
       [](const TensorSpec&, std::vector<float>&) {});
   return bytes;
@@ -78,7 +78,7 @@ double CpuModel::position_bytes() const {
 }
 
 std::unique_ptr<Yardstick> CpuModel::yardstick() const {
-  return std::make_unique<CpuYardstick>(threads_);
+  return std::make_unique<CpuYardstick>(ops_->crews());
 }
 
 }  // namespace orthrus

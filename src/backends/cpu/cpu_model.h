@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -13,8 +14,10 @@ namespace orthrus {
 
 class CpuModel final : public DeviceModel {
  public:
+  CpuModel(CpuWeights loaded, std::unique_ptr<const CpuOps> ops)
+      : weights_(std::move(loaded)), ops_(std::move(ops)) {}
   CpuModel(CpuWeights loaded, int threads)
-      : weights_(std::move(loaded)), ops_(threads), threads_(threads) {}
+      : CpuModel(std::move(loaded), std::make_unique<const CpuOps>(threads)) {}
 
   const ModelConfig& config() const override { return weights_.config; }
   std::vector<DType> weight_types(View view) const override;
@@ -30,8 +33,7 @@ class CpuModel final : public DeviceModel {
   std::map<DType, double> bytes_by_type(View view) const;
 
   CpuWeights weights_;
-  CpuOps ops_;
-  int threads_;
+  std::unique_ptr<const CpuOps> ops_;
 };
 
 }  // namespace orthrus

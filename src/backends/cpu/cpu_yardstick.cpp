@@ -15,20 +15,20 @@ double seconds_of(const Work& work) {
 }
 
 // Operations a second of what returns how many it did.
-double rate_of(double (*run)(int threads), int threads) {
+double rate_of(double (*run)(const cpu::Crews&), const cpu::Crews& crews) {
   double done = 0;
-  const double seconds = seconds_of([&] { done = run(threads); });
+  const double seconds = seconds_of([&] { done = run(crews); });
   return done / seconds;
 }
 
 }  // namespace
 
 MachineRates CpuYardstick::measure() {
-  const double reading = seconds_of([&] { cpu::read_all(memory_, threads_); });
+  const double reading = seconds_of([&] { cpu::read_all(memory_, *crews_); });
   return {.bytes = static_cast<double>(memory_.size() * sizeof(float)) / reading,
-          .flops = rate_of(cpu::run_multiply_adds, threads_),
-          .pair_flops = rate_of(cpu::run_pair_multiply_adds, threads_),
-          .byte_flops = rate_of(cpu::run_byte_multiply_adds, threads_)};
+          .flops = rate_of(cpu::run_multiply_adds, *crews_),
+          .pair_flops = rate_of(cpu::run_pair_multiply_adds, *crews_),
+          .byte_flops = rate_of(cpu::run_byte_multiply_adds, *crews_)};
 }
 
 }  // namespace orthrus

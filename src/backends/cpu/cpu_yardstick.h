@@ -4,16 +4,18 @@
 #include <vector>
 
 #include "backends/yardstick.h"
+#include "kernels/cpu/crew.h"
 
 namespace orthrus {
 
 class CpuYardstick final : public Yardstick {
  public:
-  explicit CpuYardstick(int threads) : threads_(threads) {}
+  // They must outlive it.
+  explicit CpuYardstick(const cpu::Crews& crews) : crews_(&crews) {}
   MachineRates measure() override;
 
  private:
-  int threads_;
+  const cpu::Crews* crews_;
   std::vector<float> memory_ = std::vector<float>(size_t{256} << 20 >> 2, 1.0f);  // > any cache
 };
 

@@ -23,17 +23,17 @@ namespace orthrus::cpu::HWY_NAMESPACE {
 namespace {
 
 // Queries by registers of a tile, at most: 24 running sums with 32 registers, 8 with 16.
-constexpr int kTileQueries = HWY_MAX_BYTES >= 64 || HWY_ARCH_ARM_A64 ? 6 : 2;
+constexpr int kTileQueries = HWY_MAX_BYTES >= 64 || HWY_ARCH_ARM_A64 ? kMostTileQueries : 2;
 constexpr int kTileRegisters = 4;
 
 // The queries of a task and what they have seen so far: softmax(scores) V over some tiles,
 // unnormalised, as values = the sum of exp(score - top) * value.
 struct Queries {
-  int count = 0;
-  size_t stride = 0;                                  // of `query`, `values` and `part`
-  HWY_ALIGN float query[kMostQueries * kMaxHeadDim];  // scaled by 1 / sqrt(head_dim)
-  HWY_ALIGN float values[kMostQueries * kMaxHeadDim];
-  HWY_ALIGN float part[kTileQueries * kMaxHeadDim];  // of the current tile
+  int count;
+  size_t stride;  // of the three
+  float* query;   // scaled by 1 / sqrt(head_dim)
+  float* values;
+  float* part;  // values of the current tile
   float top[kMostQueries];
   float total[kMostQueries];
 };
@@ -186,10 +186,14 @@ void attend_tile(Queries& s, const Element* tile, const int* visible, const KvLa
 }
 
 void attend_queries(ConstRows q, const AttentionSpan& span, int kv_head, int group, int first,
-                    int count, const KvLayout& layout, size_t cache_offset, Rows out) {
+                    int count, const KvLayout& layout, size_t cache_offset, Rows out,
+                    float* workspace) {
   Queries s;
   s.count = count;
   s.stride = layout.value_stride();
+  s.query = workspace;
+  s.values = s.query + kMostQueries * s.stride;
+  s.part = s.values + kMostQueries * s.stride;
   const float scale = 1.0f / std::sqrt(static_cast<float>(layout.head_dim));
   const auto head_of = [&](auto rows, int i) {
     const int query = first + i;
@@ -245,9 +249,9 @@ namespace orthrus::cpu {
 HWY_EXPORT(attend_queries);
 
 void attend(ConstRows q, const AttentionSpan& span, int kv_head, int group, int first, int count,
-            const KvLayout& layout, size_t cache_offset, Rows out) {
+            const KvLayout& layout, size_t cache_offset, Rows out, float* workspace) {
   HWY_DYNAMIC_DISPATCH(attend_queries)
-  (q, span, kv_head, group, first, count, layout, cache_offset, out);
+  (q, span, kv_head, group, first, count, layout, cache_offset, out, workspace);
 }
 
 }  // namespace orthrus::cpu

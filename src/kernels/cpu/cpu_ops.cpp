@@ -3,8 +3,6 @@
 // one reads what they wrote.
 #include "kernels/cpu/cpu_ops.h"
 
-#include <omp.h>
-
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -15,9 +13,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
-#include <optional>
 
-#include "base/float_environment.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/products.h"
@@ -30,8 +26,16 @@ namespace {
 
 using namespace cpu;
 
-// Set for the time of parallel(), as omp_get_thread_num() is.
+// This thread's place in the team, for the time of parallel().
 thread_local Member here;
+
+class Here {
+ public:
+  explicit Here(const Member& member) { here = member; }
+  ~Here() { here = {}; }
+  Here(const Here&) = delete;
+  Here& operator=(const Here&) = delete;
+};
 
 OperandForm operand_of(const Matrix& w) {
   return packed_format(w.type).operand;
@@ -99,24 +103,17 @@ Buffer CpuOps::allocate(size_t floats) const {
 }
 
 void CpuOps::parallel(const std::function<void()>& body) const {
-  // The implementation may give fewer threads than asked for; the team is as large as it is.
-  std::optional<Team> team;
-#pragma omp parallel num_threads(threads_)
-  {
-#pragma omp single
-    team.emplace(omp_get_num_threads());
-    const FloatEnvironment ours;
-    here = {&*team, omp_get_thread_num()};
+  crews_.run([&](const Member& member) {
+    const Here as_member(member);
     body();
-    here = {};
-  }
+  });
 }
 
 // A prepared operand has as many rows or tiles as x, or one for each thread.
 size_t CpuOps::operand_floats(int rows, int cols) const {
   const auto bytes = [&](OperandForm form, int count) {
     return std::max(static_cast<size_t>(count) * operand_stride(form, cols, rows),
-                    static_cast<size_t>(threads_) * operand_stride(form, cols, 1));
+                    threads() * operand_stride(form, cols, 1));
   };
   return std::max(bytes(OperandForm::kBf16, rows),
                   bytes(OperandForm::kBlocks, ceil_div(rows, tile_rows(rows)))) /
@@ -125,9 +122,13 @@ size_t CpuOps::operand_floats(int rows, int cols) const {
 
 // An operand, and another one, of other weights, or each thread's running tops.
 size_t CpuOps::workspace_floats(int rows, int cols) const {
-  const size_t tops = static_cast<size_t>(threads_) * static_cast<size_t>(rows);
+  const size_t tops = threads() * static_cast<size_t>(rows);
   const size_t operand = operand_floats(rows, cols);
   return operand + std::max(operand, tops * sizeof(RunningTop) / sizeof(float));
+}
+
+size_t CpuOps::attention_floats(const KvLayout& layout) const {
+  return threads() * attend_floats(layout);
 }
 
 bool can_pack(DType from, DType to) {
@@ -141,8 +142,9 @@ size_t CpuOps::packed_bytes(DType type, int rows, int cols) const {
 Matrix CpuOps::pack(const Matrix& from, DType type, void* to) const {
   const PackedFormat& format = packed_format(type);
   const int panels = panels_of(from);
-#pragma omp parallel for schedule(static) num_threads(threads_)
-  for (int p = 0; p < panels; ++p) format.pack(from, p, to);
+  crews_.run([&](const Member& member) {
+    member.share_without_waiting(panels, [&](int p) { format.pack(from, p, to); });
+  });
   return {to, type, from.rows, from.cols, true};
 }
 
@@ -266,7 +268,8 @@ void CpuOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float>
 }
 
 void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                       size_t cache_offset, Rows out) const {
+                       size_t cache_offset, Rows out, float* workspace) const {
+  float* const own = workspace + static_cast<size_t>(here.index) * attend_floats(layout);
   const int group = q.cols / layout.head_dim / layout.kv_heads;
   for (const AttentionSpan& span : spans) {
     // Many queries together read each tile once; but there should be a task for every thread.
@@ -277,7 +280,7 @@ void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const 
     here.share_in_turn(parts * layout.kv_heads, [&](int task) {
       const int first = task / layout.kv_heads * together;
       attend(q, span, task % layout.kv_heads, group, first, std::min(together, queries - first),
-             layout, cache_offset, out);
+             layout, cache_offset, out, own);
     });
   }
   here.wait();

@@ -1,7 +1,8 @@
-// The operations on the CPU: an OpenMP team shares out blocks of work, kernels for the instruction
-// set at hand (matmul.h, attention.h, rows.h) do them.
+// The operations on the CPU: a crew of threads shares out blocks of work, kernels for the
+// instruction set at hand (matmul.h, attention.h, rows.h) do them.
 #pragma once
 
+#include "kernels/cpu/crew.h"
 #include "kernels/ops.h"
 
 namespace orthrus {
@@ -13,11 +14,14 @@ bool can_pack(DType from, DType to);
 class CpuOps final : public Ops {
  public:
   // threads >= 1: the size of parallel()'s team. The results do not depend on it.
-  explicit CpuOps(int threads) : threads_(threads) {}
+  explicit CpuOps(int threads) : crews_(threads) {}
+
+  const cpu::Crews& crews() const { return crews_; }
 
   Buffer allocate(size_t floats) const override;
   void parallel(const std::function<void()>& body) const override;
   size_t workspace_floats(int rows, int cols) const override;
+  size_t attention_floats(const KvLayout& layout) const override;
   size_t packed_bytes(DType type, int rows, int cols) const override;
   Matrix pack(const Matrix& from, DType type, void* to) const override;
 
@@ -36,12 +40,13 @@ class CpuOps final : public Ops {
                        std::span<const AttentionSpan> spans, const KvLayout& layout,
                        size_t cache_offset) const override;
   void attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
-                 size_t cache_offset, Rows out) const override;
+                 size_t cache_offset, Rows out, float* workspace) const override;
 
  private:
+  size_t threads() const { return static_cast<size_t>(crews_.size()); }
   size_t operand_floats(int rows, int cols) const;
 
-  int threads_;
+  cpu::Crews crews_;
 };
 
 }  // namespace orthrus

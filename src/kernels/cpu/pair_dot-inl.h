@@ -2,8 +2,8 @@
 //
 // The instruction adds the product of the second pair, then that of the first, each as a fused
 // multiply-add of float32 that takes and gives zero for subnormals. The kernels without it add in
-// the same order, and the team computes with subnormals off (base/float_environment.h); so both give the
-// same bits.
+// the same order, and the team computes with subnormals off (base/float_environment.h); so both
+// give the same bits.
 #if defined(ORTHRUS_KERNELS_CPU_PAIR_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ORTHRUS_KERNELS_CPU_PAIR_DOT_INL_H_
 #undef ORTHRUS_KERNELS_CPU_PAIR_DOT_INL_H_

@@ -5,6 +5,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <limits>
 
@@ -153,21 +154,20 @@ namespace {
 
 // Runs kernel(rounds) on every thread; returns how many rounds that was.
 template <typename Kernel>
-double run_everywhere(int threads, Kernel kernel) {
+double run_everywhere(const Crews& crews, Kernel kernel) {
   constexpr int kRounds = 1 << 20;
-  float sum = 0;
-#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(+ : sum)
-  for (int t = 0; t < threads; ++t) sum += static_cast<float>(kernel(kRounds));
-  // The sum is read so that the work cannot be left out.
-  volatile float result = sum;
-  (void)result;
-  return static_cast<double>(threads) * kRounds;
+  crews.run([&](const Member&) {
+    // It is read so that the work cannot be left out.
+    volatile auto result = kernel(kRounds);
+    (void)result;
+  });
+  return static_cast<double>(crews.size()) * kRounds;
 }
 
 }  // namespace
 
-double run_multiply_adds(int threads) {
-  return run_everywhere(threads, HWY_DYNAMIC_DISPATCH(multiply_adds)) *
+double run_multiply_adds(const Crews& crews) {
+  return run_everywhere(crews, HWY_DYNAMIC_DISPATCH(multiply_adds)) *
          HWY_DYNAMIC_DISPATCH(flops_of_round)();
 }
 
@@ -175,25 +175,28 @@ bool bf16_instruction_pays() {
   return HWY_DYNAMIC_DISPATCH(pair_dot_pays)();
 }
 
-double run_pair_multiply_adds(int threads) {
-  return run_everywhere(threads, HWY_DYNAMIC_DISPATCH(pair_multiply_adds)) *
+double run_pair_multiply_adds(const Crews& crews) {
+  return run_everywhere(crews, HWY_DYNAMIC_DISPATCH(pair_multiply_adds)) *
          HWY_DYNAMIC_DISPATCH(pair_flops_of_round)();
 }
 
-double run_byte_multiply_adds(int threads) {
-  return run_everywhere(threads, HWY_DYNAMIC_DISPATCH(byte_multiply_adds)) *
+double run_byte_multiply_adds(const Crews& crews) {
+  return run_everywhere(crews, HWY_DYNAMIC_DISPATCH(byte_multiply_adds)) *
          HWY_DYNAMIC_DISPATCH(byte_flops_of_round)();
 }
 
-float read_all(std::span<const float> memory, int threads) {
+float read_all(std::span<const float> memory, const Crews& crews) {
   constexpr size_t kShare = 1 << 16;
-  const auto shares = static_cast<int64_t>((memory.size() + kShare - 1) / kShare);
-  float sum = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : sum)
-  for (int64_t s = 0; s < shares; ++s) {
-    const auto share = memory.subspan(static_cast<size_t>(s) * kShare);
-    sum += HWY_DYNAMIC_DISPATCH(sum_all)(share.data(), std::min(share.size(), kShare));
-  }
+  const auto shares = static_cast<int>((memory.size() + kShare - 1) / kShare);
+  std::atomic<float> sum = 0;
+  crews.run([&](const Member& member) {
+    float of_member = 0;
+    member.share_without_waiting(shares, [&](int s) {
+      const auto share = memory.subspan(static_cast<size_t>(s) * kShare);
+      of_member += HWY_DYNAMIC_DISPATCH(sum_all)(share.data(), std::min(share.size(), kShare));
+    });
+    sum += of_member;
+  });
   return sum;
 }
 

@@ -2,8 +2,7 @@
 //
 // A pass of a small model is a hundred steps of some microseconds with a barrier after each, so
 // waiting is by spinning; but a thread that has spun for long goes to sleep, since on a machine
-// that others use too the one it waits for may be without a core. OpenMP's own barrier takes twice
-// as long when all is well, and spins for milliseconds when it is not.
+// that others use too the one it waits for may be without a core.
 #pragma once
 
 #include <atomic>
@@ -21,8 +20,12 @@ class Team {
 
   int size() const { return size_; }
 
-  // Returns when all threads of the team have called it as often as this one.
-  void wait() {
+  // Some tens of microseconds, as long as a step of a pass may take.
+  static constexpr int kSpins = 2000;
+
+  // Returns when all threads of the team have called it as often as this one. Looks so many times
+  // before it sleeps.
+  void wait(int spins = kSpins) {
     if (size_ == 1) return;
     const unsigned phase = phase_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
@@ -31,8 +34,7 @@ class Team {
       phase_.notify_all();
       return;
     }
-    constexpr int kSpins = 2000;  // some tens of microseconds
-    for (int i = 0; i < kSpins; ++i) {
+    for (int i = 0; i < spins; ++i) {
       if (phase_.load(std::memory_order_acquire) != phase) return;
       relax();
     }
