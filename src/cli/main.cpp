@@ -1,90 +1,125 @@
 // The command line: which subcommand, and what becomes of errors.
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <exception>
-#include <functional>
 #include <new>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 #include "cli/text.h"
-#include "orthrus/engine.h"
+#include "cli/version.h"
 #include "orthrus/error.h"
-#include "orthrus/measure.h"
 
 namespace orthrus::cli {
 namespace {
 
-int print_help(const std::string& text) {
+using Words = std::vector<std::string>;
+
+int print(const std::string& text) {
   Output output;
   output.write(text);
   return output.finish(kSuccess);
 }
 
-// CLI11 would only say that a command is missing.
-void check_command(std::string_view word, std::span<const Command> commands) {
-  if (word.starts_with('-')) return;
-  std::string names;
-  for (const Command& command : commands) {
-    if (word == command.app->get_name()) return;
-    names += (names.empty() ? "" : ", ") + command.app->get_name();
-  }
-  throw Error(ErrorKind::kUsage,
-              fmt::format("{} is not a command; valid is one of {}.", in_quotes(word), names));
+bool asks_for_help(const std::string& word) {
+  return word == "help" || word == "-h" || word == "--help";
 }
 
-// `orthrus help COMMAND` is `orthrus COMMAND --help`.
-std::vector<std::string> help_words(const std::vector<std::string>& topics) {
-  if (topics.size() > 1) {
-    throw Error(ErrorKind::kUsage,
-                "orthrus help takes one command at most: orthrus help generate.");
+class Orthrus {
+ public:
+  Orthrus() {
+    app_.set_help_flag("-h,--help", "Print this help, or the one of a command, and end");
+    app_.set_version_flag("--version", "",
+                          "Print the version and what this build runs on, and end");
+    app_.footer("orthrus help COMMAND tells a command's options, with examples.");
   }
-  if (topics.empty()) return {"--help"};
-  return {topics[0], "--help"};
-}
 
-int run(int argc, char** argv) {
-  CLI::App app("Exact Orthrus dual-view decoding of Qwen models.", "orthrus");
-  // A function, since finding out what the kernels use takes them a moment.
-  app.set_version_flag("--version", std::function<std::string()>([] {
-                         return fmt::format("orthrus {}\nprocessor  {}\nCUDA       {} device(s)",
-                                            ORTHRUS_VERSION, kernels_in_use(), cuda_devices());
-                       }));
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
-  app.footer("orthrus help COMMAND tells a command's options, with examples.");
-  const Command commands[] = {add_generate(app), add_chat(app),  add_inspect(app),
-                              add_tokenize(app), add_bench(app), add_perplexity(app)};
-  if (argc <= 1) {
-    write_error_stream(app.help());
-    return kUsageError;
+  int run(const Words& words) {
+    if (words.empty()) {
+      write_error_stream(help_of(app_, terminal_columns()));
+      return kUsageError;
+    }
+    const Words rest(words.begin() + 1, words.end());
+    if (asks_for_help(words[0])) return help(rest);
+    if (words[0] == "--version") return print(version());
+    const Command* const command = find(words[0]);
+    if (command == nullptr) {
+      throw Error(ErrorKind::kUsage,
+                  words[0].starts_with('-') ? misplaced(words) : unknown(words[0]));
+    }
+    if (read_words(*command->app, rest) == Wanted::kHelp) return help({words[0]});
+    return command->run();
   }
-  std::vector<std::string> words(argv + 1, argv + argc);
-  if (words[0] == "help") words = help_words({words.begin() + 1, words.end()});
-  check_command(words[0], commands);
-  std::reverse(words.begin(), words.end());  // as CLI11 wants them
-  try {
-    app.parse(words);
-  } catch (const CLI::CallForHelp&) {
-    return print_help(app.help());
-  } catch (const CLI::CallForVersion& version) {
-    return print_help(std::string(version.what()) + "\n");
-  } catch (const CLI::ParseError& error) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}\nSee orthrus --help, or orthrus COMMAND --help.", error.what()));
+
+ private:
+  const Command* find(const std::string& name) const {
+    const auto found = std::find_if(commands_.begin(), commands_.end(),
+                                    [&](const Command& c) { return c.app->get_name() == name; });
+    return found == commands_.end() ? nullptr : &*found;
   }
-  for (const Command& command : commands) {
-    if (command.app->parsed()) return command.run();
+
+  // `orthrus help COMMAND` is `orthrus COMMAND --help`; `topics` may ask for help once more.
+  int help(Words topics) const {
+    std::erase_if(topics, asks_for_help);
+    if (topics.size() > 1) {
+      throw Error(ErrorKind::kUsage,
+                  "orthrus help takes one command at most: orthrus help generate.");
+    }
+    const Command* const command = topics.empty() ? nullptr : find(topics[0]);
+    if (!topics.empty() && command == nullptr) throw Error(ErrorKind::kUsage, unknown(topics[0]));
+    return print(help_of(command ? *command->app : app_, terminal_columns()));
   }
-  return kUsageError;
-}
+
+  Words command_names() const {
+    Words names;
+    for (const Command& command : commands_) names.push_back(command.app->get_name());
+    return names;
+  }
+
+  std::string unknown(const std::string& word) const {
+    Words known = command_names();
+    known.insert(known.end(), {"help", "--version"});
+    const std::string meant = nearest(word, known);
+    return meant.empty() ? fmt::format("{} is not a command; valid is one of {}.", in_quotes(word),
+                                       fmt::join(command_names(), ", "))
+                         : fmt::format("{} is not a command; did you mean {}?\nSee orthrus --help.",
+                                       in_quotes(word), meant);
+  }
+
+  // An option where the command should be.
+  std::string misplaced(const Words& words) const {
+    const std::string typed = words[0].substr(0, words[0].find('='));
+    for (const std::string& word : words) {
+      if (find(word) == nullptr) continue;
+      return fmt::format("The command comes first, its options behind it: orthrus {} {} ...", word,
+                         as_typed(typed));
+    }
+    Words known = option_names(app_);
+    for (const Command& command : commands_) {
+      const Words names = option_names(*command.app);
+      if (std::find(names.begin(), names.end(), typed) == names.end()) continue;
+      return fmt::format(
+          "The command is missing; it comes before its options: orthrus {} {} ...\n"
+          "See orthrus --help.",
+          command.app->get_name(), typed);
+    }
+    return fmt::format("orthrus has no option {}{}\nSee orthrus --help.", as_typed(typed),
+                       did_you_mean(typed, known));
+  }
+
+  CLI::App app_{"Exact Orthrus dual-view decoding of Qwen models.", "orthrus"};
+  const std::vector<Command> commands_ = {add_generate(app_), add_chat(app_),
+                                          add_inspect(app_),  add_tokenize(app_),
+                                          add_bench(app_),    add_perplexity(app_)};
+};
 
 }  // namespace
 }  // namespace orthrus::cli
@@ -94,7 +129,7 @@ int main(int argc, char** argv) {
   // A reader that has gone is met as a failed write, not as the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return cli::run(argc, argv);
+    return cli::Orthrus().run({argv + std::min(argc, 1), argv + argc});
   } catch (const Error& error) {
     cli::print_error(error.what());
     return error.kind() == ErrorKind::kUsage ? cli::kUsageError : cli::kFailure;

@@ -3,9 +3,14 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "cli/text.h"
@@ -19,36 +24,59 @@ struct Range {
   std::string words;  // "a whole number from 1 to 8"
 };
 
-// Throws Error(kUsage), naming `what`, the text and the range, for anything but a number within it.
+// `text` without the spaces around it.
+inline std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  const size_t first = std::min(text.find_first_not_of(kSpaces), text.size());
+  text.remove_prefix(first);
+  return text.substr(0, text.find_last_not_of(kSpaces) + 1);
+}
+
+// The number that all of `text` is: digits, a sign, and for real numbers a point and an exponent.
+// One that is too small for T is 0, as the nearest that T has. Nothing for another text.
 template <typename T>
-T parse_number(std::string_view what, std::string_view text, const Range<T>& range) {
+std::optional<T> number_in(std::string_view text) {
+  text = trimmed(text);
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   T value{};
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
-  // Written so that NaN is not valid.
-  const bool valid =
-      error == std::errc{} && stop == end && value >= range.low && value <= range.high;
-  if (!valid) {
+  if (stop != end || error == std::errc::invalid_argument) return std::nullopt;
+  if constexpr (std::is_floating_point_v<T>) {
+    // from_chars does not say which end of the range is passed; strtod does.
+    if (error != std::errc{} && std::abs(std::strtod(std::string(text).c_str(), nullptr)) < 1) {
+      return T{0};
+    }
+    if (error == std::errc{} && std::isfinite(value)) return value + T{0};  // not -0
+    return std::nullopt;
+  } else {
+    return error == std::errc{} ? std::optional(value) : std::nullopt;
+  }
+}
+
+// Throws Error(kUsage), naming `what`, the text and the range, for anything but a number within it.
+template <typename T>
+T parse_number(std::string_view what, std::string_view text, const Range<T>& range) {
+  const std::optional<T> value = number_in<T>(text);
+  if (!value || *value < range.low || *value > range.high) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("{} is {}; valid is {}.", what, in_quotes(text), range.words));
   }
-  return value;
+  return *value;
 }
+
+// The items of a list: separated by commas or white space, all of it in brackets or not. An item is
+// empty where a comma has nothing before or behind it. No items in no text.
+std::vector<std::string_view> items_of(std::string_view list);
 
 // "1,2,3". Throws as parse_number does, naming `option` and the item.
 template <typename T>
 std::vector<T> parse_numbers(std::string_view option, std::string_view text,
                              const Range<T>& range) {
   std::vector<T> numbers;
-  for (bool more = true; more;) {
-    const size_t comma = text.find(',');
-    more = comma != std::string_view::npos;
-    std::string_view item = text.substr(0, comma);
-    while (item.starts_with(' ')) item.remove_prefix(1);
-    while (item.ends_with(' ') || item.ends_with('\n')) item.remove_suffix(1);
+  for (const std::string_view item : items_of(text)) {
     numbers.push_back(
         parse_number(fmt::format("{}: item {}", option, numbers.size() + 1), item, range));
-    if (more) text.remove_prefix(comma + 1);
   }
   return numbers;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cli/choices.h"
+#include "cli/command_line.h"
 #include "cli/numbers.h"
 
 namespace orthrus::cli {
@@ -36,8 +37,11 @@ CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
 }
 
 void refuse_empty(CLI::Option* option) {
-  option->check([](const std::string& text) {
-    return text.empty() ? std::string("the name is empty") : std::string();
+  option->check([option](const std::string& text) {
+    if (text.empty()) {
+      throw Error(ErrorKind::kUsage, fmt::format("{}: the name is empty.", name_of(*option)));
+    }
+    return std::string();
   });
 }
 
@@ -157,7 +161,7 @@ void SeedOption::add_to(CLI::App& app, const std::string& group) {
 
 void SamplingOptions::add_to(CLI::App& app) {
   constexpr int kMaxInt = std::numeric_limits<int>::max();
-  constexpr float kTiny = std::numeric_limits<float>::min();
+  constexpr float kTiny = std::numeric_limits<float>::denorm_min();
   add_number(app, "--temperature", temperature, Range<float>{0, 100, "a number from 0 to 100"},
              "0 is greedy: the other sampling options have no effect then")
       ->group(kSampling);

@@ -2,26 +2,59 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 
 namespace orthrus::cli {
 
+namespace {
+
+// The bytes of the character of UTF-8 that `text` begins with; 0 where none begins.
+size_t character_size(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  const size_t size = first < 0x80   ? 1
+                      : first < 0xc2 ? 0
+                      : first < 0xe0 ? 2
+                      : first < 0xf0 ? 3
+                      : first < 0xf5 ? 4
+                                     : 0;
+  if (size == 0 || size > text.size()) return 0;
+  unsigned code_point = size == 1 ? first : first & (0xffU >> (size + 1));
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+    code_point = (code_point << 6) | (byte(i) & 0x3fU);
+  }
+  const bool surrogate = code_point >= 0xd800 && code_point < 0xe000;
+  const bool overlong = (size == 3 && code_point < 0x800) || (size == 4 && code_point < 0x10000);
+  return surrogate || overlong || code_point > 0x10ffff ? 0 : size;
+}
+
+bool is_control(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return first < 0x20 || first == 0x7f;
+  return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;  // U+0080 to U+009F
+}
+
+std::string hexadecimal(char byte) {
+  return fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+}
+
+}  // namespace
+
 std::string without_controls(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    if (byte == '\r' && next == '\n') {
-      result += '\r';
-    } else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f) {
-      result += fmt::format("\\x{:02x}", byte);
-    } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {  // U+0080 to U+009F
-      result += fmt::format("\\x{:02x}", next);
-      ++i;
+  for (size_t i = 0; i < text.size();) {
+    const size_t size = character_size(text.substr(i));
+    const std::string_view character = text.substr(i, std::max<size_t>(size, 1));
+    const bool is_layout = character == "\n" || character == "\t" || text.substr(i, 2) == "\r\n";
+    if (size == 0 || (is_control(character) && !is_layout)) {
+      result += hexadecimal(character.back());
     } else {
-      result += text[i];
+      result += character;
     }
+    i += character.size();
   }
   return result;
 }
@@ -29,7 +62,6 @@ std::string without_controls(std::string_view text) {
 std::string escaped(std::string_view bytes) {
   std::string result;
   for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
     if (c == '\n') {
       result += "\\n";
     } else if (c == '\t') {
@@ -39,8 +71,8 @@ std::string escaped(std::string_view bytes) {
     } else if (c == '"' || c == '\\') {
       result += '\\';
       result += c;
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      result += fmt::format("\\x{:02x}", byte);
+    } else if (c < 0x20 || c >= 0x7f) {
+      result += hexadecimal(c);
     } else {
       result += c;
     }
@@ -50,8 +82,22 @@ std::string escaped(std::string_view bytes) {
 
 std::string in_quotes(std::string_view text) {
   constexpr size_t kMost = 60;
-  const bool cut = text.size() > kMost;
-  return fmt::format("\"{}\"{}", escaped(text.substr(0, kMost)), cut ? "..." : "");
+  std::string result = "\"";
+  size_t i = 0;
+  while (i < text.size() && i < kMost) {
+    const size_t size = character_size(text.substr(i));
+    const std::string_view character = text.substr(i, std::max<size_t>(size, 1));
+    result += size > 1 && !is_control(character) ? std::string(character) : escaped(character);
+    i += character.size();
+  }
+  return result + (i < text.size() ? "\"..." : "\"");
+}
+
+std::string as_typed(std::string_view name) {
+  const bool is_plain =
+      !name.empty() && name.size() <= 60 &&
+      std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return is_plain ? std::string(name) : in_quotes(name);
 }
 
 std::string with_commas(int64_t number) {

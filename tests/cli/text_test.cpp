@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/numbers.h"
 #include "cli/stream_printer.h"
 #include "support/expect_error_parts.h"
 
@@ -18,7 +17,25 @@ TEST(Text, ControlsAreEscapedButNotNewlineAndTab) {
 TEST(Text, Latin1ControlsAreEscaped) {
   EXPECT_EQ(without_controls("\xc2\x9b\x32J"), "\\x9b2J");
   EXPECT_EQ(without_controls("\xc2\xa0\xc3\xa9"), "\xc2\xa0\xc3\xa9");
-  EXPECT_EQ(without_controls("\xc2"), "\xc2");
+}
+
+TEST(Text, WhatIsNoUtf8IsEscaped) {
+  EXPECT_EQ(without_controls("\xc2"), "\\xc2");
+  EXPECT_EQ(without_controls("a\xff\x80z"), "a\\xff\\x80z");
+  EXPECT_EQ(without_controls("\xe2\x82\xac\xf0\x9f\x98\x80"), "\xe2\x82\xac\xf0\x9f\x98\x80");
+  EXPECT_EQ(without_controls("\xc0\x80"), "\\xc0\\x80");           // overlong
+  EXPECT_EQ(without_controls("\xe0\x9f\xbf"), "\\xe0\\x9f\\xbf");  // overlong
+  EXPECT_EQ(without_controls("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // a surrogate
+  EXPECT_EQ(without_controls("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
+}
+
+TEST(Text, QuotesKeepCharactersWhole) {
+  EXPECT_EQ(in_quotes("\xc3\xa9 \"\n\x1b\xff\xc2\x9b"), "\"\xc3\xa9 \\\"\\n\\x1b\\xff\\xc2\\x9b\"");
+  EXPECT_EQ(in_quotes(std::string(59, 'x') + "\xc3\xa9y"),
+            "\"" + std::string(59, 'x') + "\xc3\xa9\"...");
+  EXPECT_EQ(as_typed("--temp"), "--temp");
+  EXPECT_EQ(as_typed("--a b"), "\"--a b\"");
+  EXPECT_EQ(as_typed(""), "\"\"");
 }
 
 TEST(Text, EscapedIsPrintableAscii) {
@@ -39,24 +56,6 @@ TEST(Text, Numbers) {
   EXPECT_EQ(bytes_in_words(1023), "1023 B");
   EXPECT_EQ(bytes_in_words(1536), "1.5 KiB");
   EXPECT_EQ(bytes_in_words(int64_t{3} << 40), "3.0 TiB");
-}
-
-TEST(Numbers, OnlyWholeTextsWithinTheRange) {
-  const Range<int> range{1, 8, "1 to 8"};
-  EXPECT_EQ(parse_number("--n", "8", range), 8);
-  for (const char* bad : {"", "0", "9", "-1", "1e0", "1 ", " 1", "0x1", "+1", "99999999999999"}) {
-    test::expect_error_parts([&] { parse_number("--n", bad, range); }, ErrorKind::kUsage,
-                             {"--n is \"" + std::string(bad) + "\"; valid is 1 to 8."});
-  }
-}
-
-TEST(Numbers, NeitherNanNorInfinity) {
-  const Range<float> range{0, 1, "0 to 1"};
-  EXPECT_EQ(parse_number("--p", "1e-1", range), 0.1f);
-  for (const char* bad : {"nan", "inf", "-inf", "1e99", "1.5", "-0.5", "1,5"}) {
-    test::expect_error_parts([&] { parse_number("--p", bad, range); }, ErrorKind::kUsage,
-                             {bad, "valid is 0 to 1."});
-  }
 }
 
 std::string printed(Style style, const Tokenizer* tokenizer, const std::vector<Step>& steps) {

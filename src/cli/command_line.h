@@ -1,0 +1,27 @@
+// The words behind a command's name. CLI11 keeps the table of options; the words are read here, as
+// CLI11 takes "--option=" to have no value, and tells faults in a programmer's words.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace orthrus::cli {
+
+enum class Wanted { kRun, kHelp };
+
+// Sets the options of `command` from "--name value", "--name=value" (also an empty one), "-n value"
+// and "-nvalue". Throws Error(kUsage) for what is unknown, unexpected, given twice, without its
+// value, missing, or not to be given with another; and what an option throws for its value. Where
+// --help is among the words, nothing is set and nothing else is an error.
+Wanted read_words(CLI::App& command, const std::vector<std::string>& words);
+
+// "--model", or "-h" of an option without a long name.
+std::string name_of(const CLI::Option& option);
+// "-m MODEL", the shortest way to give it.
+std::string usage_of(const CLI::Option& option);
+
+// The names by which a command's options can be given: "--model", "-m", ...
+std::vector<std::string> option_names(const CLI::App& command);
+
+}  // namespace orthrus::cli
