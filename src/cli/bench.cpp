@@ -15,6 +15,7 @@
 #include "cli/chat_format.h"
 #include "cli/choices.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/prompt_source.h"
@@ -33,7 +34,7 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus bench -m models/tiny-code -n 256 --repeat 5 --block-size 8
   orthrus bench -m models/tiny-code --prompts prompts.jsonl --temperature 0.7 --json
   orthrus bench -m models/tiny-code --roofline
-  orthrus bench --synthetic qwen3-0.6b --weights q8_0 --roofline --rows 1,8 --context 512,2000
+  orthrus bench --synthetic qwen3-0.6b --weights q8_0 --roofline --rows 1,8
   orthrus bench --synthetic qwen3-8b --device cuda --roofline --assume-acceptance 11.7
 
 Each prompt is continued in AR mode and in another (--mode) by turns, after a warm-up. Speeds are
@@ -77,7 +78,7 @@ std::vector<BenchPrompt> chosen_prompts(const Options& options) {
 
 std::vector<EncodedPrompt> encoded_prompts(const Options& options, const Engine& engine) {
   if (options.prompt_ids) {
-    return {{"--prompt-ids", "", parse_ids("--prompt-ids", *options.prompt_ids)}};
+    return {{"--prompt-ids", "", read_ids("--prompt-ids", *options.prompt_ids)}};
   }
   if (options.synthetic && !options.prompts_file) {
     // Without a tokenizer, and any tokens are as good as others.
@@ -135,7 +136,8 @@ class Bench {
     warm_up(prompts.front());
     const bool kinds = std::any_of(prompts.begin(), prompts.end(),
                                    [](const EncodedPrompt& p) { return !p.kind.empty(); });
-    BenchResults results(has_drafts() ? std::optional(options_.mode) : std::nullopt, kinds);
+    BenchResults results(has_drafts() ? std::optional(options_.mode) : std::nullopt, kinds,
+                         terminal_columns());
     if (!options_.json) output_.write(conditions() + results.header());
     for (const EncodedPrompt& prompt : prompts) {
       std::optional<BenchRow> row = measure(prompt, results.decisions());
@@ -254,7 +256,8 @@ Command add_bench(CLI::App& root) {
                      "A file with a prompt a line, as JSON: a text, or messages")
           ->type_name("FILE")
           ->excludes(roofline);
-  app.add_option("--prompt-ids", options->prompt_ids, "One prompt as token ids: 1,2,3")
+  app.add_option("--prompt-ids", options->prompt_ids,
+                 "One prompt as token ids: 1,2,3, or @FILE, or - for standard input")
       ->type_name("IDS")
       ->excludes(prompts)
       ->excludes(roofline);

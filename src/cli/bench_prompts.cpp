@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "cli/input.h"
+#include "cli/prompt_source.h"
 #include "cli/text.h"
 #include "orthrus/error.h"
 
@@ -105,7 +105,7 @@ std::vector<BenchPrompt> built_in_texts() {
 }
 
 std::vector<BenchPrompt> read_prompts(const std::string& file) {
-  const std::string text = read_file(file);
+  const std::string text = read_text(file);
   std::vector<BenchPrompt> prompts;
   std::string_view rest = text;
   for (int number = 1; !rest.empty(); ++number) {

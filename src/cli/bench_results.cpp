@@ -83,6 +83,12 @@ nlohmann::ordered_json Decisions::in_json(std::optional<double> gain) const {
   return json;
 }
 
+BenchResults::BenchResults(std::optional<Mode> drafting, bool kinds, int columns)
+    : drafting_(drafting), kinds_(kinds) {
+  const int others = 16 + (kinds ? 7 : 0) + (drafting ? 38 : 0);
+  label_width_ = static_cast<size_t>(std::clamp(columns - others, 16, 32));
+}
+
 bool BenchResults::all_equal() const {
   return std::none_of(rows_.begin(), rows_.end(),
                       [](const BenchRow& row) { return row.difference.has_value(); });
@@ -144,11 +150,11 @@ const BenchRow* BenchResults::worst() const {
 }
 
 std::string BenchResults::header() const {
-  std::string text = fmt::format("{:<32}", "prompt");
-  if (kinds_) text += fmt::format("{:<8}", "kind");
-  text += fmt::format("{:>7}{:>11}", "tokens", "AR tok/s");
+  std::string text = fmt::format("{:<{}}", "prompt", label_width_);
+  if (kinds_) text += fmt::format("{:<7}", "kind");
+  text += fmt::format("{:>7}{:>9}", "tokens", "AR tok/s");
   if (drafting_) {
-    text += fmt::format("{:>12}{:>8}{:>7}{:>10}{:>7}", fmt::format("{} tok/s", name_of(*drafting_)),
+    text += fmt::format("{:>11}{:>6}{:>6}{:>9}{:>6}", fmt::format("{} tok/s", name_of(*drafting_)),
                         "ratio", "TPF", "accepted", "equal");
   }
   return text + "\n";
@@ -159,11 +165,11 @@ std::string BenchResults::line(const std::string& label, const std::string& kind
   const auto number = [](std::optional<double> value, int digits) {
     return value ? fmt::format("{:.{}f}", *value, digits) : std::string("-");
   };
-  std::string text = fmt::format("{:<32}", cut(label, 30));
-  if (kinds_) text += fmt::format("{:<8}", cut(kind, 7));
-  text += fmt::format("{:>7}{:>11.1f}", tokens, numbers.ar_speed);
+  std::string text = fmt::format("{:<{}}", cut(label, label_width_ - 1), label_width_);
+  if (kinds_) text += fmt::format("{:<7}", cut(kind, 6));
+  text += fmt::format("{:>7}{:>9.1f}", tokens, numbers.ar_speed);
   if (drafting_) {
-    text += fmt::format("{:>12}{:>8}{:>7}{:>10}{:>7}", number(numbers.speed, 1),
+    text += fmt::format("{:>11}{:>6}{:>6}{:>9}{:>6}", number(numbers.speed, 1),
                         number(numbers.ratio, 2), number(numbers.tokens_per_forward, 2),
                         number(numbers.acceptance_length, 2), numbers.equal ? "yes" : "no");
   }
@@ -186,7 +192,7 @@ std::string BenchResults::totals_in_words() const {
   text += line("all", "", "", all);
   if (rows_.size() > 1) {
     text += fmt::format("worst ratio              {:.2f}: {}\n", *worst()->ratio,
-                        cut(worst()->label, 66));
+                        cut(worst()->label, 48));
   }
   return text + decisions_.in_words(*all.ratio);
 }

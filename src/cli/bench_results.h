@@ -41,8 +41,8 @@ class Decisions {
 class BenchResults {
  public:
   // `drafting`: the mode that AR is compared with, if there is one. `kinds`: whether prompts have
-  // one.
-  BenchResults(std::optional<Mode> drafting, bool kinds) : drafting_(drafting), kinds_(kinds) {}
+  // one. `columns`: that a line of the table may have.
+  BenchResults(std::optional<Mode> drafting, bool kinds, int columns);
 
   void add(BenchRow row) { rows_.push_back(std::move(row)); }
   Decisions& decisions() { return decisions_; }
@@ -75,6 +75,7 @@ class BenchResults {
 
   std::optional<Mode> drafting_;
   bool kinds_;
+  size_t label_width_;
   std::vector<BenchRow> rows_;
   Decisions decisions_;
 };

@@ -241,6 +241,14 @@ std::vector<std::string> option_names(const CLI::App& command) {
   return names;
 }
 
+std::string in_option_names(const CLI::App& command, const std::string& message) {
+  std::string name = message.substr(0, message.find(' '));
+  std::replace(name.begin(), name.end(), '_', '-');
+  const bool is_said_of = message.find(" is ") == name.size();
+  const CLI::Option* const option = is_said_of ? command.get_option_no_throw("--" + name) : nullptr;
+  return option == nullptr ? message : "--" + name + message.substr(name.size());
+}
+
 Wanted read_words(CLI::App& command, const std::vector<std::string>& words) {
   return WordReader(command, words).read();
 }

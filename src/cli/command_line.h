@@ -24,4 +24,9 @@ std::string usage_of(const CLI::Option& option);
 // The names by which a command's options can be given: "--model", "-m", ...
 std::vector<std::string> option_names(const CLI::App& command);
 
+// An error of the library in the names that a person types: where it begins with a field that an
+// option of the command sets ("block_size is 33; ..."), with the option ("--block-size is 33;
+// ...").
+std::string in_option_names(const CLI::App& command, const std::string& message);
+
 }  // namespace orthrus::cli

@@ -40,6 +40,7 @@ struct Options {
   std::vector<std::string> stop;
   bool ignore_eos = false;
   bool json = false;
+  bool quiet = false;
   bool compare_ar = false;
   ColorChoice color = ColorChoice::kAuto;
 };
@@ -81,7 +82,7 @@ class GenerateCommand {
         options_.json ? generate_silently(interrupt, request_) : generate_aloud(interrupt);
     if (output_.failed()) return output_.finish(kFailure);
     check_not_failed(generation);
-    if (!options_.json) {
+    if (tells_more()) {
       // On a line of its own also where both streams go to one place.
       write_error_stream("\n" + summary(generation, options_.decoding.sampling.seed.if_drawn()));
     }
@@ -92,7 +93,7 @@ class GenerateCommand {
       check_not_failed(*plain_ar);
       if (interrupt.requested()) plain_ar.reset();
     }
-    if (plain_ar && !options_.json) write_error_stream(comparison(generation, *plain_ar));
+    if (plain_ar && tells_more()) write_error_stream(comparison(generation, *plain_ar));
     if (options_.json) write_json(generation, plain_ar);
     return output_.finish(exit_code(generation, plain_ar, interrupt));
   }
@@ -114,6 +115,8 @@ class GenerateCommand {
     message.content = text;
     return render_chat(format_, std::span(&message, 1));
   }
+
+  bool tells_more() const { return !options_.json && !options_.quiet; }
 
   static int exit_code(const Generation& generation, const std::optional<Generation>& plain_ar,
                        const Interrupt& interrupt) {
@@ -144,9 +147,13 @@ class GenerateCommand {
   Generation generate_aloud(const Interrupt& interrupt) {
     StreamPrinter printer(output_, style_, engine_.tokenizer());
     const auto* text = std::get_if<std::string>(&prompt_);
-    if (text && style_.color && !options_.chat) printer.put_prompt(end_of(*text));
+    bool echo = text && style_.color && !options_.chat;
     Request request = request_;
-    watch(request, interrupt, [&printer](const Step& step) { return printer.put(step); });
+    // The prompt is echoed when nothing can be refused any more, and no line of progress follows.
+    watch(request, interrupt, [&](const Step& step) {
+      if (std::exchange(echo, false)) printer.put_prompt(end_of(*text));
+      return printer.put(step);
+    });
     Generation generation = engine_.generate(request);
     // To a file or a pipe goes the text as it is; a line of ids always ends.
     if (style_.terminal || engine_.tokenizer() == nullptr) printer.end_line();
@@ -181,20 +188,23 @@ Command add_generate(CLI::App& root) {
   CLI::App& app = *root.add_subcommand("generate", "Continue a prompt");
   options->model.add_to(app);
   options->prompt.add_to(app);
-  options->prompt.add_ids_to(app, "--prompt-ids", "Token ids, as 1,2,3; needs no tokenizer");
+  options->prompt.add_ids_to(app, "--prompt-ids",
+                             "Token ids, as 1,2,3; @FILE reads them from a file, - from standard "
+                             "input; needs no tokenizer");
   app.add_flag(
       "--chat", options->chat,
       "The prompt is a message: put it into the model's chat format, and print the answer");
   options->format.add_to(app);
   add_count(app, "-n,--max-tokens", options->max_tokens,
             "Most tokens to generate; the context may end it before");
-  app.add_option(
-         "--stop", options->stop,
-         "End the text before this string or special token; again for another: --stop A --stop B")
-      ->type_name("TEXT")
-      ->allow_extra_args(false);
+  refuse_empty(app.add_option("--stop", options->stop,
+                              "End the text before this string or special token; again for "
+                              "another: --stop A --stop B")
+                   ->type_name("TEXT")
+                   ->allow_extra_args(false));
   app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");
   app.add_flag("--json", options->json, "Print one JSON object, at the end, in place of the text");
+  app.add_flag("-q,--quiet", options->quiet, "No summary on standard error");
   app.add_flag("--compare-ar", options->compare_ar,
                "Decode again in plain AR mode; fail unless the ids are the same");
   add_color(app, options->color);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -33,18 +34,21 @@ bool asks_for_help(const std::string& word) {
   return word == "help" || word == "-h" || word == "--help";
 }
 
+// Its commands take its help option over.
+std::unique_ptr<CLI::App> root() {
+  auto app =
+      std::make_unique<CLI::App>("Exact Orthrus dual-view decoding of Qwen models.", "orthrus");
+  app->set_help_flag("-h,--help", "Print this help");
+  app->set_version_flag("--version", "", "Print the version, and what this build runs on");
+  app->footer("orthrus help COMMAND tells a command's options, with examples.");
+  return app;
+}
+
 class Orthrus {
  public:
-  Orthrus() {
-    app_.set_help_flag("-h,--help", "Print this help, or the one of a command, and end");
-    app_.set_version_flag("--version", "",
-                          "Print the version and what this build runs on, and end");
-    app_.footer("orthrus help COMMAND tells a command's options, with examples.");
-  }
-
   int run(const Words& words) {
     if (words.empty()) {
-      write_error_stream(help_of(app_, terminal_columns()));
+      write_error_stream(help_of(*app_, terminal_columns()));
       return kUsageError;
     }
     const Words rest(words.begin() + 1, words.end());
@@ -56,7 +60,12 @@ class Orthrus {
                   words[0].starts_with('-') ? misplaced(words) : unknown(words[0]));
     }
     if (read_words(*command->app, rest) == Wanted::kHelp) return help({words[0]});
-    return command->run();
+    try {
+      return command->run();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kUsage) throw;
+      throw Error(ErrorKind::kUsage, in_option_names(*command->app, error.what()));
+    }
   }
 
  private:
@@ -75,7 +84,7 @@ class Orthrus {
     }
     const Command* const command = topics.empty() ? nullptr : find(topics[0]);
     if (!topics.empty() && command == nullptr) throw Error(ErrorKind::kUsage, unknown(topics[0]));
-    return print(help_of(command ? *command->app : app_, terminal_columns()));
+    return print(help_of(command ? *command->app : *app_, terminal_columns()));
   }
 
   Words command_names() const {
@@ -102,7 +111,7 @@ class Orthrus {
       return fmt::format("The command comes first, its options behind it: orthrus {} {} ...", word,
                          as_typed(typed));
     }
-    Words known = option_names(app_);
+    Words known = option_names(*app_);
     for (const Command& command : commands_) {
       const Words names = option_names(*command.app);
       if (std::find(names.begin(), names.end(), typed) == names.end()) continue;
@@ -115,10 +124,10 @@ class Orthrus {
                        did_you_mean(typed, known));
   }
 
-  CLI::App app_{"Exact Orthrus dual-view decoding of Qwen models.", "orthrus"};
-  const std::vector<Command> commands_ = {add_generate(app_), add_chat(app_),
-                                          add_inspect(app_),  add_tokenize(app_),
-                                          add_bench(app_),    add_perplexity(app_)};
+  const std::unique_ptr<CLI::App> app_ = root();
+  const std::vector<Command> commands_ = {add_generate(*app_), add_chat(*app_),
+                                          add_inspect(*app_),  add_tokenize(*app_),
+                                          add_bench(*app_),    add_perplexity(*app_)};
 };
 
 }  // namespace

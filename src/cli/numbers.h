@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,7 +34,7 @@ inline std::string_view trimmed(std::string_view text) {
 }
 
 // The number that all of `text` is: digits, a sign, and for real numbers a point and an exponent.
-// One that is too small for T is 0, as the nearest that T has. Nothing for another text.
+// One that is too small for T is the smallest that T has. Nothing for another text.
 template <typename T>
 std::optional<T> number_in(std::string_view text) {
   text = trimmed(text);
@@ -45,7 +46,8 @@ std::optional<T> number_in(std::string_view text) {
   if constexpr (std::is_floating_point_v<T>) {
     // from_chars does not say which end of the range is passed; strtod does.
     if (error != std::errc{} && std::abs(std::strtod(std::string(text).c_str(), nullptr)) < 1) {
-      return T{0};
+      const T smallest = std::numeric_limits<T>::denorm_min();
+      return text.starts_with('-') ? -smallest : smallest;
     }
     if (error == std::errc{} && std::isfinite(value)) return value + T{0};  // not -0
     return std::nullopt;

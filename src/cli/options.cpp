@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <random>
@@ -39,7 +40,9 @@ CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
 void refuse_empty(CLI::Option* option) {
   option->check([option](const std::string& text) {
     if (text.empty()) {
-      throw Error(ErrorKind::kUsage, fmt::format("{}: the name is empty.", name_of(*option)));
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{}: the {} is empty.", name_of(*option),
+                              option->get_type_name() == "TEXT" ? "text" : "name"));
     }
     return std::string();
   });
@@ -178,10 +181,13 @@ void SamplingOptions::add_to(CLI::App& app) {
   seed.add_to(app, kSampling);
 }
 
+// The engine counts in normal numbers: what is smaller is 0 there, and a top-p must not be.
 SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
-  return {.temperature = temperature.value_or(defaults.temperature),
+  constexpr float kLeast = std::numeric_limits<float>::min();
+  const auto normal = [](float value) { return value < kLeast ? 0 : value; };
+  return {.temperature = normal(temperature.value_or(defaults.temperature)),
           .top_k = top_k.value_or(defaults.top_k),
-          .top_p = top_p.value_or(defaults.top_p),
+          .top_p = std::max(top_p.value_or(defaults.top_p), kLeast),
           .min_p = min_p.value_or(defaults.min_p),
           .seed = seed.value};
 }

@@ -11,7 +11,8 @@
 
 namespace orthrus::cli {
 
-// Refuses an empty name of a file or directory, which is mostly a variable that was not set.
+// Refuses an empty name of a file or directory, or an empty text: mostly a variable that was not
+// set.
 void refuse_empty(CLI::Option* option);
 
 // Each adds one option to `app`. A value outside its range is an Error(kUsage) that names it. What

@@ -9,7 +9,6 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -64,7 +63,7 @@ class Perplexity {
 class PerplexityCommand {
  public:
   explicit PerplexityCommand(const Options& options)
-      : options_(options), text_(read_file(options.file)), engine_(load_engine(options.model)) {
+      : options_(options), text_(read_text(options.file)), engine_(load_engine(options.model)) {
     const int most = engine_.config().max_position_embeddings;
     if (options_.context < 3 || options_.context > most) {
       throw Error(
@@ -154,7 +153,8 @@ Command add_perplexity(CLI::App& root) {
   const auto options = std::make_shared<Options>();
   CLI::App& app = *root.add_subcommand("perplexity", "Measure how well a model predicts a text");
   options->model.add_to(app);
-  refuse_empty(app.add_option("-f,--file", options->file, "A file of the text, used as it is")
+  refuse_empty(app.add_option("-f,--file", options->file,
+                              "A file of the text, used as it is; - is standard input")
                    ->type_name("FILE")
                    ->required());
   add_count(app, "--context", options->context, "Tokens of a chunk");

@@ -8,15 +8,29 @@
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "cli/text.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {
 
-TokenIds parse_ids(std::string_view option, std::string_view text) {
-  return parse_numbers(
-      option, text,
-      Range<int32_t>{0, std::numeric_limits<int32_t>::max(),
-                     "a token id, as in 1,2,3: a whole number from 0 to 2147483647"});
+std::string read_text(const std::string& file) {
+  return file == "-" ? read_standard_input() : read_file(file);
+}
+
+TokenIds read_ids(std::string_view option, const std::string& value) {
+  const Range<int32_t> range{0, std::numeric_limits<int32_t>::max(),
+                             "a token id, as in 1,2,3: a whole number from 0 to 2147483647"};
+  if (value == "-") {
+    return parse_numbers(fmt::format("{}: standard input", option), read_standard_input(), range);
+  }
+  if (!value.starts_with('@')) return parse_numbers(option, value, range);
+  const std::string file = value.substr(1);
+  if (file.empty()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} is \"@\"; a file's name goes behind it.", option));
+  }
+  return parse_numbers(fmt::format("{}: {}", option, without_controls(file)), read_file(file),
+                       range);
 }
 
 std::string ids_in_words(const TokenIds& ids) {
@@ -31,7 +45,8 @@ std::string ids_in_words(const TokenIds& ids) {
 void PromptSource::add_to(CLI::App& app) {
   app.add_option("-p,--prompt", text_, "The text itself")->type_name("TEXT");
   refuse_empty(app.add_option("-f,--file", file_,
-                              "A file of the text, used as it is, its last newline included")
+                              "A file of the text, used as it is, its last newline included; - is "
+                              "standard input")
                    ->type_name("FILE"));
 }
 
@@ -50,8 +65,8 @@ Prompt PromptSource::read() const {
                 fmt::format("Only one of {} can be given; {} were.", names, sources));
   }
   if (text_) return *text_;
-  if (file_) return read_file(*file_);
-  if (ids_) return parse_ids(ids_name_, *ids_);
+  if (file_) return read_text(*file_);
+  if (ids_) return read_ids(ids_name_, *ids_);
   if (standard_input_is_terminal()) {
     throw Error(
         ErrorKind::kUsage,

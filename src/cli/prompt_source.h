@@ -14,9 +14,14 @@ namespace orthrus::cli {
 using TokenIds = std::vector<int32_t>;
 using Prompt = std::variant<std::string, TokenIds>;
 
-// "1,2,3". Throws Error(kUsage), naming `option` and the item.
-TokenIds parse_ids(std::string_view option, std::string_view text);
+// The ids that the value of `option` gives: "1,2,3" itself, "@FILE" those of a file, "-" those of
+// standard input; items_of says how they may be written. Throws Error(kUsage), naming the source
+// and the item, and Error(kFile) for what cannot be read.
+TokenIds read_ids(std::string_view option, const std::string& value);
 std::string ids_in_words(const TokenIds& ids);  // "1,2,3"
+
+// The text of a file, or of standard input for "-".
+std::string read_text(const std::string& file);
 
 class PromptSource {
  public:

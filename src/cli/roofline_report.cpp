@@ -73,21 +73,22 @@ std::string machine_lines(const Engine& engine, const MachineRates& machine) {
 }
 
 std::string pass_lines(const Roofline& roofline) {
-  std::string text = fmt::format("{:<9}{:<8}{:>6}{:>9}{:>11}{:>11}{:>9}{:>7}{:>10}{:>7}{:>10}\n",
-                                 "pass", "weights", "rows", "context", "ms", "rows/s", "GB/s",
-                                 "share", "GFLOP/s", "share", "of limit");
+  std::string text =
+      fmt::format("{:<8}{:<8}{:>4}{:>8}{:>9}{:>9}{:>7}{:>6}{:>9}{:>6}{:>6}\n", "pass", "weights",
+                  "rows", "context", "ms", "rows/s", "GB/s", "share", "GFLOP/s", "share", "limit");
   for (const PassMeasurement& pass : roofline.passes) {
     const Share share(pass);
     text +=
-        fmt::format("{:<9}{:<8}{:>6}{:>9}{:>11.3f}{:>11.1f}{:>9.1f}{:>7.2f}{:>10.1f}{:>7}{:>10}\n",
+        fmt::format("{:<8}{:<8}{:>4}{:>8}{:>9.3f}{:>9.1f}{:>7.1f}{:>6.2f}{:>9.1f}{:>6}{:>6}\n",
                     name_of(pass.shape.kind), orthrus::name_of(pass.weights), pass.shape.rows,
                     pass.shape.context, pass.seconds * 1e3, pass.shape.rows / pass.seconds,
                     pass.bytes / pass.seconds * 1e-9, share.bytes, pass.flops / pass.seconds * 1e-9,
                     or_dash(share.flops, 2), or_dash(share.of_limit, 2));
   }
   return text +
-         "\nMedians of rounds in which all was measured once, by turns; shares are of what the "
-         "machine gave\njust before. Above 1 of the memory's rate, weights came from caches.\n";
+         "\nMedians of rounds in which all was measured once, by turns. Shares are of what\n"
+         "the machine gave just before, limit is the share of the nearer of the two. Above\n"
+         "1 of the memory's rate, weights came from caches.\n";
 }
 
 std::string cycle_lines(const std::vector<Cycle>& cycles, std::optional<double> acceptance) {
@@ -110,12 +111,12 @@ std::string cycle_lines(const std::vector<Cycle>& cycles, std::optional<double> 
     text += "\n";
   }
   text +=
-      "\nA cycle drafts in a row less than the block has and verifies the whole block; passes "
-      "alone, without\nwhat lies between them.\n";
+      "\nA cycle drafts in a row less than the block has and verifies the whole block;\n"
+      "passes alone, without what lies between them.\n";
   if (acceptance) {
     text += fmt::format(
-        "Tokens/s are assumed: no draft was judged. Were {} accepted a cycle "
-        "(--assume-acceptance), each\nwould give {}.\n",
+        "Tokens/s are assumed: no draft was judged. Were {} accepted a cycle\n"
+        "(--assume-acceptance), each would give {}.\n",
         *acceptance, *acceptance + 1);
   }
   return text;

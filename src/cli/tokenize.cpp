@@ -26,8 +26,10 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus tokenize -m models/tiny-code -f begin.py --pieces
   orthrus tokenize --tokenizer tokenizer.json --count < README.md
   orthrus tokenize -m models/tiny-code --decode 1,2,3
+  orthrus tokenize -m models/tiny-code --decode @ids.txt
 
-The ids are printed as --prompt-ids and --decode take them: 1,2,3.)";
+The ids are printed as --prompt-ids and --decode take them: 1,2,3. In a file or on standard input
+they may also stand in brackets, and apart by spaces or on lines of their own.)";
 
 struct Options {
   std::optional<std::string> directory;
@@ -97,9 +99,10 @@ Command add_tokenize(CLI::App& root) {
   refuse_empty(
       app.add_option("-m,--model", options->directory, "A checkpoint's directory, or a GGUF file")
           ->type_name("MODEL"));
-  app.add_option("--tokenizer", options->file, "A tokenizer.json")->type_name("FILE");
+  refuse_empty(app.add_option("--tokenizer", options->file, "A tokenizer.json")->type_name("FILE"));
   options->source.add_to(app);
-  options->source.add_ids_to(app, "--decode", "Print the text of these ids");
+  options->source.add_ids_to(
+      app, "--decode", "Print the text of these ids: 1,2,3, or @FILE, or - for standard input");
   CLI::Option* const pieces =
       app.add_flag("--pieces", options->pieces, "A line for each token: id and bytes");
   CLI::Option* const count = app.add_flag("--count", options->count, "Only how many tokens");

@@ -45,7 +45,10 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
   const Mode mode = mode_of(config, options);
   if (mode == Mode::kAr) {
     if (options.block_size != 0) {
-      usage(fmt::format("block_size is {}, but mode ar drafts no blocks.", options.block_size));
+      usage(fmt::format("block_size is {}, but {} drafts no blocks.", options.block_size,
+                        config.has_diffusion_view()
+                            ? "mode ar"
+                            : "a checkpoint without a diffusion view, or heads for it,"));
     }
     return 1;
   }

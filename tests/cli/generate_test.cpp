@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
+#include <thread>
 
 #include "cli/run_orthrus.h"
 #include "orthrus/tokenizer.h"
@@ -115,9 +117,60 @@ TEST(Generate, PromptFromFileAndFromStandardInput) {
   const ProcessResult from_file = run_orthrus({"generate", "-m", kTinyCode, "-n", "16", "--file",
                                                (directory.path() / "prompt.py").string()});
   EXPECT_EQ(from_file.out, expected);
-  const ProcessResult from_input =
-      run_orthrus({"generate", "-m", kTinyCode, "-n", "16"}, {.input = kPrompt});
-  EXPECT_EQ(from_input.out, expected);
+  for (const Arguments& source : {Arguments{}, {"-f", "-"}, {"--file=-"}}) {
+    Arguments arguments = {"generate", "-m", kTinyCode, "-n", "16"};
+    arguments.insert(arguments.end(), source.begin(), source.end());
+    EXPECT_EQ(run_orthrus(arguments, {.input = kPrompt}).out, expected);
+  }
+}
+
+TEST(Generate, PromptFromAFifo) {
+  const TemporaryDirectory directory;
+  const std::string fifo = directory / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(fifo) << kPrompt; });
+  EXPECT_EQ(run_orthrus({"generate", "-m", kTinyCode, "-n", "16", "-f", fifo}).out,
+            run_orthrus(generate()).out);
+  writer.join();
+}
+
+TEST(Generate, AZeroByteIsPartOfAPrompt) {
+  const std::string text("a\0b", 3);
+  const ProcessResult result =
+      run_orthrus({"generate", "-m", kTinyCode, "-n", "1", "--json"}, {.input = text});
+  EXPECT_EQ(nlohmann::json::parse(result.out)["prompt_ids"], tokenizer().encode(text));
+}
+
+TEST(Generate, QuietHasNoSummary) {
+  const ProcessResult quiet = run_orthrus(generate({"--quiet"}));
+  EXPECT_EQ(quiet.exit_code, 0);
+  EXPECT_EQ(quiet.err, "");
+  EXPECT_EQ(quiet.out, run_orthrus(generate()).out);
+  const ProcessResult compared = run_orthrus(generate({"-q", "--compare-ar"}));
+  EXPECT_EQ(compared.exit_code, 0);
+  EXPECT_EQ(compared.err, "");
+  EXPECT_NE(run_orthrus(generate({"--quiet", "--mode", "dual", "--block-size", "99"})).err, "");
+}
+
+TEST(Generate, IdsFromFilesAndStandardInput) {
+  const TemporaryDirectory directory;
+  const nlohmann::json expected = {323, 286, 7};
+  const Arguments options = {"generate", "-m", kTinyCode, "-n", "1", "--json", "--prompt-ids"};
+  const auto prompt_of = [&](const std::string& value, const std::string& input) {
+    Arguments arguments = options;
+    arguments.push_back(value);
+    const ProcessResult result = run_orthrus(arguments, {.input = input});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out)["prompt_ids"];
+  };
+  const std::string file = directory / "ids";
+  for (const std::string text : {"323,286,7", "323, 286, 7\n", "[323, 286, 7]\n", "323\t286\t7\r\n",
+                                 "323\r\n286\r\n7\r\n", "[\n  323,\n  286,\n  7\n]\n"}) {
+    EXPECT_EQ(prompt_of(text, ""), expected) << text;
+    EXPECT_EQ(prompt_of("-", text), expected) << text;
+    std::ofstream(file) << text;
+    EXPECT_EQ(prompt_of("@" + file, ""), expected) << text;
+  }
 }
 
 TEST(Generate, IdsWithoutTokenizer) {

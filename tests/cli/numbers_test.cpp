@@ -34,11 +34,14 @@ TEST(Numbers, Real) {
   EXPECT_EQ(number_in<float>("1e2"), 100.0f);
   EXPECT_EQ(number_in<float>("-1"), -1.0f);
   EXPECT_EQ(number_in<float>("1e-44"), 1e-44f);
-  for (const std::string& text : {std::string("1e-50"), std::string("1e-99999"), std::string("-0"),
-                                  std::string("-1e-50"), "0." + std::string(400, '0') + "1"}) {
-    ASSERT_EQ(number_in<float>(text), 0.0f) << text;
-    EXPECT_FALSE(std::signbit(*number_in<float>(text))) << text;
+  constexpr float kSmallest = std::numeric_limits<float>::denorm_min();
+  for (const std::string& text :
+       {std::string("1e-50"), std::string("1e-99999"), "0." + std::string(400, '0') + "1"}) {
+    EXPECT_EQ(number_in<float>(text), kSmallest) << text;
+    EXPECT_EQ(number_in<float>("-" + text), -kSmallest) << text;
   }
+  ASSERT_EQ(number_in<float>("-0"), 0.0f);
+  EXPECT_FALSE(std::signbit(*number_in<float>("-0")));
   for (const char* const text : {"", ".", "e5", "inf", "-inf", "infinity", "nan", "nan(1)", "1e99",
                                  "-1e99", "0x1p3", "1,5", "1.5.", "0.5x", "1 2", "1e"}) {
     EXPECT_EQ(number_in<float>(text), std::nullopt) << text;

@@ -65,7 +65,7 @@ TEST_F(PerplexityTest, Refuses) {
       {{"-f", file_, "--context", "2"}, 2, "--context is 2; valid is 3 to"},
       {{"-f", file_, "--context", "10000000"}, 2, "--context is 10000000; valid is 3 to"},
       {{"-f", file_ + ".none"}, 1, "Cannot read"},
-      {{}, 2, "--file is required"},
+      {{}, 2, "--file is missing: perplexity needs -f FILE."},
   };
   for (const auto& c : cases) {
     std::vector<std::string> arguments = {"perplexity", "-m", kTinyCode};

@@ -12,6 +12,8 @@
 namespace orthrus::test {
 namespace {
 
+using Arguments = std::vector<std::string>;
+
 const std::string kText = "def f(x):\n    return 'é' + x  # \t…\n";
 
 std::string tokenize(std::vector<std::string> more) {
@@ -39,6 +41,39 @@ TEST(Tokenize, SourcesAgree) {
       ids);
   EXPECT_EQ(tokenize({"-p", kText, "--json"}),
             fmt::format("[{}]\n", ids.substr(0, ids.size() - 1)));
+}
+
+TEST(Tokenize, ManyIds) {
+  std::string text;
+  for (int i = 0; i < 40000; ++i) text += fmt::format("x{} ", i % 10);
+  const std::string ids = run_orthrus({"tokenize", "-m", kTinyCode}, {.input = text}).out;
+  EXPECT_GT(std::count(ids.begin(), ids.end(), ','), 40000);
+  EXPECT_GT(ids.size(), size_t{131072});  // more than one argument of a process can have
+  const Arguments decode = {"tokenize", "-m", kTinyCode, "--decode"};
+  const auto decoded = [&](const std::string& value, const std::string& input) {
+    Arguments arguments = decode;
+    arguments.push_back(value);
+    return run_orthrus(arguments, {.input = input});
+  };
+  EXPECT_EQ(decoded("-", ids).out, text);
+  const TemporaryDirectory directory;
+  const std::string file = directory / "ids";
+  std::ofstream(file) << ids;
+  EXPECT_EQ(decoded("@" + file, "").out, text);
+
+  std::ofstream(file) << "[1, 2,\n 3x]\n";
+  EXPECT_EQ(
+      decoded("@" + file, "").err,
+      fmt::format("orthrus: --decode: {}: item 3 is \"3x\"; valid is a token id, as in 1,2,3: "
+                  "a whole number from 0 to 2147483647.\n",
+                  file));
+  EXPECT_EQ(decoded("-", "1,,2").err.find("orthrus: --decode: standard input: item 2 is \"\"; "),
+            0u);
+  EXPECT_EQ(decoded("@", "").err, "orthrus: --decode is \"@\"; a file's name goes behind it.\n");
+  EXPECT_EQ(decoded("@/does/not/exist", "").err,
+            "orthrus: Cannot read /does/not/exist: No such file or directory.\n");
+  EXPECT_EQ(decoded("-", "").out, "");
+  EXPECT_EQ(decoded("", "").out, "");
 }
 
 TEST(Tokenize, GenerateTakesItsIds) {

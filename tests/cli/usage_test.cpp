@@ -1,5 +1,6 @@
 // Everything that is wrong with a command line is told, with exit code 2.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <sstream>
@@ -75,6 +76,38 @@ TEST(Usage, HelpAndVersion) {
   EXPECT_EQ(nothing.exit_code, 2);
   EXPECT_EQ(nothing.out, "");
   EXPECT_NE(nothing.err.find("tokenize"), std::string::npos) << nothing.err;
+}
+
+// The columns that a text takes on a terminal.
+size_t columns_of(const std::string& line) {
+  return static_cast<size_t>(
+      std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string without_spaces(std::string text) {
+  std::erase_if(text, [](char c) { return c == ' ' || c == '\n' || c == '\\'; });
+  return text;
+}
+
+TEST(Usage, HelpFitsTheTerminal) {
+  for (const std::string& command : kCommands) {
+    unsetenv("COLUMNS");
+    const std::string usual = run_orthrus({command, "--help"}).out;
+    for (const size_t columns : {60, 80, 120}) {
+      setenv("COLUMNS", std::to_string(columns).c_str(), 1);
+      const std::string help = run_orthrus({command, "--help"}).out;
+      EXPECT_EQ(without_spaces(help), without_spaces(usual)) << "words are whole";
+      if (columns == 80) {
+        EXPECT_EQ(help, usual);
+      }
+      std::istringstream lines(help);
+      for (std::string line; std::getline(lines, line);) {
+        EXPECT_LE(columns_of(line), columns) << line;
+        EXPECT_FALSE(line.ends_with(' ')) << line;
+      }
+    }
+    unsetenv("COLUMNS");
+  }
 }
 
 TEST(Usage, Commands) {
@@ -236,6 +269,7 @@ TEST(Usage, Numbers) {
        "--temperature is \"nan\"; valid is a number from 0 to 100."},
       {generate({"-p", "x", "--temperature", "inf"}), 2, "--temperature is \"inf\""},
       {generate({"-p", "x", "--temperature", "-1"}), 2, "--temperature is \"-1\""},
+      {generate({"-p", "x", "--temperature", "-1e-50"}), 2, "--temperature is \"-1e-50\""},
       {generate({"-p", "x", "--temperature", "1e99"}), 2, "--temperature is \"1e99\""},
       {generate({"-p", "x", "--top-k", "-1"}), 2, "--top-k is \"-1\"; valid is a whole number"},
       {generate({"-p", "x", "--top-p", "0"}), 2,
@@ -247,11 +281,31 @@ TEST(Usage, Numbers) {
        "--seed is \"-1\"; valid is a whole number from 0 to 18446744073709551615, or random."},
       {generate({"-p", "x", "--seed", "18446744073709551616"}), 2, "--seed is"},
       {generate({"-p", "x", "--block-size", "1"}), 2, "--block-size is \"1\"; valid is"},
-      {generate({"-p", "x", "--block-size", "17"}), 2, "is 17; valid is 2 to 16"},
+      {generate({"-p", "x", "--block-size", "17"}), 2,
+       "orthrus: --block-size is 17; valid is 2 to 16"},
       {{"bench", "-m", kTinyCode, "--repeat", "0"},
        2,
        "--repeat is \"0\"; valid is a whole number from 1 to 1000."},
   });
+}
+
+TEST(Usage, NumbersAsPeopleWriteThem) {
+  const auto ids_of = [](Arguments more) {
+    more.insert(more.end(), {"-n", "3"});
+    const ProcessResult result = run_orthrus(generate(std::move(more)), {.input = "def f"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  const std::string greedy = ids_of({});
+  for (const std::string text : {"1e-50", "1e-99999", "-0", "+0", "0.", ".0", " 0", "1e-44"}) {
+    EXPECT_EQ(ids_of({"--temperature", text}), greedy) << text;
+  }
+  for (const std::string text :
+       {"1e-99999", "1e-50", "1e-44", "1e-38", "+.000001"}) {  // keeps the likeliest
+    EXPECT_EQ(ids_of({"--temperature", "+1", "--top-p", text}), greedy) << text;
+  }
+  EXPECT_EQ(ids_of({"--temperature", "1.", "--top-k", "+1"}), greedy);
+  EXPECT_EQ(ids_of({"--temperature", "1e2", "--top-k", " 1", "--seed", "+7"}), greedy);
 }
 
 TEST(Usage, Words) {
@@ -271,12 +325,12 @@ TEST(Usage, Words) {
       {generate({"-p", "x", "--device", "cuda:-1"}), 2, "--device is \"cuda:-1\""},
       {generate({"-p", "x", "--device", "cuda:1x"}), 2, "--device is \"cuda:1x\""},
       {generate({"-p", "x", "--device", "cuda", "--weights", "q8_0"}), 2,
-       "weights is Q8_0; valid is BF16 on a CUDA device."},
-      {generate({"-p", "x", "--device", "cuda", "--kv-cache", "f32"}), 2, "kv_cache is F32"},
+       "--weights is Q8_0; valid is BF16 on a CUDA device."},
+      {generate({"-p", "x", "--device", "cuda", "--kv-cache", "f32"}), 2, "--kv-cache is F32"},
       {generate({"-p", "x", "--device", "cuda:999"}), 1, "CUDA device"},
       {generate({"-p", "x", "--mode", "ar", "--block-size", "8"}), 2,
-       "block_size is 8, but mode ar drafts no blocks"},
-      {generate({"-p", "x", "--stop", ""}), 2, "stop string is empty"},
+       "--block-size is 8, but mode ar drafts no blocks"},
+      {generate({"-p", "x", "--stop", ""}), 2, "--stop: the text is empty"},
       {generate({"-p", "x", "--accept", "rejection", "--temperature", "1", "--compare-ar"}), 2,
        "--compare-ar needs --accept match, or --temperature 0"},
   });
@@ -299,6 +353,7 @@ TEST(Usage, Prompts) {
       {generate({"--prompt-ids", "1,8192"}), 2, "id 8192; this model's ids are 0 to 8191"},
       {generate({"-f", "/does/not/exist"}), 1, "Cannot read /does/not/exist: No such file"},
       {generate({"-f", ORTHRUS_MODELS}), 1, "Is a directory"},
+      {generate({"--prompt-ids", "@" ORTHRUS_MODELS}), 1, "Is a directory"},
       {{"generate", "-m", kGolden, "-p", "x"}, 2, "has no tokenizer"},
       {{"generate", "-m", kGolden, "--prompt-ids", "1", "--stop", "x"},
        2,
@@ -324,7 +379,8 @@ TEST(Usage, ChatOptionsThatDoNotFitTheModel) {
       run_orthrus({"chat", "-m", kTinyCode, "--chat-format", "qwen3", "--block-size", "99"},
                   {.input = "hello\n"});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_NE(result.err.find("is 99; valid is 2 to 16"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("--block-size is 99; valid is 2 to 16"), std::string::npos)
+      << result.err;
 }
 
 TEST(Usage, Tokenize) {
@@ -334,7 +390,7 @@ TEST(Usage, Tokenize) {
       {{"tokenize", "-m", kTinyCode, "-p", "x", "--decode", "1"}, 2, "Only one of"},
       {{"tokenize", "-m", kTinyCode, "--decode", "1,8192"},
        2,
-       "--decode: item 2 is 8192; this tokenizer's ids are 0 to 8191."},
+       "--decode: item 2 is 8192; this model's ids are 0 to 8191."},
       {{"tokenize", "-m", kTinyCode, "--decode", "a"}, 2, "--decode: item 1 is \"a\""},
       {{"tokenize", "-m", kTinyCode, "-p", "\xff"}, 2, "byte 0 (0xff)"},
   });

@@ -92,6 +92,12 @@ TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToAr) {
       },
       ErrorKind::kUsage,
       {"Mode dual needs a checkpoint with a diffusion view", "Qwen3ForCausalLM"});
+  test::expect_error_parts(
+      [&] {
+        check_request(config, request_of([](Request& r) { r.options.block_size = 4; }),
+                      &tokenizer());
+      },
+      ErrorKind::kUsage, {"block_size is 4, but a checkpoint without a diffusion view"});
   EXPECT_EQ(check_request(config, request_of([](Request&) {}), &tokenizer()).block_size, 1);
   const Request automatic = request_of([](Request& r) { r.options.mode = Mode::kAuto; });
   EXPECT_EQ(check_request(config, automatic, &tokenizer()).block_size, 1);
