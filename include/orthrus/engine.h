@@ -143,7 +143,7 @@ struct EngineOptions {
   // A file with the diffusion view's attention, safetensors or GGUF, for a model that has none of
   // its own. By default the one that lies beside the model, where there is one: for NAME.gguf the
   // first of NAME.heads.gguf, NAME.heads.safetensors, heads.gguf and heads.safetensors, for a
-  // directory one of the last two in it.
+  // directory one of the last two in it. "none" is for none, not even those beside the model.
   std::optional<std::filesystem::path> heads{};
   // Called while weights are read and checked, and again while they are converted, with done and
   // in all.

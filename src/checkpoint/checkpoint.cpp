@@ -1,17 +1,13 @@
 #include "checkpoint/checkpoint.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <system_error>
 #include <utility>
 
 #include "checkpoint/gguf/model.h"
 #include "checkpoint/huggingface/directory.h"
 #include "files/display.h"
-#include "orthrus/error.h"
 
 namespace orthrus {
 
@@ -19,51 +15,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void check_is_there(const fs::path& model) {
-  std::error_code ignored;
-  if (fs::exists(model, ignored)) return;
-  throw Error(ErrorKind::kFile,
-              fmt::format("{}: is not there; a model is a directory that holds config.json and "
-                          "model.safetensors, or a GGUF file.",
-                          shown(model)));
-}
-
-// People name the folder that a download made. A folder of GGUF files is no model: they are.
-void refuse_folder_of_gguf(const fs::path& directory) {
-  if (has_entry(directory / "config.json")) return;
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    const fs::path name = it->path().filename();
-    if (name.extension() == ".gguf") names.push_back(name.string());
-  }
-  if (names.empty()) return;
-  std::ranges::sort(names);
-  throw Error(ErrorKind::kFile,
-              fmt::format("{}: has no config.json, but GGUF files; name the one that is the model: "
-                          "{}.",
-                          shown(directory), list_in_quotes(names)));
-}
-
 bool are_equal(const Tensor& a, const Tensor& b) {
   return a.type == b.type && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
 }
 
 }  // namespace
 
-void check_is_model(const fs::path& model) {
-  check_is_there(model);
-  if (!is_gguf(model)) refuse_folder_of_gguf(model);
-}
-
-bool is_gguf(const fs::path& model) {
-  std::error_code ignored;
-  return !fs::is_directory(model, ignored);
-}
-
 Checkpoint Checkpoint::open(const fs::path& model) {
-  check_is_model(model);
-  return is_gguf(model) ? open_gguf_file(model) : open_directory(model);
+  fs::path path = resolve_model(model);
+  Checkpoint checkpoint = is_gguf(path) ? open_gguf_file(path) : open_directory(path);
+  checkpoint.path_ = std::move(path);
+  return checkpoint;
 }
 
 Checkpoint Checkpoint::open_directory(const fs::path& directory) {
@@ -125,15 +87,15 @@ void Checkpoint::add_heads(Heads heads) {
 }
 
 ModelConfig load_config(const fs::path& model) {
-  check_is_model(model);
-  if (!is_gguf(model)) return read_huggingface_config(model);
-  const GgufModel file = open_gguf(model);
+  const fs::path path = resolve_model(model);
+  if (!is_gguf(path)) return read_huggingface_config(path);
+  const GgufModel file = open_gguf(path);
   return read_gguf_config(file, read_gguf_vocabulary(file));
 }
 
 std::string chat_template_of(const fs::path& model) {
-  check_is_model(model);
-  return is_gguf(model) ? read_gguf_chat_template(open_gguf(model)) : read_chat_template(model);
+  const fs::path path = resolve_model(model);
+  return is_gguf(path) ? read_gguf_chat_template(open_gguf(path)) : read_chat_template(path);
 }
 
 }  // namespace orthrus

@@ -9,18 +9,12 @@
 
 #include "base/vocabulary.h"
 #include "checkpoint/heads.h"
+#include "checkpoint/model_path.h"
 #include "checkpoint/tensor.h"
 #include "files/files.h"
 #include "orthrus/config.h"
 
 namespace orthrus {
-
-// Whether a model is a GGUF file: everything that is not a directory is taken for one.
-bool is_gguf(const std::filesystem::path& model);
-
-// Throws Error(kFile) for what cannot be a model: a path where nothing is, or a folder that has no
-// config.json but GGUF files, of which one should be named. All that read a model ask this first.
-void check_is_model(const std::filesystem::path& model);
 
 // Move-only; tensors' data and the vocabulary stay valid, and the maps read-only, while the
 // Checkpoint lives. The files must not be changed meanwhile: see MappedFile.
@@ -43,6 +37,8 @@ class Checkpoint {
   void add_heads(Heads heads);
   const std::optional<HeadsSource>& heads() const { return heads_; }  // those that were added
 
+  // The directory or file: what was opened, or the file that it was taken for (resolve_model).
+  const std::filesystem::path& path() const { return path_; }
   const std::string& name() const { return name_; }  // the path, for messages
   // As load_config, but for tie_word_embeddings: what the tensors say counts. Where they hold an LM
   // head that differs from the embedding, it is not tied.
@@ -63,6 +59,7 @@ class Checkpoint {
   static Checkpoint open_gguf_file(const std::filesystem::path& file);
   void resolve_tied_head();
 
+  std::filesystem::path path_;
   std::string name_;
   ModelConfig config_;
   std::vector<MappedFile> maps_;

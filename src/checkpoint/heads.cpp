@@ -9,11 +9,11 @@
 #include <map>
 #include <utility>
 
-#include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf/gguf.h"
 #include "checkpoint/gguf/model.h"
 #include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/limits.h"
+#include "checkpoint/model_path.h"
 #include "files/display.h"
 #include "orthrus/error.h"
 
@@ -105,6 +105,12 @@ std::optional<fs::path> find_heads(const fs::path& model) {
     if (has_entry(candidate)) return candidate;
   }
   return std::nullopt;
+}
+
+bool is_name_of_heads(const fs::path& name) {
+  const fs::path kind = name.extension();
+  return (kind == ".gguf" || kind == ".safetensors") &&
+         (name.stem() == "heads" || name.stem().extension() == ".heads");
 }
 
 bool may_be_same_model(const std::string& a, const std::string& b) {

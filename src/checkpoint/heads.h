@@ -43,6 +43,9 @@ Heads open_heads(const std::filesystem::path& file);
 // two in it.
 std::optional<std::filesystem::path> find_heads(const std::filesystem::path& model);
 
+// Whether a file's name is one under which find_heads looks for heads.
+bool is_name_of_heads(const std::filesystem::path& name);
+
 // Whether two models' names may name the same one: one begins with the other, where only letters
 // and digits behind the last slash count. "Qwen2.5-Coder-0.5B-Instruct" is
 // "Qwen/Qwen2.5 Coder 0.5B Instruct AWQ". No name may be any.

@@ -91,7 +91,8 @@ Device parse_device(const std::string& text) {
 void add_heads(CLI::App& app, std::optional<std::string>& heads) {
   refuse_empty(app.add_option("--heads", heads,
                               "The diffusion view's attention, safetensors or GGUF, of a model "
-                              "without; by default heads.gguf and the like beside the model")
+                              "without; by default heads.gguf and the like beside the model, which "
+                              "none leaves out")
                    ->type_name("FILE"));
 }
 

@@ -23,9 +23,21 @@ void check_base(const Heads& heads, const Checkpoint& checkpoint) {
   const std::string& name = checkpoint.config().name;
   if (may_be_same_model(heads.base, name)) return;
   throw Error(ErrorKind::kFile,
-              fmt::format("{}: these heads are for {}, but {} is {}; move them away, or name them "
-                          "as the model's heads to use them all the same.",
-                          heads.name, in_quotes(heads.base), checkpoint.name(), in_quotes(name)));
+              fmt::format("{}: these heads are for {}, but {} is {}.", heads.name,
+                          in_quotes(heads.base), checkpoint.name(), in_quotes(name)));
+}
+
+void add_found(Checkpoint& checkpoint, const fs::path& file) {
+  try {
+    Heads heads = open_heads(file);
+    check_base(heads, checkpoint);
+    add(checkpoint, std::move(heads));
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                fmt::format("{}\n{} was found beside the model; --heads none does without, --heads "
+                            "FILE takes others, or heads for another base all the same.",
+                            error.what(), shown(file)));
+  }
 }
 
 }  // namespace
@@ -33,6 +45,7 @@ void check_base(const Heads& heads, const Checkpoint& checkpoint) {
 Checkpoint open_model(const fs::path& model, const std::optional<fs::path>& given) {
   Checkpoint checkpoint = Checkpoint::open(model);
   const bool has_own = checkpoint.config().has_diffusion_view();
+  if (given == kNoHeads) return checkpoint;
   if (given && has_own) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("{}: the model has a diffusion view of its own, so it takes no heads; "
@@ -42,11 +55,7 @@ Checkpoint open_model(const fs::path& model, const std::optional<fs::path>& give
   if (given) {
     add(checkpoint, open_heads(*given));
   } else if (!has_own) {
-    if (const auto found = find_heads(model)) {
-      Heads heads = open_heads(*found);
-      check_base(heads, checkpoint);
-      add(checkpoint, std::move(heads));
-    }
+    if (const auto found = find_heads(checkpoint.path())) add_found(checkpoint, *found);
   }
   return checkpoint;
 }

@@ -61,7 +61,13 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
     const ConstRows logits = lane->pass().head_rows(0).logits;
     for (int r = begin; r < rows; ++r) {
       const int32_t next = tokens[static_cast<size_t>(position + r + 1)];
-      scores.push_back(log_probability(logits.row(r - begin), logits.cols, next));
+      const double score = log_probability(logits.row(r - begin), logits.cols, next);
+      if (!std::isfinite(score)) {
+        throw Error(ErrorKind::kSystem,
+                    fmt::format("Scoring failed after {} tokens: {}.", position + r,
+                                describe(Status::kNonFiniteLogits)));
+      }
+      scores.push_back(score);
     }
   }
   return scores;

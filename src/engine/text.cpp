@@ -18,9 +18,9 @@ std::optional<Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
 }
 
 Tokenizer load_tokenizer(const std::filesystem::path& model) {
-  check_is_model(model);
-  if (!is_gguf(model)) return Tokenizer::load(model / "tokenizer.json");
-  std::optional<Tokenizer> tokenizer = tokenizer_of(Checkpoint::open(model));
+  const std::filesystem::path path = resolve_model(model);
+  if (!is_gguf(path)) return Tokenizer::load(path / "tokenizer.json");
+  std::optional<Tokenizer> tokenizer = tokenizer_of(Checkpoint::open(path));
   if (tokenizer) return std::move(*tokenizer);
   throw Error(ErrorKind::kFile,
               fmt::format("{}: has no tokenizer: tokenizer.ggml.model is missing.", shown(model)));

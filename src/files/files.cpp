@@ -56,7 +56,8 @@ class OpenFile {
       throw Error(ErrorKind::kFile, fmt::format("{}: is {}; it must be a file.", name_, what));
     }
     if (status.st_size <= 0) {
-      throw Error(ErrorKind::kFile, fmt::format("{}: is empty.", name_));
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{}: is empty; its download may not have finished.", name_));
     }
     size_ = static_cast<size_t>(status.st_size);
   }

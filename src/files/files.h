@@ -9,8 +9,9 @@
 
 namespace orthrus {
 
-// A whole file, mapped read-only; unmapped with the object. The file must not be changed meanwhile:
-// reading a part that was cut off ends the process (SIGBUS), and no check can prevent that.
+// A whole file, mapped read-only; unmapped with the object. The file may be deleted meanwhile, or
+// replaced by another of its name, but not be changed: reading a part that was cut off ends the
+// process (SIGBUS), and no check can prevent that.
 class MappedFile {
  public:
   // Throws Error(kFile) when there is no such file, or it is empty or not a regular file, and

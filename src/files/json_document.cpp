@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "files/display.h"
+#include "files/recognize.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -142,6 +143,7 @@ std::string with_constants_quoted(std::string_view text) {
 }  // namespace
 
 json parse_json_object(std::string_view text, const std::string& name) {
+  refuse_other_than_json(text, name);
   refuse_zero_bytes(text, name);
   Builder builder(name);
   json::sax_parse(with_constants_quoted(text), &builder);
@@ -151,6 +153,12 @@ json parse_json_object(std::string_view text, const std::string& name) {
                 fmt::format("{}: is {}; it must be a JSON object.", name, shown(value)));
   }
   return value;
+}
+
+void refuse_other_than_json(std::string_view text, const std::string& name) {
+  const std::string_view what = what_it_is(text);
+  if (what.empty() || what == kItIsJson) return;
+  throw Error(ErrorKind::kFile, fmt::format("{}: is not JSON: {}.", name, what));
 }
 
 void refuse_zero_bytes(std::string_view text, const std::string& name) {

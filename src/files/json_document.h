@@ -17,6 +17,9 @@ namespace orthrus {
 // real file's.
 nlohmann::json parse_json_object(std::string_view text, const std::string& name);
 
+// Throws Error(kFile) for what is recognized as something else than JSON: see what_it_is.
+void refuse_other_than_json(std::string_view text, const std::string& name);
+
 // Throws Error(kFile) when there is a zero byte, which the JSON library takes for the text's end.
 void refuse_zero_bytes(std::string_view text, const std::string& name);
 

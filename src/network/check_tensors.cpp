@@ -25,6 +25,10 @@ bool is_rotation(std::string_view name) {
   return name.ends_with(".rotary_emb.inv_freq");
 }
 
+bool is_of_adapter(const std::string& name) {
+  return name.starts_with("base_model.model.") || name.find(".lora_") != std::string::npos;
+}
+
 void list(std::string& message, std::string_view title, const std::vector<std::string>& lines) {
   if (lines.empty()) return;
   message += fmt::format("\n{} ({}):", title, lines.size());
@@ -58,6 +62,11 @@ void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> te
   list(message, "missing", missing);
   list(message, "misshapen", misshapen);
   list(message, "unexpected", unexpected);
+  if (std::ranges::any_of(tensors, &is_of_adapter, &Tensor::name)) {
+    message +=
+        "\nThey are an adapter's (LoRA), in whole or in part: merge it into its base model "
+        "first, with peft's merge_and_unload(), and give the result.";
+  }
   throw Error(ErrorKind::kFile, message);
 }
 

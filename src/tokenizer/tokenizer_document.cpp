@@ -210,6 +210,7 @@ class Reader : public nlohmann::json_sax<json> {
 }  // namespace
 
 TokenizerDocument parse_tokenizer_document(std::string_view text, const std::string& name) {
+  refuse_other_than_json(text, name);
   refuse_zero_bytes(text, name);
   Reader reader(name);
   json::sax_parse(text, &reader);

@@ -224,6 +224,17 @@ TEST(Config, AcceptsHarmlessVariants) {
   EXPECT_EQ(parse(moved.dump()).rope_theta, 5e6);
 }
 
+// What a training writes as the name is often a path on its own machine.
+TEST(Config, TakesNoPathForTheModelsName) {
+  for (const char* name : {"Qwen/Qwen3-8B", "Qwen3-8B", "my_models/x.1"}) {
+    EXPECT_EQ(parse_changed({{"_name_or_path", name}}).name, name);
+  }
+  for (const char* path : {"/data/Qwen3-8B", "./out", "../out", "~/out", "C:\\models\\x", "a/b/c",
+                           "out/checkpoint-500", "checkpoint-500", ""}) {
+    EXPECT_EQ(parse_changed({{"_name_or_path", path}}).name, "");
+  }
+}
+
 TEST(Config, ReadsEndTokens) {
   using Ids = std::vector<int32_t>;
   EXPECT_EQ(parse_changed({{"eos_token_id", 7}}).eos_token_ids, Ids{7});
@@ -385,8 +396,11 @@ TEST(Config, RefusesOtherModels) {
       {kFile, R"({"use_sliding_window": 0})", "use_sliding_window is 0; it must be true or false."},
       {kUnsupported, R"({"hidden_act": "gelu"})", R"(hidden_act is "gelu"; supported is "silu".)"},
       {kUnsupported, R"({"quantization_config": {"quant_method": "fp8"}})",
-       R"(quantization_config is {"quant_method":"fp8"}; quantized checkpoints are not )"
-       "supported."},
+       R"(quantization_config is {"quant_method":"fp8"}; weights quantized by the method "fp8" )"
+       "are not supported; a GGUF file of the model is, or its original in 16 bits."},
+      {kUnsupported, R"({"quantization": {"bits": 4, "group_size": 64}})",
+       R"(quantization is {"bits":4,"group_size":64}; weights quantized in this way are not )"
+       "supported; a GGUF file of the model is, or its original in 16 bits."},
       {kUnsupported, R"({"partial_rotary_factor": 0.5})",
        "partial_rotary_factor is 0.5; supported is 1."},
       {kUnsupported, R"({"layer_types": ["full_attention", "sliding_attention"]})",
@@ -527,7 +541,7 @@ TEST(Config, NamesItsFiles) {
   test::TemporaryDirectory directory;
   const std::string path = directory.path().string();
   const auto load = [&] { load_config(directory.path()); };
-  expect_error(kFile, path + "/config.json: cannot be opened: No such file or directory.", load);
+  expect_error(kFile, path + ": has no config.json. There are no other weights in it.", load);
   test::write_file(directory / "config.json", std::string((1 << 20) + 1, ' '));
   expect_error(kFile, path + "/config.json: has 1048577 bytes; it may have 1048576 at most.", load);
   test::write_file(directory / "config.json", published().dump());
@@ -535,7 +549,8 @@ TEST(Config, NamesItsFiles) {
   test::write_file(directory / "generation_config.json", R"({"eos_token_id": [151645, 151643]})");
   EXPECT_EQ(load_config(directory.path()).eos_token_ids, (std::vector<int32_t>{151645, 151643}));
   test::write_file(directory / "generation_config.json", "");
-  expect_error(kFile, path + "/generation_config.json: is empty.", load);
+  expect_error(
+      kFile, path + "/generation_config.json: is empty; its download may not have finished.", load);
   fs::remove(directory / "generation_config.json");
   fs::create_symlink("nowhere", directory / "generation_config.json");
   expect_error(

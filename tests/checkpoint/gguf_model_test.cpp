@@ -216,6 +216,13 @@ TEST_F(GgufModelTest, RefusesWhatItCannotUse) {
       {[](GgufWriter& w) { w.f32("qwen2.rope.freq_base", std::nanf("")); },
        "qwen2.rope.freq_base is nan; it must be a floating-point number above 0 that 32 bits can "
        "hold."},
+      {[](GgufWriter& w) { w.text("general.type", "adapter"); },
+       "general.type is \"adapter\"; merge the adapter into its base model first, and give the "
+       "result.",
+       kUnsupported},
+      {[](GgufWriter& w) { w.text("general.type", "mmproj"); },
+       "general.type is \"mmproj\"; it belongs to a model; give the model's own file.",
+       kUnsupported},
       {[](GgufWriter& w) { w.text("qwen2.rope.scaling.type", "yarn"); },
        "qwen2.rope.scaling.type is \"yarn\"; supported is \"none\".", kUnsupported},
       {[](GgufWriter& w) { w.f32("qwen2.rope.scaling.factor", 4); },

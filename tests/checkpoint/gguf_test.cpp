@@ -315,6 +315,9 @@ TEST(Gguf, RefusesWhatIsSomethingElse) {
        "it starts with \"<!DO\": it is a web page; download the file "
        "itself."},
       {"<html lang=en>", "it starts with \"<htm\": it is a web page; download the file itself."},
+      {"PK\x03\x04",
+       "it starts with \"PK\\x03\\x04\": it is a zip archive, in which PyTorch saves "
+       "models; convert the model to safetensors."},
       {std::string(4, '\0'), "it starts with \"\\x00\\x00\\x00\\x00\"."},
   };
   for (const auto& [file, problem] : kCases) {

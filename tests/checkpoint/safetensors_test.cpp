@@ -88,6 +88,10 @@ TEST(Safetensors, RefusesFilesThatAreNot) {
     std::string file, problem;
   } kCases[] = {
       {"", "it has 0 bytes, and must start with the 8 of its header's length."},
+      {"version https://git-lfs.github.com/spec/v1\n",
+       "it is a pointer of Git LFS, which \"git lfs pull\" replaces by the file."},
+      {"{\"error\": \"gated\"}", "it is JSON."},
+      {"GGUF\x03\0\0\0"s, "it is a GGUF file; give it the name NAME.gguf, and that as the model."},
       {"1234567", "it has 7 bytes, and must start with the 8 of its header's length."},
       {"\xff\xff\xff\xff\xff\xff\xff\xff{}",
        "its header's length is 18446744073709551615; it may be 100000000 at most."},

@@ -185,10 +185,18 @@ TEST_F(ModelHeads, ForAnotherBaseAreTakenOnlyWhenGiven) {
   files.gguf_heads().text("orthrus.heads.base", "Other-Model-1B").write(heads);
   expect_error(ErrorKind::kFile,
                heads.string() + ": these heads are for \"Other-Model-1B\", but " + model_.string() +
-                   " is \"Some Model 1B\"; move them away, or name them as the model's heads to "
-                   "use them all the same.",
+                   " is \"Some Model 1B\".\n" + heads.string() +
+                   " was found beside the model; --heads none does without, --heads FILE takes "
+                   "others, or heads for another base all the same.",
                [&] { open_model(model_, {}); });
   EXPECT_EQ(open_model(model_, heads).heads()->base, "Other-Model-1B");
+  EXPECT_FALSE(open_model(model_, kNoHeads).config().has_diffusion_view());
+  // Where the directory is given that the model lies in, too.
+  EXPECT_EQ(open_model(directory_.path(), kNoHeads).path(), model_);
+  EXPECT_THROW(open_model(directory_.path(), {}), Error);
+  test::write_file(heads, "<html>");
+  expect_error_parts([&] { open_model(model_, {}); }, ErrorKind::kFile,
+                     {"it is a web page", "--heads none"});
   files.gguf_heads().text("orthrus.heads.base", "some/Some-Model-1B-Instruct").write(heads);
   EXPECT_TRUE(open_model(model_, {}).config().has_diffusion_view());
 }

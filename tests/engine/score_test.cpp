@@ -6,6 +6,8 @@
 #include "orthrus/engine.h"
 #include "support/expect_error_parts.h"
 #include "support/golden.h"
+#include "support/random_checkpoint.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {
@@ -58,6 +60,25 @@ TEST(Score, OfTheLastTokensIsTheEndOfAll) {
     const std::vector<double> last = engine.score(tokens, first);
     EXPECT_EQ(last, std::vector<double>(all.begin() + first - 1, all.end())) << first;
   }
+}
+
+// Finite weights can still overflow; a perplexity of NaN says nothing.
+TEST(Score, RefusesOverflowingLogits) {
+  const test::TemporaryDirectory dir;
+  write_config(dir.path(), small_config_json());
+  auto tensors = random_tensors(load_config(dir.path()), DType::kF32);
+  for (auto& tensor : tensors) {
+    if (tensor.name != "lm_head.weight") continue;
+    for (size_t i = 0; i < tensor.bytes.size(); i += 4) {
+      tensor.bytes.replace(i, 4, encode_weight(DType::kF32, 3e38f));
+    }
+  }
+  test::write_safetensors(dir.path() / "model.safetensors", tensors);
+  const Engine engine = Engine::load(dir.path());
+  const std::vector<int32_t> text = {1, 2, 3};
+  expect_error_parts(
+      [&] { engine.score(text); }, ErrorKind::kSystem,
+      {"Scoring failed after 0 tokens: ", std::string(describe(Status::kNonFiniteLogits))});
 }
 
 TEST(Score, RefusesWhatIsNotAText) {

@@ -52,6 +52,19 @@ TEST(Weights, DiffusionTensorsInAPlainQwen3CheckpointAreUnexpected) {
                            {"those of Qwen3ForCausalLM", "unexpected (12)", "q_proj_diff"});
 }
 
+TEST(Weights, OfAnAdapterAreNamedSo) {
+  const TemporaryDirectory dir;
+  write_config(dir.path(), small_config_json());
+  test::write_safetensors(dir.path() / "model.safetensors",
+                          {{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
+                            DType::kF32,
+                            {1},
+                            "0000"}});
+  test::expect_error_parts(
+      [&] { load_model(dir.path()); }, ErrorKind::kFile,
+      {"unexpected (1)", "They are an adapter's (LoRA)", "merge_and_unload()"});
+}
+
 TEST(Weights, LongListsAreCut) {
   const TemporaryDirectory dir;
   auto config = small_config_json();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "files/display.h"
+#include "files/recognize.h"
 #include "kernels/formats/format.h"
 #include "orthrus/error.h"
 
@@ -77,17 +78,6 @@ std::string supported_types() {
   return names;
 }
 
-// What a download often gives in place of the file.
-std::string_view what_it_is(std::string_view beginning) {
-  if (beginning.starts_with("version https://git-lfs")) {
-    return ": it is a pointer of Git LFS, which \"git lfs pull\" replaces by the file";
-  }
-  if (beginning.starts_with("<!") || beginning.starts_with("<html")) {
-    return ": it is a web page; download the file itself";
-  }
-  return "";
-}
-
 // Reads one file from its beginning to its end.
 class GgufParser {
  public:
@@ -112,9 +102,10 @@ class GgufParser {
     const std::string_view beginning(reinterpret_cast<const char*>(bytes_.data()),
                                      std::min<size_t>(bytes_.size(), 64));
     if (!beginning.starts_with(kMagic)) {
-      reader_.fail(
-          fmt::format("is not a GGUF file, which starts with \"GGUF\"; it starts with {}{}",
-                      in_quotes(beginning.substr(0, kMagic.size())), what_it_is(beginning)));
+      const std::string_view what = what_it_is(beginning);
+      reader_.fail(fmt::format(
+          "is not a GGUF file, which starts with \"GGUF\"; it starts with {}{}{}",
+          in_quotes(beginning.substr(0, kMagic.size())), what.empty() ? "" : ": ", what));
     }
     reader_.take(kMagic.size(), "GGUF");
     const auto version = reader_.number<uint32_t>("the version");

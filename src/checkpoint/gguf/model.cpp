@@ -54,6 +54,7 @@ class ConfigReader {
   std::string key(std::string_view name) const { return fmt::format("{}.{}", base_, name); }
 
   void read_architecture() {
+    refuse_other_kinds();
     base_ = fields_.text(kArchitecture);
     if (base_ == "qwen2") {
       config_.architecture = "Qwen2ForCausalLM";
@@ -69,6 +70,20 @@ class ConfigReader {
       fields_.refuse(kArchitecture, "these are heads for a model, which --heads takes");
     } else if (problems_.none()) {
       fields_.refuse(kArchitecture, "supported are \"qwen2\", \"qwen3\" and \"orthrus\"",
+                     ErrorKind::kUnsupported);
+    }
+    problems_.throw_if_any();
+  }
+
+  // Files that are for a model, and none.
+  void refuse_other_kinds() {
+    constexpr const char* kKind = "general.type";
+    const std::string_view kind = fields_.text(kKind, "model");
+    if (kind == "adapter") {
+      fields_.refuse(kKind, "merge the adapter into its base model first, and give the result",
+                     ErrorKind::kUnsupported);
+    } else if (kind == "mmproj" || kind == "imatrix") {
+      fields_.refuse(kKind, "it belongs to a model; give the model's own file",
                      ErrorKind::kUnsupported);
     }
     problems_.throw_if_any();

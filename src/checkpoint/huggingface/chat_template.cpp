@@ -5,6 +5,7 @@
 #include "checkpoint/huggingface/directory.h"
 #include "files/display.h"
 #include "files/json_document.h"
+#include "files/recognize.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -19,6 +20,13 @@ constexpr size_t kMaxBytes = size_t{16} << 20;
                          std::string_view expectation) {
   throw Error(ErrorKind::kFile,
               fmt::format("{}: {} is {}; it must be {}.", name, field, shown(value), expectation));
+}
+
+// A template, too, begins with a brace.
+void refuse_other_than_text(std::string_view text, const std::string& name) {
+  const std::string_view what = what_it_is(text);
+  if (what.empty() || what == kItIsJson) return;
+  throw Error(ErrorKind::kFile, fmt::format("{}: is not a template: {}.", name, what));
 }
 
 // Several templates are a list of {"name": ..., "template": ...}: chats use the one named
@@ -42,7 +50,11 @@ std::string default_of(const json& list, const std::string& name) {
 
 std::string read_chat_template(const fs::path& directory) {
   const fs::path template_file = directory / "chat_template.jinja";
-  if (has_entry(template_file)) return read_text_file(template_file, kMaxBytes);
+  if (has_entry(template_file)) {
+    std::string text = read_text_file(template_file, kMaxBytes);
+    refuse_other_than_text(text, shown(template_file));
+    return text;
+  }
   const fs::path config_file = directory / "tokenizer_config.json";
   if (!has_entry(config_file)) return {};
   const std::string name = shown(config_file);

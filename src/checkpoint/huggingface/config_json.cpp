@@ -69,10 +69,19 @@ class ConfigReader {
         names == nullptr ? ErrorKind::kFile : ErrorKind::kUnsupported);
   }
 
+  // Whether a name can only be a path, on a machine where the model was trained.
+  static bool is_local_path(std::string_view name) {
+    const std::string_view last = name.substr(name.rfind('/') + 1);  // npos + 1 is 0
+    return name.find_first_of("/.~") == 0 || name.find('\\') != name.npos ||
+           std::ranges::count(name, '/') > 1 || last.starts_with("checkpoint-");
+  }
+
   // Only for people, so that anything else than a string is no name.
   void read_name() {
     const json* name = fields_.find("_name_or_path");
-    if (name != nullptr && name->is_string()) config_.name = name->get<std::string>();
+    if (name == nullptr || !name->is_string()) return;
+    std::string text = name->get<std::string>();
+    if (!is_local_path(text)) config_.name = std::move(text);
   }
 
   // Files that older and newer versions of transformers have written hold both names, of which the
@@ -202,11 +211,23 @@ class ConfigReader {
     if (const json* act = fields_.find("hidden_act"); act != nullptr && *act != "silu") {
       fields_.refuse("hidden_act", "supported is \"silu\"", ErrorKind::kUnsupported);
     }
-    if (fields_.find("quantization_config") != nullptr) {
-      fields_.refuse("quantization_config", "quantized checkpoints are not supported",
+    refuse_quantized();
+    refuse_partial_rotary(fields_);
+  }
+
+  // As AWQ, GPTQ, FP8 and bitsandbytes say it, and MLX.
+  void refuse_quantized() {
+    for (const char* key : {"quantization_config", "quantization"}) {
+      const json* value = fields_.find(key);
+      if (value == nullptr) continue;
+      const bool has_method = value->is_object() && value->contains("quant_method");
+      fields_.refuse(key,
+                     fmt::format("weights quantized {} are not supported; a GGUF file of the "
+                                 "model is, or its original in 16 bits",
+                                 has_method ? "by the method " + shown(value->at("quant_method"))
+                                            : "in this way"),
                      ErrorKind::kUnsupported);
     }
-    refuse_partial_rotary(fields_);
   }
 
   void read_layer_types() {

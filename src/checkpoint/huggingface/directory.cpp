@@ -6,9 +6,9 @@
 #include <functional>
 #include <iterator>
 #include <set>
-#include <system_error>
 
 #include "checkpoint/huggingface/config_json.h"
+#include "checkpoint/huggingface/near_misses.h"
 #include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/huggingface/shard_index.h"
 #include "files/display.h"
@@ -26,29 +26,6 @@ constexpr size_t kMaxIndexBytes = 8 << 20;   // published ones have about 100 by
 
 [[noreturn]] void fail(const std::string& message) {
   throw Error(ErrorKind::kFile, message);
-}
-
-// What weights a directory has that are not in the layout read here.
-std::vector<std::string> other_weights(const fs::path& directory) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    const fs::path name = it->path().filename();
-    const fs::path extension = name.extension();
-    if (extension == ".safetensors" || extension == ".bin") names.push_back(name.string());
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
-[[noreturn]] void fail_without_weights(const fs::path& directory) {
-  const std::vector<std::string> others = other_weights(directory);
-  const std::string found =
-      others.empty() ? "There is no other *.safetensors or *.bin file either."
-                     : fmt::format("Found {}: convert to safetensors, or add the missing index.",
-                                   list_in_quotes(others));
-  fail(fmt::format("{}: has neither {} nor {}. {}", shown(directory), kSingleFile, kIndexFile,
-                   found));
 }
 
 void check_files_exist(const fs::path& directory, const std::set<std::string>& files) {
@@ -114,6 +91,9 @@ bool names_single_file(const ShardIndex& index) {
 ModelConfig read_huggingface_config(const fs::path& directory) {
   const fs::path config_path = directory / "config.json";
   const fs::path generation_path = directory / "generation_config.json";
+  if (!has_entry(config_path)) {
+    fail(fmt::format("{}: has no config.json. {}", shown(directory), what_it_holds(directory)));
+  }
   const std::string config_text = read_text_file(config_path, kMaxConfigBytes);
   const NamedText config{shown(config_path), config_text};
   if (!has_entry(generation_path)) return parse_config(config, std::nullopt);
@@ -121,10 +101,17 @@ ModelConfig read_huggingface_config(const fs::path& directory) {
   return parse_config(config, NamedText{shown(generation_path), generation_text});
 }
 
+bool has_huggingface_weights(const fs::path& directory) {
+  return has_entry(directory / kSingleFile) || has_entry(directory / kIndexFile);
+}
+
 MappedTensors map_huggingface_weights(const fs::path& directory) {
   const bool has_single = has_entry(directory / kSingleFile);
   const bool has_index = has_entry(directory / kIndexFile);
-  if (!has_single && !has_index) fail_without_weights(directory);
+  if (!has_single && !has_index) {
+    fail(fmt::format("{}: has neither {} nor {}. {}", shown(directory), kSingleFile, kIndexFile,
+                     what_it_holds(directory)));
+  }
   const ShardIndex index = has_index ? read_index(directory) : ShardIndex();
   MappedTensors weights;
   if (has_single && !names_single_file(index)) {

@@ -29,6 +29,9 @@ struct MappedTensors {
 // BF16.
 MappedTensors map_huggingface_weights(const std::filesystem::path& directory);
 
+// Whether it has model.safetensors or its index.
+bool has_huggingface_weights(const std::filesystem::path& directory);
+
 // What stands for a template where there are several, and none is the default.
 inline constexpr std::string_view kNoDefaultTemplate = "{# several templates, none the default #}";
 

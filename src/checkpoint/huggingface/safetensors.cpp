@@ -13,6 +13,7 @@
 
 #include "checkpoint/huggingface/safetensors_header.h"
 #include "files/display.h"
+#include "files/recognize.h"
 #include "kernels/formats/format.h"
 #include "orthrus/error.h"
 
@@ -27,8 +28,13 @@ constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementati
 
 // The header's text, checked to lie within the file.
 std::string_view header_of(std::span<const std::byte> bytes, const std::string& name) {
-  const auto fail = [&name](std::string_view problem) {
-    throw Error(ErrorKind::kFile, fmt::format("{}: is not a safetensors file: {}.", name, problem));
+  const auto fail = [&](std::string_view problem) {
+    const std::string_view beginning(reinterpret_cast<const char*>(bytes.data()),
+                                     std::min<size_t>(bytes.size(), 64));
+    const std::string_view what = what_it_is(beginning);
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: is not a safetensors file: {}.", name,
+                            what.empty() || what == kItIsSafetensors ? problem : what));
   };
   if (bytes.size() < kLengthBytes) {
     fail(fmt::format("it has {} bytes, and must start with the 8 of its header's length",

@@ -1,0 +1,92 @@
+#include "checkpoint/huggingface/near_misses.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+#include <vector>
+
+#include "files/display.h"
+#include "files/files.h"
+
+namespace orthrus {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMostEntries = 4096;  // looked at of a directory
+
+// Of other libraries, or safetensors by another name.
+constexpr std::array kWeights = {".safetensors", ".bin", ".pth",  ".pt",     ".ckpt",
+                                 ".h5",          ".npz", ".onnx", ".msgpack"};
+
+std::vector<fs::directory_entry> entries_of(const fs::path& directory) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    if (entries.size() == kMostEntries) break;
+    entries.push_back(*it);
+  }
+  std::ranges::sort(entries, {}, [](const fs::directory_entry& entry) { return entry.path(); });
+  return entries;
+}
+
+// The directories within it that hold a config.json, such as the snapshots in Hugging Face's cache
+// or the checkpoints of a training, by their paths from `directory`.
+void add_models_below(const fs::path& directory, const fs::path& from_top, int depth,
+                      std::vector<std::string>& models) {
+  for (const fs::directory_entry& entry : entries_of(directory)) {
+    std::error_code ignored;
+    if (!entry.is_directory(ignored)) continue;
+    const fs::path name = from_top / entry.path().filename();
+    if (has_entry(entry.path() / "config.json")) {
+      models.push_back(name.string());
+    } else if (depth > 1) {
+      add_models_below(entry.path(), name, depth - 1, models);
+    }
+  }
+}
+
+bool has_unfinished_download(const fs::path& directory) {
+  return std::ranges::any_of(
+      entries_of(directory / ".cache/huggingface/download"),
+      [](const fs::directory_entry& entry) { return entry.path().extension() == ".incomplete"; });
+}
+
+}  // namespace
+
+std::string what_it_holds(const fs::path& directory) {
+  const std::vector<fs::directory_entry> entries = entries_of(directory);
+  std::vector<std::string> weights;
+  for (const fs::directory_entry& entry : entries) {
+    const fs::path name = entry.path().filename();
+    if (name.string().starts_with("adapter_")) {
+      return fmt::format(
+          "It holds an adapter (LoRA), {}: merge that into its base model first, with peft's "
+          "merge_and_unload() and save_pretrained(), and give the result.",
+          in_quotes(name.string()));
+    }
+    if (std::ranges::find(kWeights, name.extension()) != kWeights.end()) {
+      weights.push_back(name.string());
+    }
+  }
+  if (has_unfinished_download(directory)) {
+    return "Its download has not finished: repeat \"hf download\", which goes on.";
+  }
+  if (!weights.empty()) {
+    return fmt::format("Found {}: convert to safetensors, or add the missing index.",
+                       list_in_quotes(weights));
+  }
+  std::vector<std::string> models;
+  add_models_below(directory, {}, 2, models);
+  if (models.size() == 1) {
+    return fmt::format("A model is in {}; give that directory.", in_quotes(models.front()));
+  }
+  if (!models.empty()) {
+    return fmt::format("Models are in {}; give one of these directories.", list_in_quotes(models));
+  }
+  return "There are no other weights in it.";
+}
+
+}  // namespace orthrus
