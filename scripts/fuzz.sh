@@ -14,6 +14,11 @@ for target in safetensors gguf config tokenizer vocabulary; do
     vocabulary)
       printf '1he\n1ll\n1hell\n3<s>\n4<b>\n5[PAD]\nmh e\nml l\nmhe ll\nbbbbb\n' >"$corpus/small" ;;
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
+    safetensors)  # two tensors, of which one is not aligned
+      header='{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},'
+      header+='"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}'
+      { printf "\\x$(printf %02x "${#header}")\0\0\0\0\0\0\0" && printf '%s012345' "$header"; } \
+        >"$corpus/small" ;;
     gguf)  # the beginning of a model: two keys, and an embedding of two rows
       u32() { printf "\\x$(printf %02x "$1")\0\0\0"; }
       u64() { u32 "$1" && u32 0; }

@@ -24,16 +24,16 @@ std::vector<float> floats_of(const Tensor& tensor) {
 }  // namespace
 
 NetworkWeights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
-                            const std::string& directory) {
+                            const std::string& model_name) {
   if (config.head_dim > kMaxHeadDim) {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: head_dim is {}; the kernels take up to {}.", directory,
+                fmt::format("{}: head_dim is {}; the kernels take up to {}.", model_name,
                             config.head_dim, kMaxHeadDim));
   }
   check_tensors(
       expected_tensors(config), checkpoint.tensors(),
       fmt::format("{}: the tensors are not those of {} as its configuration describes it.",
-                  directory, config.architecture));
+                  model_name, config.architecture));
   NetworkWeights weights;
   for_each_tensor(
       config, weights,

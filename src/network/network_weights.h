@@ -78,9 +78,10 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 std::vector<TensorSpec> multiplied_matrices(const ModelConfig& config, View view);
 
 // Binds a checkpoint's tensors to their places. Throws Error(kFile) that lists every missing,
-// unexpected and misshapen tensor. The result points into `checkpoint`.
+// unexpected and misshapen tensor. `model_name` is for messages, here and below. The result points
+// into `checkpoint`.
 NetworkWeights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
-                            const std::string& directory);
+                            const std::string& model_name);
 
 // The types that matrices are packed as; by default each as what it is, and for drafts as for the
 // AR view.
@@ -94,15 +95,15 @@ struct WeightTypes {
 // Error(kFile) naming a matrix that its type cannot hold, and std::bad_alloc.
 // `progress(done, total)` is told of weights packed.
 void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
-                  const Ops& ops, const std::string& directory, std::vector<Buffer>& storage,
+                  const Ops& ops, const std::string& model_name, std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress);
 
 // Throws Error(kFile) naming the first tensor with a weight too large for `type`.
-void check_fits(const Checkpoint& checkpoint, DType type, const std::string& directory);
+void check_fits(const Checkpoint& checkpoint, DType type, const std::string& model_name);
 
 // Reads every weight once, which also brings the file into memory, and throws Error(kFile) naming
 // the first tensor with a NaN or an infinity. `progress(done, total)` is told of bytes read.
-void check_finite(const Checkpoint& checkpoint, const std::string& directory,
+void check_finite(const Checkpoint& checkpoint, const std::string& model_name,
                   const std::function<void(size_t, size_t)>& progress);
 
 }  // namespace orthrus

@@ -12,9 +12,9 @@
 namespace orthrus {
 namespace {
 
-[[noreturn]] void refuse_large(const std::string& directory, std::string_view name, DType type) {
+[[noreturn]] void refuse_large(const std::string& model_name, std::string_view name, DType type) {
   throw Error(ErrorKind::kFile,
-              fmt::format("{}: {} has weights above {}, the most that {} holds.", directory, name,
+              fmt::format("{}: {} has weights above {}, the most that {} holds.", model_name, name,
                           format_of(type).largest, name_of(type)));
 }
 
@@ -50,7 +50,7 @@ bool fits(DType from, const void* data, size_t count, DType to) {
 }  // namespace
 
 void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
-                  const Ops& ops, const std::string& directory, std::vector<Buffer>& storage,
+                  const Ops& ops, const std::string& model_name, std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress) {
   const PerView<std::optional<DType>> wanted = {
       types.type, config.has_diffusion_view() && types.draft ? types.draft : types.type};
@@ -97,7 +97,7 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
             matrix = *places.ar;
           } else {
             if (!fits(matrix.type, matrix.data, size(matrix), to)) {
-              refuse_large(directory, spec.name, to);
+              refuse_large(model_name, spec.name, to);
             }
             std::byte* const place = next;
             next += packed_bytes(matrix, to);
@@ -109,18 +109,18 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
       no_vector);
 }
 
-void check_fits(const Checkpoint& checkpoint, DType type, const std::string& directory) {
+void check_fits(const Checkpoint& checkpoint, DType type, const std::string& model_name) {
   for (const Tensor& tensor : checkpoint.tensors()) {
     const Format& format = format_of(tensor.type);
     const size_t count = tensor.bytes / static_cast<size_t>(format.block_bytes) *
                          static_cast<size_t>(format.block_columns);
     if (!fits(tensor.type, tensor.data, count, type)) {
-      refuse_large(directory, printable(tensor.name), type);
+      refuse_large(model_name, printable(tensor.name), type);
     }
   }
 }
 
-void check_finite(const Checkpoint& checkpoint, const std::string& directory,
+void check_finite(const Checkpoint& checkpoint, const std::string& model_name,
                   const std::function<void(size_t, size_t)>& progress) {
   size_t total = 0, done = 0;
   for (const Tensor& tensor : checkpoint.tensors()) total += tensor.bytes;
@@ -137,7 +137,7 @@ void check_finite(const Checkpoint& checkpoint, const std::string& directory,
     if (!finite) {
       throw Error(ErrorKind::kFile,
                   fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
-                              directory, printable(tensor.name)));
+                              model_name, printable(tensor.name)));
     }
   }
 }

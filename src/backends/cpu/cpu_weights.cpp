@@ -11,13 +11,13 @@ CpuWeights::CpuWeights(ModelConfig model_config)
     : config(std::move(model_config)), inv_freq(rope_inv_freq(config)) {}
 
 CpuWeights::CpuWeights(ModelConfig model_config, Checkpoint model_checkpoint,
-                       const std::string& directory, const Ops& ops, const WeightTypes& types,
+                       const std::string& model_name, const Ops& ops, const WeightTypes& types,
                        const std::function<void(size_t done, size_t total)>& progress)
     : CpuWeights(std::move(model_config)) {
   checkpoint = std::move(model_checkpoint);
-  network = bind_weights(config, *checkpoint, directory);
-  check_finite(*checkpoint, directory, progress);
-  pack_weights(config, network, types, ops, directory, packed, progress);
+  network = bind_weights(config, *checkpoint, model_name);
+  check_finite(*checkpoint, model_name, progress);
+  pack_weights(config, network, types, ops, model_name, packed, progress);
 }
 
 CpuWeights CpuWeights::random(const ModelConfig& config, const PerView<DType>& types,

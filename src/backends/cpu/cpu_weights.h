@@ -16,7 +16,7 @@ struct CpuWeights {
   // Binds the checkpoint's weights, reads them all to see that they are finite, and packs them.
   // Throws as bind_weights, check_finite and pack_weights do; the last two tell `progress` what is
   // done of what is to do.
-  CpuWeights(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& directory,
+  CpuWeights(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& model_name,
              const Ops& ops, const WeightTypes& types = {},
              const std::function<void(size_t done, size_t total)>& progress = {});
 

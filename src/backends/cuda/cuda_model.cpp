@@ -174,14 +174,14 @@ int device_count() {
 }
 
 std::unique_ptr<const DeviceModel> load_model(
-    ModelConfig config, Checkpoint checkpoint, const std::string& directory, int ordinal,
+    ModelConfig config, Checkpoint checkpoint, const std::string& model_name, int ordinal,
     const std::function<void(size_t done, size_t total)>& progress) {
   use_device(ordinal);
-  check_shape(config, directory);
-  const NetworkWeights weights = bind_weights(config, checkpoint, directory);
+  check_shape(config, model_name);
+  const NetworkWeights weights = bind_weights(config, checkpoint, model_name);
   check_room(weight_bytes(config), "The weights");
-  check_finite(checkpoint, directory, progress);
-  check_fits(checkpoint, DType::kBF16, directory);
+  check_finite(checkpoint, model_name, progress);
+  check_fits(checkpoint, DType::kBF16, model_name);
   std::set<DType> widened;
   for (const Tensor& tensor : checkpoint.tensors()) {
     if (format_of(tensor.type).stores_blocks()) widened.insert(tensor.type);

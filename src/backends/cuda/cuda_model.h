@@ -19,7 +19,7 @@ int device_count();
 // little memory, and Error(kUnsupported) for shapes that the kernels do not take. `progress` is
 // told of bytes read, then of weights uploaded.
 std::unique_ptr<const DeviceModel> load_model(
-    ModelConfig config, Checkpoint checkpoint, const std::string& directory, int ordinal,
+    ModelConfig config, Checkpoint checkpoint, const std::string& model_name, int ordinal,
     const std::function<void(size_t done, size_t total)>& progress);
 
 // Of this shape, with weights that are made up.

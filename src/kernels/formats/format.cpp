@@ -10,7 +10,7 @@ namespace {
 constexpr float kLargestF16 = 65504;
 
 template <typename Stored>
-float number_at(const std::byte* at) {
+float float_at(const std::byte* at) {
   Stored stored;
   std::memcpy(&stored, at, sizeof stored);
   if constexpr (std::is_same_v<Stored, float>) {
@@ -22,7 +22,7 @@ float number_at(const std::byte* at) {
 
 template <typename Stored>
 void widen_numbers(const std::byte* from, size_t count, float* to) {
-  for (size_t i = 0; i < count; ++i) to[i] = number_at<Stored>(from + i * sizeof(Stored));
+  for (size_t i = 0; i < count; ++i) to[i] = float_at<Stored>(from + i * sizeof(Stored));
 }
 
 // True when none of them has all bits of `exponent` set.
