@@ -4,12 +4,15 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "cli/text.h"
+#include "cli/waiting.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {
@@ -38,12 +41,15 @@ class FileDescriptor {
               fmt::format("Cannot read {}: {}.", name, std::generic_category().message(error)));
 }
 
-std::string read_all(int file, const std::string& name) {
-  std::string text;
+constexpr const char* kStandardInput = "standard input";
+
+// Read from standard input, and of no line yet.
+std::string ahead;
+
+std::string read_all(int file, const std::string& name, std::string text = {}) {
   std::vector<char> buffer(size_t{1} << 16);
   while (true) {
-    const ssize_t count = ::read(file, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
+    const ptrdiff_t count = read_some(file, buffer.data(), buffer.size());
     if (count < 0) fail(name, errno);
     if (count == 0) return text;
     text.append(buffer.data(), static_cast<size_t>(count));
@@ -64,21 +70,28 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 std::string read_standard_input() {
-  return read_all(STDIN_FILENO, "standard input");
+  return read_all(STDIN_FILENO, kStandardInput, std::exchange(ahead, {}));
 }
 
 std::optional<std::string> read_line() {
-  std::string line;
-  for (int c; (c = std::getchar()) != EOF && c != '\n';) {
-    if (line.size() == kMostLineBytes) {
-      throw Error(ErrorKind::kFile,
-                  fmt::format("A line of standard input has more than {}, the most that is read.",
-                              bytes_in_words(kMostLineBytes)));
-    }
-    line += static_cast<char>(c);
+  size_t newline = std::string::npos, searched = 0;
+  while ((newline = ahead.find('\n', searched)) == std::string::npos) {
+    searched = ahead.size();
+    std::array<char, 4096> buffer;
+    const ptrdiff_t count =
+        searched > kMostLineBytes ? 0 : read_some(STDIN_FILENO, buffer.data(), buffer.size());
+    if (count < 0) fail(kStandardInput, errno);
+    if (count == 0) break;
+    ahead.append(buffer.data(), static_cast<size_t>(count));
   }
-  if (std::feof(stdin) && line.empty()) return std::nullopt;
-  if (std::ferror(stdin)) fail("standard input", errno);
+  if (std::min(newline, ahead.size()) > kMostLineBytes) {
+    throw Error(ErrorKind::kFile,
+                fmt::format("A line of standard input has more than {}, the most that is read.",
+                            bytes_in_words(kMostLineBytes)));
+  }
+  if (ahead.empty()) return std::nullopt;
+  std::string line = ahead.substr(0, newline);
+  ahead.erase(0, newline == std::string::npos ? newline : newline + 1);
   if (line.ends_with('\r')) line.pop_back();
   return line;
 }

@@ -1,11 +1,13 @@
-// Ctrl-C: the first asks for an orderly end, the second ends the process.
+// Signals that ask for an end: the first asks for an orderly one, the second ends the process.
 #pragma once
 
 #include <csignal>
 
 namespace orthrus::cli {
 
-// While one lives, the first SIGINT only sets a flag. One at a time.
+// While one lives, the first SIGINT (Ctrl-C), SIGTERM or SIGHUP only says that an end is wanted. A
+// signal that was ignored when the process began, as SIGHUP under nohup, stays ignored. One at a
+// time.
 class Interrupt {
  public:
   Interrupt();
@@ -13,10 +15,13 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  bool requested() const;
+  bool requested() const { return signal() != 0; }
+  int signal() const;     // that came; 0: none
+  int exit_code() const;  // after it, as a shell reports an end by it: 130 after SIGINT
 
  private:
-  struct sigaction previous_ {};
+  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction previous_[3]{};
 };
 
 }  // namespace orthrus::cli

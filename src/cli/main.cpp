@@ -135,8 +135,10 @@ class Orthrus {
 
 int main(int argc, char** argv) {
   using namespace orthrus;
-  // A reader that has gone is met as a failed write, not as the end of the process.
+  // A reader that has gone, or a file at its largest, is met as a failed write, not as the end of
+  // the process.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return cli::Orthrus().run({argv + std::min(argc, 1), argv + argc});
   } catch (const Error& error) {

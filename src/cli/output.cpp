@@ -8,21 +8,9 @@
 
 #include "cli/exit_code.h"
 #include "cli/text.h"
+#include "cli/waiting.h"
 
 namespace orthrus::cli {
-namespace {
-
-int write_all(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(file, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno;
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-  return 0;
-}
-
-}  // namespace
 
 bool Output::write(std::string_view text) {
   if (!failed()) error_ = write_all(STDOUT_FILENO, text);

@@ -5,8 +5,8 @@
 
 namespace orthrus::cli {
 
-// Standard output. Text is handed on at once, so that it streams. After a failure (a full disk, a
-// reader that has gone) nothing more is written.
+// Standard output. Text is handed on at once, so that it streams; a reader who is slow is waited
+// for. After a failure (a full disk, a reader that has gone) nothing more is written.
 class Output {
  public:
   bool write(std::string_view text);  // false after a failure

@@ -1,8 +1,6 @@
 #include "engine/processors.h"
 
-#include <fmt/core.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "orthrus/error.h"
+#include "backends/cpu/control_groups.h"
 
 namespace orthrus {
 namespace {
@@ -22,24 +20,29 @@ std::string first_line(const std::filesystem::path& file) {
   return line;
 }
 
-// "max 100000", or microseconds of each period: 150000 100000 is one and a half CPUs.
-double quota(const std::filesystem::path& group) {
-  std::ifstream in(group / "cpu.max");
-  double microseconds = 0, period = 0;
-  if (in >> microseconds >> period && microseconds > 0 && period > 0) return microseconds / period;
-  return HUGE_VAL;
+double number_in(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  double number = 0;
+  return in >> number ? number : 0;
 }
 
-// The least of the process's control group (version 2) and those it is in.
+// In CPUs: microseconds of each period. HUGE_VAL where there is none ("max", or -1).
+double quota(double microseconds, double period) {
+  return microseconds > 0 && period > 0 ? microseconds / period : HUGE_VAL;
+}
+
+// The least of the process's control group and those it is in.
 double quota_of_process(const std::filesystem::path& root) {
-  const std::filesystem::path top = root / "sys/fs/cgroup";
-  double least = quota(top);
-  const std::string line = first_line(root / "proc/self/cgroup");  // 0::/user.slice/...
-  if (!line.starts_with("0::/")) return least;
-  std::filesystem::path group = top;
-  for (const auto& part : std::filesystem::path(line.substr(4))) {
-    group /= part;
-    least = std::min(least, quota(group));
+  double least = HUGE_VAL;
+  const ControlGroups groups = control_groups("cpu", root);
+  for (const auto& group : groups.version_1) {
+    least = std::min(least, quota(number_in(group / "cpu.cfs_quota_us"),
+                                  number_in(group / "cpu.cfs_period_us")));
+  }
+  for (const auto& group : groups.version_2) {  // "150000 100000" is one and a half CPUs
+    std::ifstream in(group / "cpu.max");
+    double microseconds = 0, period = 0;
+    if (in >> microseconds >> period) least = std::min(least, quota(microseconds, period));
   }
   return least;
 }
@@ -65,17 +68,6 @@ int cores_of_affinity(const std::filesystem::path& root) {
 int usable_cores(const std::filesystem::path& root) {
   const double most = std::max(1.0, std::floor(quota_of_process(root)));
   return static_cast<int>(std::min<double>(cores_of_affinity(root), most));
-}
-
-void check_memory(double bytes, std::string_view what) {
-  const double there =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  constexpr double kGiB = 1 << 30;
-  if (bytes > there) {
-    throw Error(ErrorKind::kSystem, fmt::format("{} {:.1f} GiB; this machine has {:.1f} GiB of "
-                                                "memory.",
-                                                what, bytes / kGiB, there / kGiB));
-  }
 }
 
 }  // namespace orthrus

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,11 +21,21 @@ namespace {
 
 constexpr auto kMostTime = std::chrono::minutes(2);
 
-[[noreturn]] void execute(const std::vector<std::string>& arguments) {
+void do_not_wait(int file) {
+  fcntl(file, F_SETPIPE_SZ, 4096);
+  fcntl(file, F_SETFL, fcntl(file, F_GETFL) | O_NONBLOCK);
+}
+
+[[noreturn]] void execute(const std::vector<std::string>& arguments, const RunOptions& options) {
   setenv("TERM", "xterm", 1);
   unsetenv("NO_COLOR");
   signal(SIGPIPE, SIG_DFL);
-  signal(SIGINT, SIG_DFL);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) signal(number, SIG_DFL);
+  for (const int number : options.ignored_signals) signal(number, SIG_IGN);
+  if (options.no_file_may_grow) {
+    constexpr rlimit kNothing{0, 0};
+    setrlimit(RLIMIT_FSIZE, &kNothing);
+  }
   std::vector<char*> argv{const_cast<char*>(ORTHRUS_BINARY)};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -92,6 +103,7 @@ class Conversation {
     if (seen_output_) return;
     seen_output_ = true;
     if (options_.interrupt_at_first_output) kill(pid_, SIGINT);
+    if (options_.signal_at_first_output != 0) kill(pid_, options_.signal_at_first_output);
     if (options_.close_at_first_output) close_end(out);
   }
 
@@ -120,7 +132,10 @@ ProcessResult run_orthrus(const std::vector<std::string>& arguments, const RunOp
     const int file = open(options.output_file.c_str(), O_WRONLY | O_CLOEXEC);
     dup2(options.output_file.empty() ? out.write_end() : file, STDOUT_FILENO);
     dup2(err.write_end(), STDERR_FILENO);
-    execute(arguments);
+    if (options.non_blocking) {
+      for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) do_not_wait(stream);
+    }
+    execute(arguments, options);
   }
   for (const int end : {in.read_end(), out.write_end(), err.write_end()}) close(end);
   return Conversation(pid, options).hold(in.write_end(), out.read_end(), err.read_end());
@@ -131,7 +146,7 @@ ProcessResult run_in_terminal(const std::vector<std::string>& arguments,
   int terminal = -1;
   const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
   if (pid < 0) throw std::runtime_error("There is no terminal.");
-  if (pid == 0) execute(arguments);
+  if (pid == 0) execute(arguments, options);
   ProcessResult result = Conversation(pid, options).hold(terminal, terminal, -1);
   std::erase(result.out, '\r');
   return result;

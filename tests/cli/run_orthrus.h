@@ -16,8 +16,12 @@ struct ProcessResult {
 struct RunOptions {
   std::string input{};                     // on standard input
   bool interrupt_at_first_output = false;  // sends SIGINT when something appears on standard output
+  int signal_at_first_output = 0;          // or another signal
   bool close_at_first_output = false;      // stops reading standard output then, as `head` does
+  std::vector<int> ignored_signals{};      // when it begins
+  bool non_blocking = false;               // its pipes are small, and do not wait
   std::string output_file{};               // standard output, in place of ProcessResult::out
+  bool no_file_may_grow = false;           // ulimit -f 0
 };
 
 // Throws std::runtime_error when it cannot be run, or has not ended after two minutes.

@@ -55,5 +55,25 @@ TEST(Processors, AControlGroupsQuotaIsTheMost) {
   EXPECT_EQ(usable_cores(root.path()), all);
 }
 
+TEST(Processors, AQuotaOfVersion1Counts) {
+  const auto all = static_cast<int>(own_cpus().size());
+  const auto cores = [&](const std::string& lines, const std::string& group,
+                         const std::string& microseconds) {
+    const test::TemporaryDirectory root;
+    write(root.path() / "proc/self/cgroup", lines);
+    write(root.path() / group / "cpu.cfs_quota_us", microseconds);
+    write(root.path() / group / "cpu.cfs_period_us", "100000");
+    return usable_cores(root.path());
+  };
+  const std::string lines = "9:memory:/m\n4:cpuacct,cpu:/a/b\n1:name=systemd:/s\n0::/u";
+  EXPECT_EQ(cores(lines, "sys/fs/cgroup/cpu/a/b", "100000"), 1);
+  EXPECT_EQ(cores(lines, "sys/fs/cgroup/cpu/a", "170000"), 1);
+  EXPECT_EQ(cores(lines, "sys/fs/cgroup/cpu,cpuacct", "100000"), 1);
+  EXPECT_EQ(cores("", "sys/fs/cgroup/cpu", "100000"), 1) << "as it is in a container";
+  EXPECT_EQ(cores(lines, "sys/fs/cgroup/cpu/a/b", "-1"), all);
+  EXPECT_EQ(cores(lines, "sys/fs/cgroup/cpu/m", "100000"), all) << "another group";
+  EXPECT_EQ(cores(lines, "sys/fs/cgroup/memory/a/b", "100000"), all);
+}
+
 }  // namespace
 }  // namespace orthrus
