@@ -13,6 +13,7 @@
 
 #include "orthrus/config.h"
 #include "orthrus/dtype.h"
+#include "orthrus/load_progress.h"
 #include "orthrus/measure.h"
 #include "orthrus/sampling.h"
 #include "orthrus/status.h"
@@ -105,8 +106,13 @@ struct Generation {
 struct Request {
   std::vector<int32_t> prompt;  // 1..max_position_embeddings - 1 token ids
   GenerateOptions options;
+  // Callbacks are called by the thread that called generate(). What one throws, std::bad_alloc too,
+  // comes out of generate(), and ends every request of the call. A callback may use the engine,
+  // other sessions and engines; not the session that is generating, which refuses (Error(kUsage)),
+  // nor the requests of the call, which must not change. It may destroy or move the Engine or the
+  // Session: their generation goes on to its end.
+
   // Called after every pass that emitted tokens; returning false ends the generation there.
-  // What a callback throws comes out of generate(), and ends every request of the call.
   std::function<bool(const Step&)> on_step;
   // Called after every prefill pass with prompt tokens done and in all; false ends the generation.
   std::function<bool(int done, int total)> on_prefill;
@@ -145,26 +151,61 @@ struct EngineOptions {
   // first of NAME.heads.gguf, NAME.heads.safetensors, heads.gguf and heads.safetensors, for a
   // directory one of the last two in it. "none" is for none, not even those beside the model.
   std::optional<std::filesystem::path> heads{};
-  // Called while weights are read and checked, and again while they are converted, with done and
-  // in all.
-  std::function<void(size_t done, size_t total)> on_load{};
+  // Called now and then while the model is loaded, or made up. What it throws comes out of that.
+  LoadProgress on_load{};
+};
+
+// Throws Error(kUsage), naming option and value, for what Engine::generate would refuse of a model
+// of this configuration. `tokenizer` is null where the model comes without one.
+void validate(const Request& request, const ModelConfig& config, const Tokenizer* tokenizer);
+
+// A model of which everything but the weights has been read and checked: configuration, headers and
+// tokenizer, and the options that it is to be loaded with. That takes a moment, where loading takes
+// long: what is wrong with a request can be told before. Once loaded, or moved from, all throws
+// Error(kUsage).
+class ModelFiles {
+ public:
+  // Opens a GGUF file, or any of several that a model is split into; or a directory in the
+  // published Hugging Face layout: config.json, generation_config.json (optional),
+  // model.safetensors or its shards, tokenizer.json (optional). Throws Error.
+  static ModelFiles open(const std::filesystem::path& model, const EngineOptions& options = {});
+
+  ModelFiles(ModelFiles&&) noexcept;
+  ModelFiles& operator=(ModelFiles&&) noexcept;
+  ~ModelFiles();
+
+  const ModelConfig& config() const;
+  const Tokenizer* tokenizer() const;                        // as Engine::tokenizer
+  std::vector<int32_t> encode(std::string_view text) const;  // as Engine::encode
+
+ private:
+  friend class Engine;
+  struct Impl;
+  explicit ModelFiles(std::unique_ptr<Impl> impl);
+  Impl& impl() const;
+  std::unique_ptr<Impl> impl_;
 };
 
 class Session;
 
-// A loaded checkpoint. Immutable: any number of threads may generate at once.
+// A loaded checkpoint. Immutable: any number of threads may generate at once. One that was moved
+// from can be assigned to and destroyed; all else throws Error(kUsage).
 //
 // Of its host process it asks little. Passes run on the calling thread and on threads of its own,
 // which are made at the first pass, block signals, and sleep between passes. A calling thread needs
 // a stack of 64 KiB. Whatever its floating-point environment is, the tokens are the same, and its
 // callbacks run in it. A process that was forked after loading may generate, with threads of its
 // own; on a CUDA device that is an Error(kSystem), and the model must be loaded after the fork.
+//
+// When a device fails (Status::kDeviceLost), nothing can be computed with its engine any more:
+// every later generate() gives that status at once, and what reports no status throws
+// Error(kSystem).
 class Engine {
  public:
-  // Loads a GGUF file, or any of several that a model is split into; or a directory in the
-  // published Hugging Face layout: config.json, generation_config.json (optional),
-  // model.safetensors or its shards, tokenizer.json (optional). Throws Error.
+  // Opens a model as ModelFiles does, and loads it. Throws Error; kSystem before weights are read
+  // when they cannot fit in the memory that this process may have, or that the device has free.
   static Engine load(const std::filesystem::path& model, const EngineOptions& options = {});
+  static Engine load(ModelFiles files);
 
   // A network of this shape (published_shapes.h) whose weights are made up, BF16 unless `options`
   // say otherwise, for measuring speeds without a checkpoint. `config` is taken as it is, without
@@ -191,7 +232,8 @@ class Engine {
   std::vector<int32_t> encode(std::string_view text) const;
 
   // Continues one prompt. Throws Error(kUsage), naming option and value, for options or prompts
-  // outside their ranges; what happens while decoding is told by Generation::status.
+  // outside their ranges; Error(kSystem) or std::bad_alloc when there is no room to begin. What
+  // happens while decoding is told by Generation::status.
   Generation generate(const Request& request) const;
 
   // Continues several prompts together, sharing each forward pass. Every one comes out as it would
@@ -213,32 +255,38 @@ class Engine {
   // exhausted.
   Roofline measure(std::span<const PassShape> shapes, int rounds) const;
 
-  // A conversation that keeps its keys and values from one generation to the next.
+  // A conversation that keeps its keys and values from one generation to the next. Throws
+  // Error(kSystem) or std::bad_alloc when there is no room for it.
   Session start_session() const;
+
+  // Of use inside the library only.
+  struct Impl;
+  explicit Engine(std::shared_ptr<const Impl> impl);
 
  private:
   friend class Session;
-  struct Impl;
-  explicit Engine(std::shared_ptr<const Impl> impl);
+  const Impl& impl() const;
   std::shared_ptr<const Impl> impl_;
 };
 
-// One conversation. The Engine may be gone before it. Not for several threads at once.
+// One conversation. The Engine may be gone before it. One generation at a time: while it generates,
+// in its callbacks or from another thread, it refuses to. One that was moved from can be assigned
+// to and destroyed.
 class Session {
  public:
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // As Engine::generate. Where the prompt begins as the previous one and its output did, those
-  // tokens are not computed again.
+  // As Engine::generate; Error(kUsage) too while it generates, or when it was moved from. Where the
+  // prompt begins as the previous one and its output did, those tokens are not computed again.
   Generation generate(const Request& request);
 
  private:
   friend class Engine;
   struct Impl;
-  explicit Session(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Session(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace orthrus

@@ -13,7 +13,8 @@
 namespace orthrus {
 
 // Passes, whole cycles where the device runs them, and the pages that their sequences borrow.
-// Serves one thread of control at a time.
+// Serves one thread of control at a time. All that it does throws DeviceLost where the device
+// fails.
 class Lane {
  public:
   virtual ~Lane() = default;

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,7 +77,10 @@ std::vector<BenchPrompt> chosen_prompts(const Options& options) {
   return chats ? built_in_questions() : built_in_texts();
 }
 
-std::vector<EncodedPrompt> encoded_prompts(const Options& options, const Engine& engine) {
+using Encode = std::function<TokenIds(std::string_view)>;
+
+std::vector<EncodedPrompt> encoded_prompts(const Options& options, const Encode& encode) {
+  if (options.roofline.wanted) return {};
   if (options.prompt_ids) {
     return {{"--prompt-ids", "", read_ids("--prompt-ids", *options.prompt_ids)}};
   }
@@ -92,19 +96,13 @@ std::vector<EncodedPrompt> encoded_prompts(const Options& options, const Engine&
     const std::string text =
         messages ? render_chat(options.format.resolve(options.model.directory), *messages)
                  : std::get<std::string>(prompt.content);
-    prompts.push_back({prompt.label(), prompt.kind, engine.encode(text)});
+    prompts.push_back({prompt.label(), prompt.kind, encode(text)});
   }
   return prompts;
 }
 
-Engine engine_of(const Options& options) {
-  if (options.synthetic.has_value() == !options.model.directory.empty()) {
-    throw Error(ErrorKind::kUsage, "bench takes one of -m/--model and --synthetic.");
-  }
-  if (!options.synthetic) return load_engine(options.model);
-  if (const auto config = published_shape(*options.synthetic)) {
-    return Engine::synthetic(*config, options.model.engine_options());
-  }
+ModelConfig synthetic_shape(const Options& options) {
+  if (const auto config = published_shape(*options.synthetic)) return *config;
   std::string names;
   for (const std::string_view name : published_shapes()) {
     names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
@@ -115,31 +113,19 @@ Engine engine_of(const Options& options) {
 
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options), engine_(engine_of(options)) {
-    for (const bool drafting : {false, true}) {
-      if (drafting && !has_drafts()) break;
-      GenerateOptions& o = drafting ? drafting_ : ar_;
-      o.mode = drafting ? options.mode : Mode::kAr;
-      o.max_tokens = options.max_tokens;
-      o.ignore_eos = options.ignore_eos;
-      o.sampling = options.sampling.resolve(engine_.config().generation);
-    }
-    // Without a diffusion view the engine is to say what is wrong with a block size.
-    (has_drafts() ? drafting_ : ar_).block_size = options.block_size;
-  }
+  explicit Bench(const Options& options) : options_(options), engine_(checked_engine(options)) {}
 
   int run() {
     if (options_.roofline.wanted) {
       return run_roofline(engine_, model_name(), options_.roofline, options_.repeat, options_.json);
     }
-    const std::vector<EncodedPrompt> prompts = encoded_prompts(options_, engine_);
-    warm_up(prompts.front());
-    const bool kinds = std::any_of(prompts.begin(), prompts.end(),
+    warm_up(prompts_.front());
+    const bool kinds = std::any_of(prompts_.begin(), prompts_.end(),
                                    [](const EncodedPrompt& p) { return !p.kind.empty(); });
     BenchResults results(has_drafts() ? std::optional(options_.mode) : std::nullopt, kinds,
                          terminal_columns());
     if (!options_.json) output_.write(conditions() + results.header());
-    for (const EncodedPrompt& prompt : prompts) {
+    for (const EncodedPrompt& prompt : prompts_) {
       std::optional<BenchRow> row = measure(prompt, results.decisions());
       if (!row) break;
       if (!options_.json) output_.write(results.in_words(*row));
@@ -147,11 +133,54 @@ class Bench {
       if (output_.failed()) break;
     }
     output_.write(options_.json ? json_line(in_json(results)) : results.totals_in_words());
-    const int code = interrupt_.requested() ? kInterrupted : kSuccess;
+    const int code = interrupt_.requested() ? interrupt_.exit_code() : kSuccess;
     return output_.finish(results.all_equal() ? code : kFailure);
   }
 
  private:
+  // Makes the requests, too: what is wrong with them is told before there are weights.
+  Engine checked_engine(const Options& options) {
+    if (options.synthetic.has_value() == !options.model.directory.empty()) {
+      throw Error(ErrorKind::kUsage, "bench takes one of -m/--model and --synthetic.");
+    }
+    if (!options.synthetic) {
+      ModelFiles files = open_model(options.model);
+      make_requests(files.config(), files.tokenizer(),
+                    [&](std::string_view text) { return files.encode(text); });
+      return load_engine(std::move(files));
+    }
+    const ModelConfig config = synthetic_shape(options);
+    make_requests(config, nullptr, [](std::string_view) -> TokenIds {
+      throw Error(ErrorKind::kUsage, "A synthetic model has no tokenizer; give --prompt-ids.");
+    });
+    EngineOptions engine_options = options.model.engine_options();
+    engine_options.on_load = loading_progress();
+    return Engine::synthetic(config, engine_options);
+  }
+
+  void make_requests(const ModelConfig& config, const Tokenizer* tokenizer, const Encode& encode) {
+    const bool drafts = config.has_diffusion_view();
+    for (const bool drafting : {false, true}) {
+      if (drafting && !drafts) break;
+      GenerateOptions& o = drafting ? drafting_ : ar_;
+      o.mode = drafting ? options_.mode : Mode::kAr;
+      o.max_tokens = options_.max_tokens;
+      o.ignore_eos = options_.ignore_eos;
+      o.sampling = options_.sampling.resolve(config.generation);
+    }
+    // Without a diffusion view the engine is to say what is wrong with a block size.
+    (drafts ? drafting_ : ar_).block_size = options_.block_size;
+    prompts_ = encoded_prompts(options_, encode);
+    for (const EncodedPrompt& prompt : prompts_) {
+      Request request;
+      request.prompt = prompt.ids;
+      for (const GenerateOptions& o : {ar_, drafts ? drafting_ : ar_}) {
+        request.options = o;
+        validate(request, config, tokenizer);
+      }
+    }
+  }
+
   std::string model_name() const { return options_.synthetic.value_or(options_.model.directory); }
   bool has_drafts() const { return engine_.config().has_diffusion_view(); }
 
@@ -233,10 +262,11 @@ class Bench {
   }
 
   const Options& options_;
+  GenerateOptions ar_, drafting_;
+  std::vector<EncodedPrompt> prompts_;
   Engine engine_;
   Interrupt interrupt_;  // after loading, which cannot be ended in order
   Output output_;
-  GenerateOptions ar_, drafting_;
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ constexpr const char* kExamples = R"(EXAMPLES
   git show HEAD | orthrus generate -m models/tiny-code --stop 'def '
 
 The text goes to standard output, the summary to standard error. Ctrl-C ends the generation after
-the pass that runs, with the summary, and exit code 130.)";
+the pass that runs, with the summary, and exit code 130; so does SIGTERM, with 143.)";
 
 struct Options {
   ModelOptions model;
@@ -59,22 +59,8 @@ class GenerateCommand {
       : options_(options),
         prompt_(options.prompt.read()),
         format_(chat_format(options, prompt_)),
-        engine_(load_engine(options.model)),
-        style_(style_of_output(options.color)) {
-    request_.options = options.decoding.resolve(engine_.config());
-    request_.options.max_tokens = options.max_tokens;
-    request_.options.stop = options.stop;
-    request_.options.ignore_eos = options.ignore_eos;
-    const bool by_chance =
-        request_.options.accept == AcceptRule::kRejection && !request_.options.sampling.greedy();
-    if (options.compare_ar && by_chance) {
-      throw Error(ErrorKind::kUsage,
-                  "--compare-ar needs --accept match, or --temperature 0: with --accept rejection "
-                  "only the distribution is that of plain AR decoding, not the tokens.");
-    }
-    const auto* text = std::get_if<std::string>(&prompt_);
-    request_.prompt = text ? engine_.encode(whole_prompt(*text)) : std::get<TokenIds>(prompt_);
-  }
+        engine_(checked_engine(options)),
+        style_(style_of_output(options.color)) {}
 
   int run() {
     const Interrupt interrupt;
@@ -99,6 +85,26 @@ class GenerateCommand {
   }
 
  private:
+  // Makes the request, too: what is wrong with it is told before the weights are read.
+  Engine checked_engine(const Options& options) {
+    ModelFiles files = open_model(options.model);
+    request_.options = options.decoding.resolve(files.config());
+    request_.options.max_tokens = options.max_tokens;
+    request_.options.stop = options.stop;
+    request_.options.ignore_eos = options.ignore_eos;
+    const bool by_chance =
+        request_.options.accept == AcceptRule::kRejection && !request_.options.sampling.greedy();
+    if (options.compare_ar && by_chance) {
+      throw Error(ErrorKind::kUsage,
+                  "--compare-ar needs --accept match, or --temperature 0: with --accept rejection "
+                  "only the distribution is that of plain AR decoding, not the tokens.");
+    }
+    const auto* text = std::get_if<std::string>(&prompt_);
+    request_.prompt = text ? files.encode(whole_prompt(*text)) : std::get<TokenIds>(prompt_);
+    validate(request_, files.config(), files.tokenizer());
+    return load_engine(std::move(files));
+  }
+
   // Of --chat; kNone without.
   static ChatFormat chat_format(const Options& options, const Prompt& prompt) {
     if (!options.chat) return ChatFormat::kNone;
@@ -121,8 +127,7 @@ class GenerateCommand {
   static int exit_code(const Generation& generation, const std::optional<Generation>& plain_ar,
                        const Interrupt& interrupt) {
     if (plain_ar && generation.output_ids != plain_ar->output_ids) return kFailure;
-    const bool cancelled = generation.finish_reason == FinishReason::kCancelled;
-    return cancelled || interrupt.requested() ? kInterrupted : kSuccess;
+    return interrupt.requested() ? interrupt.exit_code() : kSuccess;
   }
 
   Generation generate_silently(const Interrupt& interrupt, Request request) {
@@ -175,10 +180,10 @@ class GenerateCommand {
   const Options& options_;
   Prompt prompt_;
   ChatFormat format_;
+  Request request_;
   Engine engine_;
   Style style_;
   Output output_;
-  Request request_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -63,23 +64,7 @@ class Perplexity {
 class PerplexityCommand {
  public:
   explicit PerplexityCommand(const Options& options)
-      : options_(options), text_(read_text(options.file)), engine_(load_engine(options.model)) {
-    const int most = engine_.config().max_position_embeddings;
-    if (options_.context < 3 || options_.context > most) {
-      throw Error(
-          ErrorKind::kUsage,
-          fmt::format("--context is {}; valid is 3 to {} for this model.", options_.context, most));
-    }
-    tokens_ = engine_.encode(text_);
-    chunks_ = std::min(static_cast<int>(tokens_.size()) / options_.context, options_.chunks);
-    if (chunks_ == 0) {
-      throw Error(
-          ErrorKind::kUsage,
-          fmt::format("{} has {} tokens; a chunk needs {}. A smaller --context, or a longer "
-                      "text, would do.",
-                      without_controls(options_.file), tokens_.size(), options_.context));
-    }
-  }
+      : options_(options), engine_(checked_engine()) {}
 
   int run() {
     using Clock = std::chrono::steady_clock;
@@ -93,10 +78,33 @@ class PerplexityCommand {
     seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
     Output output;
     if (done_ > 0) output.write(options_.json ? json_line(in_json()) : in_words());
-    return output.finish(interrupt.requested() ? kInterrupted : kSuccess);
+    return output.finish(interrupt.requested() ? interrupt.exit_code() : kSuccess);
   }
 
  private:
+  // Reads the text, too: what is wrong with it is told before the weights are read.
+  Engine checked_engine() {
+    const std::string text = read_text(options_.file);
+    ModelFiles files = open_model(options_.model);
+    const int most = files.config().max_position_embeddings;
+    if (options_.context < 3 || options_.context > most) {
+      throw Error(
+          ErrorKind::kUsage,
+          fmt::format("--context is {}; valid is 3 to {} for this model.", options_.context, most));
+    }
+    start_ = files.encode("");
+    tokens_ = files.encode(text);
+    chunks_ = std::min(static_cast<int>(tokens_.size()) / options_.context, options_.chunks);
+    if (chunks_ == 0) {
+      throw Error(
+          ErrorKind::kUsage,
+          fmt::format("{} has {} tokens; a chunk needs {}. A smaller --context, or a longer "
+                      "text, would do.",
+                      without_controls(options_.file), tokens_.size(), options_.context));
+    }
+    return load_engine(std::move(files));
+  }
+
   void score_chunk() {
     const auto size = static_cast<size_t>(options_.context);
     const auto begin = tokens_.begin() + static_cast<std::ptrdiff_t>(size) * done_;
@@ -137,11 +145,10 @@ class PerplexityCommand {
   }
 
   const Options& options_;
-  std::string text_;
-  Engine engine_;
-  TokenIds start_ = engine_.encode("");  // what the tokenizer puts before every text
+  TokenIds start_;  // what the tokenizer puts before every text
   TokenIds tokens_;
   int chunks_ = 0, done_ = 0;
+  Engine engine_;
   Perplexity perplexity_;
   double seconds_ = 0;
   Progress progress_{"Scoring the text"};

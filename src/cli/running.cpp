@@ -3,27 +3,66 @@
 #include <fmt/core.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "cli/output.h"
 #include "cli/terminal.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {
 
-Engine load_engine(const ModelOptions& options) {
-  Progress progress("Checking the weights");
-  EngineOptions engine_options = options.engine_options();
-  engine_options.on_load = [&progress](size_t done, size_t total) {
-    progress.update(static_cast<double>(done), static_cast<double>(total));
+namespace {
+
+std::string label_of(LoadStage stage) {
+  switch (stage) {
+    case LoadStage::kChecking:
+      return "Checking the weights";
+    case LoadStage::kConverting:
+      return "Converting the weights";
+    case LoadStage::kMaking:
+      break;
+  }
+  return "Making up weights";
+}
+
+}  // namespace
+
+LoadProgress loading_progress() {
+  struct Line {
+    std::optional<LoadStage> stage;
+    std::optional<Progress> progress;
   };
-  Engine engine = Engine::load(options.directory, engine_options);
-  progress.erase();
+  return [line = std::make_shared<Line>()](LoadStage stage, size_t done, size_t total) {
+    if (line->stage != stage) {
+      line->progress.reset();
+      line->progress.emplace(label_of(stage));
+      line->stage = stage;
+    }
+    line->progress->update(static_cast<double>(done), static_cast<double>(total));
+    if (done == total) line->progress->erase();
+  };
+}
+
+ModelFiles open_model(const ModelOptions& options) {
+  EngineOptions engine_options = options.engine_options();
+  engine_options.on_load = loading_progress();
+  return ModelFiles::open(options.directory, engine_options);
+}
+
+Engine load_engine(ModelFiles files) {
+  Engine engine = Engine::load(std::move(files));
   if (const std::vector<DType> types = engine.widened_types(); !types.empty()) {
-    fmt::print(stderr, "weights: BF16 on {}, widened from the file's {}\n",
-               name_of(engine.device()), names_of(types));
+    write_error_stream(fmt::format("weights: BF16 on {}, widened from the file's {}\n",
+                                   name_of(engine.device()), names_of(types)));
   }
   return engine;
+}
+
+Engine load_engine(const ModelOptions& options) {
+  return load_engine(open_model(options));
 }
 
 void watch(Request& request, const Interrupt& interrupt, std::function<bool(const Step&)> on_step) {

@@ -9,7 +9,13 @@
 
 namespace orthrus::cli {
 
-Engine load_engine(const ModelOptions& options);  // with progress
+ModelFiles open_model(const ModelOptions& options);
+// With progress on standard error.
+Engine load_engine(ModelFiles files);
+Engine load_engine(const ModelOptions& options);
+
+// What is shown while a model is loaded, or made up.
+LoadProgress loading_progress();
 
 // Sets the request's callbacks: `on_step` after each pass that emitted tokens, progress while the
 // prompt is read, an end where `interrupt` is requested. `interrupt` must outlive the request.

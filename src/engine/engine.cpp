@@ -11,8 +11,7 @@
 #include "base/float_environment.h"
 #include "engine/engine_impl.h"
 #include "engine/job.h"
-#include "engine/open_model.h"
-#include "engine/processors.h"
+#include "engine/model_files.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "engine/text.h"
@@ -32,51 +31,12 @@ size_t pages_for(const ModelConfig& config, const Request& request) {
   return pages_for(static_cast<int>(std::clamp<int64_t>(most, 1, config.max_position_embeddings)));
 }
 
-// `name`: of the model, for messages.
-void check_options(const EngineOptions& options, const ModelConfig& config,
-                   const std::string& name) {
-  const auto refuse = [](std::string_view field, DType type, std::string_view valid) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{} is {}; valid is {}.", field, orthrus::name_of(type), valid));
-  };
-  const DType cache = options.kv_cache.value_or(DType::kBF16);
-  if (cache != DType::kF32 && cache != DType::kBF16) refuse("kv_cache", cache, "F32 or BF16");
-  if (options.device.kind == Device::Kind::kCuda) {
-    for (const auto& [field, type] :
-         {std::pair("weights", options.weights), std::pair("draft_weights", options.draft_weights),
-          std::pair("kv_cache", options.kv_cache)}) {
-      if (type && *type != DType::kBF16) refuse(field, *type, "BF16 on a CUDA device");
-    }
-  }
-  for (const auto& [field, type] :
-       {std::pair("weights", options.weights), std::pair("draft_weights", options.draft_weights)}) {
-    if (type && !can_pack(DType::kF32, *type)) refuse(field, *type, "F32, F16, BF16 or Q8_0");
-  }
-  if (options.draft_weights && !config.has_diffusion_view()) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{} has no diffusion view, so there are no drafts to have weights of "
-                            "their own.",
-                            name));
-  }
-}
-
-int thread_count(int wanted) {
-  constexpr int kMaxThreads = 1024;
-  if (wanted < 0 || wanted > kMaxThreads) {
-    throw Error(
-        ErrorKind::kUsage,
-        fmt::format("threads is {}; valid is 1 to {}, or 0 for as many as this process may use.",
-                    wanted, kMaxThreads));
-  }
-  return wanted > 0 ? wanted : usable_cores();
-}
-
 // on_load as the user knows it, for code that computes in ours.
-std::function<void(size_t done, size_t total)> callback_of(const EngineOptions& options) {
+LoadProgress callback_of(const EngineOptions& options) {
   if (!options.on_load) return {};
-  return [&options](size_t done, size_t total) {
+  return [&options](LoadStage stage, size_t done, size_t total) {
     const CallersFloatEnvironment callers;
-    options.on_load(done, total);
+    options.on_load(stage, done, total);
   };
 }
 
@@ -86,43 +46,89 @@ int cuda_devices() {
   return cuda::device_count();
 }
 
+void Engine::Impl::run(Lane& lane, std::span<Job* const> jobs) const {
+  if (device_lost) {
+    for (Job* job : jobs) job->fail(Status::kDeviceLost);
+  } else if (run_jobs(lane, jobs) == Status::kDeviceLost) {
+    device_lost = true;
+  }
+}
+
 struct Session::Impl {
   explicit Impl(std::shared_ptr<const Engine::Impl> owner)
       : engine(std::move(owner)),
-        lane(engine->model->start(pages_for(engine->model->config().max_position_embeddings))) {}
+        lane(engine->start(pages_for(engine->model->config().max_position_embeddings))) {}
 
   std::shared_ptr<const Engine::Impl> engine;
   std::unique_ptr<Lane> lane;
   KvSequence sequence{lane->pool()};
   std::vector<int32_t> cached_ids;  // whose keys `sequence` holds
+  std::atomic_flag generating;
 };
+
+namespace {
+
+// The one use of a session at a time.
+class Generating {
+ public:
+  explicit Generating(std::atomic_flag& flag) : flag_(&flag) {
+    if (flag.test_and_set()) {
+      throw Error(ErrorKind::kUsage,
+                  "This session is generating: neither its own callbacks nor another thread can "
+                  "use it until that has ended. Another session or Engine::generate can.");
+    }
+  }
+  ~Generating() { flag_->clear(); }
+  Generating(const Generating&) = delete;
+  Generating& operator=(const Generating&) = delete;
+
+ private:
+  std::atomic_flag* flag_;
+};
+
+Generation failed(Status status) {
+  Generation generation;
+  generation.finish_reason = FinishReason::kFailed;
+  generation.status = status;
+  return generation;
+}
+
+}  // namespace
 
 Engine::Engine(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
+const Engine::Impl& Engine::impl() const {
+  if (impl_ == nullptr) throw Error(ErrorKind::kUsage, "This engine was moved from.");
+  return *impl_;
+}
+
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
+  return load(ModelFiles::open(path, options));
+}
+
+Engine Engine::load(ModelFiles opened) {
   const FloatEnvironment ours;
-  const int threads = thread_count(options.threads);
-  const auto on_load = callback_of(options);
-  Checkpoint checkpoint = open_model(path, options.heads);
-  const std::string name = checkpoint.name();
-  const ModelConfig config = checkpoint.config();
-  check_options(options, config, name);
-  std::optional<Tokenizer> tokenizer = tokenizer_of(checkpoint);
+  ModelFiles::Impl& files = opened.impl();
+  const EngineOptions& options = files.options;
+  const LoadProgress on_load = callback_of(options);
+  const std::string name = files.checkpoint.name();
+  const ModelConfig config = files.checkpoint.config();
   std::unique_ptr<const DeviceModel> model;
   if (options.device.kind == Device::Kind::kCuda) {
-    model = cuda::load_model(config, std::move(checkpoint), name, options.device.ordinal, on_load);
+    model = cuda::load_model(config, std::move(files.checkpoint), name, options.device.ordinal,
+                             on_load);
   } else {
-    auto ops = std::make_unique<const CpuOps>(threads);
-    CpuWeights on_cpu(config, std::move(checkpoint), name, *ops,
+    auto ops = std::make_unique<const CpuOps>(files.threads);
+    CpuWeights on_cpu(config, std::move(files.checkpoint), name, *ops,
                       {options.weights, options.draft_weights}, on_load);
     on_cpu.kv_type = options.kv_cache.value_or(DType::kF32);
     model = std::make_unique<CpuModel>(std::move(on_cpu), std::move(ops));
   }
-  return Engine(std::make_shared<const Impl>(std::move(model), std::move(tokenizer), threads,
-                                             options.device));
+  return Engine(std::make_shared<const Impl>(std::move(model), std::move(files.tokenizer),
+                                             files.threads, options.device));
 }
 
 Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options) {
@@ -133,14 +139,14 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
     throw Error(ErrorKind::kUsage, "A synthetic model has its own diffusion view; give no heads.");
   }
   if (options.device.kind == Device::Kind::kCuda) {
-    return Engine(std::make_shared<const Impl>(cuda::random_model(config, options.device.ordinal),
-                                               std::nullopt, threads, options.device));
+    return Engine(std::make_shared<const Impl>(
+        cuda::random_model(config, options.device.ordinal, callback_of(options)), std::nullopt,
+        threads, options.device));
   }
   const DType type = options.weights.value_or(DType::kBF16);
   auto ops = std::make_unique<const CpuOps>(threads);
   const PerView<DType> types = {type, options.draft_weights.value_or(type)};
-  check_memory(CpuWeights::random_bytes(config, types, *ops), "The weights take");
-  CpuWeights model = CpuWeights::random(config, types, *ops);
+  CpuWeights model = CpuWeights::random(config, types, *ops, callback_of(options));
   model.kv_type = options.kv_cache.value_or(DType::kF32);
   return Engine(
       std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), std::move(ops)),
@@ -148,32 +154,29 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
 }
 
 const ModelConfig& Engine::config() const {
-  return impl_->model->config();
+  return impl().model->config();
 }
 const Tokenizer* Engine::tokenizer() const {
-  return impl_->tokenizer_or_null();
+  return impl().tokenizer_or_null();
 }
 std::vector<DType> Engine::weight_types() const {
-  return impl_->model->weight_types(View::kAutoregressive);
+  return impl().model->weight_types(View::kAutoregressive);
 }
 std::vector<DType> Engine::widened_types() const {
-  return impl_->model->widened_types();
+  return impl().model->widened_types();
 }
 DType Engine::kv_cache() const {
-  return impl_->model->kv_cache();
+  return impl().model->kv_cache();
 }
 Device Engine::device() const {
-  return impl_->device;
+  return impl().device;
 }
 int Engine::threads() const {
-  return impl_->threads;
+  return impl().threads;
 }
 
 std::vector<int32_t> Engine::encode(std::string_view text) const {
-  if (!impl_->tokenizer) {
-    throw Error(ErrorKind::kUsage, "This model has no tokenizer; give the prompt as token ids.");
-  }
-  return impl_->tokenizer->encode_prompt(text);
+  return encode_with(tokenizer(), text);
 }
 
 Generation Engine::generate(const Request& request) const {
@@ -182,11 +185,21 @@ Generation Engine::generate(const Request& request) const {
 
 std::vector<Generation> Engine::generate(std::span<const Request> requests) const {
   const FloatEnvironment ours;
-  impl_->check_process();
-  const ModelConfig& config = impl_->model->config();
+  impl().check_process();
+  const std::shared_ptr<const Impl> engine = impl_;  // a callback may destroy the Engine
+  const ModelConfig& config = engine->model->config();
+  const Tokenizer* const tokenizer = engine->tokenizer_or_null();
   size_t pages = 0;
-  for (const Request& request : requests) pages += pages_for(config, request);
-  const std::unique_ptr<Lane> lane = impl_->model->start(pages);
+  for (const Request& request : requests) {
+    check_request(config, request, tokenizer);
+    pages += pages_for(config, request);
+  }
+  std::unique_ptr<Lane> lane;
+  try {
+    lane = engine->start(pages);
+  } catch (const DeviceLost&) {
+    return std::vector<Generation>(requests.size(), failed(Status::kDeviceLost));
+  }
   std::vector<KvSequence> sequences;
   std::vector<std::unique_ptr<Job>> jobs;
   std::vector<Job*> active;
@@ -194,28 +207,31 @@ std::vector<Generation> Engine::generate(std::span<const Request> requests) cons
   for (const Request& request : requests) {
     KvSequence& sequence = sequences.emplace_back(lane->pool());
     jobs.push_back(
-        std::make_unique<Job>(*impl_->model, tokenizer(), impl_->policy_memory, sequence, request));
+        std::make_unique<Job>(*engine->model, tokenizer, engine->policy_memory, sequence, request));
     active.push_back(jobs.back().get());
   }
-  run_jobs(*lane, active);
+  engine->run(*lane, active);
   std::vector<Generation> results;
   for (const auto& job : jobs) results.push_back(std::move(*job).result());
   return results;
 }
 
 Session Engine::start_session() const {
-  impl_->check_process();
-  return Session(std::make_unique<Session::Impl>(impl_));
+  impl().check_process();
+  return Session(std::make_shared<Session::Impl>(impl_));
 }
 
-Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::Session(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Generation Session::generate(const Request& request) {
   const FloatEnvironment ours;
-  Impl& s = *impl_;
+  if (impl_ == nullptr) throw Error(ErrorKind::kUsage, "This session was moved from.");
+  const std::shared_ptr<Impl> own = impl_;  // a callback may destroy the Session
+  Impl& s = *own;
+  const Generating generating(s.generating);
   const Engine::Impl& engine = *s.engine;
   engine.check_process();
   // Before the cache is cropped: a refused request leaves the conversation as it was.
@@ -230,7 +246,7 @@ Generation Session::generate(const Request& request) {
 
   Job job(*engine.model, engine.tokenizer_or_null(), engine.policy_memory, s.sequence, request);
   Job* const jobs[] = {&job};
-  run_jobs(*s.lane, jobs);
+  engine.run(*s.lane, jobs);
   Generation result = std::move(job).result();
 
   s.cached_ids = prompt;

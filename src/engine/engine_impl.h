@@ -3,12 +3,15 @@
 
 #include <fmt/core.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "backends/device_lost.h"
 #include "backends/device_model.h"
 #include "base/process.h"
+#include "engine/job.h"
 #include "engine/policy_memory.h"
 #include "orthrus/engine.h"
 #include "orthrus/error.h"
@@ -27,10 +30,30 @@ struct Engine::Impl {
   std::optional<Tokenizer> tokenizer;
   int threads;
   Device device;
-  mutable PolicyMemory policy_memory{};  // guards itself; changes speed only
+  mutable PolicyMemory policy_memory{};           // guards itself; changes speed only
+  mutable std::atomic<bool> device_lost = false;  // and stays so
+
+  // use(), which throws DeviceLost where the device fails, or at once where it has failed before.
+  template <typename Use>
+  auto on_device(Use use) const {
+    if (device_lost) {
+      throw DeviceLost(fmt::format("{}: {}.", name_of(device), describe(Status::kDeviceLost)));
+    }
+    try {
+      return use();
+    } catch (const DeviceLost&) {
+      device_lost = true;
+      throw;
+    }
+  }
+  // Of the model.
+  std::unique_ptr<Lane> start(size_t pages) const {
+    return on_device([&] { return model->start(pages); });
+  }
+  // As run_jobs; where the device has failed before, jobs fail at once.
+  void run(Lane& lane, std::span<Job* const> jobs) const;
 
   const unsigned process = process_number();  // that loaded it
-
   // Throws Error(kSystem) in a process that was forked since, if what runs the passes is a device.
   void check_process() const {
     if (device.kind == Device::Kind::kCpu || process == process_number()) return;

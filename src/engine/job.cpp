@@ -36,7 +36,12 @@ Job::Job(const DeviceModel& model, const Tokenizer* tokenizer, PolicyMemory& mem
       decoder_(model.config(), sequence, request.prompt, make_policy(), params_),
       stops_(request.options.stop) {
   if (tokenizer != nullptr) stream_.emplace(*tokenizer, /*skip_special=*/true);
-  result_.stats.cached_tokens = sequence.length();
+  GenerationStats& stats = result_.stats;
+  stats.cached_tokens = sequence.length();
+  // So that a job that memory failed can end.
+  for (std::vector<int>* counts : {&stats.drafted, &stats.verified, &stats.leftover}) {
+    counts->reserve(static_cast<size_t>(params_.block_size));
+  }
 }
 
 Policy& Job::make_policy() {
@@ -48,35 +53,58 @@ Policy& Job::make_policy() {
   return *policy_;
 }
 
-void Job::take(const HeadRows& rows, PassTime time) try {
-  const bool prefill = decoder_.prefilling();
-  const auto start = Clock::now();
-  const Status status = decoder_.take(rows);
-  // The rejection rule looks at whole rows of logits here, which may take longer than the pass;
-  // those who share the pass do it one after the other.
-  time.seconds += std::chrono::duration<double>(Clock::now() - start).count() * time.sequences;
-  decoder_.observe(time);
-  if (status != Status::kOk) return fail(status);
-  if (prefill) {
-    prefilled_ = Clock::now();
-    const int total = static_cast<int>(request_->prompt.size());
-    const int done = decoder_.prefilling() ? decoder_.cached() : total;
-    if (!call_user(request_->on_prefill, done, total)) return finish(FinishReason::kCancelled);
+template <typename Use>
+bool Job::succeeds(Use use) {
+  Status status = Status::kOutOfMemory;
+  try {
+    status = use();
+  } catch (const std::bad_alloc&) {
   }
-  if (!decoder_.emitted().empty()) absorb(decoder_.emitted());
-} catch (const std::bad_alloc&) {
-  fail(Status::kOutOfMemory);
+  if (status != Status::kOk) fail(status);
+  return status == Status::kOk;
 }
 
-void Job::take_cycle(const CycleResult& result, const CycleTimes& times, int sequences) try {
-  if (times.draft_rows > 0) {
-    decoder_.observe({times.draft, times.draft_rows, sequences, /*draft=*/true});
-  }
-  decoder_.observe({times.verify, times.verify_rows, sequences});
-  if (const Status status = decoder_.take_cycle(result); status != Status::kOk) return fail(status);
-  absorb(decoder_.emitted());
-} catch (const std::bad_alloc&) {
-  fail(Status::kOutOfMemory);
+std::optional<Span> Job::next() {
+  Span span;
+  const bool planned = succeeds([&] {
+    span = decoder_.next();
+    return Status::kOk;
+  });
+  return planned ? std::optional(span) : std::nullopt;
+}
+
+void Job::take(const HeadRows& rows, PassTime time) {
+  const bool prefill = decoder_.prefilling();
+  const bool taken = succeeds([&] {
+    const auto start = Clock::now();
+    const Status status = decoder_.take(rows);
+    // The rejection rule looks at whole rows of logits here, which may take longer than the pass;
+    // those who share the pass do it one after the other.
+    time.seconds += std::chrono::duration<double>(Clock::now() - start).count() * time.sequences;
+    decoder_.observe(time);
+    return status;
+  });
+  if (!taken) return;
+  if (prefill && !report_prefill()) return finish(FinishReason::kCancelled);
+  if (!decoder_.emitted().empty()) absorb(decoder_.emitted());
+}
+
+bool Job::report_prefill() {
+  prefilled_ = Clock::now();
+  const int total = static_cast<int>(request_->prompt.size());
+  const int done = decoder_.prefilling() ? decoder_.cached() : total;
+  return call_user(request_->on_prefill, done, total);
+}
+
+void Job::take_cycle(const CycleResult& result, const CycleTimes& times, int sequences) {
+  const bool taken = succeeds([&] {
+    if (times.draft_rows > 0) {
+      decoder_.observe({times.draft, times.draft_rows, sequences, /*draft=*/true});
+    }
+    decoder_.observe({times.verify, times.verify_rows, sequences});
+    return decoder_.take_cycle(result);
+  });
+  if (taken) absorb(decoder_.emitted());
 }
 
 void Job::fail(Status status) {
@@ -84,39 +112,58 @@ void Job::fail(Status status) {
   finish(FinishReason::kFailed);
 }
 
-void Job::absorb(std::span<const int32_t> tokens) {
+bool Job::is_end(int32_t token) const {
   const auto& ends = decoder_.params().stop_token_ids;
-  const auto is_end = [&ends](int32_t token) {
-    return std::find(ends.begin(), ends.end(), token) != ends.end();
-  };
+  return std::find(ends.begin(), ends.end(), token) != ends.end();
+}
+
+void Job::absorb(std::span<const int32_t> tokens) {
   std::string text;
-  size_t kept = 0;  // a stop string may end the text before the last of the tokens
+  size_t kept = 0;
+  if (!succeeds([&] {
+        kept = append(tokens, text);
+        return Status::kOk;
+      })) {
+    return;
+  }
+  const bool last = stops_.found() || decoder_.done();
+  const Step step{tokens.first(kept), text, decoder_.drafted(), decoder_.accepted()};
+  const bool go_on = call_user(request_->on_step, step);
+  if (last) {
+    const bool ended = stops_.found() || is_end(tokens[kept - 1]);
+    finish(ended ? FinishReason::kStop : FinishReason::kLength);
+  } else if (!go_on) {
+    finish(FinishReason::kCancelled);
+  }
+}
+
+// To the result; `text` is what became certain with them. Returns how many are kept: a stop string
+// may end the text before the last of them.
+size_t Job::append(std::span<const int32_t> tokens, std::string& text) {
+  size_t kept = 0;
   while (kept < tokens.size() && !stops_.found()) {
     const int32_t token = tokens[kept++];
     result_.output_ids.push_back(token);
     // The token that ends the sequence has no text, also where the tokenizer knows it as ordinary.
     if (stream_ && !is_end(token)) text += stops_.put(stream_->put(token));
   }
-  const bool last = stops_.found() || decoder_.done();
-  if (last && stream_) {
+  if (stream_ && (stops_.found() || decoder_.done())) {
     text += stops_.put(stream_->finish());
     text += stops_.finish();
   }
   result_.text += text;
-  const Step step{tokens.first(kept), text, decoder_.drafted(), decoder_.accepted()};
-  const bool go_on = call_user(request_->on_step, step);
-  if (last) {
-    finish(stops_.found() || is_end(tokens[kept - 1]) ? FinishReason::kStop
-                                                      : FinishReason::kLength);
-  } else if (!go_on) {
-    finish(FinishReason::kCancelled);
-  }
+  return kept;
 }
 
 void Job::finish(FinishReason reason) {
-  if (stream_) {  // what a cancelled or failed generation held back belongs to its ids
-    result_.text += stops_.put(stream_->finish());
-    result_.text += stops_.finish();
+  try {
+    if (stream_) {  // what a cancelled or failed generation held back belongs to its ids
+      result_.text += stops_.put(stream_->finish());
+      result_.text += stops_.finish();
+    }
+  } catch (const std::bad_alloc&) {
+    result_.status = Status::kOutOfMemory;
+    reason = FinishReason::kFailed;
   }
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   const DecodeCounts& counts = decoder_.counts();

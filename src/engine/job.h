@@ -20,8 +20,9 @@ class Job {
       KvSequence& sequence, const Request& request);
 
   bool done() const { return done_; }
-  Span next() { return decoder_.next(); }
-  // What the pass gave, and what it took.
+  // Nothing where memory is exhausted, which fails the job.
+  std::optional<Span> next();
+  // What the pass gave, and what it took. Throws what the request's callbacks throw.
   void take(const HeadRows& rows, PassTime time);
   void fail(Status status);
 
@@ -39,7 +40,14 @@ class Job {
   using Clock = std::chrono::steady_clock;
 
   Policy& make_policy();
+  // Runs `use`, which gives a status; anything but kOk, or a failed allocation, fails the job.
+  // False when it failed. Callbacks are called outside: what they throw is theirs.
+  template <typename Use>
+  bool succeeds(Use use);
+  bool report_prefill();  // false when the callback ends the generation
+  bool is_end(int32_t token) const;
   void absorb(std::span<const int32_t> tokens);
+  size_t append(std::span<const int32_t> tokens, std::string& text);
   void finish(FinishReason reason);
 
   const Request* request_;

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "backends/cpu/host_memory.h"
 #include "base/float_environment.h"
 #include "base/median.h"
 #include "engine/engine_impl.h"
-#include "engine/processors.h"
 #include "network/costs.h"
 #include "orthrus/error.h"
 
@@ -137,11 +137,11 @@ MachineRates median_of(const std::vector<MachineRates>& samples) {
 
 Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   const FloatEnvironment ours;
-  impl_->check_process();
+  impl().check_process();
   if (rounds < 1) {
     throw Error(ErrorKind::kUsage, fmt::format("rounds is {}; valid is 1 or more.", rounds));
   }
-  const DeviceModel& model = *impl_->model;
+  const DeviceModel& model = *impl().model;
   Roofline result;
   if (shapes.empty()) return result;
   int longest = 0, most_rows = 0;
@@ -151,20 +151,22 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
     longest = std::max(longest, shape.context + shape.rows);
     most_rows = std::max(most_rows, shape.rows);
   }
-  PassRunner passes(model, impl_->device, longest, most_rows);
-  const std::unique_ptr<Yardstick> yardstick = model.yardstick();
-  yardstick->measure();  // what is done once only
   std::vector<Samples> of_shape(shapes.size());
   std::vector<MachineRates> all;
-  for (int round = 0; round < rounds; ++round) {
-    for (size_t i = 0; i < shapes.size(); ++i) {
-      all.push_back(yardstick->measure());
-      of_shape[i].machine.push_back(all.back());
-      // What caches hold should be what a pass left there, as it is while decoding.
-      passes.seconds_of(shapes[i]);
-      of_shape[i].seconds.push_back(passes.seconds_of(shapes[i]));
+  impl().on_device([&] {
+    PassRunner passes(model, impl().device, longest, most_rows);
+    const std::unique_ptr<Yardstick> yardstick = model.yardstick();
+    yardstick->measure();  // what is done once only
+    for (int round = 0; round < rounds; ++round) {
+      for (size_t i = 0; i < shapes.size(); ++i) {
+        all.push_back(yardstick->measure());
+        of_shape[i].machine.push_back(all.back());
+        // What caches hold should be what a pass left there, as it is while decoding.
+        passes.seconds_of(shapes[i]);
+        of_shape[i].seconds.push_back(passes.seconds_of(shapes[i]));
+      }
     }
-  }
+  });
   result.machine = median_of(all);
   for (size_t i = 0; i < shapes.size(); ++i) {
     result.passes[i].machine = median_of(of_shape[i].machine);

@@ -15,6 +15,8 @@ std::string_view describe(Status status) {
       return "the system gave no threads to compute with; ask for fewer (--threads)";
     case Status::kNonFiniteLogits:
       return "the model computed NaN or infinite logits";
+    case Status::kDeviceLost:
+      return "the device failed, and this engine cannot use it any more";
   }
   return "unknown";
 }

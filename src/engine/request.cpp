@@ -110,6 +110,10 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
           .prefill_chunk = options.prefill_chunk};
 }
 
+void validate(const Request& request, const ModelConfig& config, const Tokenizer* tokenizer) {
+  check_request(config, request, tokenizer);
+}
+
 bool chooses(const ModelConfig& config, const Request& request) {
   const GenerateOptions& options = request.options;
   const bool depends_on_drafts =

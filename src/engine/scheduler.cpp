@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <exception>
 #include <functional>
+#include <new>
+#include <optional>
 #include <vector>
+
+#include "backends/device_lost.h"
 
 namespace orthrus {
 namespace {
@@ -47,21 +51,31 @@ class EndOfCycles {
   int exceptions_ = std::uncaught_exceptions();
 };
 
-// Runs whole cycles until all jobs are done: while the host takes what one gave, the next one runs.
-// False where the device has no room for that: the jobs go on from where they are.
-bool run_cycles(CycleRunner& cycles, std::span<Job* const> jobs) {
+bool begin_cycles(CycleRunner& cycles, std::span<Job* const> jobs) try {
   std::vector<CycleStart> starts;
   for (Job* job : jobs) starts.push_back(job->begin_cycles());
-  if (cycles.begin(starts) != Status::kOk) return false;
+  return cycles.begin(starts) == Status::kOk;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+// Runs whole cycles until all jobs are done: while the host takes what one gave, the next one runs.
+// False where there is no room for that: the jobs go on from where they are.
+bool run_cycles(CycleRunner& cycles, std::span<Job* const> jobs, std::vector<int>& drafts) {
+  if (!begin_cycles(cycles, jobs)) return false;
   const EndOfCycles on_exception(cycles);
-  std::vector<int> drafts(jobs.size());
+  drafts.resize(jobs.size());
   int in_flight = 0;
   bool room = true;
   const auto start_next = [&] {
     bool any = false;
-    for (size_t i = 0; i < jobs.size(); ++i) {
-      drafts[i] = jobs[i]->done() ? -1 : jobs[i]->plan_cycle(in_flight);
-      any = any || drafts[i] >= 0;
+    try {
+      for (size_t i = 0; i < jobs.size(); ++i) {
+        drafts[i] = jobs[i]->done() ? -1 : jobs[i]->plan_cycle(in_flight);
+        any = any || drafts[i] >= 0;
+      }
+    } catch (const std::bad_alloc&) {
+      return room = false;
     }
     if (any) room = cycles.start(drafts) == Status::kOk;
     return any && room;
@@ -82,36 +96,51 @@ bool run_cycles(CycleRunner& cycles, std::span<Job* const> jobs) {
   return std::all_of(jobs.begin(), jobs.end(), done);
 }
 
-// Of the jobs, those that share the next pass. Where whole cycles can follow, jobs between cycles
-// wait for those within one, which would otherwise stay out of step.
-void next_to_run(std::span<Job* const> active, bool whole_cycles, std::vector<Job*>& next) {
+// Of the jobs, those that share the next pass, and their spans. Where whole cycles can follow, jobs
+// between cycles wait for those within one, which would otherwise stay out of step; false where all
+// are between cycles. A job that fails here is none of the next.
+bool next_to_run(std::span<Job* const> active, bool whole_cycles, std::vector<Job*>& next,
+                 std::vector<Span>& spans) {
   const auto will_cycle = [](const Job* job) { return job->will_cycle(); };
   const bool waiting = whole_cycles && std::all_of(active.begin(), active.end(), will_cycle);
   next.clear();
+  spans.clear();
+  bool any = false;
   for (Job* job : active) {
-    if (!waiting || !job->can_cycle()) next.push_back(job);
+    if (waiting && job->can_cycle()) continue;
+    any = true;
+    if (const std::optional<Span> span = job->next()) {
+      next.push_back(job);
+      spans.push_back(*span);
+    }
   }
+  return any;
 }
 
 }  // namespace
 
-void run_jobs(Lane& lane, std::span<Job* const> jobs) {
+Status run_jobs(Lane& lane, std::span<Job* const> jobs) try {
   CycleRunner* cycles = lane.cycles();
   std::vector<Job*> active(jobs.begin(), jobs.end()), next;
   std::vector<Span> spans;
+  std::vector<int> drafts;
   next.reserve(active.size());
   spans.reserve(active.size());
+  drafts.reserve(active.size());
   while (!active.empty()) {
-    next_to_run(active, cycles != nullptr, next);
-    if (next.empty()) {
-      if (!run_cycles(*cycles, active)) cycles = nullptr;
-    } else {
-      spans.clear();
-      for (Job* job : next) spans.push_back(job->next());
-      run_pass(lane.pass(), next, spans);
+    if (next_to_run(active, cycles != nullptr, next, spans)) {
+      if (!next.empty()) run_pass(lane.pass(), next, spans);
+    } else if (!run_cycles(*cycles, active, drafts)) {
+      cycles = nullptr;
     }
     std::erase_if(active, [](const Job* job) { return job->done(); });
   }
+  return Status::kOk;
+} catch (const DeviceLost&) {
+  for (Job* job : jobs) {
+    if (!job->done()) job->fail(Status::kDeviceLost);
+  }
+  return Status::kDeviceLost;
 }
 
 }  // namespace orthrus

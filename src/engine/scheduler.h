@@ -8,6 +8,8 @@
 
 namespace orthrus {
 
-void run_jobs(Lane& lane, std::span<Job* const> jobs);
+// kDeviceLost where the device failed, and with it all jobs that were not done; else kOk. Throws
+// what the requests' callbacks throw.
+Status run_jobs(Lane& lane, std::span<Job* const> jobs);
 
 }  // namespace orthrus

@@ -26,8 +26,8 @@ double log_probability(const float* logits, int size, int32_t token) {
 
 std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) const {
   const FloatEnvironment ours;
-  impl_->check_process();
-  const ModelConfig& config = impl_->model->config();
+  impl().check_process();
+  const ModelConfig& config = impl().model->config();
   const auto count = static_cast<int64_t>(tokens.size());
   if (count < 2 || count > config.max_position_embeddings) {
     throw Error(ErrorKind::kUsage, fmt::format("{} tokens are to be scored; valid is 2 to {}.",
@@ -40,7 +40,7 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
   check_token_ids(config, "Token", tokens);
 
   const int end = static_cast<int>(count) - 1;  // the last token is only predicted
-  const auto lane = impl_->model->start(static_cast<size_t>(end) / kPageSize + 1);
+  const auto lane = impl().start(static_cast<size_t>(end) / kPageSize + 1);
   KvSequence sequence(lane->pool());
   std::vector<double> scores;
   scores.reserve(static_cast<size_t>(count - first));
@@ -53,7 +53,7 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
         .tokens = tokens.subspan(static_cast<size_t>(position), static_cast<size_t>(rows)),
         .logits_begin = begin,
         .logits_end = rows};
-    const Status status = lane->pass().run(std::span(&span, 1));
+    const Status status = impl().on_device([&] { return lane->pass().run(std::span(&span, 1)); });
     if (status != Status::kOk) {
       throw Error(ErrorKind::kSystem,
                   fmt::format("Scoring failed after {} tokens: {}.", position, describe(status)));

@@ -17,6 +17,13 @@ std::optional<Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
   return std::nullopt;
 }
 
+std::vector<int32_t> encode_with(const Tokenizer* tokenizer, std::string_view text) {
+  if (tokenizer == nullptr) {
+    throw Error(ErrorKind::kUsage, "This model has no tokenizer; give the prompt as token ids.");
+  }
+  return tokenizer->encode_prompt(text);
+}
+
 Tokenizer load_tokenizer(const std::filesystem::path& model) {
   const std::filesystem::path path = resolve_model(model);
   if (!is_gguf(path)) return Tokenizer::load(path / "tokenizer.json");

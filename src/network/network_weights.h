@@ -90,6 +90,10 @@ struct WeightTypes {
   std::optional<DType> draft = {};  // all that the diffusion view uses
 };
 
+// Bytes that pack_weights packs bound weights into.
+size_t packed_bytes(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
+                    const Ops& ops);
+
 // Packs the matrices of the layers and the LM head in memory that `storage` gets. The embedding, of
 // which a token reads one row, stays as it is; a tied head becomes a copy of it. Throws
 // Error(kFile) naming a matrix that its type cannot hold, and std::bad_alloc.

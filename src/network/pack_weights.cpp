@@ -47,43 +47,72 @@ bool fits(DType from, const void* data, size_t count, DType to) {
                    });
 }
 
-}  // namespace
+size_t size(const Matrix& m) {
+  return static_cast<size_t>(m.rows) * static_cast<size_t>(m.cols);
+}
 
-void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
-                  const Ops& ops, const std::string& model_name, std::vector<Buffer>& storage,
-                  const std::function<void(size_t, size_t)>& progress) {
-  const PerView<std::optional<DType>> wanted = {
-      types.type, config.has_diffusion_view() && types.draft ? types.draft : types.type};
-  const auto size = [](const Matrix& m) { return static_cast<size_t>(m.rows) * m.cols; };
-  const auto type_of = [&](const MatrixPlaces& places, View view) {
-    return wanted[view].value_or(places[view]->type);
-  };
+// What becomes of each matrix.
+class Plan {
+ public:
+  Plan(const ModelConfig& config, const WeightTypes& types, const Ops& ops)
+      : wanted_{types.type, config.has_diffusion_view() && types.draft ? types.draft : types.type},
+        ops_(&ops) {}
+
+  DType type_of(const MatrixPlaces& places, View view) const {
+    return wanted_[view].value_or(places[view]->type);
+  }
   // Whether the AR view's copy, packed before, serves the diffusion view too.
-  const auto is_shared = [&](const MatrixPlaces& places, View view) {
+  bool is_shared(const MatrixPlaces& places, View view) const {
     return view == View::kDiffusion && places.ar != nullptr &&
            type_of(places, View::kAutoregressive) == type_of(places, view);
-  };
-  const auto packed_bytes = [&](const Matrix& matrix, DType to) {
-    return round_up(ops.packed_bytes(to, matrix.rows, matrix.cols), size_t{64});
-  };
-  const auto no_vector = [](const TensorSpec&, std::vector<float>&) {};
-  size_t total = 0, done = 0, bytes = 0;
+  }
+  size_t packed_bytes(const Matrix& matrix, DType to) const {
+    return round_up(ops_->packed_bytes(to, matrix.rows, matrix.cols), size_t{64});
+  }
+
+ private:
+  PerView<std::optional<DType>> wanted_;
+  const Ops* ops_;
+};
+
+// Of all matrices: bytes to pack into, and weights to be done.
+struct Amount {
+  size_t bytes = 0, weights = 0;
+};
+
+Amount amount_of(const ModelConfig& config, NetworkWeights& weights, const Plan& plan) {
+  Amount amount;
   for_each_tensor(
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
         if (spec.is_embedding) return;
         for (const View view : kBothViews) {
           if (places[view] == nullptr) continue;
-          total += size(*places[view]);
-          if (!is_shared(places, view)) {
-            bytes += packed_bytes(*places[view], type_of(places, view));
-          }
+          amount.weights += size(*places[view]);
+          if (plan.is_shared(places, view)) continue;
+          amount.bytes += plan.packed_bytes(*places[view], plan.type_of(places, view));
         }
       },
-      no_vector);
+      [](const TensorSpec&, std::vector<float>&) {});
+  return amount;
+}
+
+}  // namespace
+
+size_t packed_bytes(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
+                    const Ops& ops) {
+  return amount_of(config, weights, Plan(config, types, ops)).bytes;
+}
+
+void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
+                  const Ops& ops, const std::string& model_name, std::vector<Buffer>& storage,
+                  const std::function<void(size_t, size_t)>& progress) {
+  const Plan plan(config, types, ops);
+  const Amount amount = amount_of(config, weights, plan);
+  size_t done = 0;
   // All in one piece, which can lie in huge pages.
   auto* next = reinterpret_cast<std::byte*>(
-      storage.emplace_back(ops.allocate((bytes + sizeof(float) - 1) / sizeof(float))).get());
+      storage.emplace_back(ops.allocate((amount.bytes + sizeof(float) - 1) / sizeof(float))).get());
   for_each_tensor(
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
@@ -91,22 +120,22 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
         for (const View view : kBothViews) {
           if (places[view] == nullptr) continue;
           Matrix& matrix = *places[view];
-          const DType to = type_of(places, view);
+          const DType to = plan.type_of(places, view);
           done += size(matrix);
-          if (is_shared(places, view)) {
+          if (plan.is_shared(places, view)) {
             matrix = *places.ar;
           } else {
             if (!fits(matrix.type, matrix.data, size(matrix), to)) {
               refuse_large(model_name, spec.name, to);
             }
             std::byte* const place = next;
-            next += packed_bytes(matrix, to);
+            next += plan.packed_bytes(matrix, to);
             matrix = ops.pack(matrix, to, place);
           }
-          if (progress) progress(done, total);
+          if (progress) progress(done, amount.weights);
         }
       },
-      no_vector);
+      [](const TensorSpec&, std::vector<float>&) {});
 }
 
 void check_fits(const Checkpoint& checkpoint, DType type, const std::string& model_name) {

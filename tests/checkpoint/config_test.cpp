@@ -317,7 +317,10 @@ TEST(Config, RefusesValuesOutOfRange) {
       {kFile, R"({"head_dim": 1026})", "head_dim is 1026; it must be an integer from 2 to 1024."},
       {kFile, R"({"head_dim": null})", "head_dim is null; it must be an integer from 2 to 1024."},
       {kFile, R"({"max_position_embeddings": 0})",
-       "max_position_embeddings is 0; it must be an integer from 1 to 16777216."},
+       "max_position_embeddings is 0; it must be an integer from 2 to 16777216."},
+      // A prompt of one token and a token generated.
+      {kFile, R"({"max_position_embeddings": 1})",
+       "max_position_embeddings is 1; it must be an integer from 2 to 16777216."},
       {kFile, R"({"rms_norm_eps": 0})",
        "rms_norm_eps is 0; it must be a number above 0 that a 32-bit float can hold."},
       {kFile, R"({"rms_norm_eps": 1e-60})",

@@ -280,6 +280,33 @@ TEST(Generate, EndsQuietlyWhenItsReaderGoes) {
   EXPECT_EQ(result.err, "");
 }
 
+// Nor is the prompt shown before.
+TEST(Generate, WhatIsWrongIsToldBeforeWeightsAreRead) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    std::filesystem::copy(kTinyCode + "/" + name, directory.path() / name);
+  }
+  const auto end = std::filesystem::file_size(directory / "model.safetensors");
+  std::fstream file(directory / "model.safetensors", std::ios::in | std::ios::out);
+  file.seekp(static_cast<std::streamoff>(end - 2));
+  file.write("\xff\xff", 2);  // NaN
+  file.close();
+  const auto run = [&](Arguments more) {
+    Arguments all = {"generate", "-m", directory.path().string(), "--color", "always", "-n", "3"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_in_terminal(all).out;
+  };
+  expect_contains(run({"-p", kPrompt}), "NaN");
+  for (const Arguments& wrong :
+       {Arguments{"-p", kPrompt, "--block-size", "1000"}, Arguments{"--prompt-ids", "1,999999"},
+        Arguments{"--chat", "-p", kPrompt}}) {
+    const std::string out = run(wrong);
+    EXPECT_EQ(out.find("NaN"), std::string::npos) << out;
+    EXPECT_EQ(out.find(kPrompt.substr(0, 8)), std::string::npos) << out;
+    expect_contains(out, "orthrus: ");
+  }
+}
+
 TEST(Generate, AFullDiskIsAFailure) {
   const ProcessResult result = run_orthrus(generate(), {.output_file = "/dev/full"});
   EXPECT_EQ(result.exit_code, 1);

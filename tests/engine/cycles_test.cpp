@@ -48,7 +48,7 @@ class WholeCycles : public testing::Test {
       jobs.push_back(std::make_unique<Job>(*model_, nullptr, memory, sequence, request));
       all.push_back(jobs.back().get());
     }
-    run_jobs(lane, all);
+    EXPECT_EQ(run_jobs(lane, all), Status::kOk);
     std::vector<Generation> results;
     for (const auto& job : jobs) results.push_back(std::move(*job).result());
     return results;
@@ -139,6 +139,8 @@ TEST_F(WholeCycles, AnExceptionEndsThemWhereTheyLanded) {
     return true;
   };
   EXPECT_THROW(generate(lane, std::span(&throwing, 1)), std::runtime_error);
+  throwing.on_step = [](const Step&) -> bool { throw std::bad_alloc(); };
+  EXPECT_THROW(generate(lane, std::span(&throwing, 1)), std::bad_alloc);
   EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids, whole);
 }
 

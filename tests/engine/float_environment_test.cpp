@@ -138,7 +138,7 @@ TEST(FloatEnvironment, IsTheCallersInCallbacksAndAfterwards) {
         }
       };
       EngineOptions options{.threads = 2};
-      options.on_load = [&](size_t, size_t) { check(); };
+      options.on_load = [&](LoadStage, size_t, size_t) { check(); };
       const Engine engine = Engine::load(directory.path(), options);
       check();
       request.on_prefill = [&](int, int) {

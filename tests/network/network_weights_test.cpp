@@ -192,9 +192,9 @@ TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
   std::vector<float> want;
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
     std::vector<std::pair<size_t, size_t>> progress;
-    const CpuWeights model(load_config(dir.path()), Checkpoint::open(dir.path()), "DIR", ops,
-                           {type},
-                           [&](size_t done, size_t total) { progress.emplace_back(done, total); });
+    const CpuWeights model(
+        load_config(dir.path()), Checkpoint::open(dir.path()), "DIR", ops, {type},
+        [&](LoadStage, size_t done, size_t total) { progress.emplace_back(done, total); });
     // Checking, then packing: each to its end.
     EXPECT_EQ(std::count_if(progress.begin(), progress.end(),
                             [](const auto& p) { return p.first == p.second; }),

@@ -1,30 +1,27 @@
 // A network's weights in the processor's memory, packed for its products.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/view.h"
 #include "network/network_weights.h"
+#include "orthrus/load_progress.h"
 
 namespace orthrus {
 
 // What every pass of a model shares: immutable after load, used from any thread.
 struct CpuWeights {
   // Binds the checkpoint's weights, reads them all to see that they are finite, and packs them.
-  // Throws as bind_weights, check_finite and pack_weights do; the last two tell `progress` what is
-  // done of what is to do.
+  // Throws as bind_weights, check_finite and pack_weights do, and before it reads weights
+  // Error(kSystem) when this process may not have the memory for them and for a short context.
   CpuWeights(ModelConfig model_config, Checkpoint model_checkpoint, const std::string& model_name,
-             const Ops& ops, const WeightTypes& types = {},
-             const std::function<void(size_t done, size_t total)>& progress = {});
+             const Ops& ops, const WeightTypes& types = {}, const LoadProgress& progress = {});
 
-  // Of this shape, with weights that are made up.
-  static CpuWeights random(const ModelConfig& config, const PerView<DType>& types, const Ops& ops);
-  // Bytes that random() allocates.
-  static double random_bytes(const ModelConfig& config, const PerView<DType>& types,
-                             const Ops& ops);
+  // Of this shape, with weights that are made up. Throws Error(kSystem) as above.
+  static CpuWeights random(const ModelConfig& config, const PerView<DType>& types, const Ops& ops,
+                           const LoadProgress& progress = {});
 
   ModelConfig config;
   std::optional<Checkpoint> checkpoint;  // where the embedding lies; none of a random model

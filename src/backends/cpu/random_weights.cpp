@@ -30,11 +30,20 @@ class RandomTables {
   uint64_t state_ = 1;
 };
 
+// Of a matrix; vectors don't count.
+size_t size_of(const TensorSpec& spec) {
+  if (spec.shape.size() != 2) return 0;
+  return static_cast<size_t>(spec.shape[0]) * static_cast<size_t>(spec.shape[1]);
+}
+
 }  // namespace
 
 NetworkWeights random_weights(const ModelConfig& config, const PerView<DType>& types,
-                              const Ops& ops, std::vector<Buffer>& storage) {
+                              const Ops& ops, std::vector<Buffer>& storage,
+                              const std::function<void(size_t, size_t)>& progress) {
   RandomTables random(ops);
+  size_t done = 0, total = 0;
+  for (const TensorSpec& spec : expected_tensors(config)) total += size_of(spec);
   const auto packed = [&](const Matrix& table, DType type) {
     const size_t bytes = ops.packed_bytes(type, table.rows, table.cols);
     Buffer& to = storage.emplace_back(ops.allocate((bytes + 3) / 4));
@@ -45,6 +54,8 @@ NetworkWeights random_weights(const ModelConfig& config, const PerView<DType>& t
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
         const auto rows = static_cast<int>(spec.shape[0]), cols = static_cast<int>(spec.shape[1]);
+        if (!spec.is_tied_head) done += size_of(spec);
+        if (progress) progress(done, total);
         if (spec.is_embedding) {
           weights.embed_tokens = random.next(rows, cols, storage.emplace_back());
           return;

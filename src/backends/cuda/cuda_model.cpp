@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <set>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "backends/cuda/cuda_forward.h"
 #include "backends/cuda/cuda_yardstick.h"
 #include "backends/cuda/device_weights.h"
+#include "backends/stage_progress.h"
 #include "kernels/cuda/roofline.h"
 #include "network/network_weights.h"
 #include "orthrus/error.h"
@@ -94,7 +96,11 @@ class LentLane final : public Lane {
   LentLane(std::unique_ptr<CudaLane> lane, IdleLanes& home)
       : lane_(std::move(lane)), home_(&home) {}
   ~LentLane() override {
-    if (std::uncaught_exceptions() == exceptions_) home_->put(std::move(lane_));
+    if (std::uncaught_exceptions() != exceptions_) return;
+    try {
+      home_->put(std::move(lane_));
+    } catch (const std::bad_alloc&) {  // it is freed in place of being kept
+    }
   }
   KvPool& pool() override { return lane_->pool(); }
   ForwardPass& pass() override { return lane_->pass(); }
@@ -166,6 +172,12 @@ void check_shape(const ModelConfig& config, const std::string& name) {
   }
 }
 
+// The weights, and keys and values of a short context. Activations come to less than what is
+// rounded up elsewhere.
+void check_room_for(const ModelConfig& config) {
+  check_room(weight_bytes(config) + KvMemory::bytes(config, 16), "The weights and a short context");
+}
+
 }  // namespace
 
 int device_count() {
@@ -173,30 +185,31 @@ int device_count() {
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
-std::unique_ptr<const DeviceModel> load_model(
-    ModelConfig config, Checkpoint checkpoint, const std::string& model_name, int ordinal,
-    const std::function<void(size_t done, size_t total)>& progress) {
+std::unique_ptr<const DeviceModel> load_model(ModelConfig config, Checkpoint checkpoint,
+                                              const std::string& model_name, int ordinal,
+                                              const LoadProgress& progress) {
   use_device(ordinal);
   check_shape(config, model_name);
   const NetworkWeights weights = bind_weights(config, checkpoint, model_name);
-  check_room(weight_bytes(config), "The weights");
-  check_finite(checkpoint, model_name, progress);
+  check_room_for(config);
+  check_finite(checkpoint, model_name, of_stage(progress, LoadStage::kChecking));
   check_fits(checkpoint, DType::kBF16, model_name);
   std::set<DType> widened;
   for (const Tensor& tensor : checkpoint.tensors()) {
     if (format_of(tensor.type).stores_blocks()) widened.insert(tensor.type);
   }
-  DeviceWeights on_device = upload(config, weights, progress);
+  DeviceWeights on_device = upload(config, weights, of_stage(progress, LoadStage::kConverting));
   return std::make_unique<CudaModel>(std::move(config), std::move(on_device), std::move(widened),
                                      ordinal);
 }
 
-std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int ordinal) {
+std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int ordinal,
+                                                const LoadProgress& progress) {
   use_device(ordinal);
   check_shape(config, "The model");
-  check_room(weight_bytes(config), "The weights");
-  return std::make_unique<CudaModel>(config, random_device_weights(config), std::set<DType>(),
-                                     ordinal);
+  check_room_for(config);
+  DeviceWeights weights = random_device_weights(config, of_stage(progress, LoadStage::kMaking));
+  return std::make_unique<CudaModel>(config, std::move(weights), std::set<DType>(), ordinal);
 }
 
 }  // namespace orthrus::cuda

@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "backends/device_lost.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cuda {
@@ -12,7 +13,7 @@ void check(cudaError_t error, std::string_view what) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // or the next call would report it again
   if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-  throw Error(ErrorKind::kSystem, fmt::format("CUDA, {}: {}.", what, cudaGetErrorString(error)));
+  throw DeviceLost(fmt::format("CUDA, {}: {}.", what, cudaGetErrorString(error)));
 }
 
 void use_device(int ordinal) {

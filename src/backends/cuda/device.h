@@ -10,7 +10,7 @@
 
 namespace orthrus::cuda {
 
-// Throws Error(kSystem) saying what failed, and why, where `error` is one; std::bad_alloc where the
+// Throws DeviceLost saying what failed, and why, where `error` is one; std::bad_alloc where the
 // device has too little memory.
 void check(cudaError_t error, std::string_view what);
 

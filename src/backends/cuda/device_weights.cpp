@@ -96,6 +96,12 @@ size_t weight_count(std::span<const TensorSpec> specs) {
   return count;
 }
 
+std::vector<TensorSpec> matrices_of(const ModelConfig& config) {
+  std::vector<TensorSpec> matrices = expected_tensors(config);
+  std::erase_if(matrices, [](const TensorSpec& spec) { return spec.shape.size() != 2; });
+  return matrices;
+}
+
 }  // namespace
 
 double weight_bytes(const ModelConfig& config) {
@@ -108,9 +114,7 @@ double pass_bytes(const ModelConfig& config, View view) {
 
 DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
                      const std::function<void(size_t, size_t)>& progress) {
-  std::vector<TensorSpec> matrices = expected_tensors(config);
-  std::erase_if(matrices, [](const TensorSpec& spec) { return spec.shape.size() != 2; });
-  Uploader to_device(weight_count(matrices), progress);
+  Uploader to_device(weight_count(matrices_of(config)), progress);
   DeviceWeights on_device;
   on_device.embed_tokens = to_device.matrices({&weights.embed_tokens});
   for (const LayerWeights& layer : weights.layers) {
@@ -132,7 +136,8 @@ DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
   return on_device;
 }
 
-DeviceWeights random_device_weights(const ModelConfig& config) {
+DeviceWeights random_device_weights(const ModelConfig& config,
+                                    const std::function<void(size_t, size_t)>& progress) {
   // One run of numbers, of which each row begins at another place.
   constexpr size_t kPeriod = 1000003;
   std::minstd_rand random(1);
@@ -141,7 +146,8 @@ DeviceWeights random_device_weights(const ModelConfig& config) {
   for (BF16& number : numbers) {
     number = to_bf16(static_cast<float>(static_cast<int>(random() >> 8 & 0xffff) - 32768) * kStep);
   }
-  size_t at = 0;
+  size_t at = 0, done = 0;
+  const size_t total = weight_count(matrices_of(config));
   const auto matrix = [&](int rows, int cols) {
     DeviceMatrix to;
     to.rows = rows, to.cols = cols;
@@ -153,6 +159,8 @@ DeviceWeights random_device_weights(const ModelConfig& config) {
       i += part;
       at = (at + part) % kPeriod;
     }
+    done += count;
+    if (progress) progress(done, total);
     return to;
   };
   const auto ones = [](int count) {

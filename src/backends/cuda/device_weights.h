@@ -57,6 +57,7 @@ DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
                      const std::function<void(size_t done, size_t total)>& progress);
 
 // Made up, as random_weights() makes them, but not the same ones.
-DeviceWeights random_device_weights(const ModelConfig& config);
+DeviceWeights random_device_weights(const ModelConfig& config,
+                                    const std::function<void(size_t done, size_t total)>& progress);
 
 }  // namespace orthrus::cuda

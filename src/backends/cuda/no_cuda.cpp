@@ -16,11 +16,11 @@ int device_count() {
 }
 
 std::unique_ptr<const DeviceModel> load_model(ModelConfig, Checkpoint, const std::string&, int,
-                                              const std::function<void(size_t, size_t)>&) {
+                                              const LoadProgress&) {
   refuse();
 }
 
-std::unique_ptr<const DeviceModel> random_model(const ModelConfig&, int) {
+std::unique_ptr<const DeviceModel> random_model(const ModelConfig&, int, const LoadProgress&) {
   refuse();
 }
 

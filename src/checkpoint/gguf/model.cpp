@@ -37,7 +37,7 @@ class ConfigReader {
     config_.rms_norm_eps =
         static_cast<float>(fields_.positive(key("attention.layer_norm_rms_epsilon")));
     config_.rope_theta = fields_.positive(key("rope.freq_base"), kDefaultRopeTheta);
-    config_.max_position_embeddings = fields_.integer(key("context_length"), 1, limits::kPositions);
+    config_.max_position_embeddings = fields_.integer(key("context_length"), 2, limits::kPositions);
     config_.tie_word_embeddings = find_tensor(model_, "output.weight") == nullptr;
     refuse_other_arithmetic();
     read_end_tokens();

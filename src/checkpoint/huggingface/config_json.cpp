@@ -108,7 +108,7 @@ class ConfigReader {
     read_heads();
     config_.rms_norm_eps = static_cast<float>(fields_.positive("rms_norm_eps", kDefaultNormEps));
     config_.max_position_embeddings =
-        fields_.integer("max_position_embeddings", 1, limits::kPositions, kDefaultMaxPositions);
+        fields_.integer("max_position_embeddings", 2, limits::kPositions, kDefaultMaxPositions);
     config_.tie_word_embeddings = fields_.boolean("tie_word_embeddings", false);
   }
 

@@ -1,0 +1,220 @@
+// A device that fails: a status of every request of the call, and of every later one.
+#include "backends/device_lost.h"
+
+#include <gtest/gtest.h>
+
+#include <new>
+
+#include "backends/cpu/cpu_model.h"
+#include "engine/engine_impl.h"
+#include "orthrus/error.h"
+#include "support/expect_error_parts.h"
+#include "support/model.h"
+#include "support/pass_cycles.h"
+
+namespace orthrus {
+namespace {
+
+// Counts what a device is asked to do, and fails at one of these, and ever after.
+struct Fault {
+  int left = -1;  // uses until it fails; -1: never
+  int uses = 0;
+  int uses_after = 0;  // of a device that has failed
+  bool lost = false;
+
+  void use() {
+    ++uses;
+    if (lost) ++uses_after;
+    if (left == 0) lost = true;
+    if (left > 0) --left;
+    if (lost) throw DeviceLost("the cat has the cable");
+  }
+};
+
+class FaultyPass final : public ForwardPass {
+ public:
+  FaultyPass(ForwardPass& pass, Fault& fault) : pass_(&pass), fault_(&fault) {}
+  Status run(std::span<const Span> spans) override {
+    fault_->use();
+    return pass_->run(spans);
+  }
+  HeadRows head_rows(size_t span) const override { return pass_->head_rows(span); }
+  double seconds() const override { return pass_->seconds(); }
+
+ private:
+  ForwardPass* pass_;
+  Fault* fault_;
+};
+
+class FaultyCycles final : public CycleRunner {
+ public:
+  FaultyCycles(ForwardPass& pass, int32_t mask, Fault& fault)
+      : cycles_(pass, mask), fault_(&fault) {}
+  Status begin(std::span<const CycleStart> sequences) override {
+    fault_->use();
+    return cycles_.begin(sequences);
+  }
+  Status start(std::span<const int> drafts) override {
+    fault_->use();
+    return cycles_.start(drafts);
+  }
+  CycleTimes finish() override {
+    fault_->use();
+    return cycles_.finish();
+  }
+  CycleResult result(size_t i) const override { return cycles_.result(i); }
+  void end() override {
+    fault_->use();
+    cycles_.end();
+  }
+
+ private:
+  PassCycles cycles_;
+  Fault* fault_;
+};
+
+class FaultyLane final : public Lane {
+ public:
+  FaultyLane(std::unique_ptr<Lane> lane, int32_t mask, bool whole_cycles, Fault& fault)
+      : lane_(std::move(lane)),
+        pass_(lane_->pass(), fault),
+        cycles_(lane_->pass(), mask, fault),
+        whole_cycles_(whole_cycles) {}
+  KvPool& pool() override { return lane_->pool(); }
+  ForwardPass& pass() override { return pass_; }
+  CycleRunner* cycles() override { return whole_cycles_ ? &cycles_ : nullptr; }
+  void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
+
+ private:
+  std::unique_ptr<Lane> lane_;
+  FaultyPass pass_;
+  FaultyCycles cycles_;
+  bool whole_cycles_;
+};
+
+class FaultyModel final : public DeviceModel {
+ public:
+  FaultyModel(bool whole_cycles, Fault& fault)
+      : model_(load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code"), 2),
+        whole_cycles_(whole_cycles),
+        fault_(&fault) {}
+  const ModelConfig& config() const override { return model_.config(); }
+  std::vector<DType> weight_types(View view) const override { return model_.weight_types(view); }
+  DType kv_cache() const override { return model_.kv_cache(); }
+  int prefill_chunk() const override { return model_.prefill_chunk(); }
+  std::unique_ptr<Lane> start(size_t pages) const override {
+    fault_->use();
+    return std::make_unique<FaultyLane>(model_.start(pages), config().mask_token_id, whole_cycles_,
+                                        *fault_);
+  }
+  double matrix_bytes(View view) const override { return model_.matrix_bytes(view); }
+  double position_bytes() const override { return model_.position_bytes(); }
+  std::unique_ptr<Yardstick> yardstick() const override { return model_.yardstick(); }
+
+ private:
+  CpuModel model_;
+  bool whole_cycles_;
+  Fault* fault_;
+};
+
+// By whether the device runs whole cycles.
+class DeviceFault : public testing::TestWithParam<bool> {
+ protected:
+  Engine engine() {
+    return Engine(std::make_shared<const Engine::Impl>(
+        std::make_unique<FaultyModel>(GetParam(), fault_), std::nullopt, 2, Device{}));
+  }
+  static std::vector<Request> requests() {
+    std::vector<Request> requests(2);
+    requests[0].prompt = {100, 200, 300, 400};
+    requests[1].prompt = {101, 201, 301};
+    for (Request& r : requests) {
+      r.options.max_tokens = 12;
+      r.options.mode = Mode::kDual;
+      r.options.ignore_eos = true;
+      r.options.prefill_chunk = 2;
+    }
+    requests[1].options.max_tokens = 3;
+    return requests;
+  }
+  static void expect_prefix(const std::vector<int32_t>& got, const std::vector<int32_t>& want) {
+    ASSERT_LE(got.size(), want.size());
+    EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin()));
+  }
+
+  Fault fault_;
+};
+
+INSTANTIATE_TEST_SUITE_P(ByDevice, DeviceFault, testing::Values(false, true),
+                         [](const auto& info) { return info.param ? "WholeCycles" : "Passes"; });
+
+TEST_P(DeviceFault, IsTheStatusOfEveryRequestWhereverItHappens) {
+  const std::vector<Generation> whole = engine().generate(requests());
+  const int uses = fault_.uses;
+  ASSERT_GT(uses, 8);
+  for (int at = 0; at < uses; ++at) {
+    SCOPED_TRACE(at);
+    fault_ = {.left = at};
+    const Engine faulty = engine();
+    std::vector<Generation> got = faulty.generate(requests());
+    ASSERT_EQ(got.size(), 2u);
+    for (size_t i = 0; i < got.size(); ++i) {
+      expect_prefix(got[i].output_ids, whole[i].output_ids);
+      if (got[i].output_ids == whole[i].output_ids) continue;  // it was done before
+      EXPECT_EQ(got[i].status, Status::kDeviceLost);
+      EXPECT_EQ(got[i].finish_reason, FinishReason::kFailed);
+    }
+    EXPECT_LE(fault_.uses_after, 1) << "but to end cycles, nothing is asked of it";
+    const int before = fault_.uses;
+    got = faulty.generate(requests());
+    for (const Generation& g : got) {
+      EXPECT_EQ(g.status, Status::kDeviceLost);
+      EXPECT_EQ(g.finish_reason, FinishReason::kFailed);
+      EXPECT_TRUE(g.output_ids.empty());
+    }
+    EXPECT_THROW(faulty.score(requests()[0].prompt), Error);
+    test::expect_error_parts([&] { faulty.start_session(); }, ErrorKind::kSystem,
+                             {"the device failed"});
+    std::vector<Request> invalid = requests();
+    invalid[1].prompt.clear();
+    test::expect_error_parts([&] { faulty.generate(invalid); }, ErrorKind::kUsage, {"empty"});
+    EXPECT_EQ(fault_.uses, before) << "a device that has failed is asked for nothing";
+  }
+}
+
+TEST_P(DeviceFault, EndsSessions) {
+  const Engine faulty = engine();
+  Session session = faulty.start_session(), other = faulty.start_session();
+  const Request request = requests()[0];
+  const std::vector<int32_t> whole = session.generate(request).output_ids;
+  fault_.left = 3;
+  const Generation cut = session.generate(request);
+  EXPECT_EQ(cut.status, Status::kDeviceLost);
+  expect_prefix(cut.output_ids, whole);
+  const int before = fault_.uses;
+  EXPECT_EQ(session.generate(request).status, Status::kDeviceLost);
+  EXPECT_EQ(other.generate(request).status, Status::kDeviceLost);
+  EXPECT_EQ(faulty.generate(request).status, Status::kDeviceLost);
+  EXPECT_EQ(fault_.uses, before);
+}
+
+TEST_P(DeviceFault, InScoreIsAnError) {
+  const Engine faulty = engine();
+  fault_.left = 1;
+  test::expect_error_parts([&] { faulty.score(requests()[0].prompt); }, ErrorKind::kSystem,
+                           {"the cat has the cable"});
+  EXPECT_EQ(faulty.generate(requests()[0]).status, Status::kDeviceLost);
+}
+
+TEST_P(DeviceFault, LeavesWhatACallbackThrows) {
+  const Engine faulty = engine();
+  Request request = requests()[0];
+  request.on_step = [&](const Step&) -> bool {
+    fault_.left = 0;
+    throw std::bad_alloc();
+  };
+  EXPECT_THROW(faulty.generate(request), std::bad_alloc);
+}
+
+}  // namespace
+}  // namespace orthrus
