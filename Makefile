@@ -13,13 +13,13 @@ test:
 	@scripts/test.sh
 
 test-asan:  ## all tests under AddressSanitizer and UBSan
-	@scripts/setup.sh libgtest-dev
+	@scripts/setup.sh libgtest-dev tmux
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan
 	@ctest --preset asan
 
 test-clang:  ## all tests, built with clang 19
-	@scripts/setup.sh libgtest-dev clang-19
+	@scripts/setup.sh libgtest-dev tmux clang-19
 	@cmake --preset clang >/dev/null
 	@cmake --build --preset clang
 	@ctest --preset clang
