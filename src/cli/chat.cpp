@@ -20,6 +20,7 @@
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/running.h"
 #include "cli/text.h"
 #include "orthrus/error.h"
 
@@ -45,6 +46,7 @@ struct Options {
   std::optional<std::string> system;
   bool no_thinking = false;
   bool json = false;
+  bool quiet = false;
   bool no_history = false;
   ColorChoice color = ColorChoice::kAuto;
 };
@@ -113,9 +115,6 @@ int run(Options& options) {
   }
   std::string message;
   if (one_message) message = options.message.read();
-  Responder responder(options.model, format, !options.no_thinking);
-  const Style style = style_of_output(options.color);
-  if (!one_message) return converse(options, responder, format, style);
   std::vector<ChatMessage> messages;
   if (options.system) {
     messages.emplace_back().role = "system";
@@ -123,8 +122,25 @@ int run(Options& options) {
   }
   messages.emplace_back().role = "user";
   messages.back().content = std::move(message);
-  return reply_once(responder, messages, options.settings.resolve(responder.engine().config()),
-                    options.json, style);
+
+  // What is wrong is told before the weights are read; of a conversation that is to come, all but
+  // its messages.
+  const ChatStyle chat{format, !options.no_thinking};
+  ModelFiles files = open_model(options.model);
+  if (files.tokenizer() == nullptr) {
+    throw Error(ErrorKind::kFile, fmt::format("{} comes without a tokenizer; chat needs one.",
+                                              without_controls(options.model.directory)));
+  }
+  const GenerateOptions generate = options.settings.resolve(files.config());
+  validate(request_for(chat, messages, generate, files.config(), *files.tokenizer()),
+           files.config(), files.tokenizer());
+  Responder responder(std::move(files), chat);
+  const Style style = style_of_output(options.color);
+  if (!one_message) return converse(options, responder, format, style);
+  const Telling telling = options.json    ? Telling::kJson
+                          : options.quiet ? Telling::kReply
+                                          : Telling::kReplyAndSummary;
+  return reply_once(responder, messages, generate, telling, style);
 }
 
 }  // namespace
@@ -148,6 +164,7 @@ Command add_chat(CLI::App& root) {
   options->format.add_to(app);
   app.add_flag("--json", options->json,
                "Of one message, print one JSON object, at the end, in place of the reply");
+  app.add_flag("-q,--quiet", options->quiet, "Of one message, no summary on standard error");
   app.add_flag("--no-history", options->no_history,
                "Neither read nor write the file of what was typed in earlier chats");
   add_color(app, options->color);

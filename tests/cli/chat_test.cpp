@@ -172,7 +172,7 @@ TEST(Chat, WrongMessagesAreToldBeforeTheModelIsLoaded) {
   EXPECT_EQ(error({}, "\xffz"),
             "orthrus: Standard input is not valid UTF-8: no character starts at byte 0 (0xff).\n");
   EXPECT_EQ(error({}), "orthrus: Standard input is empty; there is no message.\n");
-  EXPECT_EQ(error({"-p", ""}), "orthrus: --prompt is empty.\n");
+  EXPECT_EQ(error({"--prompt="}), "orthrus: --prompt: the text is empty.\n");
 }
 
 TEST(Chat, TheSystemMessageAndThinkingAreInThePrompt) {

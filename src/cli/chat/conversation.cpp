@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <csignal>
 #include <new>
 #include <utility>
 
@@ -51,9 +52,9 @@ ConversationLoop::ConversationLoop(Responder& responder, ChatSettings& settings,
 int ConversationLoop::run() {
   using End = TypedLine::End;
   bool asked = false;  // whether the last thing was Ctrl-C where nothing was typed
-  while (!output_.failed()) {
+  while (!output_.failed() && ended_ == 0) {
     const TypedMessage typed = read_message(keyboard_.read_line);
-    if (typed.end == End::kTerminated) return output_.finish(kInterrupted);
+    if (typed.end == End::kTerminated) return output_.finish(128 + SIGTERM);
     if (typed.end == End::kEndOfInput && !typed.quoted && typed.text.empty()) break;
     if (typed.end != End::kEntered) {
       const bool empty = typed.text.empty() && !typed.quoted;
@@ -79,7 +80,7 @@ int ConversationLoop::run() {
       print_error("There is not enough memory.");
     }
   }
-  return output_.finish(kSuccess);
+  return output_.finish(ended_);
 }
 
 ConversationLoop::Next ConversationLoop::obey(const ChatCommand& command) {
@@ -144,6 +145,7 @@ bool ConversationLoop::answer() {
     const Interrupt interrupt;
     reply = responder_->reply(messages_, settings_->resolve(config), interrupt,
                               [&printer](const Step& step) { return printer.put(step); });
+    if (interrupt.requested() && interrupt.signal() != SIGINT) ended_ = interrupt.exit_code();
   }
   printer.end_line();
   write_error_stream(reply->summary(config));

@@ -54,6 +54,7 @@ class ConversationLoop {
   Output output_;
   std::vector<ChatMessage> messages_;  // the system message, if there is one, first
   std::optional<Reply> last_;
+  int ended_ = 0;  // the exit code when a signal but Ctrl-C ended a reply, and so the chat
 
   // Of all replies so far.
   int replies_ = 0, generated_ = 0, passes_ = 0;

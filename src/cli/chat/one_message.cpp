@@ -36,14 +36,14 @@ std::string message_of_file(const std::string& file, const std::string& question
 
 std::string MessageSource::read() const {
   if (text) check_utf8("--prompt", *text);
-  if (text && text->empty()) throw Error(ErrorKind::kUsage, "--prompt is empty.");
   if (text && !file) return *text;
   if (file && *file != "-") return message_of_file(*file, text.value_or(""));
   return with_question(checked(read_standard_input(), "Standard input"), text.value_or(""));
 }
 
 int reply_once(Responder& responder, std::span<const ChatMessage> messages,
-               const GenerateOptions& options, bool json, Style style) {
+               const GenerateOptions& options, Telling telling, Style style) {
+  const bool json = telling == Telling::kJson;
   Output output;
   StreamPrinter printer(output, style, responder.engine().tokenizer());
   const Interrupt interrupt;
@@ -61,11 +61,10 @@ int reply_once(Responder& responder, std::span<const ChatMessage> messages,
     output.write(json_line(object));
   } else {
     printer.end_line();
-    if (!output.failed()) write_error_stream(reply.summary(responder.engine().config()));
+    const bool summary = telling == Telling::kReplyAndSummary && !output.failed();
+    if (summary) write_error_stream(reply.summary(responder.engine().config()));
   }
-  const bool interrupted =
-      interrupt.requested() || generation.finish_reason == FinishReason::kCancelled;
-  return output.finish(interrupted ? kInterrupted : kSuccess);
+  return output.finish(interrupt.requested() ? interrupt.exit_code() : kSuccess);
 }
 
 }  // namespace orthrus::cli

@@ -24,9 +24,11 @@ struct MessageSource {
 // What /read FILE TEXT and -f FILE -p TEXT send. Throws as MessageSource::read.
 std::string message_of_file(const std::string& file, const std::string& question);
 
-// Writes the reply to standard output as it comes, or at its end one JSON object. Returns the exit
-// code.
+enum class Telling { kReplyAndSummary, kReply, kJson };
+
+// Writes the reply to standard output as it comes, and the summary to standard error; or at its end
+// one JSON object. Returns the exit code.
 int reply_once(Responder& responder, std::span<const ChatMessage> messages,
-               const GenerateOptions& options, bool json, Style style);
+               const GenerateOptions& options, Telling telling, Style style);
 
 }  // namespace orthrus::cli

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "cli/running.h"
-#include "cli/text.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {
@@ -36,24 +35,14 @@ std::string Reply::summary(const ModelConfig& config) const {
       stats.cached_tokens, prompt_ids.size());
 }
 
-Responder::Responder(const ModelOptions& model, ChatFormat format, bool thinking)
-    : format_(format),
-      thinking_(thinking),
-      engine_(load_engine(model)),
-      session_(engine_.start_session()) {
-  if (engine_.tokenizer() == nullptr) {
-    throw Error(ErrorKind::kFile, fmt::format("{} comes without a tokenizer; chat needs one.",
-                                              without_controls(model.directory)));
-  }
-}
-
-Reply Responder::reply(std::span<const ChatMessage> messages, const GenerateOptions& options,
-                       const Interrupt& interrupt, std::function<bool(const Step&)> on_step) {
+Request request_for(const ChatStyle& style, std::span<const ChatMessage> messages,
+                    const GenerateOptions& options, const ModelConfig& config,
+                    const Tokenizer& tokenizer) {
   ChatOptions chat;
-  chat.enable_thinking = thinking_;
+  chat.enable_thinking = style.thinking;
   Request request;
-  request.prompt = engine_.encode(render_chat(format_, messages, chat));
-  const int context = engine_.config().max_position_embeddings;
+  request.prompt = tokenizer.encode_prompt(render_chat(style.format, messages, chat));
+  const int context = config.max_position_embeddings;
   if (request.prompt.size() >= static_cast<size_t>(context)) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("With this message the conversation has {} tokens; the model's context "
@@ -62,9 +51,18 @@ Reply Responder::reply(std::span<const ChatMessage> messages, const GenerateOpti
   }
   request.options = options;
   // The turn ends there also where it is not one of the checkpoint's end-of-sequence tokens.
-  if (const auto end_of_turn = engine_.tokenizer()->find_added("<|im_end|>")) {
+  if (const auto end_of_turn = tokenizer.find_added("<|im_end|>")) {
     request.options.stop_token_ids.push_back(*end_of_turn);
   }
+  return request;
+}
+
+Responder::Responder(ModelFiles files, const ChatStyle& style)
+    : style_(style), engine_(load_engine(std::move(files))), session_(engine_.start_session()) {}
+
+Reply Responder::reply(std::span<const ChatMessage> messages, const GenerateOptions& options,
+                       const Interrupt& interrupt, std::function<bool(const Step&)> on_step) {
+  Request request = request_for(style_, messages, options, engine_.config(), *engine_.tokenizer());
   watch(request, interrupt, std::move(on_step));
   Reply reply;
   reply.generation = session_.generate(request);

@@ -24,21 +24,32 @@ struct Reply {
   std::string summary(const ModelConfig& config) const;
 };
 
+// How messages become a prompt.
+struct ChatStyle {
+  ChatFormat format = ChatFormat::kNone;
+  bool thinking = true;
+};
+
+// What asks for a reply to these messages, of which the last is a user's, in the words of a model
+// with a tokenizer. Throws Error(kUsage) when they leave no room for it in the context.
+Request request_for(const ChatStyle& style, std::span<const ChatMessage> messages,
+                    const GenerateOptions& options, const ModelConfig& config,
+                    const Tokenizer& tokenizer);
+
 class Responder {
  public:
-  // Loads the model. Throws as Engine::load, and Error(kFile) when it comes without a tokenizer.
-  Responder(const ModelOptions& model, ChatFormat format, bool thinking);
+  // Loads the model, which has a tokenizer. Throws as Engine::load.
+  Responder(ModelFiles files, const ChatStyle& style);
 
   const Engine& engine() const { return engine_; }
 
-  // The reply to these messages, of which the last is a user's. Throws Error(kUsage) when they
-  // leave no room for it in the context, and Error(kSystem) when the generation failed.
+  // The reply. Throws as request_for, Error(kUsage) for options that the model does not take, and
+  // Error(kSystem) when the generation failed.
   Reply reply(std::span<const ChatMessage> messages, const GenerateOptions& options,
               const Interrupt& interrupt, std::function<bool(const Step&)> on_step = {});
 
  private:
-  ChatFormat format_;
-  bool thinking_;
+  ChatStyle style_;
   Engine engine_;
   Session session_;
 };
