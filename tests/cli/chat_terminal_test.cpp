@@ -297,6 +297,8 @@ TEST_F(ChatTerminal, Commands) {
   command(terminal, "/retry", "Answering again, with seed 2.");
   command(terminal, "/set temperature 101", "is \"101\"; valid is a number from 0 to 100.");
   command(terminal, "/sytem x", "\"/sytem\" is not a command; did you mean /system?");
+  command(terminal, "/read /dev/tty", "/dev/tty is not a regular file.");
+  command(terminal, "/load /nowhere/x", "Cannot read /nowhere/x: No such file or directory.");
   command(terminal, "/system Be brief.", "The system message is set.");
   ask(terminal, "/no_think");
   EXPECT_EQ(said(terminal, "system"), Strings{"Be brief."});

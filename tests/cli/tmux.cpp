@@ -14,7 +14,7 @@
 namespace orthrus::test {
 namespace {
 
-constexpr auto kMostTime = std::chrono::minutes(1);
+constexpr auto kMostTime = std::chrono::minutes(2);
 constexpr auto kBetweenLooks = std::chrono::milliseconds(20);
 
 std::string quoted(const std::string& word) {

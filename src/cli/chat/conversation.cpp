@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <csignal>
+#include <filesystem>
 #include <new>
 #include <utility>
 
@@ -24,6 +25,34 @@ ChatMessage message_from(std::string role, std::string content) {
   message.role = std::move(role);
   message.content = std::move(content);
   return message;
+}
+
+// A Ctrl-C that comes between a reply and the next line, after one that ended the reply, must not
+// end the chat.
+class IdleInterrupt {
+ public:
+  IdleInterrupt() {
+    sigaction(SIGINT, nullptr, &before_);
+    if (before_.sa_handler == SIG_IGN) return;
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, nullptr);
+  }
+  ~IdleInterrupt() { sigaction(SIGINT, &before_, nullptr); }
+  IdleInterrupt(const IdleInterrupt&) = delete;
+  IdleInterrupt& operator=(const IdleInterrupt&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
+// A pipe or a device could be waited for without end.
+void refuse_special(const std::string& file) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(file, ignored);
+  if (!exists(status) || is_regular_file(status) || is_directory(status)) return;
+  throw Error(ErrorKind::kFile, fmt::format("{} is not a regular file.", without_controls(file)));
 }
 
 // Of a command that needs one.
@@ -50,6 +79,7 @@ ConversationLoop::ConversationLoop(Responder& responder, ChatSettings& settings,
 }
 
 int ConversationLoop::run() {
+  const IdleInterrupt idle;
   using End = TypedLine::End;
   bool asked = false;  // whether the last thing was Ctrl-C where nothing was typed
   while (!output_.failed() && ended_ == 0) {
@@ -93,6 +123,7 @@ ConversationLoop::Next ConversationLoop::obey(const ChatCommand& command) {
       const auto [file, question] = take_file_name(command.argument);
       if (file.empty())
         throw Error(ErrorKind::kUsage, "The command is /read FILE or /read FILE TEXT.");
+      refuse_special(file);
       send(message_of_file(file, question));
       break;
     }
@@ -142,7 +173,7 @@ bool ConversationLoop::answer() {
   std::optional<Reply> reply;
   {
     const QuietTerminal quiet;
-    const Interrupt interrupt;
+    const Interrupt interrupt(Interrupt::Again::kIsTheSame);
     reply = responder_->reply(messages_, settings_->resolve(config), interrupt,
                               [&printer](const Step& step) { return printer.put(step); });
     if (interrupt.requested() && interrupt.signal() != SIGINT) ended_ = interrupt.exit_code();
@@ -194,7 +225,9 @@ void ConversationLoop::save(const std::string& argument) {
 }
 
 void ConversationLoop::load(const std::string& argument) {
-  messages_ = load_conversation(file_name(argument, "/load FILE"));
+  const std::string file = file_name(argument, "/load FILE");
+  refuse_special(file);
+  messages_ = load_conversation(file);
   system_.reset();
   if (messages_.front().role == "system") system_ = messages_.front().content;
   last_.reset();
