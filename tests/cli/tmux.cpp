@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <thread>
 
@@ -15,6 +16,7 @@ namespace orthrus::test {
 namespace {
 
 constexpr auto kMostTime = std::chrono::minutes(2);
+constexpr const char* kEnded = "orthrus-exit-code=";
 constexpr auto kBetweenLooks = std::chrono::milliseconds(20);
 
 std::string quoted(const std::string& word) {
@@ -29,13 +31,14 @@ Tmux::Tmux(const std::vector<std::string>& arguments, const std::vector<std::str
            Size size) {
   static int number = 0;
   socket_ = "orthrus-test-" + std::to_string(getpid()) + "-" + std::to_string(++number);
-  std::string command = "exec env OMP_WAIT_POLICY=passive LC_ALL=C";
+  // tmux itself does not always learn how a process ended.
+  std::string command = "trap : INT; env LC_ALL=C";
   for (const std::string& variable : environment) command += fmt::format(" {}", quoted(variable));
   command += fmt::format(" {}", quoted(ORTHRUS_BINARY));
   for (const std::string& argument : arguments) command += fmt::format(" {}", quoted(argument));
-  run({"start-server", ";", "set-option", "-g", "remain-on-exit", "on", ";", "set-option", "-g",
-       "default-terminal", "screen", ";", "new-session", "-d", "-x", std::to_string(size.columns),
-       "-y", std::to_string(size.rows), command});
+  command += fmt::format("; code=$?; echo; echo {}$code; exec cat", kEnded);
+  run({"start-server", ";", "set-option", "-g", "default-terminal", "screen", ";", "new-session",
+       "-d", "-x", std::to_string(size.columns), "-y", std::to_string(size.rows), command});
 }
 
 Tmux::~Tmux() {
@@ -104,14 +107,9 @@ void Tmux::wait_for_rows(const std::string& text) {
 }
 
 int Tmux::exit_code() {
-  std::string status;
-  wait(
-      [&] {
-        status = run({"display-message", "-p", "#{pane_dead}#{pane_dead_status}"});
-        return status.size() > 1 && status[0] == '1' && status[1] != '\n';
-      },
-      "end of orthrus");
-  return std::stoi(status.substr(1));
+  wait_for(std::string("\n") + kEnded);
+  const std::string text = screen();
+  return std::stoi(text.substr(text.rfind(kEnded) + std::strlen(kEnded)));
 }
 
 std::string Tmux::run(std::vector<std::string> command, const std::string& input) {
