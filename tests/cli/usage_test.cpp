@@ -377,7 +377,9 @@ TEST(Usage, Models) {
       {{"tokenize", "-m", "", "-p", "x"}, 2, "--model: the name is empty"},
       {generate({"-f", ""}), 2, "--file: the name is empty"},
       {{"inspect", "-m", "/does/not/exist"}, 1, "/does/not/exist: is not there"},
-      {{"chat", "-m", "/does/not/exist", "--chat-format", "qwen3"}, 1, "/does/not/exist"},
+      {{"chat", "-m", "/does/not/exist", "--chat-format", "qwen3", "-p", "x"},
+       1,
+       "/does/not/exist"},
       {{"tokenize", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist: is not there"},
   });
 }
