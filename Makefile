@@ -1,5 +1,5 @@
 # For people who build daily; scripts/demo.sh and scripts/test.sh set a new machine up by themselves.
-.PHONY: build demo test test-asan test-clang fuzz bench format clean
+.PHONY: build demo test test-asan test-tsan test-clang fuzz bench format clean
 
 build:  ## build/orthrus
 	@scripts/setup.sh libgtest-dev
@@ -13,13 +13,19 @@ test:
 	@scripts/test.sh
 
 test-asan:  ## all tests under AddressSanitizer and UBSan
-	@scripts/setup.sh libgtest-dev tmux
+	@scripts/setup.sh libgtest-dev
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan
 	@ctest --preset asan
 
+test-tsan:  ## where threads meet, under ThreadSanitizer (which cannot follow a fork)
+	@scripts/setup.sh libgtest-dev
+	@cmake --preset tsan >/dev/null
+	@cmake --build --preset tsan
+	@ctest --preset tsan
+
 test-clang:  ## all tests, built with clang 19
-	@scripts/setup.sh libgtest-dev tmux clang-19
+	@scripts/setup.sh libgtest-dev clang-19
 	@cmake --preset clang >/dev/null
 	@cmake --build --preset clang
 	@ctest --preset clang
@@ -39,4 +45,4 @@ format:  ## lays all C++ and CUDA sources out
 	@scripts/format.sh
 
 clean:
-	@rm -rf build build-asan build-clang build-fuzz
+	@rm -rf build build-asan build-tsan build-clang build-fuzz

@@ -193,7 +193,7 @@ class Session;
 //
 // Of its host process it asks little. Passes run on the calling thread and on threads of its own,
 // which are made at the first pass, block signals, and sleep between passes. A calling thread needs
-// a stack of 64 KiB. Whatever its floating-point environment is, the tokens are the same, and its
+// a stack of 96 KiB. Whatever its floating-point environment is, the tokens are the same, and its
 // callbacks run in it. A process that was forked after loading may generate, with threads of its
 // own; on a CUDA device that is an Error(kSystem), and the model must be loaded after the fork.
 //

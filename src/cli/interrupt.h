@@ -10,11 +10,7 @@ namespace orthrus::cli {
 // time.
 class Interrupt {
  public:
-  enum class Again {
-    kEndsProcess,
-    kIsTheSame,  // where more than this run would be lost: of Ctrl-C, further ones say no more
-  };
-  explicit Interrupt(Again again = Again::kEndsProcess);
+  Interrupt();
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;

@@ -249,12 +249,12 @@ Generation Session::generate(const Request& request) {
   engine.run(*s.lane, jobs);
   Generation result = std::move(job).result();
 
-  s.cached_ids = prompt;
-  s.cached_ids.insert(s.cached_ids.end(), result.output_ids.begin(), result.output_ids.end());
+  std::vector<int32_t> ids = prompt;
+  ids.insert(ids.end(), result.output_ids.begin(), result.output_ids.end());
   // Keys end before the last emitted token, and may go past a stop string.
-  const auto valid = std::min(s.cached_ids.size(), static_cast<size_t>(s.sequence.length()));
-  s.cached_ids.resize(valid);
-  s.sequence.crop(static_cast<int>(valid));
+  ids.resize(std::min(ids.size(), static_cast<size_t>(s.sequence.length())));
+  s.sequence.crop(static_cast<int>(ids.size()));
+  s.cached_ids = std::move(ids);
   return result;
 }
 

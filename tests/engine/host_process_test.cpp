@@ -103,7 +103,7 @@ TEST(HostProcessDeathTest, ThreadsThatCannotBeMadeAreAnErrorOrAStatus) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr size_t kStack = size_t{512} << 10;
 #else
-constexpr size_t kStack = size_t{64} << 10;  // as engine.h promises
+constexpr size_t kStack = size_t{64} << 10;  // less than engine.h promises to need
 #endif
 
 template <typename Work>
@@ -140,6 +140,7 @@ TEST(HostProcess, GeneratesOnAThreadWithASmallStack) {
         on_small_stack([&] {
           prompt = engine->encode("def add(a, b):\n    ");
           got = engine->generate(r);
+          EXPECT_EQ(engine->start_session().generate(r).output_ids, got.output_ids);
           engine->score(r.prompt);
         });
         EXPECT_EQ(prompt, r.prompt);
