@@ -13,7 +13,7 @@ test:
 	@scripts/test.sh
 
 test-asan:  ## all tests under AddressSanitizer and UBSan
-	@scripts/setup.sh libgtest-dev
+	@scripts/setup.sh libgtest-dev tmux
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan
 	@ctest --preset asan
@@ -25,7 +25,7 @@ test-tsan:  ## where threads meet, under ThreadSanitizer (which cannot follow a 
 	@ctest --preset tsan
 
 test-clang:  ## all tests, built with clang 19
-	@scripts/setup.sh libgtest-dev clang-19
+	@scripts/setup.sh libgtest-dev tmux clang-19
 	@cmake --preset clang >/dev/null
 	@cmake --build --preset clang
 	@ctest --preset clang

@@ -4,7 +4,10 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26,13 +29,19 @@ std::string in_words(const Choices<T>& choices) {
   return words;
 }
 
-// Another word is an Error(kUsage). `Target` is T or std::optional<T>.
+inline bool same_letters(std::string_view a, std::string_view b) {
+  return std::ranges::equal(
+      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+// The case of letters does not matter, as BF16 is printed so. Another word is an Error(kUsage).
+// `Target` is T or std::optional<T>.
 template <typename T, typename Target>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Target& target, Choices<T> choices,
                         const std::string& description) {
   const auto set = [&target, choices = std::move(choices), name](const std::string& text) {
     for (const auto& [word, value] : choices) {
-      if (text != word) continue;
+      if (!same_letters(text, word)) continue;
       target = value;
       return;
     }

@@ -8,18 +8,20 @@ namespace {
 
 // A signal handler can reach nothing but a global.
 std::atomic<int> came = 0;
+std::atomic<bool> patient = false;
 static_assert(std::atomic<int>::is_always_lock_free);
 
 void on_signal(int number) {
-  if (came.exchange(number) == 0) return;
+  if (came.exchange(number) == 0 || (patient && number == SIGINT)) return;
   std::signal(number, SIG_DFL);
   std::raise(number);  // ends the process once this returns
 }
 
 }  // namespace
 
-Interrupt::Interrupt() {
+Interrupt::Interrupt(Again again) {
   came = 0;
+  patient = again == Again::kIsTheSame;
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;

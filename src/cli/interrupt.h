@@ -10,7 +10,11 @@ namespace orthrus::cli {
 // time.
 class Interrupt {
  public:
-  Interrupt();
+  enum class Again {
+    kEndsProcess,
+    kIsTheSame,  // where more than this run would be lost: of Ctrl-C, further ones say no more
+  };
+  explicit Interrupt(Again again = Again::kEndsProcess);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;

@@ -21,7 +21,12 @@ void add_list(CLI::App& app, CLI::Option* roofline, const std::string& name,
   const Range<int> range{least, kMost, fmt::format("a whole number from {} to {}", least, kMost)};
   app.add_option_function<std::string>(
          name,
-         [&list, name, range](const std::string& text) { list = parse_numbers(name, text, range); },
+         [&list, name, range](const std::string& text) {
+           list = parse_numbers(name, text, range);
+           if (list->empty()) {
+             throw Error(ErrorKind::kUsage, fmt::format("{}: the list is empty.", name));
+           }
+         },
          description)
       ->type_name("N,N")
       ->needs(roofline)

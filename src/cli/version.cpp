@@ -26,6 +26,15 @@ std::string cuda() {
                          : fmt::format("{} {} here", devices, devices == 1 ? "device" : "devices"));
 }
 
+// What the kernels use, each thing on a line of its own.
+std::string processor() {
+  std::string text = kernels_in_use();
+  for (size_t at; (at = text.find("; ")) != std::string::npos;) {
+    text.replace(at, 2, "\n           ");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string version() {
@@ -34,7 +43,7 @@ std::string version() {
       "build      {}, {}\n"
       "processor  {}\n"
       "CUDA       {}\n",
-      ORTHRUS_VERSION, compiler(), ORTHRUS_BUILD_TYPE, kernels_in_use(), cuda());
+      ORTHRUS_VERSION, compiler(), ORTHRUS_BUILD_TYPE, processor(), cuda());
 }
 
 }  // namespace orthrus::cli

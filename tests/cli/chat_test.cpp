@@ -90,22 +90,89 @@ TEST(Chat, NeedsATokenizer) {
       << result.err;
 }
 
-TEST(Chat, TwoTurnsOverAPipeKeepTheCache) {
-  const ProcessResult result = chat("hello\nand again");  // the last line without its end
+TEST(Chat, WhatIsPipedInIsOneMessage) {
+  const ProcessResult result = chat("hello\nand again\n");
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(occurrences(result.err, " tokens per forward"), 2u) << result.err;
-  EXPECT_EQ(occurrences(result.err, ", 0 of the prompt's"), 1u) << result.err;
+  EXPECT_EQ(occurrences(result.err, " tokens per forward"), 1u) << result.err;
+  EXPECT_NE(result.err.find("[cut off at 6 tokens (--max-tokens); "), std::string::npos);
   EXPECT_EQ(result.out.find('\x1b'), std::string::npos);
   EXPECT_TRUE(result.out.ends_with('\n'));
-  EXPECT_EQ(result.out.find("> "), std::string::npos) << "the prompt of a terminal";
+  EXPECT_EQ(result.out, chat("", {"-p", "hello\nand again"}).out);
 }
 
-TEST(Chat, ATurnDependsOnTheTurnsBefore) {
-  const std::string alone = chat("hello\n").out;
-  const std::string both = chat("what is this\nhello\n").out;
-  const std::string cleared = chat("what is this\n/clear\nhello\n").out;
-  EXPECT_FALSE(cleared.ends_with(alone) && both.ends_with(alone)) << both;
-  EXPECT_TRUE(cleared.ends_with(alone)) << cleared;
+TEST(Chat, CommandsOfATerminalAreMessagesInAPipe) {
+  for (const char* text : {"/no_think\n", "/think\n", "/quit\n"}) {
+    const ProcessResult result = chat(text);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(occurrences(result.err, " tokens per forward"), 1u) << result.err;
+  }
+}
+
+TEST(Chat, AMessageIsAnOptionAFileOrBoth) {
+  const TemporaryDirectory directory;
+  const std::string file = (directory.path() / "f").string();
+  std::ofstream(file) << "some text\n";
+  const auto ids = [](std::vector<std::string> more, const std::string& input = "") {
+    more.push_back("--json");
+    const ProcessResult result = chat(input, std::move(more));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out)["prompt_ids"];
+  };
+  EXPECT_EQ(ids({"-f", file}), ids({"-p", "some text"}));
+  EXPECT_EQ(ids({"-f", "-"}, "some text\n"), ids({"-p", "some text"}));
+  EXPECT_EQ(ids({"-f", file, "-p", "Why?"}), ids({"-p", "some text\n\nWhy?"}));
+  EXPECT_EQ(ids({"-p", "some text"}, "not read"), ids({"-p", "some text"}));
+}
+
+TEST(Chat, JsonHasTheReplyAndWhatItTakesToRepeatIt) {
+  const ProcessResult first = chat("", {"-p", "hello", "--json", "--temperature", "1"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(first.err, "");
+  const auto json = nlohmann::json::parse(first.out);
+  EXPECT_EQ(json["output_ids"].size(), 6u);
+  EXPECT_EQ(json["finish_reason"], "length");
+  EXPECT_TRUE(json["stats"].contains("tokens_per_forward"));
+  const std::string seed = std::to_string(json["seed"].get<uint64_t>());
+  const auto again = nlohmann::json::parse(
+      chat("", {"-p", "hello", "--json", "--temperature", "1", "--seed", seed}).out);
+  EXPECT_EQ(again["output_ids"], json["output_ids"]);
+  EXPECT_EQ(again["text"], json["text"]);
+  // Another one every time, unless it is given.
+  const auto other =
+      nlohmann::json::parse(chat("", {"-p", "hello", "--json", "--temperature", "1"}).out);
+  EXPECT_NE(other["seed"], json["seed"]);
+}
+
+TEST(Chat, StopStringsEndAReply) {
+  const auto text = [](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"chat",  "-m", kTinyCode, "--chat-format", "qwen3", "-p",
+                                    "hello", "-n", "40"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_for_json(std::move(all))["text"].get<std::string>();
+  };
+  const std::string whole = text({});
+  const std::string stop = whole.substr(whole.size() / 2, 3);
+  EXPECT_EQ(text({"--stop", stop}), whole.substr(0, whole.find(stop)));
+}
+
+TEST(Chat, WrongMessagesAreToldBeforeTheModelIsLoaded) {
+  const TemporaryDirectory directory;  // no model
+  const auto error = [&](std::vector<std::string> more, const std::string& input = "") {
+    std::vector<std::string> all = {"chat", "-m", directory.path().string(), "--chat-format",
+                                    "qwen3"};
+    all.insert(all.end(), more.begin(), more.end());
+    const ProcessResult result = run_orthrus(all, {.input = input});
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    return result.err;
+  };
+  EXPECT_EQ(error({"-p", "x", "--system", "abc\xff"}),
+            "orthrus: --system is not valid UTF-8: no character starts at byte 3 (0xff).\n");
+  EXPECT_EQ(error({"-p", "ab\xff"}),
+            "orthrus: --prompt is not valid UTF-8: no character starts at byte 2 (0xff).\n");
+  EXPECT_EQ(error({}, "\xffz"),
+            "orthrus: Standard input is not valid UTF-8: no character starts at byte 0 (0xff).\n");
+  EXPECT_EQ(error({}), "orthrus: Standard input is empty; there is no message.\n");
+  EXPECT_EQ(error({"--prompt="}), "orthrus: --prompt: the text is empty.\n");
 }
 
 TEST(Chat, TheSystemMessageAndThinkingAreInThePrompt) {
@@ -120,48 +187,23 @@ TEST(Chat, TheSystemMessageAndThinkingAreInThePrompt) {
   EXPECT_GT(prompt_size(chat("hello\n", {"--no-thinking"})), plain);
 }
 
-TEST(Chat, ExitEndsItAndHelpHelps) {
-  const ProcessResult result = chat("/help\n\n/exit\nnever read\n");
-  EXPECT_EQ(result.exit_code, 0);
-  EXPECT_EQ(result.out, "");
-  EXPECT_NE(result.err.find("/clear  start over"), std::string::npos) << result.err;
-}
-
-TEST(Chat, CommandsMayHaveSpacesAroundAndUnknownOnesAreNotMessages) {
-  const ProcessResult result = chat(" /help \n/quit\n\t/exit\nnever read\n");
-  EXPECT_EQ(result.exit_code, 0);
-  EXPECT_EQ(result.out, "");
-  EXPECT_NE(result.err.find("/clear  start over"), std::string::npos) << result.err;
-  EXPECT_NE(result.err.find("\"/quit\" is not a command; valid is /clear, /exit or /help."),
-            std::string::npos)
-      << result.err;
-  EXPECT_NE(chat("/usr/bin is a folder\n").out, "") << "a path is a message";
-}
-
-TEST(Chat, AMessageTooLongForTheContextIsRefusedAndTheChatGoesOn) {
+TEST(Chat, AMessageTooLongForTheContextIsRefused) {
   std::string message;
   for (int i = 0; i < 2100; ++i) message += "x ";
-  const ProcessResult result = chat(message + "\nhello\n");
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_NE(result.err.find("the model's context of 2048 has no room for an answer"),
+  const ProcessResult result = chat(message + "\n");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("the model's context of 2048 has no room for a reply"),
             std::string::npos)
       << result.err;
-  EXPECT_EQ(result.out, chat("hello\n").out);
+  EXPECT_EQ(result.out, "");
 }
 
-TEST(Chat, AMessageThatIsNotUtf8IsRefusedAndTheChatGoesOn) {
-  const ProcessResult result = chat("ab\xff\nhello\n");
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_NE(result.err.find("byte 2 (0xff)"), std::string::npos) << result.err;
-  EXPECT_EQ(result.out, chat("hello\n").out);
-}
-
-TEST(Chat, InterruptEndsAPipedChat) {
+TEST(Chat, InterruptEndsAReplyToAPipe) {
   const ProcessResult result =
       run_orthrus({"chat", "-m", kTinyCode, "--chat-format", "qwen3", "--mode", "ar"},
-                  {.input = "def f(x):\nnever answered\n", .interrupt_at_first_output = true});
+                  {.input = "def f(x):\n", .interrupt_at_first_output = true});
   EXPECT_EQ(result.exit_code, 130) << result.err;
-  EXPECT_EQ(occurrences(result.err, " tokens per forward"), 1u) << result.err;
+  EXPECT_NE(result.err.find("[interrupted; "), std::string::npos) << result.err;
 }
 
 TEST(Chat, DualModeSaysWhatArModeSays) {

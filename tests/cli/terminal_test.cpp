@@ -69,10 +69,12 @@ TEST(Terminal, NoPromptIsAnErrorThere) {
 }
 
 TEST(Terminal, ChatPrompts) {
-  const ProcessResult result = run_in_terminal(
-      {"chat", "-m", kTinyCode, "--chat-format", "qwen3", "-n", "4"}, {.input = "hello\n/exit\n"});
+  const ProcessResult result = run_in_terminal({"chat", "-m", kTinyCode, "--chat-format", "qwen3",
+                                                "-n", "4", "--no-history", "--color", "always"},
+                                               {.input = "hello\n/exit\n"});
   EXPECT_EQ(result.exit_code, 0) << result.out;
-  EXPECT_NE(result.out.find("> \x1b[36m"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("> hello\n"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("\x1b[36m"), std::string::npos) << result.out;
 }
 
 }  // namespace

@@ -50,6 +50,8 @@ TEST(Usage, HelpAndVersion) {
   for (const char* const part : {"\nbuild      ", "\nCUDA       "}) {
     EXPECT_NE(version.out.find(part), std::string::npos) << version.out;
   }
+  std::istringstream lines(version.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
   const std::string help = run_orthrus({"--help"}).out;
   for (const Arguments& words :
        {Arguments{"help"}, {"-h"}, {"help", "help"}, {"help", "--help"}, {"--help", "help"}}) {
@@ -190,6 +192,10 @@ TEST(Usage, OptionsThatDoNotFitEachOther) {
       {{"bench", "-m", kTinyCode, "--rows", "1"}, 2, "--rows goes with --roofline only."},
       {{"bench", "--roofline", "--prompt-ids", "1"}, 2, "cannot be given together."},
   });
+  expect_all({
+      {{"bench", "-m", kTinyCode, "--roofline", "--rows="}, 2, "--rows: the list is empty."},
+      {{"bench", "-m", kTinyCode, "--roofline", "--rows", "[1, x]"}, 2, "--rows: item 2 is \"x\""},
+  });
   const ProcessResult twice = run_orthrus({"inspect", "-m", kTinyCode, "--json", "--json"});
   EXPECT_EQ(twice.exit_code, 0) << twice.err;
 }
@@ -312,6 +318,8 @@ TEST(Usage, Words) {
   expect_all({
       {generate({"-p", "x", "--mode", "fast"}), 2,
        "--mode is \"fast\"; valid is ar, dual or auto."},
+      {generate({"-p", "x", "--mode", "AR", "--weights", "BF16", "--block-size", "8"}), 2,
+       "--block-size is 8, but mode ar"},
       {generate({"-p", "x", "--accept", ""}), 2, "--accept is \"\"; valid is match or rejection."},
       {generate({"-p", "x", "--color", "blue"}), 2,
        "--color is \"blue\"; valid is auto, always or never."},
@@ -369,7 +377,9 @@ TEST(Usage, Models) {
       {{"tokenize", "-m", "", "-p", "x"}, 2, "--model: the name is empty"},
       {generate({"-f", ""}), 2, "--file: the name is empty"},
       {{"inspect", "-m", "/does/not/exist"}, 1, "/does/not/exist: is not there"},
-      {{"chat", "-m", "/does/not/exist", "--chat-format", "qwen3"}, 1, "/does/not/exist"},
+      {{"chat", "-m", "/does/not/exist", "--chat-format", "qwen3", "-p", "x"},
+       1,
+       "/does/not/exist"},
       {{"tokenize", "-m", "/does/not/exist", "-p", "x"}, 1, "/does/not/exist: is not there"},
   });
 }

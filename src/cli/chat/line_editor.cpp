@@ -1,0 +1,376 @@
+#include "cli/chat/line_editor.h"
+
+#include <fmt/core.h>
+#include <histedit.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cwchar>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "cli/chat/marks.h"
+#include "cli/chat/paste.h"
+#include "cli/chat/terminal_input.h"
+#include "cli/chat/utf8.h"
+#include "cli/text.h"
+
+namespace orthrus::cli {
+namespace {
+
+constexpr int kMostRemembered = 1000;
+
+std::wstring to_wide(std::string_view text) {
+  std::wstring wide;
+  while (!text.empty()) wide += static_cast<wchar_t>(take_character(text).value_or(0xfffd));
+  return wide;
+}
+
+std::string to_narrow(std::wstring_view wide) {
+  std::string text;
+  for (const wchar_t c : wide) text += to_utf8(static_cast<char32_t>(c));
+  return text;
+}
+
+// libedit takes characters and their widths from the C library's locale. What is typed here is
+// UTF-8 whatever the user's is, as all text of this program.
+void use_utf8() {
+  if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) std::setlocale(LC_CTYPE, "C.utf8");
+}
+
+struct Place {
+  int row = 0, column = 0;  // `column` may be the number of columns: the next character wraps
+};
+
+// Where `text` ends, as a terminal of `columns` wraps it.
+Place end_of(std::wstring_view text, int columns) {
+  Place place;
+  for (const wchar_t c : text) {
+    if (c == L'\n') {
+      place = {place.row + 1, 0};
+      continue;
+    }
+    // Control characters are drawn as ^X, tabs up to the next multiple of eight.
+    const int width = c == L'\t' ? 8 - place.column % 8 : c < 32 ? 2 : std::max(wcwidth(c), 0);
+    if (place.column + width > columns) place = {place.row + 1, 0};
+    place.column += width;
+  }
+  return place;
+}
+
+struct Size {
+  int columns = 80, rows = 24;
+};
+
+Size size_of(FILE* terminal) {
+  winsize size{};
+  const bool known = ::ioctl(fileno(terminal), TIOCGWINSZ, &size) == 0;
+  if (!known || size.ws_col == 0 || size.ws_row == 0) return {};
+  return {size.ws_col, size.ws_row};
+}
+
+}  // namespace
+
+struct LineEditor::Impl {
+  Impl();
+  ~Impl();
+
+  static Impl& of(EditLine* editor) {
+    void* self = nullptr;
+    el_get(editor, EL_CLIENTDATA, &self);
+    return *static_cast<Impl*>(self);
+  }
+
+  void bind_keys();
+  std::wstring_view typed() const {
+    const LineInfoW* const line = el_wline(editor);
+    return {line->buffer, static_cast<size_t>(line->lastchar - line->buffer)};
+  }
+  std::wstring_view typed_before_cursor() const {
+    const LineInfoW* const line = el_wline(editor);
+    return {line->buffer, static_cast<size_t>(line->cursor - line->buffer)};
+  }
+  void write(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), screen);
+    std::fflush(screen);
+  }
+  void bracket_pastes(bool on) {
+    if (!plain) write(on ? kBracketPastes : kPlainPastes);
+  }
+  // In which row below the prompt the cursor is, now that the terminal has `now` columns.
+  int row_of_cursor(int now) const;
+  void redraw(int rows_below_prompt);
+  int next_character(wchar_t* character);  // as libedit's own: 1 when there is one, 0 at the end
+  void stop_process();
+  void go_on();
+
+  // What is drawn for `text`: libedit cannot show the beginning of what does not fit the screen, so
+  // that a mark stands for what would fill half of it.
+  std::string drawn(const std::string& text);
+
+  // Keys.
+  unsigned char interrupt();
+  unsigned char end_or_delete();
+  unsigned char insert_paste();
+  static unsigned char new_line(EditLine* editor) {
+    return el_winsertstr(editor, L"\n") == 0 ? CC_REFRESH : CC_ERROR;
+  }
+
+  FILE* screen = nullptr;
+  EditLine* editor = nullptr;
+  HistoryW* history = nullptr;
+  TerminalInput input{STDIN_FILENO};
+  TerminalSignals* signals = nullptr;  // while a line is read
+  Marks marks;
+  std::string prompt;
+  std::string last_drawn, last_text;  // the line read last, with marks and without
+  TypedLine::End end = TypedLine::End::kEntered;
+  int columns = 80;      // of the terminal, when the line was drawn
+  bool stopped = false;  // by Ctrl-Z; the signal that goes on is still to come
+  bool plain = false;    // the terminal knows no escapes
+};
+
+LineEditor::Impl::Impl() {
+  use_utf8();
+  const char* const kind = std::getenv("TERM");
+  plain = kind == nullptr || std::string_view(kind) == "dumb";
+  // A buffered stream of its own: libedit writes byte by byte.
+  const int copy = ::dup(STDERR_FILENO);
+  screen = copy < 0 ? nullptr : ::fdopen(copy, "w");
+  if (screen == nullptr) {
+    const int error = errno;
+    if (copy >= 0) ::close(copy);
+    throw std::system_error(error, std::generic_category(), "Cannot write to the terminal");
+  }
+  editor = el_init("orthrus", stdin, screen, screen);
+  history = history_winit();
+  if (editor == nullptr || history == nullptr) throw std::bad_alloc();
+  el_set(editor, EL_CLIENTDATA, this);
+  el_set(editor, EL_SIGNAL, 0);
+  el_set(editor, EL_EDITOR, "emacs");
+  el_set(editor, EL_PROMPT, static_cast<char* (*)(EditLine*)>([](EditLine* edited) {
+           return of(edited).prompt.data();
+         }));
+  el_wset(editor, EL_GETCFN,
+          static_cast<int (*)(EditLine*, wchar_t*)>([](EditLine* edited, wchar_t* character) {
+            return of(edited).next_character(character);
+          }));
+  HistEventW event;
+  history_w(history, &event, H_SETSIZE, kMostRemembered);
+  history_w(history, &event, H_SETUNIQUE, 1);
+  el_wset(editor, EL_HIST, history_w, history);
+  bind_keys();
+}
+
+LineEditor::Impl::~Impl() {
+  if (editor != nullptr) el_end(editor);
+  if (history != nullptr) history_wend(history);
+  if (screen != nullptr) std::fclose(screen);
+}
+
+void LineEditor::Impl::bind_keys() {
+  using Function = unsigned char (*)(EditLine*, wint_t);
+  const auto add = [this](const wchar_t* name, const wchar_t* help, Function function) {
+    el_wset(editor, EL_ADDFN, name, help, function);
+  };
+  add(L"chat-interrupt", L"Leave the line",
+      [](EditLine* edited, wint_t) { return of(edited).interrupt(); });
+  add(L"chat-end-or-delete", L"End the chat, or delete",
+      [](EditLine* edited, wint_t) { return of(edited).end_or_delete(); });
+  add(L"chat-new-line", L"Begin another line",
+      [](EditLine* edited, wint_t) { return new_line(edited); });
+  add(L"chat-paste", L"Pasted text",
+      [](EditLine* edited, wint_t) { return of(edited).insert_paste(); });
+  add(L"chat-stop", L"Stop the process", [](EditLine* edited, wint_t) -> unsigned char {
+    of(edited).stop_process();
+    return CC_NORM;
+  });
+  constexpr std::pair<const char*, const char*> kKeys[] = {
+      {"^C", "chat-interrupt"},
+      {"^D", "chat-end-or-delete"},
+      {"^Z", "chat-stop"},
+      {"\\e[200~", "chat-paste"},
+      {"\\e^M", "chat-new-line"},
+      {"\\e^J", "chat-new-line"},
+      {"^R", "em-inc-search-prev"},
+      {"^S", "em-inc-search-next"},
+      {"^U", "vi-kill-line-prev"},
+      {"^W", "ed-delete-prev-word"},
+      {"\\e[A", "ed-prev-history"},
+      {"\\eOA", "ed-prev-history"},
+      {"\\e[B", "ed-next-history"},
+      {"\\eOB", "ed-next-history"},
+      {"\\e[C", "ed-next-char"},
+      {"\\eOC", "ed-next-char"},
+      {"\\e[D", "ed-prev-char"},
+      {"\\eOD", "ed-prev-char"},
+      {"\\e[1;5C", "em-next-word"},
+      {"\\e[1;5D", "ed-prev-word"},
+      {"\\e[1~", "ed-move-to-beg"},
+      {"\\e[7~", "ed-move-to-beg"},
+      {"\\e[H", "ed-move-to-beg"},
+      {"\\eOH", "ed-move-to-beg"},
+      {"\\e[4~", "ed-move-to-end"},
+      {"\\e[8~", "ed-move-to-end"},
+      {"\\e[F", "ed-move-to-end"},
+      {"\\eOF", "ed-move-to-end"},
+      {"\\e[3~", "ed-delete-next-char"},
+  };
+  for (const auto& [key, function] : kKeys) el_set(editor, EL_BIND, key, function, nullptr);
+  // Ctrl-C and Ctrl-Z come as keys, Ctrl-S is one, and pasted newlines stay what they are.
+  el_set(editor, EL_SETTY, "-d", "-isig", "-ixon", "-inlcr", nullptr);
+}
+
+int LineEditor::Impl::next_character(wchar_t* character) {
+  using Kind = TerminalInput::Event::Kind;
+  while (true) {
+    const TerminalInput::Event event = input.next(signals);
+    if (event.kind == Kind::kEnd) return 0;
+    if (event.kind == Kind::kSignal && event.signal == SIGINT) {
+      *character = L'\x03';
+      return 1;
+    }
+    if (event.kind == Kind::kSignal && event.signal == SIGTERM) {
+      end = TypedLine::End::kTerminated;
+      return 0;
+    }
+    if (event.kind == Kind::kSignal && event.signal == SIGWINCH)
+      redraw(row_of_cursor(size_of(screen).columns));
+    if (event.kind == Kind::kSignal && event.signal == SIGCONT) {
+      if (!stopped) go_on();
+      stopped = false;
+    }
+    if (event.kind != Kind::kCharacter) continue;
+    *character = static_cast<wchar_t>(event.character);
+    if (event.character < 0x80 || wcwidth(*character) != 0) return 1;
+    // libedit's quick way of drawing a character takes every one for at least a column wide. One
+    // that combines with the character before it is put in here, and the line drawn afresh.
+    const wchar_t text[] = {*character, L'\0'};
+    const int row = row_of_cursor(columns);
+    el_winsertstr(editor, text);
+    redraw(row);
+  }
+}
+
+int LineEditor::Impl::row_of_cursor(int now) const {
+  const std::wstring before = to_wide(prompt) + std::wstring(typed_before_cursor());
+  const Place place = end_of(before, now);
+  // At the end of a full row the cursor is in the next one if there is something: a character, or
+  // the space with which libedit has gone there.
+  const bool more = typed_before_cursor().size() < typed().size();
+  const bool wrapped = place.column == now && (more || end_of(before, columns).column == columns);
+  return place.row + (wrapped ? 1 : 0);
+}
+
+// Draws prompt and line over again. A terminal whose size has changed has wrapped its lines anew.
+void LineEditor::Impl::redraw(int rows_below_prompt) {
+  if (!plain) {
+    write(rows_below_prompt > 0 ? fmt::format("\r\x1b[{}A\x1b[J", rows_below_prompt)
+                                : std::string("\r\x1b[J"));
+  }
+  columns = size_of(screen).columns;
+  el_resize(editor);
+  el_set(editor, EL_REFRESH);
+}
+
+// What Ctrl-Z does where the terminal is not in raw mode.
+void LineEditor::Impl::stop_process() {
+  write("\n");
+  bracket_pastes(false);
+  el_set(editor, EL_PREP_TERM, 0);
+  stopped = true;
+  ::kill(0, SIGTSTP);
+  go_on();
+}
+
+// After the shell has used the terminal.
+void LineEditor::Impl::go_on() {
+  el_set(editor, EL_PREP_TERM, 0);
+  el_set(editor, EL_PREP_TERM, 1);
+  bracket_pastes(true);
+  redraw(0);
+}
+
+std::string LineEditor::Impl::drawn(const std::string& text) {
+  const Size size = size_of(screen);
+  return end_of(to_wide(text), size.columns).row < std::max(size.rows / 2, 2) ? text
+                                                                              : marks.add(text);
+}
+
+unsigned char LineEditor::Impl::insert_paste() {
+  const PasteLimits limits;
+  const Paste paste = read_paste(input, limits);
+  if (paste.too_long) {
+    write(fmt::format("\nWhat was pasted is left out: it has more than {}.\n",
+                      bytes_in_words(static_cast<int64_t>(limits.bytes))));
+    redraw(0);
+    return CC_NORM;
+  }
+  el_winsertstr(editor, to_wide(drawn(paste.text)).c_str());
+  return CC_REFRESH;
+}
+
+unsigned char LineEditor::Impl::interrupt() {
+  end = TypedLine::End::kInterrupted;
+  // Enter leaves the cursor below all that was typed.
+  el_cursor(editor, static_cast<int>(typed().size() - typed_before_cursor().size()));
+  el_winsertstr(editor, L"^C");
+  el_wpush(editor, L"\n");
+  return CC_REFRESH;
+}
+
+unsigned char LineEditor::Impl::end_or_delete() {
+  if (typed().empty()) {
+    end = TypedLine::End::kEndOfInput;
+    return CC_EOF;
+  }
+  if (typed_before_cursor().size() < typed().size()) {
+    el_cursor(editor, 1);
+    el_deletestr(editor, 1);
+  }
+  return CC_REFRESH;
+}
+
+LineEditor::LineEditor() : impl_(std::make_unique<Impl>()) {}
+LineEditor::~LineEditor() = default;
+
+TypedLine LineEditor::read(const std::string& prompt) {
+  TerminalSignals signals;
+  impl_->signals = &signals;
+  impl_->prompt = prompt;
+  impl_->end = TypedLine::End::kEntered;
+  impl_->columns = size_of(impl_->screen).columns;
+  impl_->bracket_pastes(true);
+  int count = 0;
+  const wchar_t* const line = el_wgets(impl_->editor, &count);
+  impl_->signals = nullptr;
+  impl_->bracket_pastes(false);
+  TypedLine typed;
+  typed.end = impl_->end;
+  if (line == nullptr || count <= 0) {
+    impl_->write("\n");
+    if (typed.end == TypedLine::End::kEntered) typed.end = TypedLine::End::kEndOfInput;
+    return typed;
+  }
+  std::wstring_view text(line, static_cast<size_t>(count));
+  if (text.ends_with(L'\n')) text.remove_suffix(1);
+  if (typed.end == TypedLine::End::kInterrupted) text.remove_suffix(2);  // "^C"
+  impl_->last_drawn = to_narrow(text);
+  typed.text = impl_->last_text = impl_->marks.expand(impl_->last_drawn);
+  return typed;
+}
+
+void LineEditor::remember(const std::string& text) {
+  const std::string drawn = text == impl_->last_text ? impl_->last_drawn : impl_->drawn(text);
+  HistEventW event;
+  history_w(impl_->history, &event, H_ENTER, to_wide(drawn).c_str());
+}
+
+}  // namespace orthrus::cli

@@ -1,0 +1,26 @@
+// Messages from the lines that a person types.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/chat/line_editor.h"
+
+namespace orthrus::cli {
+
+using ReadLine = std::function<TypedLine(const std::string& prompt)>;
+
+struct TypedMessage {
+  TypedLine::End end = TypedLine::End::kEntered;
+  std::string text;
+  bool quoted = false;  // stood between """, and so is no command
+};
+
+// A line, or what stands from """ at the beginning of a line to """ at the end of one. What ends a
+// line other than Enter ends the message, too, and leaves what was typed of it in `text`.
+TypedMessage read_message(const ReadLine& read_line);
+
+// Without the spaces and tabs and ends of lines around it.
+std::string_view trimmed(std::string_view text);
+
+}  // namespace orthrus::cli
