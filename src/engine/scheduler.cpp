@@ -12,8 +12,14 @@
 namespace orthrus {
 namespace {
 
+Status run(ForwardPass& pass, std::span<const Span> spans) try {
+  return pass.run(spans);
+} catch (const std::bad_alloc&) {  // a device may find out late, when it is to start
+  return Status::kOutOfMemory;
+}
+
 void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Span> spans) {
-  const Status status = pass.run(spans);
+  const Status status = run(pass, spans);
   if (status == Status::kOk) {
     PassTime time{
         .seconds = pass.seconds(), .sequences = static_cast<int>(spans.size()), .draft = true};

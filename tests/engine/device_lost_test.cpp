@@ -21,9 +21,14 @@ struct Fault {
   int uses = 0;
   int uses_after = 0;  // of a device that has failed
   bool lost = false;
+  bool of_memory = false;  // it has too little, once, and goes on
 
   void use() {
     ++uses;
+    if (of_memory && left == 0) {
+      left = -1;
+      throw std::bad_alloc();
+    }
     if (lost) ++uses_after;
     if (left == 0) lost = true;
     if (left > 0) --left;
@@ -204,6 +209,22 @@ TEST_P(DeviceFault, InScoreIsAnError) {
   test::expect_error_parts([&] { faulty.score(requests()[0].prompt); }, ErrorKind::kSystem,
                            {"the cat has the cable"});
   EXPECT_EQ(faulty.generate(requests()[0]).status, Status::kDeviceLost);
+}
+
+TEST_P(DeviceFault, OfMemoryEndsOnePassAlone) {
+  const Engine faulty = engine();
+  const std::vector<Generation> whole = faulty.generate(requests());
+  // At the second pass of the prefill.
+  fault_ = {.left = 2, .of_memory = true};
+  const Generation cut = faulty.generate(requests()[0]);
+  EXPECT_EQ(cut.status, Status::kOutOfMemory);
+  EXPECT_EQ(fault_.left, -1);
+  fault_ = {.left = 2, .of_memory = true};
+  const std::vector<Generation> together = faulty.generate(requests());  // then each has its own
+  for (size_t i = 0; i < together.size(); ++i) {
+    EXPECT_EQ(together[i].status, Status::kOk);
+    EXPECT_EQ(together[i].output_ids, whole[i].output_ids);
+  }
 }
 
 TEST_P(DeviceFault, LeavesWhatACallbackThrows) {
