@@ -45,9 +45,10 @@ struct ModelConfig {
 };
 
 // Of a directory, reads config.json and, when present, generation_config.json; of a GGUF file, its
-// metadata. Heads that lie beside the model are not looked for.
-// Throws Error: kFile for missing or malformed files, kUnsupported for features named in them that
-// the engine does not do (sliding windows, rope scaling, experts, ...).
+// metadata, and so of a directory that has one GGUF model and no other weights. Heads that lie
+// beside the model are not looked for. Throws Error: kFile for missing or malformed files,
+// kUnsupported for features named in them that the engine does not do (sliding windows, rope
+// scaling, experts, ...).
 ModelConfig load_config(const std::filesystem::path& model);
 
 }  // namespace orthrus

@@ -167,7 +167,8 @@ class ModelFiles {
  public:
   // Opens a GGUF file, or any of several that a model is split into; or a directory in the
   // published Hugging Face layout: config.json, generation_config.json (optional),
-  // model.safetensors or its shards, tokenizer.json (optional). Throws Error.
+  // model.safetensors or its shards, tokenizer.json (optional); or the one GGUF model that a
+  // directory without these holds. Throws Error.
   static ModelFiles open(const std::filesystem::path& model, const EngineOptions& options = {});
 
   ModelFiles(ModelFiles&&) noexcept;
@@ -204,6 +205,8 @@ class Engine {
  public:
   // Opens a model as ModelFiles does, and loads it. Throws Error; kSystem before weights are read
   // when they cannot fit in the memory that this process may have, or that the device has free.
+  // While it is in use, rows of the embedding are read from the file, which must not be cut or
+  // overwritten in place meanwhile.
   static Engine load(const std::filesystem::path& model, const EngineOptions& options = {});
   static Engine load(ModelFiles files);
 

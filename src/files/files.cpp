@@ -28,7 +28,13 @@ class OpenFile {
     // O_NONBLOCK: opening a FIFO must fail the check below, not wait for a writer.
     descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor_ < 0) {
-      throw Error(ErrorKind::kFile, fmt::format("{}: cannot be opened: {}.", name_, reason()));
+      const std::string why = reason();
+      std::error_code error;
+      const std::filesystem::path target = std::filesystem::read_symlink(path, error);
+      throw Error(ErrorKind::kFile,
+                  error ? fmt::format("{}: cannot be opened: {}.", name_, why)
+                        : fmt::format("{}: is a link to {}, which cannot be opened: {}.", name_,
+                                      shown(target), why));
     }
     try {
       examine();

@@ -43,11 +43,13 @@ void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> te
                    const std::string& title) {
   std::vector<std::string> missing, misshapen, unexpected;
   std::set<std::string_view> known;
+  bool lacks_head = false;
   for (const TensorSpec& spec : specs) {
     known.insert(spec.name);
     const auto tensor = std::ranges::lower_bound(tensors, spec.name, {}, &Tensor::name);
     if (tensor == tensors.end() || tensor->name != spec.name) {
       missing.push_back(spec.name + " " + text_of(spec.shape));
+      lacks_head |= spec.name == "lm_head.weight";
     } else if (tensor->shape != spec.shape) {
       misshapen.push_back(fmt::format("{} has shape {}, it must be {}", spec.name,
                                       text_of(tensor->shape), text_of(spec.shape)));
@@ -62,6 +64,9 @@ void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> te
   list(message, "missing", missing);
   list(message, "misshapen", misshapen);
   list(message, "unexpected", unexpected);
+  if (lacks_head) {
+    message += "\nA head that is the embedding needs \"tie_word_embeddings\": true in config.json.";
+  }
   if (std::ranges::any_of(tensors, &is_of_adapter, &Tensor::name)) {
     message +=
         "\nThey are an adapter's (LoRA), in whole or in part: merge it into its base model "

@@ -269,7 +269,7 @@ TEST(Checkpoint, NeedsADirectoryWithWeights) {
   expect_error(ErrorKind::kFile,
                path +
                    ": has neither model.safetensors nor model.safetensors.index.json. There "
-                   "are no other weights in it.",
+                   "are no weights in it.",
                open);
   write_file(directory / "readme.md", "x");
   write_file(directory / "pytorch_model.bin", "x");
@@ -285,7 +285,7 @@ TEST(Checkpoint, NeedsADirectoryWithWeights) {
 TEST(Checkpoint, NeedsADirectoryOrAGgufFile) {
   TemporaryDirectory directory;
   const std::string path = directory.path().string();
-  expect_error(ErrorKind::kFile, path + ": has no config.json. There are no other weights in it.",
+  expect_error(ErrorKind::kFile, path + ": has no config.json. There are no weights in it.",
                [&] { Checkpoint::open(directory.path()); });
   write_file(directory / "readme.md", "# A model");
   expect_error(ErrorKind::kFile,
@@ -310,7 +310,7 @@ TEST(Checkpoint, NeedsARegularFile) {
   write_file(path, "");
   expect_refused(": is empty; its download may not have finished.");
   fs::create_symlink("nowhere", path);
-  expect_refused(": cannot be opened: No such file or directory.");
+  expect_refused(": is a link to nowhere, which cannot be opened: No such file or directory.");
 }
 
 TEST(Checkpoint, FollowsLinks) {

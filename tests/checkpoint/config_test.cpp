@@ -544,7 +544,7 @@ TEST(Config, NamesItsFiles) {
   test::TemporaryDirectory directory;
   const std::string path = directory.path().string();
   const auto load = [&] { load_config(directory.path()); };
-  expect_error(kFile, path + ": has no config.json. There are no other weights in it.", load);
+  expect_error(kFile, path + ": has no config.json. There are no weights in it.", load);
   test::write_file(directory / "config.json", std::string((1 << 20) + 1, ' '));
   expect_error(kFile, path + "/config.json: has 1048577 bytes; it may have 1048576 at most.", load);
   test::write_file(directory / "config.json", published().dump());
@@ -556,8 +556,11 @@ TEST(Config, NamesItsFiles) {
       kFile, path + "/generation_config.json: is empty; its download may not have finished.", load);
   fs::remove(directory / "generation_config.json");
   fs::create_symlink("nowhere", directory / "generation_config.json");
-  expect_error(
-      kFile, path + "/generation_config.json: cannot be opened: No such file or directory.", load);
+  expect_error(kFile,
+               path +
+                   "/generation_config.json: is a link to nowhere, which cannot be opened: No such "
+                   "file or directory.",
+               load);
 }
 
 }  // namespace

@@ -106,8 +106,8 @@ TEST(NearMisses, AreNamed) {
     std::vector<const char*> files;
     const char* what;
   } kCases[] = {
-      {{}, "There are no other weights in it."},
-      {{"readme.md"}, "There are no other weights in it."},
+      {{}, "There are no weights in it."},
+      {{"readme.md"}, "There are no weights in it."},
       {{"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"},
        "It holds an adapter (LoRA), \"adapter_config.json\": merge that into its base model first, "
        "with peft's merge_and_unload() and save_pretrained(), and give the result."},
@@ -116,6 +116,8 @@ TEST(NearMisses, AreNamed) {
       {{"consolidated.00.pth", "params.json"},
        "Found \"consolidated.00.pth\": convert to safetensors, or add the missing index."},
       {{"model.onnx"}, "Found \"model.onnx\": convert to safetensors, or add the missing index."},
+      {{"model.safetensors"},
+       "Its weights are there: add the config.json that the model was published with."},
       {{"refs/main", "snapshots/0a1b/config.json", "blobs/x"},
        "A model is in \"snapshots/0a1b\"; give that directory."},
       {{"checkpoint-1/config.json", "checkpoint-2/config.json"},

@@ -106,6 +106,17 @@ TEST(Weights, ATiedHeadIsTheEmbeddingUnlessAnotherIsStored) {
   expect_head(embedding, true);
 }
 
+TEST(Weights, AMissingHeadTellsHowToTieIt) {
+  const TemporaryDirectory dir;
+  write_config(dir.path(), small_config_json());
+  auto tensors = random_tensors(load_config(dir.path()), DType::kF32);
+  tensors.pop_back();
+  test::write_safetensors(dir.path() / "model.safetensors", tensors);
+  test::expect_error_parts(
+      [&] { load_model(dir.path()); }, ErrorKind::kFile,
+      {"missing (1):\n  lm_head.weight [50, 24]", "\"tie_word_embeddings\": true in config.json"});
+}
+
 TEST(Weights, TheAnglesOfRotationMayBeStored) {
   const TemporaryDirectory dir;
   write_config(dir.path(), small_config_json());

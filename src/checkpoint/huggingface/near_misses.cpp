@@ -7,6 +7,7 @@
 #include <system_error>
 #include <vector>
 
+#include "checkpoint/huggingface/directory.h"
 #include "files/display.h"
 #include "files/files.h"
 
@@ -74,6 +75,9 @@ std::string what_it_holds(const fs::path& directory) {
   if (has_unfinished_download(directory)) {
     return "Its download has not finished: repeat \"hf download\", which goes on.";
   }
+  if (has_huggingface_weights(directory)) {
+    return "Its weights are there: add the config.json that the model was published with.";
+  }
   if (!weights.empty()) {
     return fmt::format("Found {}: convert to safetensors, or add the missing index.",
                        list_in_quotes(weights));
@@ -86,7 +90,7 @@ std::string what_it_holds(const fs::path& directory) {
   if (!models.empty()) {
     return fmt::format("Models are in {}; give one of these directories.", list_in_quotes(models));
   }
-  return "There are no other weights in it.";
+  return "There are no weights in it.";
 }
 
 }  // namespace orthrus
