@@ -16,7 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMostEntries = 4096;  // looked at of a directory
+constexpr size_t kMostEntries = 4096;     // looked at of a directory
+constexpr size_t kMostDirectories = 256;  // looked into for models
+constexpr int kDepth = 3;                 // models--OWNER--NAME/snapshots/REVISION
 
 // Of other libraries, or safetensors by another name.
 constexpr std::array kWeights = {".safetensors", ".bin", ".pth",  ".pt",     ".ckpt",
@@ -35,16 +37,17 @@ std::vector<fs::directory_entry> entries_of(const fs::path& directory) {
 
 // The directories within it that hold a config.json, such as the snapshots in Hugging Face's cache
 // or the checkpoints of a training, by their paths from `directory`.
-void add_models_below(const fs::path& directory, const fs::path& from_top, int depth,
+void add_models_below(const fs::path& directory, const fs::path& from_top, int depth, size_t& seen,
                       std::vector<std::string>& models) {
   for (const fs::directory_entry& entry : entries_of(directory)) {
     std::error_code ignored;
     if (!entry.is_directory(ignored)) continue;
+    if (++seen > kMostDirectories) return;
     const fs::path name = from_top / entry.path().filename();
     if (has_entry(entry.path() / "config.json")) {
       models.push_back(name.string());
     } else if (depth > 1) {
-      add_models_below(entry.path(), name, depth - 1, models);
+      add_models_below(entry.path(), name, depth - 1, seen, models);
     }
   }
 }
@@ -83,7 +86,8 @@ std::string what_it_holds(const fs::path& directory) {
                        list_in_quotes(weights));
   }
   std::vector<std::string> models;
-  add_models_below(directory, {}, 2, models);
+  size_t seen = 0;
+  add_models_below(directory, {}, kDepth, seen, models);
   if (models.size() == 1) {
     return fmt::format("A model is in {}; give that directory.", in_quotes(models.front()));
   }
