@@ -34,7 +34,6 @@ Checkpoint Checkpoint::open_directory(const fs::path& directory) {
   checkpoint.config_ = read_huggingface_config(directory);
   MappedTensors weights = map_huggingface_weights(directory);
   checkpoint.maps_ = std::move(weights.maps);
-  checkpoint.copies_ = std::move(weights.copies);
   checkpoint.tensors_ = std::move(weights.tensors);
   if (checkpoint.config_.tie_word_embeddings) checkpoint.resolve_tied_head();
   fs::path tokenizer = directory / "tokenizer.json";
@@ -80,7 +79,6 @@ void Checkpoint::add_heads(Heads heads) {
   config_.block_size = heads.block_size.value_or(kUsualBlockSize);
   config_.mask_token_id = heads.mask_token_id.value_or(kUsualMaskTokenId);
   maps_.push_back(std::move(heads.map));
-  std::ranges::move(heads.copies, std::back_inserter(copies_));
   std::ranges::move(heads.tensors, std::back_inserter(tensors_));
   std::ranges::sort(tensors_, {}, &Tensor::name);
   heads_ = HeadsSource{std::move(heads.name), std::move(heads.base)};

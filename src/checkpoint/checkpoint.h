@@ -63,7 +63,6 @@ class Checkpoint {
   std::string name_;
   ModelConfig config_;
   std::vector<MappedFile> maps_;
-  TensorCopies copies_;
   std::vector<Tensor> tensors_;
   std::optional<std::filesystem::path> tokenizer_file_;
   std::optional<Vocabulary> vocabulary_;

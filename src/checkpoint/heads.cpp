@@ -51,7 +51,6 @@ void read_safetensors(Heads& heads) {
     heads.base = base->second;
   }
   heads.tensors = std::move(file.tensors);
-  heads.copies = std::move(file.copies);
 }
 
 void read_gguf(Heads& heads) {
@@ -82,7 +81,7 @@ void read_gguf(Heads& heads) {
 }  // namespace
 
 Heads open_heads(const fs::path& file) {
-  Heads heads{shown(file), {}, {}, {}, MappedFile::open(file), {}, {}};
+  Heads heads{shown(file), {}, {}, {}, MappedFile::open(file), {}};
   if (is_gguf_file(heads.map.bytes())) {
     read_gguf(heads);
   } else {

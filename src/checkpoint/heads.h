@@ -19,7 +19,6 @@ struct Heads {
   std::optional<int> block_size;         // 2 to limits::kBlock
   std::optional<int32_t> mask_token_id;  // 0 or more
   MappedFile map;
-  TensorCopies copies;
   std::vector<Tensor> tensors;  // by Hugging Face's names, sorted
 };
 

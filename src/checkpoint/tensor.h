@@ -1,9 +1,8 @@
-// A named tensor of a checkpoint file: it lies where the file is mapped, or in a copy.
+// A named tensor that lies in a mapped checkpoint file.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,11 +14,8 @@ struct Tensor {
   std::string name;
   DType type = DType::kF32;
   std::vector<int64_t> shape;       // row-major, last dimension contiguous
-  const std::byte* data = nullptr;  // owned by the Checkpoint
+  const std::byte* data = nullptr;  // owned by the Checkpoint; aligned to nothing
   size_t bytes = 0;                 // bytes_of(format_of(type), product of shape)
 };
-
-// Memory of tensors that could not be used where their file is mapped.
-using TensorCopies = std::vector<std::unique_ptr<std::byte[]>>;
 
 }  // namespace orthrus

@@ -47,7 +47,7 @@ TEST(ModelPath, OfAnIdOnHuggingFaceSaysHowToDownloadIt) {
 
 TEST(ModelPath, OfNothingIsRefused) {
   TemporaryDirectory directory;
-  for (const std::string path :
+  for (const std::string& path :
        {(directory / "a" / "b").string(), std::string("no-such-directory/x.gguf"),
         std::string("../no-such/x"), std::string("a b/c"), std::string("$(x)/y"),
         std::string("nothing"), std::string("a/b/c"), std::string("-x/y"),

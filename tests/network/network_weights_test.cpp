@@ -195,6 +195,33 @@ TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
   for (size_t i = 0; i < logits[0].size(); ++i) EXPECT_NEAR(logits[0][i], logits[2][i], 0.03);
 }
 
+// One byte more of header puts every number across the bounds of its type.
+TEST(Weights, MayLieUnalignedInTheirFile) {
+  for (const DType type : {DType::kF32, DType::kBF16}) {
+    const TemporaryDirectory dir;
+    write_config(dir.path(), small_config_json());
+    std::string file = test::safetensors_file(random_tensors(load_config(dir.path()), type));
+    const auto logits = [&] {
+      test::write_file(dir.path() / "model.safetensors", file);
+      const CpuWeights model = load_model(dir.path());
+      const CpuOps ops(2);
+      TestSequence s(model, ops);
+      CpuForwardPass pass(model, ops);
+      const std::vector<int32_t> tokens{1, 2, 3, 40};
+      const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};
+      EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+      return std::vector<float>(pass.logits(0).row(0), pass.logits(0).row(0) + 50);
+    };
+    const std::vector<float> aligned = logits();
+    uint64_t length = 0;
+    std::memcpy(&length, file.data(), sizeof(length));
+    file.insert(8 + length, 1, ' ');
+    ++length;
+    std::memcpy(file.data(), &length, sizeof(length));
+    EXPECT_EQ(logits(), aligned);
+  }
+}
+
 TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
   const TemporaryDirectory dir;
   write_random_checkpoint(dir.path(), small_config_json(), DType::kF32);

@@ -59,7 +59,6 @@ void map_one_more(MappedTensors& weights, const fs::path& path,
   weights.maps.push_back(MappedFile::open(path));
   SafetensorsFile file = parse_safetensors(weights.maps.back().bytes(), shown(path), wanted);
   std::ranges::move(file.tensors, std::back_inserter(weights.tensors));
-  std::ranges::move(file.copies, std::back_inserter(weights.copies));
 }
 
 ShardIndex read_index(const fs::path& directory) {

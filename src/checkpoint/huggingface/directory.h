@@ -17,8 +17,7 @@ ModelConfig read_huggingface_config(const std::filesystem::path& directory);
 
 struct MappedTensors {
   std::vector<MappedFile> maps;
-  TensorCopies copies;
-  std::vector<Tensor> tensors;  // sorted by name; they point into the maps and copies
+  std::vector<Tensor> tensors;  // sorted by name; they point into the maps
 };
 
 // The tensors of model.safetensors, or those that model.safetensors.index.json names, each of the

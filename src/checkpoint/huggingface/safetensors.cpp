@@ -148,15 +148,6 @@ Tensor make_tensor(HeaderEntry entry, std::span<const std::byte> data, const std
           data.data() + static_cast<size_t>(entry.begin), static_cast<size_t>(held)};
 }
 
-// Numbers are read where they lie, which a writer that does not pad its header puts anywhere.
-void copy_if_unaligned(Tensor& tensor, TensorCopies& copies) {
-  const auto address = reinterpret_cast<uintptr_t>(tensor.data);
-  if (address % static_cast<size_t>(format_of(tensor.type).block_bytes) == 0) return;
-  copies.push_back(std::make_unique_for_overwrite<std::byte[]>(tensor.bytes));
-  if (tensor.bytes > 0) std::memcpy(copies.back().get(), tensor.data, tensor.bytes);
-  tensor.data = copies.back().get();
-}
-
 }  // namespace
 
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name,
@@ -173,7 +164,6 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::s
   for (HeaderEntry& entry : header.entries) {
     if (wanted && !wanted(entry.name)) continue;
     file.tensors.push_back(make_tensor(std::move(entry), data, name));
-    copy_if_unaligned(file.tensors.back(), file.copies);
   }
   return file;
 }
