@@ -186,7 +186,7 @@ TEST_F(GgufModelTest, RefusesWhatItCannotUse) {
       {[](GgufWriter& w) { w.text("qwen2.feed_forward_length", "64"); },
        "qwen2.feed_forward_length is \"64\"; it must be an integer from 1 to 524288."},
       {[](GgufWriter& w) { w.f32("qwen2.context_length", 128); },
-       "qwen2.context_length is 128; it must be an integer from 1 to 16777216."},
+       "qwen2.context_length is 128; it must be an integer from 2 to 16777216."},
       {[](GgufWriter& w) {
          w.i32s("qwen2.attention.head_count", {4, 4});
        },
