@@ -34,8 +34,12 @@ struct ModelConfig {
   // generation_config.json's, else config.json's; of a GGUF file those of its metadata. May be
   // empty.
   std::vector<int32_t> eos_token_ids;
-  SamplingParams
-      generation;  // what generation_config.json suggests; greedy when it asks for nothing
+  // What generation_config.json suggests, greedy when it asks for nothing: its suppress_tokens are
+  // biases of -infinity. Requests are not given it by themselves.
+  SamplingParams generation;
+  std::vector<std::string> stop_strings;  // likewise: texts end before them
+  // What generation_config.json asks for that would change texts, and is not done: a sentence each.
+  std::vector<std::string> warnings;
 
   // The diffusion view; block_size is 0 and mask_token_id -1 when the checkpoint has none.
   int block_size = 0;  // most tokens of a block [anchor, MASK, ...], >= 2

@@ -90,7 +90,10 @@ class GenerateCommand {
     ModelFiles files = open_model(options.model);
     request_.options = options.decoding.resolve(files.config());
     request_.options.max_tokens = options.max_tokens;
-    request_.options.stop = options.stop;
+    // The checkpoint's stop strings end a text as its end tokens do.
+    std::vector<std::string>& stop = request_.options.stop;
+    if (options.ignore_eos || files.tokenizer() == nullptr) stop.clear();
+    stop.insert(stop.end(), options.stop.begin(), options.stop.end());
     request_.options.ignore_eos = options.ignore_eos;
     const bool by_chance =
         request_.options.accept == AcceptRule::kRejection && !request_.options.sampling.greedy();
@@ -207,7 +210,9 @@ Command add_generate(CLI::App& root) {
                               "another: --stop A --stop B")
                    ->type_name("TEXT")
                    ->allow_extra_args(false));
-  app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");
+  app.add_flag(
+      "--ignore-eos", options->ignore_eos,
+      "Go on after the ends that the checkpoint asks for: end-of-sequence tokens, stop strings");
   app.add_flag("--json", options->json, "Print one JSON object, at the end, in place of the text");
   app.add_flag("-q,--quiet", options->quiet, "No summary on standard error");
   app.add_flag("--compare-ar", options->compare_ar,

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -47,6 +48,33 @@ std::string row(std::string_view label, const std::string& value) {
   return fmt::format("{:<17}{}\n", label, value);
 }
 
+std::vector<int32_t> suppressed(const SamplingParams& sampling) {
+  std::vector<int32_t> ids;
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    if (std::isinf(bias)) ids.push_back(token);
+  }
+  return ids;
+}
+
+// What generation_config.json asks for, beyond what asks for nothing.
+std::string suggestions(const ModelConfig& config) {
+  const SamplingParams& s = config.generation;
+  std::string text = s.temperature > 0 ? fmt::format("temperature {}, top-k {}, top-p {}, min-p {}",
+                                                     s.temperature, s.top_k, s.top_p, s.min_p)
+                                       : "greedy decoding";
+  const auto penalty = [&text](std::string_view name, float value, float none) {
+    if (value != none) text += fmt::format(", {} penalty {}", name, value);
+  };
+  penalty("repetition", s.repetition_penalty, 1);
+  penalty("presence", s.presence_penalty, 0);
+  penalty("frequency", s.frequency_penalty, 0);
+  if (const auto ids = suppressed(s); !ids.empty()) {
+    text += fmt::format(", {} {} suppressed", ids.size(), ids.size() == 1 ? "token" : "tokens");
+  }
+  for (const std::string& stop : config.stop_strings) text += ", stop at " + in_quotes(stop);
+  return text;
+}
+
 std::string configuration(const ModelConfig& config) {
   std::string text;
   if (!config.name.empty()) text += row("name", without_controls(config.name));
@@ -69,12 +97,8 @@ std::string configuration(const ModelConfig& config) {
                                     : "none");
   text += row("end of sequence",
               config.eos_token_ids.empty() ? "none" : "id " + ids_in_words(config.eos_token_ids));
-  const SamplingParams& sampling = config.generation;
-  text += row("suggests", sampling.temperature > 0
-                              ? fmt::format("temperature {}, top-k {}, top-p {}, min-p {}",
-                                            sampling.temperature, sampling.top_k, sampling.top_p,
-                                            sampling.min_p)
-                              : "greedy decoding");
+  text += row("suggests", suggestions(config));
+  for (const std::string& warning : config.warnings) text += row("warning", warning);
   return text;
 }
 
@@ -179,7 +203,13 @@ nlohmann::ordered_json to_json(const ModelConfig& config) {
            {{"temperature", as_written(sampling.temperature)},
             {"top_k", sampling.top_k},
             {"top_p", as_written(sampling.top_p)},
-            {"min_p", as_written(sampling.min_p)}}}};
+            {"min_p", as_written(sampling.min_p)},
+            {"repetition_penalty", as_written(sampling.repetition_penalty)},
+            {"presence_penalty", as_written(sampling.presence_penalty)},
+            {"frequency_penalty", as_written(sampling.frequency_penalty)},
+            {"suppress_tokens", suppressed(sampling)},
+            {"stop_strings", config.stop_strings}}},
+          {"warnings", config.warnings}};
 }
 
 nlohmann::ordered_json to_json(const VocabularyInfo& vocabulary) {

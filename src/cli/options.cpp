@@ -167,7 +167,7 @@ void SamplingOptions::add_to(CLI::App& app) {
   constexpr int kMaxInt = std::numeric_limits<int>::max();
   constexpr float kTiny = std::numeric_limits<float>::denorm_min();
   add_number(app, "--temperature", temperature, Range<float>{0, 100, "a number from 0 to 100"},
-             "0 is greedy: the other sampling options have no effect then")
+             "0 is greedy: then only the penalties have an effect")
       ->group(kSampling);
   add_number(app, "--top-k", top_k,
              Range<int>{0, kMaxInt, fmt::format("a whole number from 0 (off) to {}", kMaxInt)},
@@ -178,6 +178,18 @@ void SamplingOptions::add_to(CLI::App& app) {
       ->group(kSampling);
   add_number(app, "--min-p", min_p, Range<float>{0, 1, "a number from 0 to 1"},
              "Keep tokens at least N times as likely as the likeliest")
+      ->group(kSampling);
+  add_number(app, "--repetition-penalty", repetition_penalty,
+             Range<float>{kTiny, 100, "a number above 0, up to 100"},
+             "Divide the logits above 0 of tokens of the prompt and the output by N, and multiply "
+             "those below; 1 is none")
+      ->group(kSampling);
+  const Range<float> added{-2, 2, "a number from -2 to 2"};
+  add_number(app, "--presence-penalty", presence_penalty, added,
+             "Take N from the logits of tokens of the output; 0 is none")
+      ->group(kSampling);
+  add_number(app, "--frequency-penalty", frequency_penalty, added,
+             "Take N from them for each time that they occur there; 0 is none")
       ->group(kSampling);
   seed.add_to(app, kSampling);
 }
@@ -190,7 +202,11 @@ SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
           .top_k = top_k.value_or(defaults.top_k),
           .top_p = std::max(top_p.value_or(defaults.top_p), kLeast),
           .min_p = min_p.value_or(defaults.min_p),
-          .seed = seed.value};
+          .seed = seed.value,
+          .repetition_penalty = repetition_penalty.value_or(defaults.repetition_penalty),
+          .presence_penalty = presence_penalty.value_or(defaults.presence_penalty),
+          .frequency_penalty = frequency_penalty.value_or(defaults.frequency_penalty),
+          .logit_bias = defaults.logit_bias};
 }
 
 void DecodingOptions::add_to(CLI::App& app) {
@@ -218,6 +234,7 @@ void DecodingOptions::add_to(CLI::App& app) {
 GenerateOptions DecodingOptions::resolve(const ModelConfig& config) const {
   GenerateOptions options;
   options.sampling = sampling.resolve(config.generation);
+  options.stop = config.stop_strings;
   options.mode = mode;
   options.block_size = block_size;
   options.accept = accept;

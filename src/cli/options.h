@@ -52,6 +52,7 @@ struct SeedOption {
 struct SamplingOptions {
   std::optional<float> temperature, top_p, min_p;
   std::optional<int> top_k;
+  std::optional<float> repetition_penalty, presence_penalty, frequency_penalty;
   SeedOption seed;
 
   void add_to(CLI::App& app);

@@ -4,13 +4,6 @@
 #include <utility>
 
 namespace orthrus {
-namespace {
-
-std::span<const float> row_of(ConstRows logits, int i) {
-  return {logits.row(i), static_cast<size_t>(logits.cols)};
-}
-
-}  // namespace
 
 Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
                  Policy& policy, DecodeParams params)
@@ -21,6 +14,9 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
       params_(std::move(params)) {
   // Never more than a block: decoding allocates nothing of this later.
   const auto most = static_cast<size_t>(params_.block_size);
+  if (RowContext::wanted(params_.sampling)) {
+    context_.emplace(params_.sampling, prompt, config.vocab_size, params_.max_tokens);
+  }
   block_.reserve(most);
   drafts_.reserve(most);
   probabilities_.reserve(most);
@@ -87,7 +83,16 @@ Span Decoder::span(std::span<const int32_t> tokens, View view, int logits_begin)
     output = HeadOutput::kChoiceAndProbability;
   }
   const int rows = static_cast<int>(tokens.size());
-  return {sequence_, tokens, view, logits_begin, rows, output, params_.sampling};
+  return {sequence_, tokens, view, logits_begin, rows, output, &params_.sampling, context()};
+}
+
+// Row i of the rejection rule's, for its place behind all that was emitted.
+std::span<const float> Decoder::adjusted(const HeadRows& rows, int i) {
+  const std::span<const float> row(rows.logits.row(i), static_cast<size_t>(rows.logits.cols));
+  if (!context_) return row;
+  adjusted_.assign(row.begin(), row.end());
+  context_->adjust(adjusted_, {});
+  return adjusted_;
 }
 
 // A cycle emits at most one token more than it drafts, so at the token limit the block shortens;
@@ -194,7 +199,8 @@ CycleStart Decoder::begin_cycles() {
           .anchor = anchor_,
           .most_tokens = params_.max_tokens - generated_,
           .block_size = params_.block_size,
-          .sampling = params_.sampling,
+          .sampling = &params_.sampling,
+          .context = context(),
           .stop_token_ids = params_.stop_token_ids};
 }
 
@@ -243,7 +249,7 @@ bool Decoder::take_draft(const HeadRows& rows, int i, int position) {
     probabilities_.push_back(choice.probability);
     return true;
   }
-  const std::vector<Candidate> candidates = filter(row_of(rows.logits, i), params_.sampling);
+  const std::vector<Candidate> candidates = filter(adjusted(rows, i), params_.sampling);
   if (candidates.empty()) return false;
   draft_distributions_.push_back(distribution(candidates));
   drafts_.push_back(draw(candidates, params_.sampling.seed, Stream::kDraft, position));
@@ -254,10 +260,10 @@ bool Decoder::take_draft(const HeadRows& rows, int i, int position) {
 
 // y_i: what the AR view selects after the anchor and the drafts d_1..d_i. It is d_{i+1} exactly
 // when that draft is accepted. -1 when a logit is not finite.
-int32_t Decoder::next_token(const HeadRows& rows, int i, int position) const {
+int32_t Decoder::next_token(const HeadRows& rows, int i, int position) {
   if (!by_rejection()) return rows.choices[static_cast<size_t>(i)].id;
   const SamplingParams& sampling = params_.sampling;
-  const std::span<const float> row = row_of(rows.logits, i);
+  const std::span<const float> row = adjusted(rows, i);
   const auto draft = static_cast<size_t>(i);
   if (draft >= draft_distributions_.size()) return select(row, position, sampling).id;
   const std::vector<Candidate> candidates = filter(row, sampling);
@@ -268,6 +274,7 @@ int32_t Decoder::next_token(const HeadRows& rows, int i, int position) const {
 
 bool Decoder::emit(int32_t token) {
   emitted_.push_back(token);
+  if (context_) context_->append(token);
   ++generated_;
   const auto& stops = params_.stop_token_ids;
   return generated_ < params_.max_tokens &&

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -95,8 +96,10 @@ class Decoder {
 
   bool by_rejection() const;
   Span span(std::span<const int32_t> tokens, View view, int logits_begin) const;
+  const RowContext* context() const { return context_ ? &*context_ : nullptr; }
+  std::span<const float> adjusted(const HeadRows& rows, int i);
   bool take_draft(const HeadRows& rows, int i, int position);
-  int32_t next_token(const HeadRows& rows, int i, int position) const;
+  int32_t next_token(const HeadRows& rows, int i, int position);
   bool emit(int32_t token);  // false when it is the last
 
   const ModelConfig* config_;
@@ -104,6 +107,8 @@ class Decoder {
   std::span<const int32_t> prompt_;
   Policy* policy_;
   DecodeParams params_;
+  std::optional<RowContext> context_;  // of the tokens so far, where the parameters want one
+  std::vector<float> adjusted_;        // a row; rejection rule only
 
   Phase phase_ = Phase::kPrefill;
   int32_t anchor_ = -1;               // the last emitted token, whose keys are not yet cached

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
+#include <set>
 #include <utility>
 
 #include "orthrus/error.h"
@@ -28,11 +30,34 @@ void check_prompt(const ModelConfig& config, std::span<const int32_t> prompt) {
   check_token_ids(config, "Prompt token", prompt);
 }
 
-void check_sampling(const SamplingParams& s) {
+// A suppressed token is never chosen, so that one must not be.
+void check_biases(const ModelConfig& config, std::span<const TokenBias> biases) {
+  constexpr float kSuppressed = -std::numeric_limits<float>::infinity();
+  std::set<int32_t> suppressed;
+  for (const auto& [token, bias] : biases) {
+    check_range(token >= 0 && token < config.vocab_size, "logit_bias: a token", token,
+                fmt::format("0 to {} for this model", config.vocab_size - 1));
+    check_range((bias >= -100 && bias <= 100) || bias == kSuppressed,
+                fmt::format("logit_bias of token {}", token), bias, "-100 to 100, or -infinity");
+    if (bias == kSuppressed) suppressed.insert(token);
+  }
+  if (suppressed.size() == static_cast<size_t>(config.vocab_size)) {
+    usage(fmt::format("logit_bias suppresses all {} tokens of this model.", config.vocab_size));
+  }
+}
+
+void check_sampling(const ModelConfig& config, const SamplingParams& s) {
   check_range(s.temperature >= 0 && s.temperature <= 100, "temperature", s.temperature, "0 to 100");
   check_range(s.top_k >= 0, "top_k", s.top_k, "0 (off) or more");
   check_range(s.top_p > 0 && s.top_p <= 1, "top_p", s.top_p, "above 0, up to 1");
   check_range(s.min_p >= 0 && s.min_p <= 1, "min_p", s.min_p, "0 to 1");
+  check_range(s.repetition_penalty > 0 && s.repetition_penalty <= 100, "repetition_penalty",
+              s.repetition_penalty, "above 0, up to 100");
+  check_range(s.presence_penalty >= -2 && s.presence_penalty <= 2, "presence_penalty",
+              s.presence_penalty, "-2 to 2");
+  check_range(s.frequency_penalty >= -2 && s.frequency_penalty <= 2, "frequency_penalty",
+              s.frequency_penalty, "-2 to 2");
+  check_biases(config, s.logit_bias);
 }
 
 // Without a diffusion view no draft ever pays.
@@ -80,7 +105,7 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
                            const Tokenizer* tokenizer) {
   const GenerateOptions& options = request.options;
   check_prompt(config, request.prompt);
-  check_sampling(options.sampling);
+  check_sampling(config, options.sampling);
   check_range(options.max_tokens >= 1, "max_tokens", options.max_tokens, "1 or more");
   check_range(options.prefill_chunk >= 0, "prefill_chunk", options.prefill_chunk,
               "1 or more, or 0 for what suits the device");

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "cache/kv_cache.h"
+#include "network/span.h"
 #include "orthrus/sampling.h"
 #include "orthrus/status.h"
 
@@ -15,7 +16,8 @@ struct CycleStart {
   int32_t anchor = 0;
   int most_tokens = 0;  // that it may still emit, >= 1; the context has room for them
   int block_size = 1;   // most tokens that a cycle emits
-  SamplingParams sampling{};
+  const SamplingParams* sampling = &kGreedy;
+  const RowContext* context = nullptr;        // up to the anchor; what is emitted joins it there
   std::span<const int32_t> stop_token_ids{};  // emitting one ends it
 };
 

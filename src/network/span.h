@@ -1,21 +1,25 @@
 // What a forward pass takes and gives: a ragged batch of spans, in either view.
 #pragma once
 
+#include <algorithm>
 #include <span>
 
 #include "base/view.h"
 #include "cache/kv_cache.h"
 #include "kernels/ops.h"
+#include "kernels/row_context.h"
 #include "orthrus/sampling.h"
 
 namespace orthrus {
 
 // What a span wants of the LM head.
 enum class HeadOutput : uint8_t {
-  kLogits,                // all logits
+  kLogits,                // all logits, as they are
   kChoice,                // the token that `sampling` chooses for the position after the row's
   kChoiceAndProbability,  // and its probability
 };
+
+inline const SamplingParams kGreedy{};
 
 // Consecutive tokens of one sequence, at positions sequence->length() and on.
 //
@@ -29,7 +33,22 @@ struct Span {
   int logits_begin = 0;  // the LM head runs for the rows [logits_begin, logits_end) of the span
   int logits_end = 0;
   HeadOutput output = HeadOutput::kLogits;
-  SamplingParams sampling{};  // of choices, with the noise of Stream::kSelect
+  // Of choices: with the noise of Stream::kSelect, and where there is a context, from rows that it
+  // has adjusted. It holds the anchor, or the whole prompt.
+  const SamplingParams* sampling = &kGreedy;
+  const RowContext* context = nullptr;
+
+  // Whether a choice is the largest logit of a row, which then needs not be stored.
+  bool takes_top() const { return sampling->greedy() && context == nullptr; }
+
+  // Of the AR view's row i, the tokens up to its own that the context does not hold: the drafts
+  // that the row comes after. The diffusion view's rows have what is known: the anchor's context.
+  std::span<const int32_t> drafts_before(int i) const {
+    if (view == View::kDiffusion) return {};
+    const int end = i + 1, held = context->length() - sequence->length();
+    return tokens.subspan(static_cast<size_t>(std::min(held, end)),
+                          static_cast<size_t>(std::max(end - held, 0)));
+  }
 };
 
 // What the LM head gave of the rows that a span asked for, in the form that it asked for.

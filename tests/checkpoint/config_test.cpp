@@ -1,4 +1,3 @@
-#include "orthrus/config.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -273,6 +272,60 @@ TEST(Config, ReadsSamplingDefaults) {
   }
 }
 
+TEST(Config, ReadsPenaltiesSuppressedTokensAndStopStrings) {
+  const ModelConfig config = parse_changed(
+      {}, R"({"repetition_penalty": 1.05, "presence_penalty": 0.5, "frequency_penalty": -1,
+              "suppress_tokens": [7, 3, 7], "stop_strings": ["\n\n", "END"]})");
+  const SamplingParams& s = config.generation;
+  EXPECT_TRUE(s.greedy());  // which penalties are for too
+  EXPECT_EQ(s.repetition_penalty, 1.05f);
+  EXPECT_EQ(s.presence_penalty, 0.5f);
+  EXPECT_EQ(s.frequency_penalty, -1.0f);
+  EXPECT_EQ(s.logit_bias, (std::vector<TokenBias>{{3, -INFINITY}, {7, -INFINITY}}));
+  EXPECT_EQ(config.stop_strings, (std::vector<std::string>{"\n\n", "END"}));
+  EXPECT_TRUE(config.warnings.empty());
+  EXPECT_EQ(parse_changed({}, R"({"stop_strings": "END"})").stop_strings,
+            std::vector<std::string>{"END"});
+
+  const ModelConfig nulls =
+      parse_changed({}, R"({"do_sample": null, "temperature": null, "repetition_penalty": null,
+              "presence_penalty": null, "suppress_tokens": null, "stop_strings": null})");
+  EXPECT_TRUE(nulls.generation.greedy());
+  EXPECT_EQ(nulls.generation.repetition_penalty, 1.0f);
+  EXPECT_TRUE(nulls.generation.logit_bias.empty());
+  EXPECT_TRUE(nulls.stop_strings.empty());
+}
+
+TEST(Config, WarnsOfWhatGenerationConfigAsksForInVain) {
+  const auto warnings = [](const char* generation) {
+    return parse_changed({}, generation).warnings;
+  };
+  EXPECT_EQ(warnings(R"({"no_repeat_ngram_size": 3, "num_beams": 4, "bad_words_ids": [[1, 2]]})"),
+            (std::vector<std::string>{
+                "g.json: bad_words_ids is [[1,2]]; this is not supported and has no effect.",
+                "g.json: no_repeat_ngram_size is 3; this is not supported and has no effect.",
+                "g.json: num_beams is 4; this is not supported and has no effect."}));
+  for (const char* field :
+       {R"("begin_suppress_tokens": [5])", R"("encoder_repetition_penalty": 1.1)",
+        R"("forced_eos_token_id": 0)", R"("guidance_scale": 1.5)", R"("min_new_tokens": 8)",
+        R"("penalty_alpha": 0.6)", R"("sequence_bias": [[[3], -10.0]])", R"("token_healing": true)",
+        R"("exponential_decay_length_penalty": [15, 1.6])"}) {
+    EXPECT_EQ(warnings(fmt::format("{{{}}}", field).c_str()).size(), 1u) << field;
+  }
+  // Filters matter to sampling alone.
+  EXPECT_EQ(warnings(R"({"do_sample": true, "typical_p": 0.9, "eta_cutoff": 0.001})").size(), 2u);
+  EXPECT_TRUE(warnings(R"({"typical_p": 0.9, "eta_cutoff": 0.001})").empty());
+  // What older versions of transformers write out, and how long a text may become.
+  EXPECT_TRUE(warnings(R"({"do_sample": true, "num_beams": 1, "num_beam_groups": 1, "min_length": 0,
+                   "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0,
+                   "encoder_repetition_penalty": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0,
+                   "eta_cutoff": 0, "bad_words_ids": null, "sequence_bias": {},
+                   "begin_suppress_tokens": [], "guidance_scale": 1, "token_healing": false,
+                   "penalty_alpha": 0, "length_penalty": 1.0, "early_stopping": false,
+                   "max_length": 20, "max_new_tokens": 2048, "use_cache": true})")
+                  .empty());
+}
+
 struct BadField {
   ErrorKind kind;
   std::string changes, problem;
@@ -451,6 +504,16 @@ TEST(Config, RefusesBadSamplingParams) {
       {R"({"do_sample": true, "top_p": 1.5})",
        "top_p is 1.5; it must be a number from 1e-06 to 1."},
       {R"({"do_sample": true, "min_p": -0.1})", "min_p is -0.1; it must be a number from 0 to 1."},
+      {R"({"repetition_penalty": 0})",
+       "repetition_penalty is 0; it must be a number from 1e-06 to 100."},
+      {R"({"presence_penalty": 3})", "presence_penalty is 3; it must be a number from -2 to 2."},
+      {R"({"frequency_penalty": "1"})",
+       "frequency_penalty is \"1\"; it must be a number from -2 to 2."},
+      {R"({"suppress_tokens": [5, -1]})",
+       "suppress_tokens is [5,-1]; it must be an integer from 0 to 151935, or a list of such."},
+      {R"({"stop_strings": ["a", ""]})",
+       "stop_strings is [\"a\",\"\"]; it must be a string, or a list of strings, none of them "
+       "empty."},
       {"[]", "is []; it must be a JSON object."},
   };
   for (const auto& [generation, problem] : kCases) {

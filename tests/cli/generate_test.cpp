@@ -232,13 +232,18 @@ TEST(Generate, SeedsDecideWhenSampling) {
   EXPECT_NE(sampled("18446744073709551615", "dual"), first);
 }
 
+// tiny-code with another generation_config.json.
+void write_tiny_code(const std::filesystem::path& directory, const char* generation) {
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    std::filesystem::create_symlink(kTinyCode + "/" + name, directory / name);
+  }
+  std::ofstream(directory / "generation_config.json") << generation;
+}
+
 TEST(Generate, TheCheckpointsSamplingIsTheDefault) {
   const TemporaryDirectory directory;
-  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
-    std::filesystem::create_symlink(kTinyCode + "/" + name, directory.path() / name);
-  }
-  std::ofstream(directory.path() / "generation_config.json")
-      << R"({"do_sample": true, "temperature": 1.0, "top_k": 40, "top_p": 0.9})";
+  write_tiny_code(directory.path(),
+                  R"({"do_sample": true, "temperature": 1.0, "top_k": 40, "top_p": 0.9})");
   const auto ids = [&](const std::string& model, Arguments more) {
     Arguments all = {"generate", "-m", model, "-p", kPrompt, "-n", "16", "--seed", "5"};
     all.insert(all.end(), more.begin(), more.end());
@@ -250,6 +255,62 @@ TEST(Generate, TheCheckpointsSamplingIsTheDefault) {
   ASSERT_NE(greedy, sampled);
   EXPECT_EQ(ids(directory.path().string(), {}), sampled);
   EXPECT_EQ(ids(directory.path().string(), {"--temperature", "0"}), greedy);
+}
+
+TEST(Generate, PenaltiesChangeTheTokensAndNotTheModes) {
+  const auto ids = [](Arguments more) {
+    more.push_back("--ignore-eos");
+    return run_for_json(generate(more))["output_ids"];
+  };
+  const nlohmann::json plain = ids({});
+  for (const char* option :
+       {"--repetition-penalty=1.3", "--presence-penalty=1.5", "--frequency-penalty=0.5"}) {
+    const nlohmann::json penalised = ids({option, "--mode", "ar"});
+    EXPECT_NE(penalised, plain) << option;
+    EXPECT_EQ(ids({option, "--mode", "dual"}), penalised) << option;
+  }
+  EXPECT_EQ(ids({"--repetition-penalty", "1", "--presence-penalty", "0"}), plain);
+}
+
+TEST(Generate, TheCheckpointsPenaltiesSuppressedTokensAndStopStringsAreTheDefault) {
+  const Arguments asked = {"-p", kPrompt, "-n", "24", "--mode", "ar"};
+  const auto run = [&](const std::filesystem::path& model, Arguments more) {
+    Arguments all = {"generate", "-m", model.string()};
+    all.insert(all.end(), asked.begin(), asked.end());
+    all.insert(all.end(), more.begin(), more.end());
+    return run_for_json(all);
+  };
+  const TemporaryDirectory penalised;
+  write_tiny_code(penalised.path(), R"({"repetition_penalty": 1.3})");
+  const nlohmann::json plain = run(kTinyCode, {});
+  EXPECT_EQ(run(penalised.path(), {})["output_ids"],
+            run(kTinyCode, {"--repetition-penalty", "1.3"})["output_ids"]);
+  EXPECT_EQ(run(penalised.path(), {"--repetition-penalty", "1"})["output_ids"],
+            plain["output_ids"]);
+
+  const TemporaryDirectory suppressed;
+  const nlohmann::json first = plain["output_ids"][0];
+  write_tiny_code(suppressed.path(), nlohmann::json({{"suppress_tokens", {first}}}).dump().c_str());
+  const nlohmann::json without = run(suppressed.path(), {})["output_ids"];
+  EXPECT_EQ(std::count(without.begin(), without.end(), first), 0);
+
+  const TemporaryDirectory stopped;
+  const std::string text = plain["text"], stop = text.substr(10, 4);
+  write_tiny_code(stopped.path(), nlohmann::json({{"stop_strings", {stop}}}).dump().c_str());
+  EXPECT_EQ(run(stopped.path(), {})["text"], text.substr(0, text.find(stop)));
+  EXPECT_EQ(run(stopped.path(), {"--ignore-eos"})["output_ids"],
+            run(kTinyCode, {"--ignore-eos"})["output_ids"]);
+}
+
+TEST(Generate, WhatTheCheckpointAsksForInVainIsAWarning) {
+  const TemporaryDirectory directory;
+  write_tiny_code(directory.path(), R"({"no_repeat_ngram_size": 2})");
+  const ProcessResult result =
+      run_orthrus({"generate", "-m", directory.path().string(), "-p", kPrompt, "-n", "2"});
+  EXPECT_EQ(result.exit_code, 0);
+  expect_contains(result.err, "warning: ");
+  expect_contains(result.err,
+                  "no_repeat_ngram_size is 2; this is not supported and has no effect.");
 }
 
 TEST(Generate, ComparesWithPlainAr) {

@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "cli/run_orthrus.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus::test {
 namespace {
@@ -48,6 +51,26 @@ TEST(Inspect, SumsAddUp) {
 TEST(Inspect, NumbersAreAsTheFileHasThem) {
   const ProcessResult result = run_orthrus({"inspect", "-m", kTinyCode, "--json"});
   EXPECT_NE(result.out.find("\"rms_norm_eps\":1e-06,"), std::string::npos);
+}
+
+TEST(Inspect, SaysWhatGenerationConfigSuggests) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    std::filesystem::create_symlink(kTinyCode + "/" + name, directory.path() / name);
+  }
+  std::ofstream(directory.path() / "generation_config.json")
+      << R"({"repetition_penalty": 1.1, "suppress_tokens": [4, 9], "stop_strings": ["\n\n"],
+             "num_beams": 4})";
+  const ProcessResult text = run_orthrus({"inspect", "-m", directory.path().string()});
+  for (const char* part : {"greedy decoding, repetition penalty 1.1, 2 tokens suppressed, "
+                           "stop at \"\\n\\n\"\n",
+                           "warning          ", "num_beams is 4; this is not supported"}) {
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+  }
+  const nlohmann::json json = run_for_json({"inspect", "-m", directory.path().string()});
+  EXPECT_EQ(json["config"]["generation"]["repetition_penalty"], 1.1);
+  EXPECT_EQ(json["config"]["generation"]["suppress_tokens"], (std::vector{4, 9}));
+  EXPECT_EQ(json["config"]["warnings"].size(), 1u);
 }
 
 TEST(Inspect, TextForAPerson) {

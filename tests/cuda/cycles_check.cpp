@@ -125,11 +125,11 @@ void check(const DeviceModel& model, const std::string& name, std::mt19937& rand
   for (int round = 0; round < 3; ++round) {
     Case c{{prompt(3), prompt(70), prompt(1 + static_cast<int>(random() % 200))},
            {{.anchor = token(), .most_tokens = 90, .block_size = block},
-            {.anchor = token(), .most_tokens = 1, .block_size = 1, .sampling = sampled},
+            {.anchor = token(), .most_tokens = 1, .block_size = 1, .sampling = &sampled},
             {.anchor = token(),
              .most_tokens = 150,
              .block_size = block / 2 + 1,
-             .sampling = sampled,
+             .sampling = &sampled,
              .stop_token_ids = stops}}};
     check_case(model, name + ", three sequences", c, random);
     c.prompts.resize(1), c.starts.resize(1);

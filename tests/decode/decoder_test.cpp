@@ -189,13 +189,15 @@ TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
   const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
   const unsigned first_seed = std::random_device{}();
   int accepted = 0, leftover = 0;
-  for (unsigned seed = first_seed; seed < first_seed + 12; ++seed) {
+  for (unsigned seed = first_seed; seed < first_seed + 18; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     std::vector<int32_t> prompt(1 + random() % 40);
     for (int32_t& id : prompt) id = static_cast<int32_t>(4 + random() % 8000);
     DecodeParams params{.max_tokens = 60, .prefill_chunk = 256};
     if (seed % 2 == 0) params.sampling = {.temperature = 0.7f, .top_k = 50, .seed = seed};
+    if (seed % 3 == 0) params.sampling.repetition_penalty = 1.1f;
+    if (seed % 3 == 1) params.sampling.frequency_penalty = 0.2f;
     const Decoded plain = decode(model, prompt, params);
     params.block_size = model.config.block_size;
     RandomPolicy policy(seed);

@@ -65,6 +65,10 @@ class WholeCycles : public testing::Test {
       if (random() % 2 == 0) {
         r.options.sampling = {.temperature = 0.8f, .top_k = 40, .seed = random()};
       }
+      if (random() % 2 == 0) {
+        r.options.sampling.repetition_penalty = 1.2f;
+        r.options.sampling.frequency_penalty = 0.3f;
+      }
     }
     return requests;
   }

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <future>
+#include <limits>
 #include <random>
 
 #include "kernels/cpu/instruction_sets.h"
@@ -231,10 +232,11 @@ std::string describe(const Trial& trial, const Batch& batch) {
   const GenerateOptions& o = trial.request.options;
   return fmt::format(
       "request {} of {} tokens: mode {}, block {}, chunk {}, {} in the batch, {} threads, T {}, "
-      "sampling seed {}",
+      "sampling seed {}, penalties {}, {}, {}, {} biases",
       trial.number, trial.request.prompt.size(), orthrus::name_of(*o.mode), o.block_size,
       o.prefill_chunk, batch.trials.size(), batch.engine->threads(), o.sampling.temperature,
-      o.sampling.seed);
+      o.sampling.seed, o.sampling.repetition_penalty, o.sampling.presence_penalty,
+      o.sampling.frequency_penalty, o.sampling.logit_bias.size());
 }
 
 // Tokens that were compared with those of plain decoding.
@@ -326,6 +328,17 @@ class Exactness : public testing::TestWithParam<Effort> {
     return ids;
   }
 
+  // A row's context: penalties, and biases of a few tokens, some of which are never chosen.
+  void add_penalties(SamplingParams& sampling) {
+    sampling.repetition_penalty = any_of({1.0f, 1.05f, 1.3f, 0.9f});
+    sampling.presence_penalty = any_of({0.0f, 0.2f, 1.5f, -0.3f});
+    sampling.frequency_penalty = any_of({0.0f, 0.1f, 0.6f, -0.1f});
+    for (int i = pick(0, 3); i > 0; --i) {
+      const float bias = any_of({-std::numeric_limits<float>::infinity(), -3.0f, 0.5f});
+      sampling.logit_bias.push_back({pick(0, config().vocab_size - 1), bias});
+    }
+  }
+
   Request plain_request(const SamplingParams& sampling) {
     Request plain;
     plain.prompt = random_prompt(GetParam().longest_prompt);
@@ -344,6 +357,9 @@ class Exactness : public testing::TestWithParam<Effort> {
     constexpr Mode kModes[] = {Mode::kAr, Mode::kDual, Mode::kDual, Mode::kDual, Mode::kAuto};
     options.mode = kModes[pick(0, 4)];
     options.block_size = *options.mode == Mode::kAr ? 0 : pick(2, config().block_size);
+    if (options.sampling.greedy()) {
+      options.accept = any_of({AcceptRule::kMatch, AcceptRule::kRejection});  // the same then
+    }
     if (pick(0, 2) == 0) options.block_size = 0;
     if (!whole_prompt) options.prefill_chunk = any_of({1, 7, 64, 1 << 20});
     if (pick(0, 7) == 0) options.max_tokens = pick(1, options.max_tokens);
@@ -404,6 +420,8 @@ TEST_P(Exactness, NothingButWeightsPromptSamplingAndSeedMatters) {
   for (const SamplingParams& sampling : kSampling) {
     const int prompts = effort.prompts + (sampling.greedy() ? effort.more_greedy : 0);
     for (int p = 0; p < prompts; ++p) plain.push_back(plain_request(sampling));
+    plain.push_back(plain_request(sampling));
+    add_penalties(plain.back().options.sampling);
   }
   std::vector<Generation> want;
   for (const Request& request : plain) {
@@ -444,6 +462,7 @@ TEST_P(Exactness, WhatASessionDidBeforeDoesNotMatter) {
     Request plain = plain_request(kSampling[turn % std::size(kSampling)]);
     plain.prompt = history;
     plain.options.max_tokens = pick(1, effort.tokens / 2);
+    if (pick(0, 2) == 0) add_penalties(plain.options.sampling);
 
     Batch batch{&engines_[1], {{turn, varied(plain, pick(0, 1) == 0)}}};
     Trial& trial = batch.trials[0];

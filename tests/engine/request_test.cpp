@@ -68,6 +68,32 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
       {[](Request& r) { r.options.sampling.top_p = 0; }, "top_p is 0; valid is above 0, up to 1"},
       {[](Request& r) { r.options.sampling.top_p = 1.5f; }, "top_p is 1.5"},
       {[](Request& r) { r.options.sampling.min_p = NAN; }, "min_p is nan; valid is 0 to 1"},
+      {[](Request& r) { r.options.sampling.repetition_penalty = 0; },
+       "repetition_penalty is 0; valid is above 0, up to 100"},
+      {[](Request& r) { r.options.sampling.repetition_penalty = NAN; },
+       "repetition_penalty is nan"},
+      {[](Request& r) { r.options.sampling.presence_penalty = 2.5f; },
+       "presence_penalty is 2.5; valid is -2 to 2"},
+      {[](Request& r) { r.options.sampling.frequency_penalty = NAN; },
+       "frequency_penalty is nan; valid is -2 to 2"},
+      {[](Request& r) {
+         r.options.sampling.logit_bias = {{100, 1}};
+       },
+       "logit_bias: a token is 100; valid is 0 to 99 for this model"},
+      {[](Request& r) {
+         r.options.sampling.logit_bias = {{3, 1}, {7, 101}};
+       },
+       "logit_bias of token 7 is 101; valid is -100 to 100, or -infinity"},
+      {[](Request& r) {
+         r.options.sampling.logit_bias = {{7, NAN}};
+       },
+       "logit_bias of token 7 is nan"},
+      {[](Request& r) {
+         for (int32_t token = 0; token < 100; ++token) {
+           r.options.sampling.logit_bias.push_back({token, -INFINITY});
+         }
+       },
+       "logit_bias suppresses all 100 tokens of this model."},
       {[](Request& r) {
          r.options.stop_token_ids = {3, 100};
        },

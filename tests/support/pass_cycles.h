@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "backends/cycle_runner.h"
@@ -21,7 +22,12 @@ class PassCycles final : public CycleRunner {
     sequences_.clear();
     most_sequences = std::max(most_sequences, static_cast<int>(sequences.size()));
     for (const CycleStart& start : sequences) {
-      sequences_.push_back({start, start.anchor, start.most_tokens, start.sequence->length(), {}});
+      Sequence& s = sequences_.emplace_back();
+      s.start = start;
+      s.anchor = start.anchor;
+      s.left = start.most_tokens;
+      s.landed = start.sequence->length();
+      if (start.context != nullptr) s.context = *start.context;
     }
     return Status::kOk;
   }
@@ -70,11 +76,12 @@ class PassCycles final : public CycleRunner {
 
  private:
   struct Sequence {
-    CycleStart start;
-    int32_t anchor;
-    int left;
-    int landed;  // length of the sequence as of the last finish()
-    std::vector<int32_t> block;
+    CycleStart start{};
+    int32_t anchor = 0;
+    int left = 0;
+    int landed = 0;  // length of the sequence as of the last finish()
+    std::vector<int32_t> block{};
+    std::optional<RowContext> context{};  // of its own: cycles run ahead of what has landed
   };
   struct Outcome {
     CycleResult result;
@@ -86,8 +93,13 @@ class PassCycles final : public CycleRunner {
   };
 
   std::vector<int32_t> choices(const Sequence& s, View view) {
-    const Span span{s.start.sequence,    s.block,         view, 0, static_cast<int>(s.block.size()),
-                    HeadOutput::kChoice, s.start.sampling};
+    const Span span{.sequence = s.start.sequence,
+                    .tokens = s.block,
+                    .view = view,
+                    .logits_end = static_cast<int>(s.block.size()),
+                    .output = HeadOutput::kChoice,
+                    .sampling = s.start.sampling,
+                    .context = s.context ? &*s.context : nullptr};
     if (pass_->run(std::span(&span, 1)) != Status::kOk) return {};
     std::vector<int32_t> ids;
     for (const Choice& choice : pass_->head_rows(0).choices) ids.push_back(choice.id);
@@ -119,6 +131,7 @@ class PassCycles final : public CycleRunner {
         break;
       }
       outcome.tokens.push_back(s.anchor = selected[i]);
+      if (s.context) s.context->append(s.anchor);
       --s.left;
       const auto& stops = s.start.stop_token_ids;
       if (std::find(stops.begin(), stops.end(), s.anchor) != stops.end()) s.left = 0;

@@ -129,10 +129,12 @@ void CpuForwardPass::sample() {
   const auto sample_rows = [&] {
     for (size_t i = next++; i < sampled_.size(); i = next++) {
       const Sampled& row = sampled_[i];
-      const float* const logits = a_.logits.row(row.head_row);
+      const Span& span = *row.span;
+      const std::span logits(a_.logits.row(row.head_row), static_cast<size_t>(a_.logits.cols));
+      if (span.context != nullptr) span.context->adjust(logits, span.drafts_before(row.row));
       choices_[static_cast<size_t>(row.head_row)] =
-          select({logits, static_cast<size_t>(a_.logits.cols)}, row.position, *row.params,
-                 row.probability);
+          select(logits, span.sequence->length() + row.row + 1, *span.sampling,
+                 span.output == HeadOutput::kChoiceAndProbability);
     }
   };
   if (sampled_.size() > 1) {
@@ -214,19 +216,17 @@ void CpuForwardPass::plan_head(std::span<const Span> spans) {
     for (size_t s = 0; s < spans.size(); ++s) {
       const Span& span = spans[s];
       const bool asked = span.output == HeadOutput::kLogits;
-      const bool sampled = !asked && !span.sampling.greedy();
+      const bool sampled = !asked && !span.takes_top();
       if ((asked || sampled) != logits || span.view != view) continue;
       first_head_row_[s] = next;
       wants_logits_[s] = asked;
       head_count_[s] = span.logits_end - span.logits_begin;
-      const bool probability = span.output == HeadOutput::kChoiceAndProbability;
       if (sampled) {
-        const int position = span.sequence->length() + span.logits_begin + 1;
         for (int i = 0; i < head_count_[s]; ++i) {
-          sampled_.push_back({next + i, position + i, &span.sampling, probability});
+          sampled_.push_back({next + i, &span, span.logits_begin + i});
         }
       } else {
-        probability_ |= probability;
+        probability_ |= span.output == HeadOutput::kChoiceAndProbability;
       }
       next += head_count_[s];
     }

@@ -53,12 +53,11 @@ class CpuForwardPass final : public ForwardPass {
   void head(std::span<const Span> spans);
   void sample();
 
-  // A row of logits that a token is sampled from.
+  // A row of logits that a token is chosen from.
   struct Sampled {
     int head_row;
-    int position;  // of the token
-    const SamplingParams* params;
-    bool probability;
+    const Span* span;
+    int row;  // of the span
   };
 
   const CpuWeights* weights_;

@@ -62,7 +62,7 @@ Status CudaCycles::begin(std::span<const CycleStart> sequences) try {
                          .first_page = pages,
                          .first_stop = static_cast<int>(stops.size()),
                          .stops = static_cast<int>(start.stop_token_ids.size()),
-                         .sampling = select_row(start.sampling)});
+                         .sampling = select_row(*start.sampling)});
     stops.insert(stops.end(), start.stop_token_ids.begin(), start.stop_token_ids.end());
     const int own = pages_for(start.sequence->length() + start.most_tokens);
     for (int i = 0; i < own; ++i) {
@@ -148,7 +148,7 @@ CudaCycles::Shape CudaCycles::shape_of(std::span<const int> drafts) const {
   for (size_t s = 0; s < drafts.size(); ++s) {
     if (drafts[s] < 0) continue;
     const CycleStart& start = sequences_[s];
-    const bool greedy = start.sampling.greedy();
+    const bool greedy = start.sampling->greedy();
     shape.draft.rows.diffusion += drafts[s];
     (greedy ? shape.draft.tops : shape.draft.logits) += drafts[s];
     shape.draft.sampled = shape.draft.sampled || (!greedy && drafts[s] > 0);

@@ -88,7 +88,7 @@ PassSizes CudaForwardPass::plan(std::span<const Span> spans) {
   asked_.clear();
   for (const Span& span : spans) {
     const Kind kind = span.output == HeadOutput::kLogits ? Kind::kLogits
-                      : span.sampling.greedy()           ? Kind::kTop
+                      : span.takes_top()                 ? Kind::kTop
                                                          : Kind::kSampled;
     const int rows = static_cast<int>(span.tokens.size());
     shape.rows[span.view] += rows;
@@ -143,7 +143,7 @@ int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& s
       SelectRow& select = in.select[asked.first + i];
       select = {};
       if (asked.kind == Kind::kSampled) {
-        select = select_row(span.sampling);
+        select = select_row(*span.sampling);
         select.position = position + row + 1;
         select.probability = span.output == HeadOutput::kChoiceAndProbability;
       }

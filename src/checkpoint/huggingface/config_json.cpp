@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "checkpoint/huggingface/generation_config.h"
 #include "checkpoint/huggingface/json_fields.h"
 #include "checkpoint/limits.h"
 #include "files/json_document.h"
@@ -18,9 +19,6 @@ using nlohmann::json;
 constexpr const char* kOrthrus = "OrthrusLM";
 constexpr const char* kQwen3 = "Qwen3ForCausalLM";
 constexpr const char* kQwen2 = "Qwen2ForCausalLM";
-
-constexpr double kMaxTemperature = 100;  // as SamplingParams
-constexpr double kMinTopP = 1e-6;        // 0 would leave no token
 
 // What transformers' Qwen3Config takes for fields that are absent, and its Qwen2Config where it has
 // them: it has no head_dim.
@@ -259,25 +257,6 @@ class ConfigReader {
   ModelConfig config_;
 };
 
-void read_generation(const JsonFields& fields, ModelConfig& config) {
-  if (const auto ids = fields.integers("eos_token_id", config.vocab_size - 1)) {
-    config.eos_token_ids = *ids;
-  }
-  if (!fields.boolean("do_sample", false)) return;
-  SamplingParams& defaults = config.generation;
-  defaults.temperature = 1;
-  if (fields.find("temperature") != nullptr) {
-    defaults.temperature = static_cast<float>(fields.number("temperature", 0, kMaxTemperature));
-  }
-  if (fields.find("top_k") != nullptr) defaults.top_k = fields.integer("top_k", 0, limits::kVocab);
-  if (fields.find("top_p") != nullptr) {
-    defaults.top_p = static_cast<float>(fields.number("top_p", kMinTopP, 1));
-  }
-  if (fields.find("min_p") != nullptr) {
-    defaults.min_p = static_cast<float>(fields.number("min_p", 0, 1));
-  }
-}
-
 }  // namespace
 
 ModelConfig parse_config(const NamedText& config, const std::optional<NamedText>& generation) {
@@ -286,7 +265,7 @@ ModelConfig parse_config(const NamedText& config, const std::optional<NamedText>
   ModelConfig result = ConfigReader(object, config.name, problems).read();
   if (generation) {
     const json defaults = parse_json_object(generation->text, generation->name);
-    read_generation(JsonFields(defaults, generation->name, "", problems), result);
+    read_generation_config(JsonFields(defaults, generation->name, "", problems), result);
   }
   problems.throw_if_any();
   return result;

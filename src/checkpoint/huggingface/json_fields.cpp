@@ -99,11 +99,14 @@ std::optional<std::vector<int32_t>> JsonFields::integers(std::string_view key, i
   return result;
 }
 
-void JsonFields::refuse(std::string_view key, std::string_view expectation, ErrorKind kind) const {
+std::string JsonFields::statement(std::string_view key) const {
   const json* value = at(key);
   const std::string state = value == nullptr ? "missing" : shown(*value);
-  problems_.add(
-      kind, fmt::format("{}: {}{} is {}; {}.", file_, prefix_, printable(key), state, expectation));
+  return fmt::format("{}: {}{} is {}", file_, prefix_, printable(key), state);
+}
+
+void JsonFields::refuse(std::string_view key, std::string_view expectation, ErrorKind kind) const {
+  problems_.add(kind, fmt::format("{}; {}.", statement(key), expectation));
 }
 
 }  // namespace orthrus

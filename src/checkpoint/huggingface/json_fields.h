@@ -34,6 +34,8 @@ class JsonFields {
   // An integer or a list of integers, each from 0 to `high`; nothing when absent or null.
   std::optional<std::vector<int32_t>> integers(std::string_view key, int high) const;
 
+  std::string statement(std::string_view key) const;  // "FILE: KEY is VALUE"
+
   // Records that the field's value cannot be used: "FILE: KEY is VALUE; EXPECTATION."
   void refuse(std::string_view key, std::string_view expectation,
               ErrorKind kind = ErrorKind::kFile) const;
