@@ -4,6 +4,7 @@
 //   cycles_check DATA MODELS      (tests/data and models of the sources)
 #include <fmt/core.h>
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -110,6 +111,40 @@ void check_case(const DeviceModel& model, const std::string& name, const Case& c
   }
 }
 
+// Sequences with contexts, greedy and sampled, beside one without.
+void check_penalties(const DeviceModel& model, const std::string& name, std::mt19937& random) {
+  const ModelConfig& config = model.config();
+  const auto token = [&] { return static_cast<int32_t>(4 + random() % (config.vocab_size - 8)); };
+  const SamplingParams params[] = {{.repetition_penalty = 1.1f, .frequency_penalty = 0.2f},
+                                   {},
+                                   {.temperature = 0.8f,
+                                    .top_p = 0.9f,
+                                    .seed = random(),
+                                    .repetition_penalty = 1.3f,
+                                    .presence_penalty = -0.5f,
+                                    .logit_bias = {{token(), -INFINITY}, {token(), 4}}}};
+  for (int round = 0; round < 3; ++round) {
+    Case c;
+    std::vector<RowContext> contexts;
+    contexts.reserve(std::size(params));
+    for (const SamplingParams& p : params) {
+      std::vector<int32_t>& prompt = c.prompts.emplace_back(1 + random() % 90);
+      for (int32_t& id : prompt) id = token();
+      CycleStart start{.anchor = token(),
+                       .most_tokens = static_cast<int>(40 + random() % 60),
+                       .block_size = config.block_size,
+                       .sampling = &p};
+      if (RowContext::wanted(p)) {
+        RowContext& context = contexts.emplace_back(p, prompt, config.vocab_size, 0);
+        context.append(start.anchor);
+        start.context = &context;
+      }
+      c.starts.push_back(start);
+    }
+    check_case(model, name + ", penalties", c, random);
+  }
+}
+
 void check(const DeviceModel& model, const std::string& name, std::mt19937& random) {
   const ModelConfig& config = model.config();
   const auto token = [&] { return static_cast<int32_t>(4 + random() % (config.vocab_size - 8)); };
@@ -135,6 +170,7 @@ void check(const DeviceModel& model, const std::string& name, std::mt19937& rand
     c.prompts.resize(1), c.starts.resize(1);
     check_case(model, name + ", one sequence", c, random);
   }
+  check_penalties(model, name, random);
   // To the last position that the memory of a fresh lane is made for.
   const int whole = std::min(1024, config.max_position_embeddings);
   check_case(model, name + ", a whole context",

@@ -1,11 +1,13 @@
-// Sampling on the device, against the processor's select().
+// Adjusting and sampling on the device, against the processor's RowContext and select().
 #include <cmath>
 #include <cstring>
 #include <random>
 
 #include "checks.h"
 #include "device.cuh"
+#include "kernels/cuda/row_context.h"
 #include "kernels/cuda/select.h"
+#include "kernels/row_context.h"
 #include "kernels/select.h"
 
 namespace orthrus::cuda {
@@ -117,6 +119,102 @@ void check_broken(Checks& checks) {
   checks.expect(got[4].id == want.id, "select beside broken rows: %d, not %d", got[4].id, want.id);
 }
 
+SamplingParams random_penalties(std::mt19937& random, int vocabulary) {
+  const auto any_of = [&](auto... values) {
+    const float all[] = {values...};
+    return all[random() % sizeof...(values)];
+  };
+  SamplingParams params{.temperature = any_of(0.0f, 0.7f, 1.3f),
+                        .top_k = static_cast<int>(random() % 2) * 40,
+                        .seed = random(),
+                        .repetition_penalty = any_of(1.0f, 1.1f, 1.7f, 0.9f),
+                        .presence_penalty = any_of(0.0f, 0.5f, -1.5f),
+                        .frequency_penalty = any_of(0.0f, 0.3f, 1.9f)};
+  for (int i = static_cast<int>(random() % 4); i > 0; --i) {
+    params.logit_bias.push_back(
+        {static_cast<int32_t>(random() % vocabulary), any_of(-INFINITY, 2.5f, -0.1f)});
+  }
+  return params;
+}
+
+// Rows of several contexts, behind drafts or not, and one without a context between them.
+void check_adjust(Checks& checks, const Case& c) {
+  std::mt19937 random(static_cast<unsigned>(checks.seed) + 7 + static_cast<unsigned>(c.vocabulary));
+  const auto token = [&] { return static_cast<int32_t>(random() % c.vocabulary); };
+  const auto vocabulary = static_cast<size_t>(c.vocabulary);
+  constexpr int kContexts = 6, kRowsOfContext = 4, kRows = kContexts * kRowsOfContext;
+  std::vector<SamplingParams> params;
+  std::vector<RowContext> contexts;
+  std::vector<Occurrence> occurrences;
+  std::vector<Penalties> penalties;
+  std::vector<float> biases(kContexts * vocabulary);
+  for (size_t i = 0; i < kContexts; ++i) {
+    params.push_back(random_penalties(random, c.vocabulary));
+    std::vector<int32_t> prompt(random() % 300);
+    for (int32_t& id : prompt) id = token();
+    RowContext& context = contexts.emplace_back(params[i], prompt, c.vocabulary, 100);
+    for (int n = static_cast<int>(random() % 100); n > 0; --n) context.append(token() / 2);
+    occurrences.insert(occurrences.end(), context.occurrences().begin(),
+                       context.occurrences().end());
+    penalties.push_back(context.penalties());
+    for (const TokenBias& b : context.biases()) biases[i * vocabulary + b.token] = b.bias;
+  }
+  std::vector<int32_t> ids(64);
+  for (int32_t& id : ids) id = random() % 3 == 0 ? ids[0] : token() / 2;
+  const size_t stride = vocabulary + vocabulary % 3;
+  std::vector<float> all;
+  std::vector<SelectRow> how(kRows);
+  for (int m = 0; m < kRows; ++m) {
+    std::vector<float> row = random_logits(random, c);
+    row.resize(stride, NAN);
+    all.insert(all.end(), row.begin(), row.end());
+    const SamplingParams& p = params[m % kContexts];
+    how[m] = {.temperature = p.greedy() ? 1 : p.temperature,
+              .top_p = p.top_p,
+              .min_p = p.min_p,
+              .top_k = p.top_k,
+              .seed = p.seed,
+              .position = m,
+              .probability = m % 2 == 0,
+              .greedy = p.greedy(),
+              .context = m == 5 ? -1 : m % kContexts,
+              .first_draft = static_cast<int>(random() % 32),
+              .drafts = static_cast<int>(random() % 32)};
+  }
+  const Array<float> device_logits(all), device_biases(biases);
+  const Array<SelectRow> device_how(how);
+  const Array<Occurrence> device_occurrences(occurrences);
+  const Array<Penalties> device_penalties(penalties);
+  const Array<int32_t> device_ids(ids);
+  const Array<int> count(std::vector<int>{kRows - 1});
+  Array<Choice> out(kRows);
+  CHECK_CUDA(adjust(device_logits.data(), stride, c.vocabulary, device_how.data(),
+                    {device_occurrences.data(), device_biases.data(), device_penalties.data()},
+                    device_ids.data(), kRows, count.data(), nullptr));
+  CHECK_CUDA(select(device_logits.data(), stride, c.vocabulary, device_how.data(), out.data(),
+                    kRows, count.data(), nullptr));
+  const std::vector<float> adjusted = device_logits.host();
+  const std::vector<Choice> chosen = out.host();
+  int different = 0, wrong = 0, unlikely = 0;
+  for (int m = 0; m < kRows; ++m) {
+    std::vector<float> row(all.begin() + static_cast<std::ptrdiff_t>(m * stride),
+                           all.begin() + static_cast<std::ptrdiff_t>(m * stride + vocabulary));
+    if (how[m].context >= 0 && m < kRows - 1) {
+      contexts[how[m].context].adjust(
+          row, std::span(ids).subspan(how[m].first_draft, static_cast<size_t>(how[m].drafts)));
+    }
+    different += std::memcmp(row.data(), &adjusted[m * stride], vocabulary * sizeof(float)) != 0;
+    if (m == kRows - 1) continue;
+    const Choice want = orthrus::select(row, m, params[m % kContexts], m % 2 == 0);
+    wrong += chosen[m].id != want.id || chosen[m].logit != want.logit;
+    unlikely += !(std::abs(chosen[m].probability - want.probability) <= 1e-5f);
+  }
+  checks.expect(different == 0, "adjust of %d: %d of %d rows differ", c.vocabulary, different,
+                kRows);
+  checks.expect(wrong == 0, "select of adjusted %d: %d of %d wrong", c.vocabulary, wrong, kRows);
+  checks.expect(unlikely == 0, "select of adjusted %d: %d probabilities", c.vocabulary, unlikely);
+}
+
 }  // namespace
 
 void check_select(Checks& checks) {
@@ -124,6 +222,7 @@ void check_select(Checks& checks) {
                         Case{1000, 3, false}, Case{4096, 5, true}, Case{8193, 2, true},
                         Case{50000, 0.5f, false}, Case{151936, 3, false}}) {
     check_case(checks, c);
+    check_adjust(checks, c);
   }
   check_broken(checks);
 }

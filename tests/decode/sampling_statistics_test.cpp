@@ -6,7 +6,12 @@
 #include <map>
 #include <random>
 
+#include "decode/decoder.h"
 #include "decode/rejection.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/row_context.h"
+#include "support/golden.h"
+#include "support/model.h"
 
 namespace orthrus {
 namespace {
@@ -155,6 +160,78 @@ TEST(SamplingStatistics, TheRejectionRuleGivesTheArDistributionWhateverTheDraft)
       EXPECT_NEAR(accepted, rate * kDraws, 5 * std::sqrt(kDraws * rate * (1 - rate)));
     }
   }
+}
+
+// With penalties the rows of a cycle depend on the drafts before them, and on what was resampled.
+TEST(SamplingStatistics, TheRejectionRuleGivesThePenalisedArDistribution) {
+  const Golden golden = load_golden("tied");
+  const CpuWeights model = load_model(golden.directory);
+  const CpuOps ops(1);
+  const std::vector<int32_t> prompt(golden.cases[0].prompt.begin(),
+                                    golden.cases[0].prompt.begin() + 6);
+  constexpr int kTokens = 4, kDraws = 6000;
+  const SamplingParams params{.temperature = 1.5f,
+                              .top_k = 2,
+                              .repetition_penalty = 1.4f,
+                              .frequency_penalty = 1,
+                              .logit_bias = {{prompt[0], 2}}};
+  // The probabilities of all continuations, by their numbers.
+  std::map<std::vector<int32_t>, int32_t> numbers;
+  std::map<int32_t, double> p;
+  const auto explore = [&](const auto& self, std::vector<int32_t> output, double so_far) -> void {
+    if (output.size() == kTokens) {
+      const auto number = static_cast<int32_t>(numbers.size());
+      numbers[output] = number;
+      p[number] = so_far;
+      return;
+    }
+    TestSequence s(model, ops);
+    CpuForwardPass pass(model, ops);
+    std::vector<int32_t> tokens = prompt;
+    tokens.insert(tokens.end(), output.begin(), output.end());
+    const int last = static_cast<int>(tokens.size()) - 1;
+    const Span span{&s.sequence, tokens, View::kAutoregressive, last, last + 1};
+    ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    const ConstRows logits = pass.head_rows(0).logits;
+    std::vector<float> row(logits.row(0), logits.row(0) + logits.cols);
+    RowContext context(params, prompt, model.config.vocab_size, kTokens);
+    context.adjust(row, output);
+    output.push_back(0);
+    for (const auto& [token, probability] : softmax_of(row, params)) {
+      output.back() = token;
+      self(self, output, so_far * probability);
+    }
+  };
+  explore(explore, {}, 1);
+  ASSERT_EQ(numbers.size(), 1u << kTokens);
+  std::map<int32_t, int> counts;
+  int accepted = 0, resampled = 0;
+  for (uint64_t seed = 0; seed < kDraws; ++seed) {
+    TestSequence s(model, ops);
+    CpuForwardPass pass(model, ops);
+    FixedPolicy policy(kTokens);
+    DecodeParams decode{.block_size = kTokens,
+                        .accept = AcceptRule::kRejection,
+                        .sampling = params,
+                        .max_tokens = kTokens,
+                        .prefill_chunk = 64};
+    decode.sampling.seed = seed;
+    Decoder decoder(model.config, s.sequence, prompt, policy, decode);
+    std::vector<int32_t> output;
+    while (!decoder.done()) {
+      const Span span = decoder.next();
+      ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+      ASSERT_EQ(decoder.take(pass.head_rows(0)), Status::kOk);
+      output.insert(output.end(), decoder.emitted().begin(), decoder.emitted().end());
+    }
+    ASSERT_TRUE(numbers.contains(output));
+    ++counts[numbers[output]];
+    accepted += decoder.counts().accepted;
+    resampled += decoder.counts().ar_passes > 1;
+  }
+  EXPECT_GT(accepted, kDraws / 10);
+  EXPECT_GT(resampled, kDraws / 10);
+  expect_distribution(counts, p, kDraws);
 }
 
 // Why drafts are selected with the AR view's noise: they agree far more often than drafts drawn on

@@ -54,15 +54,20 @@ Status CudaCycles::begin(std::span<const CycleStart> sequences) try {
   const PassInputs& in = network_->host_inputs();
   std::vector<CycleSequence> on_device;
   std::vector<int32_t> stops;
-  int pages = 0;
+  int pages = 0, contexts = 0;
   for (const CycleStart& start : sequences) {
+    int context = -1;
+    if (start.context != nullptr) {
+      context = contexts++;
+      network_->contexts().upload(static_cast<size_t>(context), *start.context, network_->stream());
+    }
     on_device.push_back({.position = start.sequence->length(),
                          .anchor = start.anchor,
                          .left = start.most_tokens,
                          .first_page = pages,
                          .first_stop = static_cast<int>(stops.size()),
                          .stops = static_cast<int>(start.stop_token_ids.size()),
-                         .sampling = select_row(*start.sampling)});
+                         .sampling = select_row(*start.sampling, context)});
     stops.insert(stops.end(), start.stop_token_ids.begin(), start.stop_token_ids.end());
     const int own = pages_for(start.sequence->length() + start.most_tokens);
     for (int i = 0; i < own; ++i) {
@@ -90,8 +95,9 @@ Status CudaCycles::begin(std::span<const CycleStart> sequences) try {
 void CudaCycles::make_room(std::span<const CycleStart> sequences) {
   const int count = static_cast<int>(sequences.size());
   int block_size = 1;
-  size_t pages = 0, stops = 1;
+  size_t pages = 0, stops = 1, contexts = 0;
   for (const CycleStart& start : sequences) {
+    contexts += start.context != nullptr ? 1 : 0;
     block_size = std::max(block_size, start.block_size);
     pages += static_cast<size_t>(pages_for(start.sequence->length() + start.most_tokens));
     stops += start.stop_token_ids.size();
@@ -113,12 +119,15 @@ void CudaCycles::make_room(std::span<const CycleStart> sequences) {
     stops_ = DeviceArray<int32_t>(stops * 2);
     generation_ = 0;
   }
+  network_->reserve_contexts(contexts);
   // Laid out for as many sequences and as large blocks as there is room for, so that graphs serve
   // fewer and smaller ones.
   state_ = {.count = count,
             .block_size = room_block_,
             .stops = stops_.data(),
             .sequences = sequences_on_device_.data(),
+            .contexts = network_->contexts().contexts(),
+            .vocabulary = network_->config().vocab_size,
             .drafts = drafts_.data(),
             .clock = clock_.data(),
             .cycle = cycle_.data(),
@@ -148,13 +157,16 @@ CudaCycles::Shape CudaCycles::shape_of(std::span<const int> drafts) const {
   for (size_t s = 0; s < drafts.size(); ++s) {
     if (drafts[s] < 0) continue;
     const CycleStart& start = sequences_[s];
-    const bool greedy = start.sampling->greedy();
+    const bool has_context = start.context != nullptr;
+    const bool takes_top = start.sampling->greedy() && !has_context;
     shape.draft.rows.diffusion += drafts[s];
-    (greedy ? shape.draft.tops : shape.draft.logits) += drafts[s];
-    shape.draft.sampled = shape.draft.sampled || (!greedy && drafts[s] > 0);
+    (takes_top ? shape.draft.tops : shape.draft.logits) += drafts[s];
+    shape.draft.sampled = shape.draft.sampled || (!takes_top && drafts[s] > 0);
+    shape.draft.adjusted = shape.draft.adjusted || (has_context && drafts[s] > 0);
     shape.verify.rows.ar += drafts[s] + 1;
-    (greedy ? shape.verify.tops : shape.verify.logits) += drafts[s] + 1;
-    shape.verify.sampled = shape.verify.sampled || !greedy;
+    (takes_top ? shape.verify.tops : shape.verify.logits) += drafts[s] + 1;
+    shape.verify.sampled = shape.verify.sampled || !takes_top;
+    shape.verify.adjusted = shape.verify.adjusted || has_context;
     int most = start.sequence->length() + drafts[s] + 1;
     for (int cycle = finished_; cycle < started_; ++cycle) {
       const auto flown = static_cast<size_t>(cycle % kMostInFlight);

@@ -30,6 +30,7 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
       if (const Status status = span.sequence->reserve(rows); status != Status::kOk) return status;
     }
     network_->reserve(shape, pages);
+    network_->reserve_contexts(contexts_.size());
     make_room(logits_, static_cast<size_t>(asked_logits) * vocabulary);
     make_room(sampled_, static_cast<size_t>(shape.logits));
     make_room(tops_, static_cast<size_t>(shape.tops));
@@ -37,6 +38,9 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
     generation_ = network_->generation();
     if (shape.all_rows() <= kMostGraphRows) {
       graph = graphs_.of(shape, network_->stream(), [&] { network_->enqueue(shape); });
+    }
+    for (size_t i = 0; i < contexts_.size(); ++i) {
+      network_->contexts().upload(i, *contexts_[i], network_->stream());
     }
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
@@ -86,6 +90,7 @@ PassSizes CudaForwardPass::plan(std::span<const Span> spans) {
   PassSizes shape;
   int longest = 0;
   asked_.clear();
+  contexts_.clear();
   for (const Span& span : spans) {
     const Kind kind = span.output == HeadOutput::kLogits ? Kind::kLogits
                       : span.takes_top()                 ? Kind::kTop
@@ -93,7 +98,12 @@ PassSizes CudaForwardPass::plan(std::span<const Span> spans) {
     const int rows = static_cast<int>(span.tokens.size());
     shape.rows[span.view] += rows;
     longest = std::max(longest, span.sequence->length() + rows);
-    asked_.push_back({kind, 0, span.logits_end - span.logits_begin});
+    Asked& asked = asked_.emplace_back(Asked{kind, 0, span.logits_end - span.logits_begin, -1});
+    if (kind == Kind::kSampled && asked.count > 0 && span.context != nullptr) {
+      asked.context = static_cast<int>(contexts_.size());
+      contexts_.push_back(span.context);
+      shape.adjusted = true;
+    }
   }
   const auto place = [&](Kind kind, int& rows) {
     for (Asked& asked : asked_) {
@@ -143,8 +153,12 @@ int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& s
       SelectRow& select = in.select[asked.first + i];
       select = {};
       if (asked.kind == Kind::kSampled) {
-        select = select_row(*span.sampling);
+        select = select_row(*span.sampling, asked.context);
         select.position = position + row + 1;
+        if (asked.context >= 0) {
+          select.drafts = static_cast<int>(span.drafts_before(row).size());
+          select.first_draft = first_row + row + 1 - select.drafts;
+        }
         select.probability = span.output == HeadOutput::kChoiceAndProbability;
       }
     }

@@ -34,9 +34,11 @@ class CudaForwardPass final : public ForwardPass {
   struct Asked {
     Kind kind;
     int first, count;
+    int context;  // its place among the contexts, or -1
   };
   std::vector<Asked> asked_;
-  PinnedArray<float> logits_;  // [rows][vocab_size]
+  std::vector<const RowContext*> contexts_;  // of spans that are asked for choices
+  PinnedArray<float> logits_;                // [rows][vocab_size]
   PinnedArray<Choice> sampled_, tops_;
   double seconds_ = 0;
 };

@@ -136,13 +136,18 @@ void PassKernels::reserve(const PassSizes& shape, size_t pages) {
     room.logits = std::max(room.logits, a_->of.logits);
     room.tops = std::max(room.tops, a_->of.tops);
     room.positions = std::max(room.positions, a_->of.positions);
-    room.sampled = a_->of.sampled;  // takes no room
+    room.sampled = a_->of.sampled;  // this and the next take no room
+    room.adjusted = a_->of.adjusted;
     if (room == a_->of) return;
   }
   ++generation_;
   a_.reset();
   a_ =
       std::make_unique<Activations>(*config_, heads_, weights_->lm_head(), memory_->stride(), room);
+}
+
+void PassKernels::reserve_contexts(size_t count) {
+  if (contexts_.reserve(count, static_cast<size_t>(config_->vocab_size))) ++generation_;
 }
 
 const PassInputs& PassKernels::host_inputs() const {
@@ -243,6 +248,10 @@ void PassKernels::head(const PassSizes& shape) {
     const auto vocabulary = static_cast<size_t>(lm_head.rows);
     const Tokens x = norm(0, shape.logits, &in.counts->logits);
     require(matmul(x, lm_head, a_->logits.data(), vocabulary, stream_));
+    if (shape.adjusted) {
+      require(adjust(a_->logits.data(), vocabulary, lm_head.rows, in.select, contexts_.contexts(),
+                     in.ids, shape.logits, &in.counts->logits, stream_));
+    }
     if (shape.sampled) {
       require(select(a_->logits.data(), vocabulary, lm_head.rows, in.select, a_->sampled.data(),
                      shape.logits, &in.counts->logits, stream_));

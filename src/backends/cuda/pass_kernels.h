@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "backends/cuda/context_memory.h"
 #include "backends/cuda/device_weights.h"
 #include "backends/cuda/kv_memory.h"
 #include "backends/cuda/pass_sizes.h"
@@ -26,6 +27,9 @@ class PassKernels {
   // Throws std::bad_alloc, and then there is room for nothing.
   void reserve(const PassSizes& shape, size_t pages);
 
+  // Likewise for as many sequences that have a row context.
+  void reserve_contexts(size_t count);
+
   // Counts how often memory has moved: what was captured before holds old addresses.
   int generation() const { return generation_; }
 
@@ -37,6 +41,9 @@ class PassKernels {
   const PassInputs& host_inputs() const;
   const PassInputs& inputs() const;
   void upload_inputs(int pages);  // the host's copy, with so many entries of the page table
+
+  // The contexts that rows name by their places.
+  const ContextMemory& contexts() const { return contexts_; }
 
   // What a pass chose, and the logits it computed, on the device.
   PassChoices choices() const;
@@ -62,16 +69,20 @@ class PassKernels {
   DeviceArray<float> inv_freq_;  // [head_dim / 2]
   std::unique_ptr<Inputs> inputs_;
   std::unique_ptr<Activations> a_;
+  ContextMemory contexts_;
   int generation_ = 0;
 };
 
-// For any position. Greedy parameters choose nothing from a row of logits.
-inline SelectRow select_row(const SamplingParams& params) {
-  return {.temperature = params.greedy() ? 0 : params.temperature,
+// For any position. Without a context, greedy parameters choose nothing from a row of logits.
+inline SelectRow select_row(const SamplingParams& params, int context) {
+  const float greedy = context < 0 ? 0 : 1;
+  return {.temperature = params.greedy() ? greedy : params.temperature,
           .top_p = params.top_p,
           .min_p = params.min_p,
           .top_k = params.top_k,
-          .seed = params.seed};
+          .seed = params.seed,
+          .greedy = params.greedy(),
+          .context = context};
 }
 
 // An error of the device while decoding: CUDA keeps reporting it, and nothing can be computed any

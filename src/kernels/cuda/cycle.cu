@@ -14,6 +14,7 @@ __device__ inline uint64_t nanoseconds() {
   return time;
 }
 
+// Its rows are such of which the largest logit is needed.
 __device__ inline bool greedy(const CycleSequence& sequence) {
   return sequence.sampling.temperature <= 0;
 }
@@ -49,15 +50,27 @@ struct HeadCounts {
   }
 };
 
-// The head row of the span's row i, which stands in row `row` of the pass.
+// The head row of the span's row i, which stands in row `row` of the pass behind `drafts` drafts.
 __device__ inline void ask(const PassInputs& pass, const CycleSequence& sequence, int first_top,
-                           int row, int i) {
+                           int row, int i, int drafts) {
   const int head_row = sequence.head_row + i;
   pass.head_rows[greedy(sequence) ? first_top + head_row : head_row] = row;
   if (greedy(sequence)) return;
   SelectRow& select = pass.select[head_row];
   select = sequence.sampling;
   select.position = sequence.position + i + 1;
+  select.first_draft = row - drafts + 1;
+  select.drafts = drafts;
+}
+
+// It joins the context of its sequence, if that has one.
+__device__ inline void append(const CycleState& state, const CycleSequence& sequence,
+                              int32_t token) {
+  const int context = sequence.sampling.context;
+  if (context < 0) return;
+  const auto at = static_cast<size_t>(context) * static_cast<size_t>(state.vocabulary);
+  Occurrence& occurrence = state.contexts.occurrences[at + static_cast<size_t>(token)];
+  occurrence = max(occurrence, 1) + 1;
 }
 
 __device__ inline const Choice* of_sequence(const PassChoices& choices,
@@ -99,7 +112,7 @@ __global__ void __launch_bounds__(kThreads)
     if (s % kWarps != threadIdx.x / 32) continue;
     for (int i = threadIdx.x % 32; i < sequence.drafts; i += 32) {
       pass.ids[first_row + i] = i == 0 ? sequence.anchor : mask_token_id;
-      ask(pass, sequence, first_top, first_row + i, i);
+      ask(pass, sequence, first_top, first_row + i, i, 0);
     }
   }
 }
@@ -147,7 +160,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = threadIdx.x % 32; i <= sequence.drafts; i += 32) {
       pass.ids[first_row + i] =
           i == 0 ? sequence.anchor : state.drafts[s * state.block_size + i - 1];
-      ask(pass, sequence, first_top, first_row + i, i);
+      ask(pass, sequence, first_top, first_row + i, i, i);
     }
   }
 }
@@ -175,6 +188,7 @@ __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, Pass
       }
       tokens[outcome.tokens++] = y;
       sequence.anchor = y;
+      append(state, sequence, y);
       --sequence.left;
       for (int stop = 0; stop < sequence.stops; ++stop) {
         if (y == state.stops[sequence.first_stop + stop]) sequence.left = 0;

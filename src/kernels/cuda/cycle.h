@@ -8,6 +8,7 @@
 
 #include "kernels/choice.h"
 #include "kernels/cuda/pass_inputs.h"
+#include "kernels/cuda/row_context.h"
 
 namespace orthrus::cuda {
 
@@ -19,7 +20,7 @@ struct CycleSequence {
   int first_page = 0;  // of its part of the page table, which has room for `left` positions more
   int first_stop = 0;  // of the ids that end it, among stops
   int stops = 0;
-  SelectRow sampling{};  // but for the position; temperature 0: greedy
+  SelectRow sampling{};  // but for position and drafts; temperature 0: greedy, without a context
 
   // Of the current cycle.
   int planned = -1;  // drafts that the host wants; -1: it takes no part
@@ -59,7 +60,9 @@ struct CycleState {
   int block_size = 0;                  // more than any block's drafts
   const int32_t* stops = nullptr;      // stop token ids of all sequences
   CycleSequence* sequences = nullptr;  // [count]
-  int32_t* drafts = nullptr;           // [count][block_size]
+  RowContexts contexts{};              // up to the anchors
+  int vocabulary = 0;
+  int32_t* drafts = nullptr;  // [count][block_size]
   CycleClock* clock = nullptr;
   int* cycle = nullptr;  // how many have ended; uses exchange [*cycle % kExchanges]
   CycleExchange exchanges[kExchanges];

@@ -75,6 +75,18 @@ class Row {
       return;
     }
     top_ = score_of(top);
+    const int likeliest = static_cast<int>(~static_cast<uint32_t>(top));
+    const int id = how_.greedy ? likeliest : sample(likeliest);
+    float probability = 0;
+    if (how_.probability) {
+      const auto total = static_cast<double>(kept_mass());
+      probability = static_cast<float>(static_cast<double>(mass_of(score_at(id))) / total);
+    }
+    if (first_thread()) *out = {id, logits_[id], probability};
+  }
+
+ private:
+  __device__ int sample(int likeliest) {
     if (how_.top_k > 0 && how_.top_k < vocabulary_) {
       keep(static_cast<unsigned long long>(how_.top_k), [](float) { return 1ull; });
     }
@@ -87,16 +99,9 @@ class Row {
     if (how_.min_p > 0) {
       least_ = static_cast<double>(top_) + log(static_cast<double>(how_.min_p));
     }
-    const int id = draw(static_cast<int>(~static_cast<uint32_t>(top)));
-    float probability = 0;
-    if (how_.probability) {
-      const auto total = static_cast<double>(kept_mass());
-      probability = static_cast<float>(static_cast<double>(mass_of(score_at(id))) / total);
-    }
-    if (first_thread()) *out = {id, logits_[id], probability};
+    return draw(likeliest);
   }
 
- private:
   __device__ bool first_thread() const {
     return threadIdx.x == 0 && (kBlocks == 1 || cluster_rank() == 0);
   }

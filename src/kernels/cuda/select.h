@@ -23,6 +23,12 @@ struct SelectRow {
   uint64_t seed = 0;
   int position = 0;  // of the token
   bool probability = false;
+  bool greedy = false;  // the token with the largest logit; the temperature is 1 then
+
+  // What the row is adjusted by before (kernels/cuda/row_context.h).
+  int context = -1;  // its place among the contexts, or none
+  int first_draft = 0,
+      drafts = 0;  // of the pass's ids, the tokens before the row that are not in it
 };
 
 // out[m] = the token that rows[m] chooses from logits[m], [vocabulary], for m < min(bucket,
