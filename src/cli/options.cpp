@@ -194,7 +194,8 @@ void SamplingOptions::add_to(CLI::App& app) {
   seed.add_to(app, kSampling);
 }
 
-// The engine counts in normal numbers: what is smaller is 0 there, and a top-p must not be.
+// The engine counts in normal numbers: what is smaller is 0 there, and a top-p and a
+// repetition penalty must not be.
 SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
   constexpr float kLeast = std::numeric_limits<float>::min();
   const auto normal = [](float value) { return value < kLeast ? 0 : value; };
@@ -203,7 +204,8 @@ SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
           .top_p = std::max(top_p.value_or(defaults.top_p), kLeast),
           .min_p = min_p.value_or(defaults.min_p),
           .seed = seed.value,
-          .repetition_penalty = repetition_penalty.value_or(defaults.repetition_penalty),
+          .repetition_penalty =
+              std::max(repetition_penalty.value_or(defaults.repetition_penalty), kLeast),
           .presence_penalty = presence_penalty.value_or(defaults.presence_penalty),
           .frequency_penalty = frequency_penalty.value_or(defaults.frequency_penalty),
           .logit_bias = defaults.logit_bias};
