@@ -259,8 +259,9 @@ TEST(Generate, TheCheckpointsSamplingIsTheDefault) {
 
 TEST(Generate, PenaltiesChangeTheTokensAndNotTheModes) {
   const auto ids = [](Arguments more) {
+    more.insert(more.begin(), {"generate", "-m", kTinyCode, "-p", kPrompt, "-n", "60"});
     more.push_back("--ignore-eos");
-    return run_for_json(generate(more))["output_ids"];
+    return run_for_json(more)["output_ids"];
   };
   const nlohmann::json plain = ids({});
   for (const char* option :

@@ -167,8 +167,7 @@ TEST(SamplingStatistics, TheRejectionRuleGivesThePenalisedArDistribution) {
   const Golden golden = load_golden("tied");
   const CpuWeights model = load_model(golden.directory);
   const CpuOps ops(1);
-  const std::vector<int32_t> prompt(golden.cases[0].prompt.begin(),
-                                    golden.cases[0].prompt.begin() + 6);
+  const std::vector<int32_t>& prompt = golden.cases[1].prompt;
   constexpr int kTokens = 4, kDraws = 6000;
   const SamplingParams params{.temperature = 1.5f,
                               .top_k = 2,
