@@ -36,6 +36,9 @@ std::string in_words(std::string_view name, const GenerateOptions& options) {
   if (name == "top-k") return fmt::format("{}", sampling.top_k);
   if (name == "top-p") return fmt::format("{}", sampling.top_p);
   if (name == "min-p") return fmt::format("{}", sampling.min_p);
+  if (name == "repetition-penalty") return fmt::format("{}", sampling.repetition_penalty);
+  if (name == "presence-penalty") return fmt::format("{}", sampling.presence_penalty);
+  if (name == "frequency-penalty") return fmt::format("{}", sampling.frequency_penalty);
   if (name == "seed") return fmt::format("{}", sampling.seed);
   if (name == "mode") return std::string(name_of(options.mode.value_or(Mode::kAuto)));
   if (name == "accept") return options.accept == AcceptRule::kMatch ? "match" : "rejection";
@@ -111,7 +114,7 @@ std::string ChatSettings::line(std::string_view name, const ModelConfig& config)
 GenerateOptions ChatSettings::resolve(const ModelConfig& config) const {
   GenerateOptions options = decoding_.resolve(config);
   options.max_tokens = max_tokens_;
-  options.stop = stop_;
+  options.stop.insert(options.stop.end(), stop_.begin(), stop_.end());  // to the checkpoint's
   return options;
 }
 
