@@ -12,6 +12,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -168,15 +169,21 @@ void check_distance(const DeviceModel& model, const std::filesystem::path& file,
                                    CpuOps(4), {.type = DType::kF32}),
                         4);
   const std::vector<Row> reference = rows_in_one_pass(*on_cpu.start(64), tokens);
+  // Most rows are far nearer than the tolerance; of random tokens the worst of many may be beyond.
   const double allowed = bf16_tolerance(model.config());
-  double worst = 0;
+  double worst = 0, squares = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     const double d = distance(rows[i], reference[i]);
-    expect(d < allowed, fmt::format("{}: row {} is {} away, seed {}", name, i, d, seed));
+    expect(d < 2 * allowed, fmt::format("{}: row {} is {} away, seed {}", name, i, d, seed));
     worst = std::max(worst, d);
+    squares += d * d;
   }
-  fmt::print("{}: {} rows at most {:.4f} from the processor's in float32; allowed {:.4f}\n", name,
-             rows.size(), worst, allowed);
+  const double typical = std::sqrt(squares / static_cast<double>(rows.size()));
+  expect(typical < allowed / 2, fmt::format("{}: rows are {} away, seed {}", name, typical, seed));
+  fmt::print(
+      "{}: {} rows {:.4f} from the processor's in float32, at most {:.4f}; allowed {:.4f}, "
+      "{:.4f}\n",
+      name, rows.size(), typical, worst, allowed / 2, 2 * allowed);
 }
 
 // Columns that are whole blocks of every format, seven query heads to a key head, and biases.
