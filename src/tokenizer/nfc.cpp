@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tokenizer/nfc_age.h"
 #include "tokenizer/utf8.h"
 
 namespace orthrus {
@@ -21,8 +22,19 @@ constexpr size_t kLongestDecomposition = 4;  // of one code point, canonical
 constexpr utf8proc_int32_t kHangulTrailBase = 0x11a7;
 constexpr unsigned char kFirstChanged = 0xcc;  // U+0300, before which all text is composed already
 
+bool is_newer_mark(utf8proc_int32_t code_point) {
+  return utf8proc_get_property(code_point)->combining_class != 0 &&
+         is_mark_since_unicode9(static_cast<char32_t>(code_point));
+}
+
 int combining_class(utf8proc_int32_t code_point) {
-  return utf8proc_get_property(code_point)->combining_class;
+  return is_newer_mark(code_point) ? 0 : utf8proc_get_property(code_point)->combining_class;
+}
+
+// Neither composes nor lets what is around it compose, whatever utf8proc takes it for.
+bool stands_alone(utf8proc_int32_t code_point) {
+  return code_point == kHangulTrailBase || code_point == kComposingSinceUnicode9 ||
+         is_newer_mark(code_point);
 }
 
 std::vector<utf8proc_int32_t> decomposed(std::string_view text) {
@@ -31,12 +43,16 @@ std::vector<utf8proc_int32_t> decomposed(std::string_view text) {
   int boundary_class = 0;  // asked for by utf8proc, used only to find grapheme clusters
   while (!text.empty()) {
     const Utf8Character character = first_character(text);
+    text.remove_prefix(character.length);
+    if (character.code_point == kComposedSinceUnicode9) {
+      code_points.push_back(kComposedSinceUnicode9);
+      continue;
+    }
     std::array<utf8proc_int32_t, kLongestDecomposition> parts;
     const auto count =
         utf8proc_decompose_char(static_cast<utf8proc_int32_t>(character.code_point), parts.data(),
                                 parts.size(), kDecompose, &boundary_class);
     code_points.insert(code_points.end(), parts.begin(), parts.begin() + count);
-    text.remove_prefix(character.length);
   }
   return code_points;
 }
@@ -93,7 +109,7 @@ std::string nfc(std::string_view text) {
   std::string result;
   result.reserve(text.size());
   for (auto begin = code_points.begin();; ++begin) {
-    const auto end = std::find(begin, code_points.end(), kHangulTrailBase);
+    const auto end = std::find_if(begin, code_points.end(), stands_alone);
     append_composed(result, {begin, end});
     if (end == code_points.end()) break;
     append_utf8(result, static_cast<char32_t>(*end));

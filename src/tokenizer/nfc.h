@@ -1,4 +1,4 @@
-// Unicode's canonical composition.
+// Unicode's canonical composition, as Hugging Face's tokenizers have it: Unicode 9's.
 #pragma once
 
 #include <string>

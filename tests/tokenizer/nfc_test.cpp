@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace orthrus {
@@ -35,6 +38,17 @@ TEST(Nfc, Composes) {
       {"\U0001f600\u200d", "\U0001f600\u200d"},
   };
   for (const Case& c : cases) EXPECT_EQ(nfc(c.text), c.expected) << c.text;
+}
+
+// Marks that tokenizers does not know among them.
+TEST(Nfc, IsThatOfHuggingFaceTokenizers) {
+  std::ifstream file(std::filesystem::path(ORTHRUS_TEST_DATA) / "nfc" / "expected.json");
+  const nlohmann::json cases = nlohmann::json::parse(file);
+  EXPECT_GT(cases.size(), 500u);
+  for (const auto& item : cases) {
+    const auto text = item[0].get<std::string>();
+    EXPECT_EQ(nfc(text), item[1].get<std::string>()) << item[0].dump(-1, ' ', true);
+  }
 }
 
 // Sorted by insertion, these marks would take 60 000 million steps.
