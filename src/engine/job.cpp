@@ -34,8 +34,9 @@ Job::Job(const DeviceModel& model, const Tokenizer* tokenizer, PolicyMemory& mem
       memory_(chooses(model.config(), request) ? &memory : nullptr),
       learnt_(memory_ ? memory_->recall(params_.sampling.greedy()) : PolicyState()),
       decoder_(model.config(), sequence, request.prompt, make_policy(), params_),
+      tokenizer_(tokenizer),
       stops_(request.options.stop) {
-  if (tokenizer != nullptr) stream_.emplace(*tokenizer, /*skip_special=*/true);
+  if (tokenizer != nullptr) stream_.emplace(*tokenizer);
   GenerationStats& stats = result_.stats;
   stats.cached_tokens = sequence.length();
   // So that a job that memory failed can end.
@@ -144,8 +145,7 @@ size_t Job::append(std::span<const int32_t> tokens, std::string& text) {
   while (kept < tokens.size() && !stops_.found()) {
     const int32_t token = tokens[kept++];
     result_.output_ids.push_back(token);
-    // The token that ends the sequence has no text, also where the tokenizer knows it as ordinary.
-    if (stream_ && !is_end(token)) text += stops_.put(stream_->put(token));
+    text += text_of(token);
   }
   if (stream_ && (stops_.found() || decoder_.done())) {
     text += stops_.put(stream_->finish());
@@ -153,6 +153,17 @@ size_t Job::append(std::span<const int32_t> tokens, std::string& text) {
   }
   result_.text += text;
   return kept;
+}
+
+// The text that `token` makes certain. A special token has none, and neither has the one that ends
+// the sequence, whatever kind of token it is; stop strings may have their names in them.
+std::string Job::text_of(int32_t token) {
+  if (!stream_) return {};
+  const bool last = is_end(token);
+  if (!last && !tokenizer_->is_special(token)) return stops_.put(stream_->put(token));
+  std::string text = last ? stops_.put(stream_->finish()) : std::string();
+  text += stops_.put_hidden(tokenizer_->token_bytes(token));
+  return text;
 }
 
 void Job::finish(FinishReason reason) {

@@ -48,6 +48,7 @@ class Job {
   bool is_end(int32_t token) const;
   void absorb(std::span<const int32_t> tokens);
   size_t append(std::span<const int32_t> tokens, std::string& text);
+  std::string text_of(int32_t token);
   void finish(FinishReason reason);
 
   const Request* request_;
@@ -56,6 +57,7 @@ class Job {
   PolicyState learnt_;
   std::unique_ptr<Policy> policy_;
   Decoder decoder_;
+  const Tokenizer* tokenizer_;           // may be null
   std::optional<StreamDecoder> stream_;  // none without a tokenizer
   StopStrings stops_;
   Generation result_;

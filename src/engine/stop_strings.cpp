@@ -1,19 +1,33 @@
 #include "engine/stop_strings.h"
 
 #include <algorithm>
-#include <utility>
+#include <cstddef>
 
 namespace orthrus {
 
 std::string StopStrings::put(std::string_view more) {
+  return take(more, false);
+}
+
+std::string StopStrings::put_hidden(std::string_view name) {
+  return take(name, true);
+}
+
+std::string StopStrings::finish() {
+  return release(held_.size());
+}
+
+std::string StopStrings::take(std::string_view more, bool hidden) {
   if (found_) return {};
   held_ += more;
+  hidden_.resize(held_.size(), hidden);
   size_t first = std::string::npos;
   for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
   if (first != std::string::npos) {
     found_ = true;
-    held_.resize(first);
-    return std::exchange(held_, {});
+    std::string before = release(first);
+    release(held_.size());
+    return before;
   }
   size_t keep = 0;  // the longest end of the text that begins a stop string
   for (const std::string& stop : stops_) {
@@ -21,13 +35,18 @@ std::string StopStrings::put(std::string_view more) {
     while (length > keep && !held_.ends_with(std::string_view(stop).substr(0, length))) --length;
     keep = std::max(keep, length);
   }
-  std::string certain = held_.substr(0, held_.size() - keep);
-  held_.erase(0, certain.size());
-  return certain;
+  return release(held_.size() - keep);
 }
 
-std::string StopStrings::finish() {
-  return std::exchange(held_, {});
+// The text of the first `count` bytes held, which are held no longer.
+std::string StopStrings::release(size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) {
+    if (!hidden_[i]) text += held_[i];
+  }
+  held_.erase(0, count);
+  hidden_.erase(hidden_.begin(), hidden_.begin() + static_cast<std::ptrdiff_t>(count));
+  return text;
 }
 
 }  // namespace orthrus

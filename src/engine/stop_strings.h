@@ -15,14 +15,21 @@ class StopStrings {
   // one, and nothing from then on.
   std::string put(std::string_view more);
 
+  // The same for the name of a special token: a stop string may have it in it, but it is no text.
+  std::string put_hidden(std::string_view name);
+
   // What was held back, when the text ends without a stop string.
   std::string finish();
 
   bool found() const { return found_; }
 
  private:
+  std::string take(std::string_view more, bool hidden);
+  std::string release(size_t count);
+
   std::vector<std::string> stops_;
   std::string held_;
+  std::vector<bool> hidden_;  // of each byte held, whether it is no text
   bool found_ = false;
 };
 

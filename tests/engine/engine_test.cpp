@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
 #include <numeric>
 #include <thread>
 
@@ -166,6 +168,46 @@ TEST_F(TinyCode, EndTokensStopUnlessIgnored) {
     EXPECT_EQ(by_request.output_ids, cut);
     EXPECT_EQ(by_request.text, text);
     EXPECT_EQ(by_request.finish_reason, FinishReason::kStop);
+  }
+}
+
+// A word that is generated is made special: it has no text, but stop strings see it.
+TEST_F(TinyCode, StopStringsMayHaveSpecialTokensInThem) {
+  const std::vector<int32_t> whole = engine_->generate(request(60)).output_ids;
+  const Tokenizer& plain = *engine_->tokenizer();
+  // The first word of lower-case letters that is one token, and not in the text before.
+  const auto is_new_word = [&](const int32_t& id) {
+    const std::string_view bytes = plain.token_bytes(id);
+    const std::string text = plain.decode(std::span(whole.data(), &id));
+    return bytes.size() > 1 && text.find(bytes) == text.npos &&
+           std::all_of(bytes.begin(), bytes.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  };
+  const auto word = std::find_if(whole.begin() + 1, whole.end() - 1, is_new_word);
+  ASSERT_NE(word, whole.end() - 1);
+  const std::string name(plain.token_bytes(*word));
+  const test::TemporaryDirectory dir;
+  for (const char* file : {"model.safetensors", "config.json"}) {
+    std::filesystem::copy(tiny_code() / file, dir / file);
+  }
+  nlohmann::json file = nlohmann::json::parse(std::ifstream(tiny_code() / "tokenizer.json"));
+  file["added_tokens"].push_back(
+      {{"id", *word}, {"content", name}, {"special", true}, {"normalized", false}});
+  test::write_file(dir / "tokenizer.json", file.dump());
+  const Engine engine = Engine::load(dir.path());
+
+  const std::string before(plain.token_bytes(word[-1]));
+  const std::string after(plain.token_bytes(word[1]));
+  const std::string text = plain.decode(std::span(whole.begin(), word));
+  for (const Mode mode : {Mode::kAr, Mode::kDual}) {
+    Request r = request(60);
+    r.options.mode = mode;
+    r.options.stop = {name + after};
+    EXPECT_EQ(engine.generate(r).text, text);
+    r.options.stop = {before + name};
+    const Generation g = engine.generate(r);
+    EXPECT_EQ(g.text, text.substr(0, text.size() - before.size()));
+    EXPECT_EQ(g.finish_reason, FinishReason::kStop);
+    EXPECT_EQ(g.output_ids.back(), *word);
   }
 }
 

@@ -31,6 +31,29 @@ TEST(StopStrings, NoneLetsEverythingThrough) {
   EXPECT_EQ(stops.finish(), "");
 }
 
+TEST(StopStrings, SpecialTokensCountButAreNoText) {
+  StopStrings stops({"<end>\n", "c<end>"});
+  EXPECT_EQ(stops.put("ab"), "ab");
+  EXPECT_EQ(stops.put_hidden("<end>"), "");
+  EXPECT_EQ(stops.put("x"), "x");
+  EXPECT_EQ(stops.put_hidden("<end>"), "");
+  EXPECT_EQ(stops.put("\nmore"), "");
+  EXPECT_TRUE(stops.found());
+  EXPECT_EQ(stops.finish(), "");
+
+  stops = StopStrings({"c<end>"});
+  EXPECT_EQ(stops.put("bc"), "b");
+  EXPECT_EQ(stops.put_hidden("<other>"), "c");
+  EXPECT_EQ(stops.put("c"), "");
+  EXPECT_EQ(stops.put_hidden("<end>"), "");
+  EXPECT_TRUE(stops.found());
+
+  stops = StopStrings({"<end>\n"});
+  EXPECT_EQ(stops.put("b"), "b");
+  EXPECT_EQ(stops.put_hidden("<end>"), "");
+  EXPECT_EQ(stops.finish(), "");
+}
+
 // However the text is cut into pieces, what comes through is the text before the earliest stop.
 TEST(StopStrings, PiecesDoNotMatter) {
   const unsigned seed = std::random_device{}();
