@@ -13,6 +13,9 @@ for target in safetensors gguf config tokenizer vocabulary; do
   case $target in
     vocabulary)
       printf '1he\n1ll\n1hell\n3<s>\n4<b>\n5[PAD]\nmh e\nml l\nmhe ll\nbbbbb\n' >"$corpus/small" ;;
+    tokenizer)
+      printf '{"added_tokens_decoder": {"301": {"content": "<c>"}}, "eos_token": "<s>"}' >"$corpus/config"
+      printf '[^\\r\\n\\p{L}]?\\p{L}{1,3}|(?i:re)|\\s+(?!\\S)\n<a>\nshe sells <a> hello' >"$corpus/lines" ;;
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
     safetensors)  # two tensors, of which one is not aligned
       header='{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},'

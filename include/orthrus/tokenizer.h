@@ -21,7 +21,11 @@ class Tokenizer {
   // Reads a tokenizer.json. Throws Error(kFile) when it is missing or malformed, and
   // Error(kUnsupported), naming the component, when it asks for a normalizer, pre-tokenizer,
   // decoder or option that is not one of those Qwen3's tokenizers use.
-  static Tokenizer load(const std::filesystem::path& file);
+  // `config` is the tokenizer_config.json that belongs to it, if any: the tokens of its
+  // added_tokens_decoder are tokens, with the flags that it gives them, and its eos_token and the
+  // like are special. Error(kFile) where the two files give a token different ids.
+  static Tokenizer load(const std::filesystem::path& file,
+                        const std::optional<std::filesystem::path>& config = std::nullopt);
 
   // As load, from the file's text; `name` stands for the file in error messages.
   static Tokenizer parse(std::string_view json, const std::string& name);
@@ -65,8 +69,8 @@ class Tokenizer {
   std::unique_ptr<const Impl> impl_;
 };
 
-// The tokenizer of a model: of a directory its tokenizer.json, of a GGUF file what its metadata
-// has. Throws as Tokenizer::load, and Error(kFile) where there is none.
+// The tokenizer of a model: of a directory its tokenizer.json and tokenizer_config.json, of a GGUF
+// file what its metadata has. Throws as Tokenizer::load, and Error(kFile) where there is none.
 Tokenizer load_tokenizer(const std::filesystem::path& model);
 
 // Decodes a stream of ids, never emitting half a UTF-8 character: bytes that may still become one

@@ -11,9 +11,19 @@
 
 namespace orthrus {
 
+namespace {
+
+// With the tokenizer_config.json beside it, if there is one.
+Tokenizer load_file(const std::filesystem::path& file) {
+  const std::filesystem::path config = file.parent_path() / "tokenizer_config.json";
+  return has_entry(config) ? Tokenizer::load(file, config) : Tokenizer::load(file);
+}
+
+}  // namespace
+
 std::optional<Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
   if (checkpoint.vocabulary()) return Tokenizer::from_vocabulary(*checkpoint.vocabulary());
-  if (checkpoint.tokenizer_file()) return Tokenizer::load(*checkpoint.tokenizer_file());
+  if (checkpoint.tokenizer_file()) return load_file(*checkpoint.tokenizer_file());
   return std::nullopt;
 }
 
@@ -26,7 +36,7 @@ std::vector<int32_t> encode_with(const Tokenizer* tokenizer, std::string_view te
 
 Tokenizer load_tokenizer(const std::filesystem::path& model) {
   const std::filesystem::path path = resolve_model(model);
-  if (!is_gguf(path)) return Tokenizer::load(path / "tokenizer.json");
+  if (!is_gguf(path)) return load_file(path / "tokenizer.json");
   std::optional<Tokenizer> tokenizer = tokenizer_of(Checkpoint::open(path));
   if (tokenizer) return std::move(*tokenizer);
   throw Error(ErrorKind::kFile,

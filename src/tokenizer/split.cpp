@@ -14,6 +14,7 @@
 
 #include "files/display.h"
 #include "orthrus/error.h"
+#include "tokenizer/split_age.h"
 #include "tokenizer/utf8.h"
 
 namespace orthrus {
@@ -63,17 +64,25 @@ std::string explain(int error) {
   return reinterpret_cast<const char*>(message.data());
 }
 
-// PCRE2 takes U+180E for white space, which Unicode has not done since 6.3, nor does Oniguruma. So
-// it is shown another character of the same kind and length.
-std::optional<std::string> without_vowel_separators(std::string_view text) {
-  constexpr std::string_view kVowelSeparator = "\xe1\xa0\x8e";  // U+180E
-  constexpr std::string_view kWordJoiner = "\xe2\x81\xa0";      // U+2060
-  size_t position = text.find(kVowelSeparator);
-  if (position == text.npos) return std::nullopt;
-  std::string copy(text);
-  for (; position != text.npos; position = text.find(kVowelSeparator, position)) {
-    copy.replace(position, kVowelSeparator.size(), kWordJoiner);
-    position += kVowelSeparator.size();
+// The text that PCRE2 is shown, as long as `text`, if it has characters that PCRE2 takes for
+// others.
+std::optional<std::string> shown_to_pcre2(std::string_view text) {
+  constexpr unsigned char kFirstLead = 0xe0;  // of all of them
+  std::optional<std::string> copy;
+  for (size_t position = 0; position < text.size();) {
+    if (static_cast<unsigned char>(text[position]) < kFirstLead) {
+      ++position;
+      continue;
+    }
+    const Utf8Character character = first_character(text.substr(position));
+    const char32_t known = known_to_pcre2(character.code_point);
+    if (known != character.code_point) {
+      if (!copy) copy = text;
+      std::string bytes;
+      append_utf8(bytes, known);
+      copy->replace(position, character.length, bytes);
+    }
+    position += character.length;
   }
   return copy;
 }
@@ -149,6 +158,7 @@ struct SplitPattern::Code {
 SplitPattern::SplitPattern(std::string_view pattern, std::string name) {
   CompileContextPtr context(checked(pcre2_compile_context_create(nullptr)));
   pcre2_set_max_pattern_length(context.get(), kLongestPattern);
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);  // to Oniguruma only \n ends a line
   int error = 0;
   size_t offset = 0;
   CodePtr regex(
@@ -168,7 +178,7 @@ SplitPattern& SplitPattern::operator=(SplitPattern&&) noexcept = default;
 SplitPattern::~SplitPattern() = default;
 
 std::vector<std::string_view> SplitPattern::split(std::string_view text) const {
-  const std::optional<std::string> shown = without_vowel_separators(text);
+  const std::optional<std::string> shown = shown_to_pcre2(text);
   Matcher matcher(code_->regex.get(), shown ? *shown : text, code_->name);
   std::vector<std::string_view> pieces;
   size_t done = 0;

@@ -23,6 +23,7 @@ namespace orthrus {
 namespace {
 
 constexpr size_t kMaxFileBytes = size_t{128} << 20;  // real ones have up to 40 MB
+constexpr size_t kMaxConfigBytes = size_t{16} << 20;
 constexpr size_t kMaxTextBytes = std::numeric_limits<int32_t>::max();
 
 // What each id stands for. As in the reference implementation, a token whose spelling is not all
@@ -141,8 +142,15 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::load(const std::filesystem::path& file) {
-  return parse(read_text_file(file, kMaxFileBytes), shown(file));
+Tokenizer Tokenizer::load(const std::filesystem::path& file,
+                          const std::optional<std::filesystem::path>& config) {
+  if (!config) return parse(read_text_file(file, kMaxFileBytes), shown(file));
+  const std::string json = read_text_file(file, kMaxFileBytes);
+  const std::string config_json = read_text_file(*config, kMaxConfigBytes);
+  const TokenizerConfigText config_text{config_json, shown(*config)};
+  const std::string name = shown(file);
+  return Tokenizer(
+      std::make_unique<const Impl>(read_tokenizer_spec(json, name, &config_text), name));
 }
 
 Tokenizer Tokenizer::parse(std::string_view json, const std::string& name) {

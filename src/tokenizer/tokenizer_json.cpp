@@ -2,89 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "files/display.h"
-#include "files/json_document.h"
 #include "orthrus/error.h"
+#include "tokenizer/json_field.h"
 #include "tokenizer/nfc.h"
+#include "tokenizer/regex_syntax.h"
+#include "tokenizer/tokenizer_config.h"
 #include "tokenizer/tokenizer_document.h"
 
 namespace orthrus {
 namespace {
-
-using nlohmann::json;
-
-// A value of the file, null where there is none, and how one gets there.
-class Field {
- public:
-  Field(const json& value, std::string path, const std::string& file)
-      : value_(&value), path_(std::move(path)), file_(&file) {}
-
-  // That of an object; the file's own fields have no path before them.
-  Field operator[](const std::string& key) const {
-    static const json null;
-    require_object();
-    const auto found = value_->find(key);
-    return {found == value_->end() ? null : *found, path_.empty() ? key : path_ + "." + key,
-            *file_};
-  }
-
-  // Those of a list.
-  std::vector<Field> items() const {
-    require_list();
-    std::vector<Field> items;
-    for (const json& item : *value_) {
-      items.emplace_back(item, fmt::format("{}[{}]", path_, items.size()), *file_);
-    }
-    return items;
-  }
-
-  bool is_null() const { return value_->is_null(); }
-
-  bool boolean(bool fallback) const {
-    if (is_null()) return fallback;
-    if (!value_->is_boolean()) refuse("it must be true or false");
-    return value_->get<bool>();
-  }
-
-  const std::string& string() const {
-    if (!value_->is_string()) refuse("it must be a string");
-    return value_->get_ref<const std::string&>();
-  }
-
-  int32_t token_id() const {
-    if (!value_->is_number_unsigned() || value_->get<uint64_t>() >= kMaxTokens) {
-      refuse(fmt::format("it must be an integer from 0 to {}", kMaxTokens - 1));
-    }
-    return value_->get<int32_t>();
-  }
-
-  void require_object() const {
-    if (!value_->is_object()) refuse("it must be an object");
-  }
-
-  void require_list() const {
-    if (!value_->is_array()) refuse("it must be a list");
-  }
-
-  void require(bool supported, std::string_view only) const {
-    if (!supported) refuse(fmt::format("only {} is supported", only), ErrorKind::kUnsupported);
-  }
-  void require_null() const { require(is_null(), "null"); }
-  void require_false() const { require(!boolean(false), "false"); }
-
-  [[noreturn]] void refuse(std::string_view expectation, ErrorKind kind = ErrorKind::kFile) const {
-    throw Error(kind, fmt::format("{}: {} is {}; {}.", *file_, path_, shown(*value_), expectation));
-  }
-
- private:
-  const json* value_;
-  std::string path_;
-  const std::string* file_;
-};
 
 // The components of a pipeline's stage: itself, or those of a Sequence, nested or not.
 void flatten(const Field& stage, const std::string& list_key, std::vector<Field>& parts) {
@@ -109,7 +39,14 @@ std::string read_split(const Field& split) {
   const Field behavior = split["behavior"];
   behavior.require(behavior.string() == "Isolated", R"("Isolated")");
   split["invert"].require_false();
-  return pattern["Regex"].string();
+  const Field regex = pattern["Regex"];
+  if (const auto problem = find_regex_problem(regex.string())) {
+    regex.refuse(fmt::format("at byte {} it has {}, which may mean another thing here than in the "
+                             "Oniguruma that it is written for; only these are supported: {}",
+                             problem->position, in_quotes(problem->construct), kRegexSyntax),
+                 ErrorKind::kUnsupported);
+  }
+  return regex.string();
 }
 
 std::string read_pre_tokenizer(const Field& pre_tokenizer) {
@@ -156,24 +93,29 @@ std::vector<TokenizerSpec::AddedToken> read_added_tokens(const Field& list, bool
   std::vector<TokenizerSpec::AddedToken> tokens;
   if (list.is_null()) return tokens;
   for (const Field& item : list.items()) {
-    item["single_word"].require_false();
-    item["lstrip"].require_false();
-    item["rstrip"].require_false();
-    const Field content = item["content"];
-    if (content.string().empty() || content.string().size() > kLongestAddedToken) {
-      content.refuse(fmt::format("it must have 1 to {} bytes", kLongestAddedToken));
-    }
-    const bool special = item["special"].boolean(false);
-    const bool normalized = item["normalized"].boolean(!special);
-    tokens.push_back({normalized && normalize ? nfc(content.string()) : content.string(),
-                      item["id"].token_id(), special, normalized});
+    tokens.push_back(read_added_token(item, item["id"].token_id(), normalize));
   }
   return tokens;
 }
 
 }  // namespace
 
-TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name) {
+TokenizerSpec::AddedToken read_added_token(const Field& item, int32_t id, bool normalize) {
+  item["single_word"].require_false();
+  item["lstrip"].require_false();
+  item["rstrip"].require_false();
+  const Field content = item["content"];
+  if (content.string().empty() || content.string().size() > kLongestAddedToken) {
+    content.refuse(fmt::format("it must have 1 to {} bytes", kLongestAddedToken));
+  }
+  const bool special = item["special"].boolean(false);
+  const bool normalized = item["normalized"].boolean(!special);
+  return {normalized && normalize ? nfc(content.string()) : content.string(), id, special,
+          normalized};
+}
+
+TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name,
+                                  const TokenizerConfigText* config) {
   TokenizerDocument document = parse_tokenizer_document(text, name);
   const Field root(document.fields, "", name);
   const Field version = root["version"];
@@ -191,6 +133,8 @@ TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name
   spec.added_tokens = read_added_tokens(root["added_tokens"], spec.normalize);
   spec.vocab.reserve(document.vocab.size());
   for (auto& [token, id] : document.vocab) spec.vocab.push_back({std::move(token), id});
+
+  if (config != nullptr) add_tokens_of_config(*config, name, spec);
 
   const std::vector<MergeTexts> merges(document.merges.begin(), document.merges.end());
   resolve_ids(spec, merges, {name, "model.vocab", "added_tokens", "model.merges"});

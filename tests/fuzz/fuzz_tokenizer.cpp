@@ -1,10 +1,12 @@
 // A tokenizer.json. So that mutations reach more than the reader, the input is also taken for three
-// lines that are put into a working file: the split pattern, an added token and the text to encode.
+// lines that are put into a working file: the split pattern, an added token and the text to encode;
+// for a tokenizer_config.json beside a working file; and for a token's id and text in one.
 #include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "orthrus/tokenizer.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/nfc.h"
+#include "tokenizer/tokenizer_json.h"
 #include "tokenizer/utf8.h"
 
 namespace {
@@ -79,6 +82,29 @@ void check_in_working_file(const std::array<std::string_view, 3>& lines) {
   check(*tokenizer, orthrus::nfc(lines[2]), !bytes || *bytes == lines[1]);
 }
 
+// Whatever a configuration adds, each token has one id.
+void check_config(const std::string& config) {
+  static const std::string file = make_working_file().dump();
+  const orthrus::TokenizerConfigText text{config, "fuzz config"};
+  try {
+    std::set<int32_t> ids;
+    for (const auto& token : orthrus::read_tokenizer_spec(file, "fuzz", &text).added_tokens) {
+      if (!ids.insert(token.id).second) std::abort();
+    }
+  } catch (const orthrus::Error&) {
+  }
+}
+
+void check_in_config(const std::array<std::string_view, 3>& lines) {
+  for (const std::string_view line : lines) {
+    if (orthrus::find_invalid_utf8(line)) return;
+  }
+  json config;
+  config["added_tokens_decoder"][std::string(lines[0])]["content"] = lines[1];
+  config["eos_token"] = lines[2];
+  check_config(config.dump());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
@@ -95,5 +121,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   }
   lines.back() = text;
   check_in_working_file(lines);
+  check_in_config(lines);
+  check_config(std::string(reinterpret_cast<const char*>(input), size));
   return 0;
 }

@@ -86,6 +86,23 @@ TEST(TokenizerJson, TruncationAndPaddingDoNotCount) {
   EXPECT_EQ(test::parse(file).encode(text), ids);
 }
 
+TEST(TokenizerJson, PatternsThatMayMeanAnotherThingAreRefused) {
+  json file = small_tokenizer();
+  file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "[\\p{L}&&[^a]]+";
+  try {
+    read(file.dump());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kUnsupported);
+    EXPECT_TRUE(std::string(error.what())
+                    .starts_with("t.json: pre_tokenizer.pretokenizers[0].pattern.Regex is "
+                                 "\"[\\\\p{L}&&[^a]]+\"; at byte 6 it has \"&&\", which may mean "
+                                 "another thing here than in the Oniguruma that it is written for; "
+                                 "only these are supported: characters, classes of them "))
+        << error.what();
+  }
+}
+
 TEST(TokenizerJson, WhatIsNotSupportedIsRefusedByName) {
   expect_errors({
       {kUnsupported, "/version", R"("2.0")", R"(version is "2.0"; only "1.0" is supported.)"},
