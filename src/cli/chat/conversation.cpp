@@ -245,7 +245,15 @@ void ConversationLoop::set(const std::string& argument) {
   const std::string name = argument.substr(0, argument.find_first_of(" \t="));
   std::string value(trimmed(std::string_view(argument).substr(name.size())));
   if (value.starts_with('=')) value = trimmed(std::string_view(value).substr(1));
-  if (!value.empty()) settings_->set(name, value == "\"\"" ? "" : value);
+  if (!value.empty()) {
+    ChatSettings changed = *settings_;
+    changed.set(name, value == "\"\"" ? "" : value);
+    Request request;
+    request.prompt = {0};  // any, of the right length
+    request.options = changed.resolve(config);
+    validate(request, config, responder_->engine().tokenizer());
+    *settings_ = std::move(changed);
+  }
   write_error_stream(without_controls(settings_->line(name, config)));
 }
 
