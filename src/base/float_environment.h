@@ -4,8 +4,9 @@
 // What a model computes has no use for numbers below 1e-38, processors take a hundred times as long
 // for them, and products of BF16 have them off for good (pair_dot-inl.h).
 //
-// Engine and Session set it where they are entered, threads of a crew where they begin, and nothing
-// in between. What is the user's, a callback, runs in the environment that the user had.
+// Engine, Session and what reads model files set it where they are entered, threads of a crew where
+// they begin, and nothing in between. What is the user's, a callback, runs in the environment that
+// the user had.
 #pragma once
 
 #include <cfenv>

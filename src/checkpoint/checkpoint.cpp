@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/float_environment.h"
 #include "checkpoint/gguf/model.h"
 #include "checkpoint/huggingface/directory.h"
 #include "files/display.h"
@@ -85,6 +86,7 @@ void Checkpoint::add_heads(Heads heads) {
 }
 
 ModelConfig load_config(const fs::path& model) {
+  const FloatEnvironment ours;
   const fs::path path = resolve_model(model);
   if (!is_gguf(path)) return read_huggingface_config(path);
   const GgufModel file = open_gguf(path);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "base/float_environment.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/open_model.h"
 #include "kernels/formats/format.h"
@@ -49,6 +50,7 @@ HeadsInfo heads_of(const Checkpoint::HeadsSource& source, std::span<const Tensor
 
 CheckpointInfo inspect(const std::filesystem::path& model,
                        const std::optional<std::filesystem::path>& heads) {
+  const FloatEnvironment ours;
   CheckpointInfo info;
   const Checkpoint checkpoint = open_model(model, heads);
   info.config = checkpoint.config();

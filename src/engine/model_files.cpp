@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/float_environment.h"
 #include "engine/open_model.h"
 #include "engine/processors.h"
 #include "engine/text.h"
@@ -58,6 +59,7 @@ ModelFiles& ModelFiles::operator=(ModelFiles&&) noexcept = default;
 ModelFiles::~ModelFiles() = default;
 
 ModelFiles ModelFiles::open(const std::filesystem::path& model, const EngineOptions& options) {
+  const FloatEnvironment ours;
   const int threads = thread_count(options.threads);
   Checkpoint checkpoint = open_model(model, options.heads);
   check_options(options, checkpoint.config(), checkpoint.name());

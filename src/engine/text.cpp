@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/float_environment.h"
 #include "files/display.h"
 #include "orthrus/chat.h"
 #include "orthrus/error.h"
@@ -35,6 +36,7 @@ std::vector<int32_t> encode_with(const Tokenizer* tokenizer, std::string_view te
 }
 
 Tokenizer load_tokenizer(const std::filesystem::path& model) {
+  const FloatEnvironment ours;
   const std::filesystem::path path = resolve_model(model);
   if (!is_gguf(path)) return load_file(path / "tokenizer.json");
   std::optional<Tokenizer> tokenizer = tokenizer_of(Checkpoint::open(path));
@@ -44,6 +46,7 @@ Tokenizer load_tokenizer(const std::filesystem::path& model) {
 }
 
 ChatFormat detect_chat_format(const std::filesystem::path& model) {
+  const FloatEnvironment ours;
   return chat_format_of(chat_template_of(model));
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/float_environment.h"
 #include "files/display.h"
 #include "files/files.h"
 #include "orthrus/error.h"
@@ -144,6 +145,7 @@ Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file,
                           const std::optional<std::filesystem::path>& config) {
+  const FloatEnvironment ours;
   if (!config) return parse(read_text_file(file, kMaxFileBytes), shown(file));
   const std::string json = read_text_file(file, kMaxFileBytes);
   const std::string config_json = read_text_file(*config, kMaxConfigBytes);

@@ -55,7 +55,7 @@ std::string read_pre_tokenizer(const Field& pre_tokenizer) {
   std::vector<Field> parts;
   flatten(pre_tokenizer, "pretokenizers", parts);
   for (const Field& part : parts) {
-    const std::string& type = part["type"].string();
+    const std::string type = part["type"].string();
     part["type"].require(type == "Split" || type == "ByteLevel", R"("Split" or "ByteLevel")");
   }
   pre_tokenizer.require(parts.size() == 2 && parts[0]["type"].string() == "Split" &&

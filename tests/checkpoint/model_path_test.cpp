@@ -47,11 +47,16 @@ TEST(ModelPath, OfAnIdOnHuggingFaceSaysHowToDownloadIt) {
 
 TEST(ModelPath, OfNothingIsRefused) {
   TemporaryDirectory directory;
-  for (const std::string& path :
-       {(directory / "a" / "b").string(), std::string("no-such-directory/x.gguf"),
-        std::string("../no-such/x"), std::string("a b/c"), std::string("$(x)/y"),
-        std::string("nothing"), std::string("a/b/c"), std::string("-x/y"),
-        std::string("a/b:`x`")}) {
+  const std::string paths[] = {(directory / "a" / "b").string(),
+                               "no-such-directory/x.gguf",
+                               "../no-such/x",
+                               "a b/c",
+                               "$(x)/y",
+                               "nothing",
+                               "a/b/c",
+                               "-x/y",
+                               "a/b:`x`"};
+  for (const std::string& path : paths) {
     expect_error(ErrorKind::kFile,
                  path +
                      ": is not there; a model is a directory that holds config.json and "

@@ -64,9 +64,8 @@ std::string chat_model(const std::filesystem::path& directory) {
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
     std::filesystem::create_symlink(std::filesystem::path(kTinyCode) / name, directory / name);
   }
-  std::filesystem::create_symlink(
-      std::filesystem::path(ORTHRUS_TEST_DATA) / "qwen3-tokenizer/tokenizer_config.json",
-      directory / "tokenizer_config.json");
+  std::filesystem::create_symlink(std::filesystem::path(ORTHRUS_TEST_DATA) / "chat/qwen3.jinja",
+                                  directory / "chat_template.jinja");
   return directory.string();
 }
 

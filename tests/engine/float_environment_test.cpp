@@ -104,12 +104,19 @@ TEST(FloatEnvironment, ChangesNoTokenWhereverAProcessLoadsAndGenerates) {
   const test::TemporaryDirectory directory;
   write_near_ties(directory.path());
   const Result want = result_of(Engine::load(directory.path(), {.threads = 1}));
+  const ModelConfig config = load_config(directory.path());
   const size_t count = requests().size();
   for (size_t i = 0; i < count; ++i) {
     EXPECT_EQ(want.ids[i].size(), 24u);
     EXPECT_EQ(want.ids[i], want.ids[count + i]) << "in a batch, request " << i;
   }
   for (const Environment& environment : kEnvironments) {
+    ModelConfig read;
+    {
+      const InEnvironment in(environment);
+      read = load_config(directory.path());
+    }
+    EXPECT_EQ(read.rms_norm_eps, config.rms_norm_eps) << environment.name;
     for (const int threads : {1, 2, 3}) {
       Result got;
       {
