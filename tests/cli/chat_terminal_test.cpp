@@ -296,6 +296,7 @@ TEST_F(ChatTerminal, Commands) {
   command(terminal, "/SET temperature 0.7", "temperature        0.7\n");
   command(terminal, "/retry", "Answering again, with seed 2.");
   command(terminal, "/set temperature 101", "is \"101\"; valid is a number from 0 to 100.");
+  command(terminal, "/set repetition-penalty 1.5", "repetition-penalty 1.5\n");
   command(terminal, "/set block_size 99", "valid is 2 to 16");
   command(terminal, "/sytem x", "\"/sytem\" is not a command; did you mean /system?");
   command(terminal, "/read /dev/tty", "/dev/tty is not a regular file.");
