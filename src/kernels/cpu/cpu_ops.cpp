@@ -95,11 +95,11 @@ Buffer CpuOps::allocate(size_t floats) const {
   }
   const size_t bytes = std::max(round_up(floats * sizeof(float), kLine), kLine);
   const size_t align = bytes < kHugePage ? kLine : kHugePage;
-  auto* data = static_cast<float*>(std::aligned_alloc(align, bytes));
-  if (data == nullptr) throw std::bad_alloc();
+  void* data = nullptr;  // aligned_alloc would want whole pages
+  if (posix_memalign(&data, align, bytes) != 0) throw std::bad_alloc();
   prefer_huge_pages(data, bytes);
   std::memset(data, 0, bytes);
-  return Buffer(data);
+  return Buffer(static_cast<float*>(data));
 }
 
 void CpuOps::parallel(const std::function<void()>& body) const {
