@@ -98,17 +98,11 @@ void refuse_file_of_directory(const fs::path& file) {
 // The models in GGUF of a directory, of a split one the first file that is there; heads, and what
 // else goes beside a model, are none.
 std::vector<std::string> gguf_models_in(const fs::path& directory) {
-  std::set<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    const fs::path name = it->path().filename();
-    if (name.extension() != ".gguf" || is_name_of_heads(name)) continue;
-    if (name.string().starts_with("mmproj")) continue;
-    names.insert(name.string());
-  }
   std::vector<std::string> models;
   std::set<std::string> stems;
-  for (const std::string& name : names) {
+  for (const std::string& name : names_in(directory)) {
+    if (fs::path(name).extension() != ".gguf" || is_name_of_heads(name)) continue;
+    if (name.starts_with("mmproj")) continue;
     if (stems.insert(gguf_stem(name)).second) models.push_back(name);
   }
   return models;

@@ -1,12 +1,16 @@
 #include "files/files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <new>
+#include <string_view>
 #include <system_error>
 
 #include "files/display.h"
@@ -113,6 +117,26 @@ std::string read_text_file(const std::filesystem::path& path, size_t max_bytes) 
 bool has_entry(const std::filesystem::path& path) {
   std::error_code ignored;
   return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+}
+
+std::vector<std::string> names_in(const std::filesystem::path& directory, size_t most) {
+  struct Close {
+    void operator()(DIR* stream) const { ::closedir(stream); }
+  };
+  const std::unique_ptr<DIR, Close> stream(::opendir(directory.c_str()));
+  if (stream == nullptr) {
+    if (errno == ENOMEM) throw std::bad_alloc();
+    return {};
+  }
+  std::vector<std::string> names;
+  while (names.size() < most) {
+    const dirent* const entry = ::readdir(stream.get());
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
 }
 
 }  // namespace orthrus

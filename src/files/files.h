@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace orthrus {
 
@@ -37,5 +39,9 @@ std::string read_text_file(const std::filesystem::path& path, size_t max_bytes);
 // Whether the directory has an entry of that name. A link to nothing counts: it is an incomplete
 // download, which opening it will report.
 bool has_entry(const std::filesystem::path& path);
+
+// The names of what a directory holds, sorted; of more than `most`, any so many. None where it
+// cannot be read. (The standard library's directory_iterator ends the process where memory fails.)
+std::vector<std::string> names_in(const std::filesystem::path& directory, size_t most = SIZE_MAX);
 
 }  // namespace orthrus

@@ -19,11 +19,20 @@ using nlohmann::json;
 // The values of deeper nesting would each be tiny, and so take many times the text's memory.
 constexpr size_t kMaxDepth = 32;
 
+// From the leaves up: the library's destructor allocates nothing for empty lists and objects.
+void make_empty(json& value) noexcept {
+  if (!value.is_structured()) return;
+  for (json& child : value) make_empty(child);
+  value.clear();
+}
+
 // Stands for a value that is given twice and differs. JSON text has no binary values, so that no
 // other can be taken for it.
 json given_twice(const json& first, const json& second) {
   const std::string text = fmt::format("given twice, as {} and as {}", shown(first), shown(second));
-  return json::binary({text.begin(), text.end()});
+  json mark(json::value_t::binary);  // json::binary() destroys a null pointer where memory fails
+  mark.get_binary() = std::vector<uint8_t>(text.begin(), text.end());
+  return mark;
 }
 
 // Builds the value as its parser goes through the text. (The JSON library would build it by itself,
@@ -32,10 +41,10 @@ class Builder final : public nlohmann::json_sax<json> {
  public:
   explicit Builder(const std::string& file) : file_(file) {}
 
-  json take() { return std::move(result_); }
+  JsonPointer take() { return std::move(result_); }
 
-  bool start_object(size_t) override { return open(json::object()); }
-  bool start_array(size_t) override { return open(json::array()); }
+  bool start_object(size_t) override { return open(json::value_t::object); }
+  bool start_array(size_t) override { return open(json::value_t::array); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
 
@@ -59,37 +68,40 @@ class Builder final : public nlohmann::json_sax<json> {
  private:
   // An object or array whose end has not come.
   struct Open {
-    json value;
+    JsonPointer value;
     std::string key = {};  // of an object's member that comes next
   };
 
-  bool open(json value) {
+  bool open(json::value_t type) {
     if (open_.size() == kMaxDepth) fail(fmt::format("is nested more than {} deep", kMaxDepth));
-    open_.push_back({std::move(value)});
+    open_.push_back({JsonPointer(new json(type))});
     return true;
   }
 
   bool close() {
-    json value = std::move(open_.back().value);
+    const JsonPointer value = std::move(open_.back().value);
     open_.pop_back();
-    return add(std::move(value));
+    return add(std::move(*value));
   }
 
-  bool add(json value) {
+  // Leaves the value to its owner unless it finds its place.
+  bool add(json&& value) {
     if (open_.empty()) {
-      result_ = std::move(value);
+      result_.reset(new json(std::move(value)));
       return true;
     }
     auto& [parent, key] = open_.back();
-    if (parent.is_array()) {
-      parent.push_back(std::move(value));
+    if (parent->is_array()) {
+      parent->push_back(std::move(value));
       return true;
     }
-    const auto [member, is_new] = parent.emplace(std::move(key), nullptr);
+    const auto [member, is_new] = parent->emplace(std::move(key), nullptr);
     if (is_new) {
       *member = std::move(value);
     } else if (!member->is_binary() && *member != value) {
-      *member = given_twice(*member, value);
+      json mark = given_twice(*member, value);
+      make_empty(*member);
+      *member = std::move(mark);
     }
     return true;
   }
@@ -100,7 +112,7 @@ class Builder final : public nlohmann::json_sax<json> {
 
   const std::string& file_;
   std::vector<Open> open_;
-  json result_;
+  JsonPointer result_{new json};
 };
 
 // Where the string that begins at `at` ends, behind its quotes; at the end of the text if it has
@@ -142,17 +154,31 @@ std::string with_constants_quoted(std::string_view text) {
 
 }  // namespace
 
-json parse_json_object(std::string_view text, const std::string& name) {
+void JsonDeleter::operator()(json* value) const noexcept {
+  make_empty(*value);
+  delete value;
+}
+
+JsonPointer parse_json_object(std::string_view text, const std::string& name) {
   refuse_other_than_json(text, name);
   refuse_zero_bytes(text, name);
   Builder builder(name);
   json::sax_parse(with_constants_quoted(text), &builder);
-  json value = builder.take();
-  if (!value.is_object()) {
+  JsonPointer value = builder.take();
+  if (!value->is_object()) {
     throw Error(ErrorKind::kFile,
-                fmt::format("{}: is {}; it must be a JSON object.", name, shown(value)));
+                fmt::format("{}: is {}; it must be a JSON object.", name, shown(*value)));
   }
   return value;
+}
+
+bool is_text(const json& value, std::string_view text) {
+  return value.is_string() && value.get_ref<const std::string&>() == text;
+}
+
+std::span<const json> list_or_one(const json& value) {
+  if (value.is_array()) return value.get_ref<const json::array_t&>();
+  return {&value, 1};
 }
 
 void refuse_other_than_json(std::string_view text, const std::string& name) {

@@ -142,9 +142,9 @@ class Joiner {
 
 void add_tokens_of_config(const TokenizerConfigText& config, const std::string& tokenizer_name,
                           TokenizerSpec& spec) {
-  const nlohmann::json fields = parse_json_object(config.json, config.name);
-  const Field root(fields, "", config.name);
-  const std::vector<AddedToken> tokens = read_decoder(root, fields, spec.normalize);
+  const JsonPointer fields = parse_json_object(config.json, config.name);
+  const Field root(*fields, "", config.name);
+  const std::vector<AddedToken> tokens = read_decoder(root, *fields, spec.normalize);
   const std::vector<std::string> names = read_named_tokens(root);
   Joiner joiner(spec, config.name, tokenizer_name);
   joiner.look_up(tokens, names);

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <optional>
+#include <nlohmann/json.hpp>
 
 #include "files/display.h"
-#include "files/json_document.h"
 #include "orthrus/error.h"
 #include "tokenizer/tokenizer_spec.h"
 
@@ -26,8 +25,8 @@ class Reader : public nlohmann::json_sax<json> {
   explicit Reader(const std::string& name) : name_(name) {}
 
   TokenizerDocument take() {
-    if (!document_.fields.is_object()) {
-      fail(fmt::format("is {}; it must be a JSON object.", shown(document_.fields)));
+    if (!document_.fields->is_object()) {
+      fail(fmt::format("is {}; it must be a JSON object.", shown(*document_.fields)));
     }
     return std::move(document_);
   }
@@ -132,15 +131,15 @@ class Reader : public nlohmann::json_sax<json> {
            key_ == key;
   }
 
-  // Puts a value where the file has it.
+  // Puts a value, which is empty or no list or object, where the file has it.
   json* place(json given) {
     if (++values_ > kMaxTreeValues) {
       fail(fmt::format("has more than {} values besides model.vocab and model.merges.",
                        kMaxTreeValues));
     }
     if (open_.empty()) {
-      document_.fields = std::move(given);
-      return &document_.fields;
+      *document_.fields = std::move(given);
+      return document_.fields.get();
     }
     json& parent = *open_.back().value;
     if (parent.is_array()) {
@@ -199,7 +198,7 @@ class Reader : public nlohmann::json_sax<json> {
   }
 
   const std::string& name_;
-  TokenizerDocument document_;
+  TokenizerDocument document_{.fields = JsonPointer(new json), .vocab = {}, .merges = {}};
   State state_ = State::kTree;
   std::vector<Open> open_;  // the objects and lists of the tree that are not complete
   std::string key_;         // the last one read

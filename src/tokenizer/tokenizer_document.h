@@ -2,16 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "files/json_document.h"
+
 namespace orthrus {
 
 struct TokenizerDocument {
-  nlohmann::json fields;  // an object, in which model.vocab and model.merges are empty
+  JsonPointer fields;  // an object, in which model.vocab and model.merges are empty
   std::vector<std::pair<std::string, int32_t>> vocab;       // in the file's order
   std::vector<std::pair<std::string, std::string>> merges;  // in the order of their ranks
 };

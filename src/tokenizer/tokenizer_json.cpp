@@ -117,7 +117,7 @@ TokenizerSpec::AddedToken read_added_token(const Field& item, int32_t id, bool n
 TokenizerSpec read_tokenizer_spec(std::string_view text, const std::string& name,
                                   const TokenizerConfigText* config) {
   TokenizerDocument document = parse_tokenizer_document(text, name);
-  const Field root(document.fields, "", name);
+  const Field root(*document.fields, "", name);
   const Field version = root["version"];
   version.require(version.is_null() || version.string() == "1.0", R"("1.0")");
   // "truncation" and "padding" are what the last call before saving asked for, as trainers leave

@@ -3,6 +3,8 @@
 #include <fstream>
 #include <string>
 
+#include "files/files.h"
+
 namespace orthrus {
 namespace {
 
@@ -42,11 +44,8 @@ ControlGroups control_groups(std::string_view controller, const fs::path& root) 
   ControlGroups groups;
   add(groups.version_2, mounts, path_2);
   add(groups.version_2, mounts / "unified", path_2);
-  std::error_code ignored;
-  for (const auto& mount : fs::directory_iterator(mounts, ignored)) {
-    if (names(mount.path().filename().string(), controller)) {
-      add(groups.version_1, mount.path(), path_1);
-    }
+  for (const std::string& mount : names_in(mounts)) {
+    if (names(mount, controller)) add(groups.version_1, mounts / mount, path_1);
   }
   return groups;
 }

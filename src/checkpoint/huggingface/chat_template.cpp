@@ -32,18 +32,20 @@ void refuse_other_than_text(std::string_view text, const std::string& name) {
 // Several templates are a list of {"name": ..., "template": ...}: chats use the one named
 // "default".
 std::string default_of(const json& list, const std::string& name) {
-  std::string found = std::string(kNoDefaultTemplate);
+  const json null;
+  std::string default_template(kNoDefaultTemplate);
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string field = fmt::format("chat_template[{}]", i);
     const json& item = list[i];
     if (!item.is_object()) refuse(name, field, item, "an object");
     for (const char* key : {"name", "template"}) {
-      const json value = item.value(key, json());
+      const auto found = item.find(key);
+      const json& value = found == item.end() ? null : *found;
       if (!value.is_string()) refuse(name, field + '.' + key, value, "a string");
     }
-    if (item["name"] == "default") found = item["template"].get<std::string>();
+    if (is_text(item["name"], "default")) default_template = item["template"].get<std::string>();
   }
-  return found;
+  return default_template;
 }
 
 }  // namespace
@@ -58,9 +60,9 @@ std::string read_chat_template(const fs::path& directory) {
   const fs::path config_file = directory / "tokenizer_config.json";
   if (!has_entry(config_file)) return {};
   const std::string name = shown(config_file);
-  const json config = parse_json_object(read_text_file(config_file, kMaxBytes), name);
-  const auto found = config.find("chat_template");
-  if (found == config.end() || found->is_null()) return {};
+  const JsonPointer config = parse_json_object(read_text_file(config_file, kMaxBytes), name);
+  const auto found = config->find("chat_template");
+  if (found == config->end() || found->is_null()) return {};
   if (found->is_array()) return default_of(*found, name);
   if (!found->is_string()) {
     refuse(name, "chat_template", *found, "a string or a list of named templates");

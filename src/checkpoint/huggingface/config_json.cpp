@@ -56,7 +56,10 @@ class ConfigReader {
   void read_architecture() {
     const json* names = fields_.find("architectures");
     for (const char* supported : {kOrthrus, kQwen3, kQwen2}) {
-      if (names != nullptr && *names == json::array({supported})) config_.architecture = supported;
+      if (names != nullptr && names->is_array() && names->size() == 1 &&
+          is_text(names->front(), supported)) {
+        config_.architecture = supported;
+      }
     }
     config_.has_qkv_bias = config_.architecture == kQwen2;
     config_.has_qk_norm = !config_.has_qkv_bias;
@@ -88,7 +91,7 @@ class ConfigReader {
     for (const char* key : {"dtype", "torch_dtype"}) {
       const json* value = fields_.find(key);
       if (value == nullptr) continue;
-      if (*value == "float32" || *value == "float16" || *value == "bfloat16") {
+      if (is_text(*value, "float32") || is_text(*value, "float16") || is_text(*value, "bfloat16")) {
         config_.dtype = value->get<std::string>();
       } else {
         fields_.refuse(key, "supported are \"float32\", \"float16\" and \"bfloat16\"",
@@ -179,7 +182,7 @@ class ConfigReader {
   void refuse_rope_scaling(const json& object, const JsonFields& rope) {
     for (const auto& [key, value] : object.items()) {
       if (key == "rope_type" || key == "type") {
-        if (value != "default") {
+        if (!is_text(value, "default")) {
           rope.refuse(key, "supported is \"default\"", ErrorKind::kUnsupported);
         }
       } else if (key == "partial_rotary_factor") {
@@ -206,7 +209,7 @@ class ConfigReader {
       fields_.refuse(key, value->is_boolean() ? "supported is false" : "it must be true or false",
                      value->is_boolean() ? ErrorKind::kUnsupported : ErrorKind::kFile);
     }
-    if (const json* act = fields_.find("hidden_act"); act != nullptr && *act != "silu") {
+    if (const json* act = fields_.find("hidden_act"); act != nullptr && !is_text(*act, "silu")) {
       fields_.refuse("hidden_act", "supported is \"silu\"", ErrorKind::kUnsupported);
     }
     refuse_quantized();
@@ -235,8 +238,8 @@ class ConfigReader {
       fields_.refuse("layer_types", "it must be a list");
       return;
     }
-    const auto other =
-        std::ranges::find_if(*types, [](const json& type) { return type != "full_attention"; });
+    const auto other = std::ranges::find_if(
+        *types, [](const json& type) { return !is_text(type, "full_attention"); });
     if (other != types->end()) {
       fields_.refuse("layer_types",
                      fmt::format("element {} is {}; supported is \"full_attention\" for all",
@@ -261,11 +264,11 @@ class ConfigReader {
 
 ModelConfig parse_config(const NamedText& config, const std::optional<NamedText>& generation) {
   Problems problems;
-  const json object = parse_json_object(config.text, config.name);
-  ModelConfig result = ConfigReader(object, config.name, problems).read();
+  const JsonPointer object = parse_json_object(config.text, config.name);
+  ModelConfig result = ConfigReader(*object, config.name, problems).read();
   if (generation) {
-    const json defaults = parse_json_object(generation->text, generation->name);
-    read_generation_config(JsonFields(defaults, generation->name, "", problems), result);
+    const JsonPointer defaults = parse_json_object(generation->text, generation->name);
+    read_generation_config(JsonFields(*defaults, generation->name, "", problems), result);
   }
   problems.throw_if_any();
   return result;

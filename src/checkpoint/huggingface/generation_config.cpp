@@ -8,6 +8,7 @@
 #include <span>
 
 #include "checkpoint/limits.h"
+#include "files/json_document.h"
 
 namespace orthrus {
 namespace {
@@ -94,9 +95,8 @@ void read_suppressed(const JsonFields& fields, ModelConfig& config) {
 void read_stop_strings(const JsonFields& fields, ModelConfig& config) {
   const json* value = fields.find("stop_strings");
   if (value == nullptr) return;
-  const json list = value->is_array() ? *value : json::array({*value});
-  for (const json& element : list) {
-    if (!element.is_string() || element == "") {
+  for (const json& element : list_or_one(*value)) {
+    if (!element.is_string() || is_text(element, "")) {
       return fields.refuse("stop_strings",
                            "it must be a string, or a list of strings, none of them empty");
     }

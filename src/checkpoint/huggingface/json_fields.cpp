@@ -87,8 +87,7 @@ std::optional<std::vector<int32_t>> JsonFields::integers(std::string_view key, i
   const json* value = find(key);
   if (value == nullptr) return std::nullopt;
   std::vector<int32_t> result;
-  const json list = value->is_array() ? *value : json::array({*value});
-  for (const json& element : list) {
+  for (const json& element : list_or_one(*value)) {
     const auto integer = as_integer(element, 0, high);
     if (!integer) {
       refuse(key, fmt::format("it must be an integer from 0 to {}, or a list of such", high));

@@ -24,55 +24,42 @@ constexpr int kDepth = 3;                 // models--OWNER--NAME/snapshots/REVIS
 constexpr std::array kWeights = {".safetensors", ".bin", ".pth",  ".pt",     ".ckpt",
                                  ".h5",          ".npz", ".onnx", ".msgpack"};
 
-std::vector<fs::directory_entry> entries_of(const fs::path& directory) {
-  std::vector<fs::directory_entry> entries;
-  std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    if (entries.size() == kMostEntries) break;
-    entries.push_back(*it);
-  }
-  std::ranges::sort(entries, {}, [](const fs::directory_entry& entry) { return entry.path(); });
-  return entries;
-}
-
 // The directories within it that hold a config.json, such as the snapshots in Hugging Face's cache
 // or the checkpoints of a training, by their paths from `directory`.
 void add_models_below(const fs::path& directory, const fs::path& from_top, int depth, size_t& seen,
                       std::vector<std::string>& models) {
-  for (const fs::directory_entry& entry : entries_of(directory)) {
+  for (const std::string& entry : names_in(directory, kMostEntries)) {
     std::error_code ignored;
-    if (!entry.is_directory(ignored)) continue;
+    const fs::path path = directory / entry;
+    if (!fs::is_directory(path, ignored)) continue;
     if (++seen > kMostDirectories) return;
-    const fs::path name = from_top / entry.path().filename();
-    if (has_entry(entry.path() / "config.json")) {
+    const fs::path name = from_top / entry;
+    if (has_entry(path / "config.json")) {
       models.push_back(name.string());
     } else if (depth > 1) {
-      add_models_below(entry.path(), name, depth - 1, seen, models);
+      add_models_below(path, name, depth - 1, seen, models);
     }
   }
 }
 
 bool has_unfinished_download(const fs::path& directory) {
-  return std::ranges::any_of(
-      entries_of(directory / ".cache/huggingface/download"),
-      [](const fs::directory_entry& entry) { return entry.path().extension() == ".incomplete"; });
+  return std::ranges::any_of(names_in(directory / ".cache/huggingface/download", kMostEntries),
+                             [](const std::string& name) { return name.ends_with(".incomplete"); });
 }
 
 }  // namespace
 
 std::string what_it_holds(const fs::path& directory) {
-  const std::vector<fs::directory_entry> entries = entries_of(directory);
   std::vector<std::string> weights;
-  for (const fs::directory_entry& entry : entries) {
-    const fs::path name = entry.path().filename();
-    if (name.string().starts_with("adapter_")) {
+  for (const std::string& name : names_in(directory, kMostEntries)) {
+    if (name.starts_with("adapter_")) {
       return fmt::format(
           "It holds an adapter (LoRA), {}: merge that into its base model first, with peft's "
           "merge_and_unload() and save_pretrained(), and give the result.",
-          in_quotes(name.string()));
+          in_quotes(name));
     }
-    if (std::ranges::find(kWeights, name.extension()) != kWeights.end()) {
-      weights.push_back(name.string());
+    if (std::ranges::find(kWeights, fs::path(name).extension()) != kWeights.end()) {
+      weights.push_back(name);
     }
   }
   if (has_unfinished_download(directory)) {

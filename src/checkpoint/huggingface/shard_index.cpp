@@ -22,12 +22,12 @@ bool is_plain_name(std::string_view file) {
 }  // namespace
 
 ShardIndex parse_shard_index(std::string_view text, const std::string& name) {
-  const nlohmann::json index = parse_json_object(text, name);
+  const JsonPointer index = parse_json_object(text, name);
   const auto fail = [&name](std::string_view problem) {
     throw Error(ErrorKind::kFile, fmt::format("{}: {}.", name, problem));
   };
-  const auto map = index.find("weight_map");
-  if (map == index.end()) fail("has no weight_map");
+  const auto map = index->find("weight_map");
+  if (map == index->end()) fail("has no weight_map");
   if (!map->is_object() || map->empty()) {
     fail(fmt::format("weight_map is {}; it must be an object of tensor names and file names",
                      shown(*map)));
