@@ -12,7 +12,7 @@ demo:
 test:
 	@scripts/test.sh
 
-test-asan:  ## all tests under AddressSanitizer and UBSan
+test-asan:  ## all tests under AddressSanitizer and UBSan (whose own locks a fork among threads may copy)
 	@scripts/setup.sh libgtest-dev tmux
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan

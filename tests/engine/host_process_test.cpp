@@ -50,7 +50,7 @@ struct Loaded {
   const Engine more = Engine::load(loaded.directory.path(), {.threads = 2});
   right = right && more.generate(request()).output_ids == loaded.ids;
   loaded.engine.reset();
-  std::exit(right ? 0 : 1);
+  std::_Exit(right ? 0 : 1);
 }
 
 TEST(HostProcessDeathTest, GeneratesAfterAForkInChildAndParent) {
@@ -65,15 +65,15 @@ TEST(HostProcessDeathTest, GeneratesAfterAForkInChildAndParent) {
 // As a user with no right to any more threads; root has no such limit.
 void allow_no_threads() {
   const rlimit none{1, 1};
-  if (setrlimit(RLIMIT_NPROC, &none) != 0) std::exit(10);
-  if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) std::exit(11);
+  if (setrlimit(RLIMIT_NPROC, &none) != 0) std::_Exit(10);
+  if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) std::_Exit(11);
 }
 
 // The child has no crew, and cannot make one: a status, since decoding throws nothing.
 [[noreturn]] void generate_without_threads(const Engine& engine) {
   allow_no_threads();
   const Generation g = engine.generate(request());
-  std::exit(g.status == Status::kNoThreads && g.finish_reason == FinishReason::kFailed &&
+  std::_Exit(g.status == Status::kNoThreads && g.finish_reason == FinishReason::kFailed &&
                     g.output_ids.empty()
                 ? 0
                 : 1);
@@ -82,13 +82,13 @@ void allow_no_threads() {
 [[noreturn]] void load_without_threads(const std::filesystem::path& model) {
   const int directory = chmod(model.c_str(), 0755);
   allow_no_threads();
-  if (directory != 0) std::exit(12);
+  if (directory != 0) std::_Exit(12);
   try {
     Engine::load(model, {.threads = 64});
-    std::exit(1);
+    std::_Exit(1);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
-    std::exit(error.kind() == ErrorKind::kSystem ? 0 : 2);
+    std::_Exit(error.kind() == ErrorKind::kSystem ? 0 : 2);
   }
 }
 

@@ -101,8 +101,8 @@ TEST(Crew, WhatAMemberThrowsComesOutAndTheCrewGoesOn) {
 // As a user with no right to any more threads. Root has no such limit.
 void allow_no_threads() {
   const rlimit none{1, 1};
-  if (setrlimit(RLIMIT_NPROC, &none) != 0) std::exit(10);
-  if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) std::exit(11);
+  if (setrlimit(RLIMIT_NPROC, &none) != 0) std::_Exit(10);
+  if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) std::_Exit(11);
 }
 
 [[noreturn]] void run_without_threads() {
@@ -111,13 +111,13 @@ void allow_no_threads() {
   for (int round = 0; round < 2; ++round) {
     try {
       sum_of(crews, 10);
-      std::exit(1);
+      std::_Exit(1);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kSystem) std::exit(2);
+      if (error.kind() != ErrorKind::kSystem) std::_Exit(2);
       std::fprintf(stderr, "%s\n", error.what());
     }
   }
-  std::exit(sum_of(Crews(1), 100) == 4950 ? 0 : 3);
+  std::_Exit(sum_of(Crews(1), 100) == 4950 ? 0 : 3);
 }
 
 TEST(CrewDeathTest, ThreadsThatCannotBeMadeAreAnError) {
@@ -142,7 +142,7 @@ TEST(CrewDeathTest, ThreadsThatCannotBeMadeAreAnError) {
   go = true;
   go.notify_all();
   for (std::thread& caller : callers) caller.join();
-  std::exit(right == 150 ? 0 : 1);
+  std::_Exit(right == 150 ? 0 : 1);
 }
 
 TEST(CrewDeathTest, WhereNoMoreCrewsCanBeMadeCallersTakeTurns) {
@@ -154,7 +154,7 @@ TEST(CrewDeathTest, WhereNoMoreCrewsCanBeMadeCallersTakeTurns) {
   bool right = true;
   for (int round = 0; round < 3; ++round) right = right && sum_of(*crews, 100) == 4950;
   crews.reset();
-  std::exit(right ? 0 : 1);
+  std::_Exit(right ? 0 : 1);
 }
 
 TEST(CrewDeathTest, AForkedProcessHasThreadsOfItsOwn) {
@@ -163,7 +163,7 @@ TEST(CrewDeathTest, AForkedProcessHasThreadsOfItsOwn) {
   EXPECT_EXIT(run_in_child(crews), testing::ExitedWithCode(0), "");
   EXPECT_EQ(sum_of(*crews, 100), 4950);
   // One that ends without having used them.
-  EXPECT_EXIT((crews.reset(), std::exit(0)), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT((crews.reset(), std::_Exit(0)), testing::ExitedWithCode(0), "");
   EXPECT_EQ(sum_of(*crews, 100), 4950);
 }
 
