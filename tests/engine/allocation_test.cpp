@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "orthrus/chat.h"
 #include "orthrus/engine.h"
 #include "orthrus/error.h"
+#include "orthrus/inspect.h"
 #include "support/gguf_model.h"
 #include "support/random_checkpoint.h"
 #include "support/temporary_directory.h"
@@ -46,19 +48,19 @@ bool fails() {
 }  // namespace
 
 extern "C" {
-void* malloc(size_t size) {
+void* malloc(size_t size) noexcept {
   return fails() ? nullptr : __libc_malloc(size);
 }
-void* calloc(size_t count, size_t size) {
+void* calloc(size_t count, size_t size) noexcept {
   return fails() ? nullptr : __libc_calloc(count, size);
 }
-void* realloc(void* old, size_t size) {
+void* realloc(void* old, size_t size) noexcept {
   return fails() ? nullptr : __libc_realloc(old, size);
 }
-void* aligned_alloc(size_t alignment, size_t size) {
+void* aligned_alloc(size_t alignment, size_t size) noexcept {
   return fails() ? nullptr : __libc_memalign(alignment, size);
 }
-int posix_memalign(void** result, size_t alignment, size_t size) {
+int posix_memalign(void** result, size_t alignment, size_t size) noexcept {
   if (fails()) return ENOMEM;
   *result = __libc_memalign(alignment, size);
   return *result == nullptr ? ENOMEM : 0;
@@ -259,13 +261,24 @@ TEST_F(Allocation, ThatFailsInLoadingHeadsIsAnError) {
       [&](long) { EXPECT_TRUE(engine->config().has_diffusion_view()); });
 }
 
-TEST_F(Allocation, ThatFailsInDetectingTheChatFormatIsAnError) {
+TEST_F(Allocation, ThatFailsInMakingUpAModelIsAnError) {
+  write_directory();
+  const ModelConfig config = load_config(directory_.path());
+  sweep([&] { return throws_nothing([&] { Engine::synthetic(config, {.threads = 2}); }); },
+        [](long) {});
+}
+
+TEST_F(Allocation, ThatFailsInInspectingIsAnError) {
   write_directory();
   write_gguf(directory_ / "model.gguf");
   for (const std::filesystem::path& model : {directory_.path(), directory_ / "model.gguf"}) {
-    std::optional<ChatFormat> format;
-    sweep([&] { return throws_nothing([&] { format = detect_chat_format(model); }); },
-          [&](long) { EXPECT_EQ(format, ChatFormat::kUnknown); });
+    const int64_t parameters = inspect(model).total.parameters;
+    std::optional<CheckpointInfo> info;
+    sweep([&] { return throws_nothing([&] { info = inspect(model); }); },
+          [&](long) {
+            EXPECT_EQ(info->total.parameters, parameters);
+            EXPECT_EQ(info->chat_format, ChatFormat::kUnknown);
+          });
   }
 }
 
@@ -354,6 +367,32 @@ TEST_F(Allocation, ThatFailsInASessionLeavesItUsable) {
         return well;
       },
       [&](long at) { EXPECT_EQ(got.output_ids, want) << at; });
+}
+
+// Steps are reported that happened, and none twice.
+TEST_F(Allocation, ThatFailsInStreamingLosesNoStep) {
+  write_directory();
+  const std::optional<Engine> engine = load();
+  ASSERT_TRUE(engine.has_value());
+  std::vector<int32_t> streamed;
+  streamed.reserve(64);
+  Request r = request({.temperature = 0});
+  r.on_step = [&](const Step& step) {
+    streamed.insert(streamed.end(), step.tokens.begin(), step.tokens.end());
+    return true;
+  };
+  const std::vector<int32_t> want = engine->generate(r).output_ids;
+  sweep(
+      [&] {
+        streamed.clear();
+        Generation got;
+        const bool threw = !throws_nothing([&] { got = engine->generate(r); });
+        until_failure = kNever;
+        EXPECT_LE(streamed.size(), want.size());
+        EXPECT_TRUE(std::equal(streamed.begin(), streamed.end(), want.begin()));
+        return !threw && got.status == Status::kOk;
+      },
+      [&](long) { EXPECT_EQ(streamed, want); });
 }
 
 TEST_F(Allocation, ThatFailsInScoringIsAnError) {
