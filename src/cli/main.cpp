@@ -130,6 +130,21 @@ class Orthrus {
                                           add_bench(*app_),    add_perplexity(*app_)};
 };
 
+// Prints what is wrong, but for std::bad_alloc, which it throws.
+int run(const Words& words) {
+  try {
+    return Orthrus().run(words);
+  } catch (const Error& error) {
+    print_error(error.what());
+    return error.kind() == ErrorKind::kUsage ? kUsageError : kFailure;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    print_error(error.what());
+    return kFailure;
+  }
+}
+
 }  // namespace
 }  // namespace orthrus::cli
 
@@ -140,14 +155,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   try {
-    return cli::Orthrus().run({argv + std::min(argc, 1), argv + argc});
-  } catch (const Error& error) {
-    cli::print_error(error.what());
-    return error.kind() == ErrorKind::kUsage ? cli::kUsageError : cli::kFailure;
-  } catch (const std::bad_alloc&) {
-    cli::print_error("There is not enough memory.");
-  } catch (const std::exception& error) {
-    cli::print_error(error.what());
+    return cli::run({argv + std::min(argc, 1), argv + argc});
+  } catch (const std::bad_alloc&) {  // from printing an error, too: so nothing is allocated here
+    cli::write_error_stream("orthrus: There is not enough memory.\n");
   }
   return cli::kFailure;
 }
