@@ -39,9 +39,6 @@ std::string in_words(std::string_view name, const GenerateOptions& options) {
   if (name == "repetition-penalty") return fmt::format("{}", sampling.repetition_penalty);
   if (name == "presence-penalty") return fmt::format("{}", sampling.presence_penalty);
   if (name == "frequency-penalty") return fmt::format("{}", sampling.frequency_penalty);
-  if (name == "repetition-penalty") return fmt::format("{}", sampling.repetition_penalty);
-  if (name == "presence-penalty") return fmt::format("{}", sampling.presence_penalty);
-  if (name == "frequency-penalty") return fmt::format("{}", sampling.frequency_penalty);
   if (name == "seed") return fmt::format("{}", sampling.seed);
   if (name == "mode") return std::string(name_of(options.mode.value_or(Mode::kAuto)));
   if (name == "accept") return options.accept == AcceptRule::kMatch ? "match" : "rejection";
