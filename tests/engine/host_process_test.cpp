@@ -1,7 +1,6 @@
 // What a host process may do to the library: fork, call it from small stacks, have no more threads.
 #include <gtest/gtest.h>
 #include <pthread.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "orthrus/engine.h"
 #include "orthrus/error.h"
+#include "support/no_threads.h"
 #include "support/random_checkpoint.h"
 #include "support/temporary_directory.h"
 
@@ -62,16 +62,9 @@ TEST(HostProcessDeathTest, GeneratesAfterAForkInChildAndParent) {
   EXPECT_EQ(session.generate(request()).output_ids, loaded.ids);
 }
 
-// As a user with no right to any more threads; root has no such limit.
-void allow_no_threads() {
-  const rlimit none{1, 1};
-  if (setrlimit(RLIMIT_NPROC, &none) != 0) std::_Exit(10);
-  if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) std::_Exit(11);
-}
-
 // The child has no crew, and cannot make one: a status, since decoding throws nothing.
 [[noreturn]] void generate_without_threads(const Engine& engine) {
-  allow_no_threads();
+  test::allow_no_threads();
   const Generation g = engine.generate(request());
   std::_Exit(g.status == Status::kNoThreads && g.finish_reason == FinishReason::kFailed &&
                     g.output_ids.empty()
@@ -81,7 +74,7 @@ void allow_no_threads() {
 
 [[noreturn]] void load_without_threads(const std::filesystem::path& model) {
   const int directory = chmod(model.c_str(), 0755);
-  allow_no_threads();
+  test::allow_no_threads();
   if (directory != 0) std::_Exit(12);
   try {
     Engine::load(model, {.threads = 64});

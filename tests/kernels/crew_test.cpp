@@ -2,7 +2,6 @@
 #include "kernels/cpu/crew.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "orthrus/error.h"
+#include "support/no_threads.h"
 
 namespace orthrus::cpu {
 namespace {
@@ -98,16 +98,9 @@ TEST(Crew, WhatAMemberThrowsComesOutAndTheCrewGoesOn) {
 
 // What follows happens in processes of their own, which end with 0 if all is right.
 
-// As a user with no right to any more threads. Root has no such limit.
-void allow_no_threads() {
-  const rlimit none{1, 1};
-  if (setrlimit(RLIMIT_NPROC, &none) != 0) std::_Exit(10);
-  if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) std::_Exit(11);
-}
-
 [[noreturn]] void run_without_threads() {
   const Crews crews(8);
-  allow_no_threads();
+  test::allow_no_threads();
   for (int round = 0; round < 2; ++round) {
     try {
       sum_of(crews, 10);
@@ -138,7 +131,7 @@ TEST(CrewDeathTest, ThreadsThatCannotBeMadeAreAnError) {
     });
   }
   sum_of(crews, 10);
-  allow_no_threads();
+  test::allow_no_threads();
   go = true;
   go.notify_all();
   for (std::thread& caller : callers) caller.join();
