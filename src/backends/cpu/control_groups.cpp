@@ -1,5 +1,6 @@
 #include "backends/cpu/control_groups.h"
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
