@@ -14,7 +14,6 @@
 #include "cli/chat/one_message.h"
 #include "cli/chat/responder.h"
 #include "cli/chat/settings.h"
-#include "cli/chat/utf8.h"
 #include "cli/chat_format.h"
 #include "cli/commands.h"
 #include "cli/input.h"
@@ -22,6 +21,7 @@
 #include "cli/output.h"
 #include "cli/running.h"
 #include "cli/text.h"
+#include "cli/utf8.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {

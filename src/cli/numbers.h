@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -24,14 +23,6 @@ struct Range {
   T low, high;        // both valid
   std::string words;  // "a whole number from 1 to 8"
 };
-
-// `text` without the spaces around it.
-inline std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpaces = " \t\r\n";
-  const size_t first = std::min(text.find_first_not_of(kSpaces), text.size());
-  text.remove_prefix(first);
-  return text.substr(0, text.find_last_not_of(kSpaces) + 1);
-}
 
 // The number that all of `text` is: digits, a sign, and for real numbers a point and an exponent.
 // One that is too small for T is the smallest that T has. Nothing for another text.

@@ -5,29 +5,16 @@
 #include <algorithm>
 #include <array>
 
+#include "cli/utf8.h"
+
 namespace orthrus::cli {
 
 namespace {
 
 // The bytes of the character of UTF-8 that `text` begins with; 0 where none begins.
 size_t character_size(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  const size_t size = first < 0x80   ? 1
-                      : first < 0xc2 ? 0
-                      : first < 0xe0 ? 2
-                      : first < 0xf0 ? 3
-                      : first < 0xf5 ? 4
-                                     : 0;
-  if (size == 0 || size > text.size()) return 0;
-  unsigned code_point = size == 1 ? first : first & (0xffU >> (size + 1));
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0U) != 0x80) return 0;
-    code_point = (code_point << 6) | (byte(i) & 0x3fU);
-  }
-  const bool surrogate = code_point >= 0xd800 && code_point < 0xe000;
-  const bool overlong = (size == 3 && code_point < 0x800) || (size == 4 && code_point < 0x10000);
-  return surrogate || overlong || code_point > 0x10ffff ? 0 : size;
+  std::string_view rest = text;
+  return take_character(rest) ? text.size() - rest.size() : 0;
 }
 
 bool is_control(std::string_view character) {
@@ -41,6 +28,12 @@ std::string hexadecimal(char byte) {
 }
 
 }  // namespace
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpaces), text.size()));
+  return text.substr(0, text.find_last_not_of(kSpaces) + 1);
+}
 
 std::string without_controls(std::string_view text) {
   std::string result;

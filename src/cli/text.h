@@ -7,6 +7,9 @@
 
 namespace orthrus::cli {
 
+// `text` without the spaces, tabs and ends of lines around it.
+std::string_view trimmed(std::string_view text);
+
 // `text` with what could drive a terminal written as \xNN: the control characters of ASCII but for
 // newline, tab and the return before a newline, those of Latin-1, and bytes that are not UTF-8.
 std::string without_controls(std::string_view text);

@@ -14,8 +14,8 @@
 #include "cli/chat/marks.h"
 #include "cli/chat/message_reader.h"
 #include "cli/chat/paste.h"
-#include "cli/chat/utf8.h"
 #include "cli/chat/whole_file.h"
+#include "cli/utf8.h"
 #include "orthrus/error.h"
 #include "support/temporary_directory.h"
 

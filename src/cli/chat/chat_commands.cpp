@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <vector>
 
-#include "cli/chat/message_reader.h"
 #include "cli/suggest.h"
 #include "cli/text.h"
 #include "orthrus/error.h"

@@ -10,11 +10,11 @@
 #include "cli/chat/conversation_file.h"
 #include "cli/chat/one_message.h"
 #include "cli/chat/quiet_terminal.h"
-#include "cli/chat/utf8.h"
 #include "cli/exit_code.h"
 #include "cli/report.h"
 #include "cli/stream_printer.h"
 #include "cli/text.h"
+#include "cli/utf8.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {

@@ -19,8 +19,8 @@
 #include "cli/chat/marks.h"
 #include "cli/chat/paste.h"
 #include "cli/chat/terminal_input.h"
-#include "cli/chat/utf8.h"
 #include "cli/text.h"
+#include "cli/utf8.h"
 
 namespace orthrus::cli {
 namespace {

@@ -2,19 +2,14 @@
 
 #include <string_view>
 
+#include "cli/text.h"
+
 namespace orthrus::cli {
 namespace {
 
 constexpr std::string_view kQuotes = "\"\"\"";
 
 }  // namespace
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 TypedMessage read_message(const ReadLine& read_line) {
   TypedLine line = read_line("> ");

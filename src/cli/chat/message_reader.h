@@ -20,7 +20,4 @@ struct TypedMessage {
 // line other than Enter ends the message, too, and leaves what was typed of it in `text`.
 TypedMessage read_message(const ReadLine& read_line);
 
-// Without the spaces and tabs and ends of lines around it.
-std::string_view trimmed(std::string_view text);
-
 }  // namespace orthrus::cli

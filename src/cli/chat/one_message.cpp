@@ -2,13 +2,13 @@
 
 #include <fmt/core.h>
 
-#include "cli/chat/utf8.h"
 #include "cli/exit_code.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/stream_printer.h"
 #include "cli/text.h"
+#include "cli/utf8.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {

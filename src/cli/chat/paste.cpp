@@ -1,6 +1,6 @@
 #include "cli/chat/paste.h"
 
-#include "cli/chat/utf8.h"
+#include "cli/utf8.h"
 
 namespace orthrus::cli {
 

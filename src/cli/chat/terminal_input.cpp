@@ -9,7 +9,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "cli/chat/utf8.h"
+#include "cli/utf8.h"
 
 namespace orthrus::cli {
 namespace {

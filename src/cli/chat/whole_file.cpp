@@ -9,19 +9,15 @@
 #include <system_error>
 
 #include "cli/text.h"
+#include "cli/waiting.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {
 namespace {
 
 // 0, or an errno.
-int write_all(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(descriptor, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno;
-    text.remove_prefix(static_cast<size_t>(count));
-  }
+int write_to_disk(int descriptor, std::string_view text) {
+  if (const int error = write_all(descriptor, text); error != 0) return error;
   // A full disk may be told only now.
   return ::fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno;
 }
@@ -46,7 +42,7 @@ void write_whole_file(const std::filesystem::path& file, std::string_view text) 
   std::string temporary = target.string() + ".XXXXXX";
   const int descriptor = ::mkstemp(temporary.data());
   if (descriptor < 0) fail(errno);
-  int error = write_all(descriptor, text);
+  int error = write_to_disk(descriptor, text);
   if (::close(descriptor) != 0 && error == 0) error = errno;
   if (error == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) error = errno;
   if (error == 0) return;

@@ -1,4 +1,4 @@
-#include "cli/chat/utf8.h"
+#include "cli/utf8.h"
 
 #include <fmt/core.h>
 
