@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 #include <histedit.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,12 +11,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cwchar>
+#include <exception>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "cli/chat/marks.h"
 #include "cli/chat/paste.h"
+#include "cli/chat/screen.h"
 #include "cli/chat/terminal_input.h"
 #include "cli/text.h"
 #include "cli/utf8.h"
@@ -27,53 +29,10 @@ namespace {
 
 constexpr int kMostRemembered = 1000;
 
-std::wstring to_wide(std::string_view text) {
-  std::wstring wide;
-  while (!text.empty()) wide += static_cast<wchar_t>(take_character(text).value_or(0xfffd));
-  return wide;
-}
-
-std::string to_narrow(std::wstring_view wide) {
-  std::string text;
-  for (const wchar_t c : wide) text += to_utf8(static_cast<char32_t>(c));
-  return text;
-}
-
 // libedit takes characters and their widths from the C library's locale. What is typed here is
 // UTF-8 whatever the user's is, as all text of this program.
 void use_utf8() {
   if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) std::setlocale(LC_CTYPE, "C.utf8");
-}
-
-struct Place {
-  int row = 0, column = 0;  // `column` may be the number of columns: the next character wraps
-};
-
-// Where `text` ends, as a terminal of `columns` wraps it.
-Place end_of(std::wstring_view text, int columns) {
-  Place place;
-  for (const wchar_t c : text) {
-    if (c == L'\n') {
-      place = {place.row + 1, 0};
-      continue;
-    }
-    // Control characters are drawn as ^X, tabs up to the next multiple of eight.
-    const int width = c == L'\t' ? 8 - place.column % 8 : c < 32 ? 2 : std::max(wcwidth(c), 0);
-    if (place.column + width > columns) place = {place.row + 1, 0};
-    place.column += width;
-  }
-  return place;
-}
-
-struct Size {
-  int columns = 80, rows = 24;
-};
-
-Size size_of(FILE* terminal) {
-  winsize size{};
-  const bool known = ::ioctl(fileno(terminal), TIOCGWINSZ, &size) == 0;
-  if (!known || size.ws_col == 0 || size.ws_row == 0) return {};
-  return {size.ws_col, size.ws_row};
 }
 
 }  // namespace
@@ -107,8 +66,7 @@ struct LineEditor::Impl {
   // In which row below the prompt the cursor is, now that the terminal has `now` columns.
   int row_of_cursor(int now) const;
   void redraw(int rows_below_prompt);
-  int next_character(wchar_t* character);  // as libedit's own: 1 when there is one, 0 at the end
-  void stop_process();
+  std::optional<wchar_t> next_character();  // none at the end
   void go_on();
 
   // What is drawn for `text`: libedit cannot show the beginning of what does not fit the screen, so
@@ -119,8 +77,22 @@ struct LineEditor::Impl {
   unsigned char interrupt();
   unsigned char end_or_delete();
   unsigned char insert_paste();
-  static unsigned char new_line(EditLine* editor) {
-    return el_winsertstr(editor, L"\n") == 0 ? CC_REFRESH : CC_ERROR;
+  unsigned char new_line() { return el_winsertstr(editor, L"\n") == 0 ? CC_REFRESH : CC_ERROR; }
+  unsigned char stop_process();
+
+  // What libedit calls. It is C, which nothing can be thrown through: that waits until read() ends.
+  template <typename Result>
+  Result caught(Result (Impl::*call)(), Result after_throw) {
+    try {
+      return (this->*call)();
+    } catch (...) {
+      thrown = std::current_exception();
+      return after_throw;
+    }
+  }
+  template <unsigned char (Impl::*key)()>
+  static unsigned char on_key(EditLine* editor, wint_t) {
+    return of(editor).caught<unsigned char>(key, CC_EOF);
   }
 
   FILE* screen = nullptr;
@@ -135,6 +107,7 @@ struct LineEditor::Impl {
   int columns = 80;      // of the terminal, when the line was drawn
   bool stopped = false;  // by Ctrl-Z; the signal that goes on is still to come
   bool plain = false;    // the terminal knows no escapes
+  std::exception_ptr thrown;
 };
 
 LineEditor::Impl::Impl() {
@@ -160,7 +133,10 @@ LineEditor::Impl::Impl() {
          }));
   el_wset(editor, EL_GETCFN,
           static_cast<int (*)(EditLine*, wchar_t*)>([](EditLine* edited, wchar_t* character) {
-            return of(edited).next_character(character);
+            const std::optional<wchar_t> next =
+                of(edited).caught<std::optional<wchar_t>>(&Impl::next_character, std::nullopt);
+            *character = next.value_or(L'\0');
+            return next ? 1 : 0;
           }));
   HistEventW event;
   history_w(history, &event, H_SETSIZE, kMostRemembered);
@@ -180,18 +156,11 @@ void LineEditor::Impl::bind_keys() {
   const auto add = [this](const wchar_t* name, const wchar_t* help, Function function) {
     el_wset(editor, EL_ADDFN, name, help, function);
   };
-  add(L"chat-interrupt", L"Leave the line",
-      [](EditLine* edited, wint_t) { return of(edited).interrupt(); });
-  add(L"chat-end-or-delete", L"End the chat, or delete",
-      [](EditLine* edited, wint_t) { return of(edited).end_or_delete(); });
-  add(L"chat-new-line", L"Begin another line",
-      [](EditLine* edited, wint_t) { return new_line(edited); });
-  add(L"chat-paste", L"Pasted text",
-      [](EditLine* edited, wint_t) { return of(edited).insert_paste(); });
-  add(L"chat-stop", L"Stop the process", [](EditLine* edited, wint_t) -> unsigned char {
-    of(edited).stop_process();
-    return CC_NORM;
-  });
+  add(L"chat-interrupt", L"Leave the line", on_key<&Impl::interrupt>);
+  add(L"chat-end-or-delete", L"End the chat, or delete", on_key<&Impl::end_or_delete>);
+  add(L"chat-new-line", L"Begin another line", on_key<&Impl::new_line>);
+  add(L"chat-paste", L"Pasted text", on_key<&Impl::insert_paste>);
+  add(L"chat-stop", L"Stop the process", on_key<&Impl::stop_process>);
   constexpr std::pair<const char*, const char*> kKeys[] = {
       {"^C", "chat-interrupt"},
       {"^D", "chat-end-or-delete"},
@@ -228,18 +197,15 @@ void LineEditor::Impl::bind_keys() {
   el_set(editor, EL_SETTY, "-d", "-isig", "-ixon", "-inlcr", nullptr);
 }
 
-int LineEditor::Impl::next_character(wchar_t* character) {
+std::optional<wchar_t> LineEditor::Impl::next_character() {
   using Kind = TerminalInput::Event::Kind;
   while (true) {
     const TerminalInput::Event event = input.next(signals);
-    if (event.kind == Kind::kEnd) return 0;
-    if (event.kind == Kind::kSignal && event.signal == SIGINT) {
-      *character = L'\x03';
-      return 1;
-    }
+    if (event.kind == Kind::kEnd) return std::nullopt;
+    if (event.kind == Kind::kSignal && event.signal == SIGINT) return L'\x03';
     if (event.kind == Kind::kSignal && event.signal == SIGTERM) {
       end = TypedLine::End::kTerminated;
-      return 0;
+      return std::nullopt;
     }
     if (event.kind == Kind::kSignal && event.signal == SIGWINCH)
       redraw(row_of_cursor(size_of(screen).columns));
@@ -248,11 +214,11 @@ int LineEditor::Impl::next_character(wchar_t* character) {
       stopped = false;
     }
     if (event.kind != Kind::kCharacter) continue;
-    *character = static_cast<wchar_t>(event.character);
-    if (event.character < 0x80 || wcwidth(*character) != 0) return 1;
+    const auto character = static_cast<wchar_t>(event.character);
+    if (event.character < 0x80 || wcwidth(character) != 0) return character;
     // libedit's quick way of drawing a character takes every one for at least a column wide. One
     // that combines with the character before it is put in here, and the line drawn afresh.
-    const wchar_t text[] = {*character, L'\0'};
+    const wchar_t text[] = {character, L'\0'};
     const int row = row_of_cursor(columns);
     el_winsertstr(editor, text);
     redraw(row);
@@ -261,7 +227,7 @@ int LineEditor::Impl::next_character(wchar_t* character) {
 
 int LineEditor::Impl::row_of_cursor(int now) const {
   const std::wstring before = to_wide(prompt) + std::wstring(typed_before_cursor());
-  const Place place = end_of(before, now);
+  const ScreenPlace place = end_of(before, now);
   // At the end of a full row the cursor is in the next one if there is something: a character, or
   // the space with which libedit has gone there.
   const bool more = typed_before_cursor().size() < typed().size();
@@ -281,13 +247,14 @@ void LineEditor::Impl::redraw(int rows_below_prompt) {
 }
 
 // What Ctrl-Z does where the terminal is not in raw mode.
-void LineEditor::Impl::stop_process() {
+unsigned char LineEditor::Impl::stop_process() {
   write("\n");
   bracket_pastes(false);
   el_set(editor, EL_PREP_TERM, 0);
   stopped = true;
   ::kill(0, SIGTSTP);
   go_on();
+  return CC_NORM;
 }
 
 // After the shell has used the terminal.
@@ -299,7 +266,7 @@ void LineEditor::Impl::go_on() {
 }
 
 std::string LineEditor::Impl::drawn(const std::string& text) {
-  const Size size = size_of(screen);
+  const ScreenSize size = size_of(screen);
   return end_of(to_wide(text), size.columns).row < std::max(size.rows / 2, 2) ? text
                                                                               : marks.add(text);
 }
@@ -352,6 +319,7 @@ TypedLine LineEditor::read(const std::string& prompt) {
   const wchar_t* const line = el_wgets(impl_->editor, &count);
   impl_->signals = nullptr;
   impl_->bracket_pastes(false);
+  if (impl_->thrown) std::rethrow_exception(std::exchange(impl_->thrown, nullptr));
   TypedLine typed;
   typed.end = impl_->end;
   if (line == nullptr || count <= 0) {
