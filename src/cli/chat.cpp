@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -78,6 +79,26 @@ std::string greeting(const Options& options, const Engine& engine, ChatFormat fo
           : fmt::format("temperature {}, seed {}", sampling.temperature, sampling.seed));
 }
 
+// A Ctrl-C that comes between a reply and the next line, after one that ended the reply, must not
+// end the chat.
+class IdleInterrupt {
+ public:
+  IdleInterrupt() {
+    sigaction(SIGINT, nullptr, &before_);
+    if (before_.sa_handler == SIG_IGN) return;
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, nullptr);
+  }
+  ~IdleInterrupt() { sigaction(SIGINT, &before_, nullptr); }
+  IdleInterrupt(const IdleInterrupt&) = delete;
+  IdleInterrupt& operator=(const IdleInterrupt&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
 // Lines as they come, where standard error is no terminal on which they could be edited.
 TypedLine read_plain_line(const std::string&) {
   std::optional<std::string> line = read_line();
@@ -88,9 +109,11 @@ TypedLine read_plain_line(const std::string&) {
 int converse(Options& options, Responder& responder, ChatFormat format, Style style) {
   write_error_stream(greeting(options, responder.engine(), format));
   Keyboard keyboard{read_plain_line, [](const std::string&) {}};
+  std::optional<IdleInterrupt> idle;
   std::optional<LineEditor> editor;
   std::optional<HistoryFile> history;
   if (standard_error_is_terminal()) {
+    idle.emplace();
     editor.emplace();
     if (!options.no_history) history = HistoryFile::of_this_user();
     if (history) {

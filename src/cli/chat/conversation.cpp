@@ -27,26 +27,6 @@ ChatMessage message_from(std::string role, std::string content) {
   return message;
 }
 
-// A Ctrl-C that comes between a reply and the next line, after one that ended the reply, must not
-// end the chat.
-class IdleInterrupt {
- public:
-  IdleInterrupt() {
-    sigaction(SIGINT, nullptr, &before_);
-    if (before_.sa_handler == SIG_IGN) return;
-    struct sigaction action {};
-    action.sa_handler = [](int) {};
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, nullptr);
-  }
-  ~IdleInterrupt() { sigaction(SIGINT, &before_, nullptr); }
-  IdleInterrupt(const IdleInterrupt&) = delete;
-  IdleInterrupt& operator=(const IdleInterrupt&) = delete;
-
- private:
-  struct sigaction before_ {};
-};
-
 // A pipe or a device could be waited for without end.
 void refuse_special(const std::string& file) {
   std::error_code ignored;
@@ -79,7 +59,6 @@ ConversationLoop::ConversationLoop(Responder& responder, ChatSettings& settings,
 }
 
 int ConversationLoop::run() {
-  const IdleInterrupt idle;
   using End = TypedLine::End;
   bool asked = false;  // whether the last thing was Ctrl-C where nothing was typed
   while (!output_.failed() && ended_ == 0) {
