@@ -67,9 +67,9 @@ TEST(HostProcessDeathTest, GeneratesAfterAForkInChildAndParent) {
   test::allow_no_threads();
   const Generation g = engine.generate(request());
   std::_Exit(g.status == Status::kNoThreads && g.finish_reason == FinishReason::kFailed &&
-                    g.output_ids.empty()
-                ? 0
-                : 1);
+                     g.output_ids.empty()
+                 ? 0
+                 : 1);
 }
 
 [[noreturn]] void load_without_threads(const std::filesystem::path& model) {
