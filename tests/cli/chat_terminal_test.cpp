@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/run_orthrus.h"
 #include "cli/tmux.h"
@@ -273,6 +274,22 @@ TEST_F(ChatTerminal, HistoryIsThereInTheNextChat) {
   terminal.wait_for("> remember me");
   answer(terminal);
   EXPECT_EQ(said(terminal), Strings{"remember me"});
+}
+
+TEST_F(ChatTerminal, WhereLinesAreNotEditedCtrlCEndsTheProcess) {
+  const std::string log = (directory_ / "log").string();
+  Strings words = environment();  // env takes a command after it
+  words.insert(words.end(), {"sh", "-c", "exec \"$0\" \"$@\" 2>'" + log + "'"});
+  Tmux terminal(arguments(), words);
+  terminal.enter("hi");
+  const auto answered = [&] {
+    std::stringstream text;
+    text << std::ifstream(log).rdbuf();
+    return text.str().ends_with(" tokens were cached]\n");
+  };
+  terminal.wait(answered, "reply");
+  terminal.press("C-c");
+  EXPECT_EQ(terminal.exit_code(), 130);
 }
 
 TEST_F(ChatTerminal, NoHistoryIsNeitherReadNorWritten) {
