@@ -95,24 +95,22 @@ void refuse_file_of_directory(const fs::path& file) {
                           shown(file), shown(directory)));
 }
 
-// The models in GGUF of a directory, of a split one the first file that is there; heads, and what
-// else goes beside a model, are none.
-std::vector<std::string> gguf_models_in(const fs::path& directory) {
-  std::vector<std::string> models;
-  std::set<std::string> stems;
-  for (const std::string& name : names_in(directory)) {
-    if (fs::path(name).extension() != ".gguf" || is_name_of_heads(name)) continue;
-    if (name.starts_with("mmproj")) continue;
-    if (stems.insert(gguf_stem(name)).second) models.push_back(name);
-  }
-  return models;
-}
-
 }  // namespace
 
 bool is_gguf(const fs::path& model) {
   std::error_code ignored;
   return !fs::is_directory(model, ignored);
+}
+
+std::vector<std::string> gguf_models_in(const fs::path& directory, size_t most) {
+  std::vector<std::string> models;
+  std::set<std::string> stems;
+  for (const std::string& name : names_in(directory, most)) {
+    if (fs::path(name).extension() != ".gguf" || is_name_of_heads(name)) continue;
+    if (name.starts_with("mmproj")) continue;
+    if (stems.insert(gguf_stem(name)).second) models.push_back(name);
+  }
+  return models;
 }
 
 fs::path resolve_model(const fs::path& model) {

@@ -130,6 +130,8 @@ TEST(NearMisses, AreNamed) {
       {{"a/b/c/d/config.json"}, "There are no weights in it."},
       {{"checkpoint-1/config.json", "checkpoint-2/config.json"},
        "Models are in \"checkpoint-1\", \"checkpoint-2\"; give one of these directories."},
+      {{"a/heads.gguf", "b/config.json", "c/heads.gguf", "c/x-q4_k_m.gguf"},
+       "Models are in \"b\", \"c\"; give one of these directories."},
       {{".cache/huggingface/download/x.incomplete", "config.json"},
        "Its download has not finished: repeat \"hf download\", which goes on."},
   };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "checkpoint/huggingface/directory.h"
+#include "checkpoint/model_path.h"
 #include "files/display.h"
 #include "files/files.h"
 
@@ -25,7 +26,7 @@ constexpr std::array kWeights = {".safetensors", ".bin", ".pth",  ".pt",     ".c
                                  ".h5",          ".npz", ".onnx", ".msgpack"};
 
 // The directories within it that hold a config.json, such as the snapshots in Hugging Face's cache
-// or the checkpoints of a training, by their paths from `directory`.
+// or the checkpoints of a training, or a model in GGUF, by their paths from `directory`.
 void add_models_below(const fs::path& directory, const fs::path& from_top, int depth, size_t& seen,
                       std::vector<std::string>& models) {
   for (const std::string& entry : names_in(directory, kMostEntries)) {
@@ -34,7 +35,7 @@ void add_models_below(const fs::path& directory, const fs::path& from_top, int d
     if (!fs::is_directory(path, ignored)) continue;
     if (++seen > kMostDirectories) return;
     const fs::path name = from_top / entry;
-    if (has_entry(path / "config.json")) {
+    if (has_entry(path / "config.json") || !gguf_models_in(path, kMostEntries).empty()) {
       models.push_back(name.string());
     } else if (depth > 1) {
       add_models_below(path, name, depth - 1, seen, models);
