@@ -33,7 +33,7 @@ struct SamplingParams {
   float min_p = 0.0f;  // [0, 1]: keep tokens at least min_p times as likely as the likeliest
   uint64_t seed = 0;
 
-  float repetition_penalty = 1.0f;      // (0, 100]; 1: none. As transformers has it
+  float repetition_penalty = 1.0f;      // [1e-6, 100]; 1: none. As transformers has it
   float presence_penalty = 0.0f;        // [-2, 2]; this and the next as OpenAI's API has them
   float frequency_penalty = 0.0f;       // [-2, 2]
   std::vector<TokenBias> logit_bias{};  // in any order; not every token at -infinity

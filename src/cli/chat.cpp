@@ -102,8 +102,8 @@ class IdleInterrupt {
 // Lines as they come, where standard error is no terminal on which they could be edited.
 TypedLine read_plain_line(const std::string&) {
   std::optional<std::string> line = read_line();
-  if (!line) return {TypedLine::End::kEndOfInput, ""};
-  return {TypedLine::End::kEntered, *std::move(line)};
+  if (!line) return {.end = TypedLine::End::kEndOfInput};
+  return {.end = TypedLine::End::kEntered, .text = *std::move(line)};
 }
 
 int converse(Options& options, Responder& responder, ChatFormat format, Style style) {

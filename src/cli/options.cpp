@@ -180,7 +180,7 @@ void SamplingOptions::add_to(CLI::App& app) {
              "Keep tokens at least N times as likely as the likeliest")
       ->group(kSampling);
   add_number(app, "--repetition-penalty", repetition_penalty,
-             Range<float>{kTiny, 100, "a number above 0, up to 100"},
+             Range<float>{1e-6f, 100, "a number from 1e-06 to 100"},
              "Divide the logits above 0 of tokens of the prompt and the output by N, and multiply "
              "those below; 1 is none")
       ->group(kSampling);
@@ -194,8 +194,7 @@ void SamplingOptions::add_to(CLI::App& app) {
   seed.add_to(app, kSampling);
 }
 
-// The engine counts in normal numbers: what is smaller is 0 there, and a top-p and a
-// repetition penalty must not be.
+// The engine counts in normal numbers: what is smaller is 0 there, and a top-p must not be.
 SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
   constexpr float kLeast = std::numeric_limits<float>::min();
   const auto normal = [](float value) { return value < kLeast ? 0 : value; };
@@ -204,8 +203,7 @@ SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
           .top_p = std::max(top_p.value_or(defaults.top_p), kLeast),
           .min_p = min_p.value_or(defaults.min_p),
           .seed = seed.value,
-          .repetition_penalty =
-              std::max(repetition_penalty.value_or(defaults.repetition_penalty), kLeast),
+          .repetition_penalty = repetition_penalty.value_or(defaults.repetition_penalty),
           .presence_penalty = presence_penalty.value_or(defaults.presence_penalty),
           .frequency_penalty = frequency_penalty.value_or(defaults.frequency_penalty),
           .logit_bias = defaults.logit_bias};

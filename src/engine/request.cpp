@@ -51,8 +51,8 @@ void check_sampling(const ModelConfig& config, const SamplingParams& s) {
   check_range(s.top_k >= 0, "top_k", s.top_k, "0 (off) or more");
   check_range(s.top_p > 0 && s.top_p <= 1, "top_p", s.top_p, "above 0, up to 1");
   check_range(s.min_p >= 0 && s.min_p <= 1, "min_p", s.min_p, "0 to 1");
-  check_range(s.repetition_penalty > 0 && s.repetition_penalty <= 100, "repetition_penalty",
-              s.repetition_penalty, "above 0, up to 100");
+  check_range(s.repetition_penalty >= 1e-6f && s.repetition_penalty <= 100, "repetition_penalty",
+              s.repetition_penalty, "1e-06 to 100");
   check_range(s.presence_penalty >= -2 && s.presence_penalty <= 2, "presence_penalty",
               s.presence_penalty, "-2 to 2");
   check_range(s.frequency_penalty >= -2 && s.frequency_penalty <= 2, "frequency_penalty",

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include "cli/chat/marks.h"
 #include "cli/chat/message_reader.h"
 #include "cli/chat/paste.h"
+#include "cli/chat/terminal_input.h"
 #include "cli/chat/whole_file.h"
 #include "cli/utf8.h"
 #include "orthrus/error.h"
@@ -209,12 +211,13 @@ TEST(ConversationFile, HostileFilesAreRefusedByName) {
       {"7", "f: has no conversation; valid is {\"messages\""},
       {"{}", "f: has no conversation"},
       {"[]", "f: has no messages."},
-      {R"(["hi"])", "f: messages[0] is \"\\\"hi\\\"\"; valid is {\"role\""},
+      {R"(["hi"])", "f: messages[0] is \"hi\"; valid is {\"role\""},
       {R"([{"role":"user"}])", "f: messages[0] is"},
-      {R"([{"role":"tool","content":"x"}])", "f: messages[0]: its role is"},
+      {R"([{"role":"tool","content":"x"}])", "f: messages[0]: its role is \"tool\"; valid is"},
       {R"([{"role":"user","content":"x"},{"role":"system","content":"x"}])",
        "f: messages[1]: its role is"},
       {R"([{"role":7,"content":"x"}])", "f: messages[0]: its role is \"7\""},
+      {R"([{"role":"user","content":1e999}])", "f: has a number that is too large"},
       {R"([{"role":"user","content":7}])", "f: messages[0]: its content is \"7\""},
       {R"([{"role":"user","content":[{"type":"image_url"}]}])", "f: messages[0]: a part"},
       {R"([{"role":"assistant","content":"x","tool_calls":[]}])",
@@ -239,8 +242,18 @@ TEST(WholeFile, ReplacesOrLeavesTheFile) {
     const std::string error = error_of([&] { write_whole_file(directory / name, "x"); });
     EXPECT_TRUE(error.starts_with("Cannot write ")) << error;
   }
-  EXPECT_NE(error_of([] { write_whole_file("/dev/null", "x"); }), "no error");
+  EXPECT_EQ(error_of([] { write_whole_file("/dev/null", "x"); }),
+            "Cannot write /dev/null: not a regular file.");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 2);
+}
+
+TEST(TerminalSignals, AreEventsWhileOneLives) {
+  TerminalSignals signals;
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT}) {
+    std::raise(number);
+    EXPECT_EQ(signals.next(), number);
+    EXPECT_EQ(signals.next(), 0);
+  }
 }
 
 TEST(HistoryFile, KeepsTextsOfSeveralLines) {

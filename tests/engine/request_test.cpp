@@ -69,7 +69,7 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
       {[](Request& r) { r.options.sampling.top_p = 1.5f; }, "top_p is 1.5"},
       {[](Request& r) { r.options.sampling.min_p = NAN; }, "min_p is nan; valid is 0 to 1"},
       {[](Request& r) { r.options.sampling.repetition_penalty = 0; },
-       "repetition_penalty is 0; valid is above 0, up to 100"},
+       "repetition_penalty is 0; valid is 1e-06 to 100"},
       {[](Request& r) { r.options.sampling.repetition_penalty = NAN; },
        "repetition_penalty is nan"},
       {[](Request& r) { r.options.sampling.presence_penalty = 2.5f; },

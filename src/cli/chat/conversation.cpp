@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <csignal>
+#include <exception>
 #include <filesystem>
 #include <new>
 #include <utility>
@@ -35,6 +36,10 @@ void refuse_special(const std::string& file) {
   throw Error(ErrorKind::kFile, fmt::format("{} is not a regular file.", without_controls(file)));
 }
 
+std::string in_words(size_t messages) {
+  return fmt::format("{} message{}", messages, messages == 1 ? "" : "s");
+}
+
 // Of a command that needs one.
 std::string file_name(const std::string& argument, std::string_view usage) {
   const auto [file, rest] = take_file_name(argument);
@@ -63,7 +68,7 @@ int ConversationLoop::run() {
   bool asked = false;  // whether the last thing was Ctrl-C where nothing was typed
   while (!output_.failed() && ended_ == 0) {
     const TypedMessage typed = read_message(keyboard_.read_line);
-    if (typed.end == End::kTerminated) return output_.finish(128 + SIGTERM);
+    if (typed.end == End::kTerminated) return output_.finish(128 + typed.signal);
     if (typed.end == End::kEndOfInput && !typed.quoted && typed.text.empty()) break;
     if (typed.end != End::kEntered) {
       const bool empty = typed.text.empty() && !typed.quoted;
@@ -87,6 +92,8 @@ int ConversationLoop::run() {
       print_error(error.what());
     } catch (const std::bad_alloc&) {
       print_error("There is not enough memory.");
+    } catch (const std::exception& error) {
+      print_error(error.what());  // whatever it is, the conversation goes on
     }
   }
   return output_.finish(ended_);
@@ -200,7 +207,7 @@ void ConversationLoop::retry() {
 void ConversationLoop::save(const std::string& argument) {
   const std::string file = file_name(argument, "/save FILE");
   save_conversation(file, messages_);
-  write_error_stream(fmt::format("Saved {} messages.\n", messages_.size()));
+  write_error_stream(fmt::format("Saved {}.\n", in_words(messages_.size())));
 }
 
 void ConversationLoop::load(const std::string& argument) {
@@ -211,7 +218,7 @@ void ConversationLoop::load(const std::string& argument) {
   if (messages_.front().role == "system") system_ = messages_.front().content;
   last_.reset();
   write_error_stream(fmt::format(
-      "Loaded {} messages.{}\n", messages_.size(),
+      "Loaded {}.{}\n", in_words(messages_.size()),
       messages_.back().role == "user" ? " The last one has no reply; /retry answers it." : ""));
 }
 

@@ -19,6 +19,7 @@ using nlohmann::json;
 }
 
 std::string shown(const json& value) {
+  if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
   return in_quotes(value.dump(-1, ' ', true, json::error_handler_t::replace));
 }
 
@@ -44,6 +45,8 @@ json parse(std::string_view text, const std::string& name) {
     return json::parse(text);
   } catch (const json::parse_error& error) {
     fail(name, fmt::format("is not JSON: byte {} is wrong, or the text ends there.", error.byte));
+  } catch (const json::out_of_range&) {
+    fail(name, "has a number that is too large for a double.");
   }
 }
 

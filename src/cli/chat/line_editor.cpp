@@ -104,6 +104,7 @@ struct LineEditor::Impl {
   std::string prompt;
   std::string last_drawn, last_text;  // the line read last, with marks and without
   TypedLine::End end = TypedLine::End::kEntered;
+  int end_signal = 0;    // of kTerminated
   int columns = 80;      // of the terminal, when the line was drawn
   bool stopped = false;  // by Ctrl-Z; the signal that goes on is still to come
   bool plain = false;    // the terminal knows no escapes
@@ -203,8 +204,9 @@ std::optional<wchar_t> LineEditor::Impl::next_character() {
     const TerminalInput::Event event = input.next(signals);
     if (event.kind == Kind::kEnd) return std::nullopt;
     if (event.kind == Kind::kSignal && event.signal == SIGINT) return L'\x03';
-    if (event.kind == Kind::kSignal && event.signal == SIGTERM) {
+    if (event.kind == Kind::kSignal && (event.signal == SIGTERM || event.signal == SIGHUP)) {
       end = TypedLine::End::kTerminated;
+      end_signal = event.signal;
       return std::nullopt;
     }
     if (event.kind == Kind::kSignal && event.signal == SIGWINCH)
@@ -322,6 +324,7 @@ TypedLine LineEditor::read(const std::string& prompt) {
   if (impl_->thrown) std::rethrow_exception(std::exchange(impl_->thrown, nullptr));
   TypedLine typed;
   typed.end = impl_->end;
+  typed.signal = impl_->end_signal;
   if (line == nullptr || count <= 0) {
     impl_->write("\n");
     if (typed.end == TypedLine::End::kEntered) typed.end = TypedLine::End::kEndOfInput;

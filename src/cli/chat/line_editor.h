@@ -12,10 +12,11 @@ struct TypedLine {
     kEntered,
     kInterrupted,  // Ctrl-C; `text` is what was typed
     kEndOfInput,   // Ctrl-D where nothing was typed, or the terminal has gone
-    kTerminated,   // SIGTERM
+    kTerminated,   // by `signal`
   };
   End end = End::kEntered;
-  std::string text;  // UTF-8 without the last newline; with those of a paste
+  std::string text{};  // UTF-8 without the last newline; with those of a paste
+  int signal = 0;      // of kTerminated: SIGTERM or SIGHUP
 };
 
 // Reads from standard input and draws on standard error, which must be terminals. Standard input is

@@ -13,7 +13,7 @@ constexpr std::string_view kQuotes = "\"\"\"";
 
 TypedMessage read_message(const ReadLine& read_line) {
   TypedLine line = read_line("> ");
-  TypedMessage message{line.end, std::move(line.text)};
+  TypedMessage message{line.end, std::move(line.text), false, line.signal};
   const std::string_view begin = trimmed(message.text);
   if (message.end != TypedLine::End::kEntered || !begin.starts_with(kQuotes)) return message;
   message.quoted = true;
@@ -26,6 +26,7 @@ TypedMessage read_message(const ReadLine& read_line) {
     first = false;
     message.text += line.text;
     message.end = line.end;
+    message.signal = line.signal;
     if (message.end != TypedLine::End::kEntered) return message;
   }
   message.text.erase(message.text.rfind(kQuotes));

@@ -14,6 +14,7 @@ struct TypedMessage {
   TypedLine::End end = TypedLine::End::kEntered;
   std::string text;
   bool quoted = false;  // stood between """, and so is no command
+  int signal = 0;       // as in TypedLine
 };
 
 // A line, or what stands from """ at the beginning of a line to """ at the end of one. What ends a

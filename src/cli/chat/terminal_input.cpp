@@ -38,7 +38,7 @@ TerminalSignals::TerminalSignals() {
   action.sa_flags = SA_RESTART;
   for (size_t i = 0; i < kSignals.size(); ++i) {
     sigaction(kSignals[i], nullptr, &previous_[i]);
-    const bool ends = kSignals[i] == SIGINT || kSignals[i] == SIGTERM;
+    const bool ends = kSignals[i] != SIGWINCH && kSignals[i] != SIGCONT;
     if (ends && previous_[i].sa_handler == SIG_IGN) continue;
     sigaction(kSignals[i], &action, nullptr);
   }

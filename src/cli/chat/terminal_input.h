@@ -9,8 +9,8 @@
 
 namespace orthrus::cli {
 
-// While one lives, SIGINT, SIGTERM, SIGWINCH and SIGCONT are events; of the first two only where
-// they were not ignored before. One at a time.
+// While one lives, SIGINT, SIGTERM, SIGHUP, SIGWINCH and SIGCONT are events; of the first three
+// only where they were not ignored before. One at a time.
 class TerminalSignals {
  public:
   TerminalSignals();
@@ -22,7 +22,7 @@ class TerminalSignals {
   int next();                                  // its number; 0 when there is none
 
  private:
-  static constexpr std::array kSignals = {SIGINT, SIGTERM, SIGWINCH, SIGCONT};
+  static constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
   std::array<int, 2> pipe_{-1, -1};
   std::array<struct sigaction, kSignals.size()> previous_{};
 };

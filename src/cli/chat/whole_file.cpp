@@ -25,11 +25,11 @@ int write_to_disk(int descriptor, std::string_view text) {
 }  // namespace
 
 void write_whole_file(const std::filesystem::path& file, std::string_view text) {
-  const auto fail = [&file](int error) {
+  const auto fail_with = [&file](const std::string& problem) {
     throw Error(ErrorKind::kFile,
-                fmt::format("Cannot write {}: {}.", without_controls(file.string()),
-                            std::generic_category().message(error)));
+                fmt::format("Cannot write {}: {}.", without_controls(file.string()), problem));
   };
+  const auto fail = [&](int error) { fail_with(std::generic_category().message(error)); };
   std::error_code missing;
   const std::filesystem::path found = std::filesystem::canonical(file, missing);
   const std::filesystem::path target = missing ? file : found;
@@ -37,7 +37,8 @@ void write_whole_file(const std::filesystem::path& file, std::string_view text) 
   std::error_code ignored;
   if (std::filesystem::exists(target, ignored) &&
       !std::filesystem::is_regular_file(target, ignored)) {
-    fail(std::filesystem::is_directory(target, ignored) ? EISDIR : EINVAL);
+    if (std::filesystem::is_directory(target, ignored)) fail(EISDIR);
+    fail_with("not a regular file");
   }
   std::string temporary = target.string() + ".XXXXXX";
   const int descriptor = ::mkstemp(temporary.data());
