@@ -204,7 +204,7 @@ TEST_F(ChatTerminal, InterruptEndsAReplyWhichStays) {
   const std::string question = "> def f(x):\n";
   terminal.wait([&] { return terminal.screen().size() > question.size(); }, "reply");
   terminal.press("C-c");
-  terminal.wait_for("[interrupted; ");
+  terminal.wait_for("[interrupted;");
   terminal.wait_for_end(kAnswered);
   const Strings replies = said(terminal, "assistant");
   ASSERT_EQ(replies.size(), 1u);
@@ -307,7 +307,7 @@ TEST_F(ChatTerminal, Commands) {
   terminal.wait_for_end(kPrompt);
   command(terminal, "/retry", "There is no message to answer again.");
   terminal.enter("/read '" + (directory_ / "a file.txt").string() + "' What is it?");
-  terminal.wait_for("[cut off at 4 tokens (--max-tokens); ");
+  terminal.wait_for("[cut off at 4 tokens (--max-tokens);");
   terminal.wait_for_end(kAnswered);
   EXPECT_EQ(said(terminal), Strings{"file's\ntext\n\nWhat is it?"});
   command(terminal, "/SET temperature 0.7", "temperature        0.7\n");

@@ -26,9 +26,10 @@ std::string Reply::cut_off() const {
 std::string Reply::summary(const ModelConfig& config) const {
   const GenerationStats& stats = generation.stats;
   std::string cut = cut_off();
-  if (!cut.empty()) cut += "; ";
+  if (!cut.empty()) cut += ";\n ";
+  // Lines of a terminal's 80 columns.
   return fmt::format(
-      "[{}{} tokens, {:.2f} tokens per forward, {:.1f} tokens/s; context {} of {}, {} of the "
+      "[{}{} tokens, {:.2f} tokens per forward, {:.1f} tokens/s; context {} of {},\n {} of the "
       "prompt's {} tokens were cached]\n",
       cut, stats.generated, stats.tokens_per_forward(), stats.tokens_per_second(),
       prompt_ids.size() + static_cast<size_t>(stats.generated), config.max_position_embeddings,
