@@ -77,4 +77,17 @@ inline void write_random_checkpoint(const std::filesystem::path& directory,
                           random_tensors(load_config(directory), type, seed));
 }
 
+// One whose weights are finite and whose logits overflow.
+inline void write_overflowing_checkpoint(const std::filesystem::path& directory) {
+  write_config(directory, small_config_json());
+  auto tensors = random_tensors(load_config(directory), DType::kF32);
+  for (auto& tensor : tensors) {
+    if (tensor.name != "lm_head.weight") continue;
+    for (size_t i = 0; i < tensor.bytes.size(); i += 4) {
+      tensor.bytes.replace(i, 4, encode_weight(DType::kF32, 3e38f));
+    }
+  }
+  test::write_safetensors(directory / "model.safetensors", tensors);
+}
+
 }  // namespace orthrus
