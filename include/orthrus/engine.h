@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,124 +11,17 @@
 #include <vector>
 
 #include "orthrus/config.h"
+#include "orthrus/device.h"
 #include "orthrus/dtype.h"
+#include "orthrus/generation.h"
 #include "orthrus/load_progress.h"
 #include "orthrus/measure.h"
+#include "orthrus/request.h"
 #include "orthrus/sampling.h"
 #include "orthrus/status.h"
 #include "orthrus/tokenizer.h"
 
 namespace orthrus {
-
-enum class Mode : uint8_t {
-  kAr,    // plain autoregressive decoding: one pass a token
-  kDual,  // draft in the diffusion view, verify in the AR view: the same tokens in fewer passes
-  kAuto,  // the same, but where it pays and as much as pays, by what passes take and drafts are
-          // worth while it runs; without a diffusion view kAr. With kRejection at a temperature it
-          // is kDual, since what that gives depends on the drafts.
-};
-
-std::string_view name_of(Mode mode);  // "ar", "dual", "auto"
-
-enum class FinishReason : uint8_t {
-  kStop,       // an end-of-sequence token, or a stop string
-  kLength,     // max_tokens, or the end of the context
-  kCancelled,  // a callback said so
-  kFailed,     // see Generation::status
-};
-std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled", "failed"
-
-// Fields marked `how:` change the speed, never the tokens (AcceptRule::kRejection with a
-// temperature apart).
-struct GenerateOptions {
-  int max_tokens = 256;  // >= 1; capped by the context that the prompt leaves
-  SamplingParams sampling;
-  std::vector<std::string> stop;        // strings, or special tokens by name, that end the text,
-                                        // which stops before them
-  bool ignore_eos = false;              // go on after the checkpoint's end-of-sequence tokens
-  std::vector<int32_t> stop_token_ids;  // further tokens that end the sequence: among the ids,
-                                        // not in the text
-
-  std::optional<Mode> mode;  // how: by default kAuto
-  int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
-  AcceptRule accept = AcceptRule::kMatch;
-  int prefill_chunk = 0;  // how: most tokens of this prompt in one pass; 0: what suits the device
-};
-
-// What one forward pass contributed.
-struct Step {
-  std::span<const int32_t> tokens;  // that it emitted; never empty
-  std::string_view text;            // that became certain with them; may be empty
-  int drafted = 0;                  // drafts that the pass verified; 0 in a plain AR step
-  int accepted = 0;                 // how many of them were right
-};
-
-struct GenerationStats {
-  int prefill_passes = 0;    // one for each chunk of the prompt
-  int cached_tokens = 0;     // prompt tokens whose keys a session still had
-  int ar_passes = 0;         // verify passes and plain AR steps
-  int diffusion_passes = 0;  // draft passes
-  int cycles = 0;            // of draft, or drafts left over, verify and accept
-  int accepted = 0;          // drafts accepted
-  double prefill_seconds = 0;
-  double decode_seconds = 0;
-  int generated = 0;  // tokens, the end-of-sequence token included
-
-  // How much was drafted: drafted[d] cycles of d drafts, drafted[0] plain steps; of those that
-  // drafted, verified[n] that verified n of them; and leftover[n] cycles that verified n drafts
-  // left over from an earlier block, which only mode auto does.
-  std::vector<int> drafted, verified, leftover;
-  // Of the verified drafts, how many mode auto expected to be accepted.
-  double expected_accepted = 0;
-
-  // Accepted drafts a cycle, the bonus token not counted.
-  double acceptance_length() const { return cycles == 0 ? 0.0 : double(accepted) / cycles; }
-  // Generated tokens a forward pass; however many chunks it took, the prefill counts as one.
-  double tokens_per_forward() const {
-    const int passes = 1 + ar_passes + diffusion_passes;
-    return double(generated) / passes;
-  }
-  // Of decoding: the first token, which the prefill gives, is not counted.
-  double tokens_per_second() const {
-    return generated > 1 && decode_seconds > 0 ? (generated - 1) / decode_seconds : 0.0;
-  }
-};
-
-struct Generation {
-  std::vector<int32_t> output_ids;  // without the prompt; the token that ended it is the last
-  std::string text;                 // of output_ids, up to a stop string; empty without a tokenizer
-  FinishReason finish_reason = FinishReason::kStop;
-  Status status = Status::kOk;
-  GenerationStats stats;
-};
-
-struct Request {
-  std::vector<int32_t> prompt;  // 1..max_position_embeddings - 1 token ids
-  GenerateOptions options;
-  // Callbacks are called by the thread that called generate(). What one throws, std::bad_alloc too,
-  // comes out of generate(), and ends every request of the call. A callback may use the engine,
-  // other sessions and engines; not the session that is generating, which refuses (Error(kUsage)),
-  // nor the requests of the call, which must not change. It may destroy or move the Engine or the
-  // Session: their generation goes on to its end.
-
-  // Called after every pass that emitted tokens; returning false ends the generation there.
-  std::function<bool(const Step&)> on_step;
-  // Called after every prefill pass with prompt tokens done and in all; false ends the generation.
-  std::function<bool(int done, int total)> on_prefill;
-};
-
-// What runs the passes: the processor, or a CUDA device, counted from 0.
-struct Device {
-  enum class Kind : uint8_t { kCpu, kCuda };
-  Kind kind = Kind::kCpu;
-  int ordinal = 0;
-
-  bool operator==(const Device&) const = default;
-};
-std::string name_of(const Device& device);  // "cpu", "cuda:0"
-
-// How many CUDA devices there are; 0 in a build that has no kernels for them.
-int cuda_devices();
 
 struct EngineOptions {
   Device device{};
@@ -146,6 +38,11 @@ struct EngineOptions {
   // It is as much a part of the network as the weights' type: exactness holds within each. By
   // default F32 on the processor; a CUDA device has BF16 weights and a BF16 cache only.
   std::optional<DType> kv_cache{};
+  // Bytes for keys and values of all requests together, and of prompts that are kept for the next
+  // one that begins alike. 0: what holds the longest context, and at least 65,536 positions where
+  // there is room. A context that is longer than the cache is not accepted.
+  uint64_t cache_memory = 0;
+  int max_batch = 0;  // most requests that share a pass; 0: what suits the device
   // A file with the diffusion view's attention, safetensors or GGUF, for a model that has none of
   // its own. By default the one that lies beside the model, where there is one: for NAME.gguf the
   // first of NAME.heads.gguf, NAME.heads.safetensors, heads.gguf and heads.safetensors, for a
