@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(g++ make cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
-          libutf8proc-dev libhwy-dev libedit-dev "$@")
+          libutf8proc-dev libhwy-dev libedit-dev libboost-dev prometheus-cpp-dev "$@")
 
 missing=()
 for package in "${packages[@]}"; do

@@ -11,7 +11,8 @@ set(may_include_network files checkpoint kernels cache)
 set(may_include_backends network files checkpoint kernels cache)
 set(may_include_decode network cache kernels)
 set(may_include_engine files decode backends network cache kernels checkpoint tokenizer)
-set(may_include_cli "")
+set(may_include_server files)
+set(may_include_cli server)
 
 # Within a folder, the processor's part knows nothing of a device's.
 set(may_not_include_kernels/cpu kernels/cuda)

@@ -1,0 +1,61 @@
+// From handlers to the engine: limits, the end of requests whose client has gone, metrics.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "orthrus/async_engine.h"
+#include "server/http/exchange.h"
+#include "server/server_info.h"
+
+namespace orthrus::server {
+
+class Metrics;
+
+struct DispatchLimits {
+  int max_queue = 0;                // most requests that wait; 0: any number
+  std::chrono::seconds timeout{0};  // after which a request ends as it is; 0: never
+};
+
+// Thread-safe.
+class Dispatcher {
+ public:
+  // On the engine's thread, between passes: they must be quick. What they throw ends the request.
+  struct Callbacks {
+    std::function<void(const Step&)> on_step;  // may be empty
+    std::function<void(Generation)> on_done;   // once, after the last on_step
+  };
+
+  Dispatcher(AsyncEngine& engine, Metrics& metrics, ServerInfo info, DispatchLimits limits);
+  ~Dispatcher();
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  // Generates for one exchange: `requests` are the choices of one answer, or a batch, each with its
+  // callbacks; they count as one request of the queue. Their own callbacks are not used. Throws
+  // Error(kUsage), before anything has begun, as Engine::generate does. False where there are too
+  // many, or the server is about to end: the exchange has its answer then, 429 or 503.
+  //
+  // When the client goes, or time is up, they end as kCancelled, and the callbacks hear of it. An
+  // exchange that time ran out for has its answer then, 504, unless it streams.
+  bool submit(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests,
+              std::vector<Callbacks> callbacks);
+
+  const Engine& engine() const;
+  const ServerInfo& info() const;
+
+  // From now on refuses what comes.
+  void drain();
+  bool draining() const;
+  // Ends everything that runs or waits, as kCancelled.
+  void cancel_all();
+  EngineLoad load() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace orthrus::server

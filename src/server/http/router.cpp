@@ -1,0 +1,34 @@
+#include "server/http/router.h"
+
+#include <algorithm>
+
+namespace orthrus::server {
+namespace {
+
+bool takes(std::string_view pattern, std::string_view path) {
+  if (!pattern.ends_with("/*")) return pattern == path;
+  pattern.remove_suffix(1);
+  return path.size() > pattern.size() && path.starts_with(pattern);
+}
+
+}  // namespace
+
+Router::Match Router::find(std::string_view method, std::string_view path) const {
+  std::string_view longest;
+  for (const Route& route : routes_) {
+    if (route.path.size() > longest.size() && takes(route.path, path)) longest = route.path;
+  }
+  Match match;
+  if (longest.empty()) return match;
+  for (const Route& route : routes_) {
+    if (route.path != longest) continue;
+    match.errors = route.errors;
+    match.allowed += route.method == "GET" ? "GET, HEAD, " : route.method + ", ";
+    const bool head = method == "HEAD" && route.method == "GET";
+    if (route.method == method || head) match.route = &route;
+  }
+  match.allowed += "OPTIONS";
+  return match;
+}
+
+}  // namespace orthrus::server
