@@ -12,6 +12,7 @@ struct Device {
   Kind kind = Kind::kCpu;
   int ordinal = 0;
 
+  bool is_cpu() const { return kind == Kind::kCpu; }
   bool operator==(const Device&) const = default;
 };
 std::string name_of(const Device& device);  // "cpu", "cuda:0"

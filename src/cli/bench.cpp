@@ -243,8 +243,8 @@ class Bench {
                        options_.ignore_eos ? "end-of-sequence tokens ignored"
                                            : "fewer where the model ends the text",
                        options_.repeat, names_of(engine_.weight_types()),
-                       engine_.device() == Device{} ? fmt::format("{} threads", engine_.threads())
-                                                    : name_of(engine_.device()),
+                       engine_.device().is_cpu() ? fmt::format("{} threads", engine_.threads())
+                                                 : name_of(engine_.device()),
                        seed ? fmt::format(", seed {}", *seed) : "");
   }
 

@@ -10,7 +10,7 @@ namespace {
 // Among them the model's own block.
 std::vector<int> default_rows(const Device& device, int block) {
   std::vector<int> rows = {1, 2, 4, 8, 16, 32, 256};
-  if (device != Device{}) rows = {1, 2, 4, 8, 16, 32, 64, 128, 2048};
+  if (!device.is_cpu()) rows = {1, 2, 4, 8, 16, 32, 64, 128, 2048};
   const auto at = std::lower_bound(rows.begin(), rows.end(), block);
   if (block > 0 && block <= kMostVerified && *at != block) rows.insert(at, block);
   return rows;
@@ -19,7 +19,7 @@ std::vector<int> default_rows(const Device& device, int block) {
 // Those that leave room for `rows`; of a model that has none of them, half its own.
 std::vector<int> default_contexts(const Device& device, int rows, int most) {
   std::vector<int> contexts = {512};
-  if (device != Device{}) contexts = {512, 4096, 16384, 32768};
+  if (!device.is_cpu()) contexts = {512, 4096, 16384, 32768};
   std::erase_if(contexts, [&](int context) { return context > most - rows; });
   if (contexts.empty()) contexts.push_back(most / 2);
   return contexts;

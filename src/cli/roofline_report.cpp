@@ -49,7 +49,7 @@ struct Share {
 };
 
 bool on_processor(const Engine& engine) {
-  return engine.device() == Device{};
+  return engine.device().is_cpu();
 }
 
 std::string or_dash(std::optional<double> value, int decimals) {

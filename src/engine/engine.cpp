@@ -6,8 +6,7 @@
 #include <memory>
 #include <new>
 
-#include "backends/cpu/cpu_model.h"
-#include "backends/cuda/cuda_model.h"
+#include "backends/backend.h"
 #include "base/float_environment.h"
 #include "engine/engine_impl.h"
 #include "engine/job.h"
@@ -15,7 +14,6 @@
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "engine/text.h"
-#include "kernels/cpu/cpu_ops.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -31,19 +29,23 @@ size_t pages_for(const ModelConfig& config, const Request& request) {
   return pages_for(static_cast<int>(std::clamp<int64_t>(most, 1, config.max_position_embeddings)));
 }
 
-// on_load as the user knows it, for code that computes in ours.
-LoadProgress callback_of(const EngineOptions& options) {
-  if (!options.on_load) return {};
-  return [&options](LoadStage stage, size_t done, size_t total) {
-    const CallersFloatEnvironment callers;
-    options.on_load(stage, done, total);
-  };
+// For code that computes in our floating-point environment, while on_load knows its own.
+EngineOptions for_backend(const EngineOptions& options, int threads) {
+  EngineOptions resolved = options;
+  resolved.threads = threads;
+  if (options.on_load) {
+    resolved.on_load = [&options](LoadStage stage, size_t done, size_t total) {
+      const CallersFloatEnvironment callers;
+      options.on_load(stage, done, total);
+    };
+  }
+  return resolved;
 }
 
 }  // namespace
 
 int cuda_devices() {
-  return cuda::device_count();
+  return backend_of(Device::Kind::kCuda).devices();
 }
 
 void Engine::Impl::run(Lane& lane, std::span<Job* const> jobs) const {
@@ -113,20 +115,9 @@ Engine Engine::load(ModelFiles opened) {
   const FloatEnvironment ours;
   ModelFiles::Impl& files = opened.impl();
   const EngineOptions& options = files.options;
-  const LoadProgress on_load = callback_of(options);
-  const std::string name = files.checkpoint.name();
-  const ModelConfig config = files.checkpoint.config();
-  std::unique_ptr<const DeviceModel> model;
-  if (options.device.kind == Device::Kind::kCuda) {
-    model = cuda::load_model(config, std::move(files.checkpoint), name, options.device.ordinal,
-                             on_load);
-  } else {
-    auto ops = std::make_unique<const CpuOps>(files.threads);
-    CpuWeights on_cpu(config, std::move(files.checkpoint), name, *ops,
-                      {options.weights, options.draft_weights}, on_load);
-    on_cpu.kv_type = options.kv_cache.value_or(DType::kF32);
-    model = std::make_unique<CpuModel>(std::move(on_cpu), std::move(ops));
-  }
+  std::unique_ptr<const DeviceModel> model =
+      backend_of(options.device.kind)
+          .load(std::move(files.checkpoint), for_backend(options, files.threads));
   return Engine(std::make_shared<const Impl>(std::move(model), std::move(files.tokenizer),
                                              files.threads, options.device));
 }
@@ -138,19 +129,9 @@ Engine Engine::synthetic(const ModelConfig& config, const EngineOptions& options
   if (options.heads) {
     throw Error(ErrorKind::kUsage, "A synthetic model has its own diffusion view; give no heads.");
   }
-  if (options.device.kind == Device::Kind::kCuda) {
-    return Engine(std::make_shared<const Impl>(
-        cuda::random_model(config, options.device.ordinal, callback_of(options)), std::nullopt,
-        threads, options.device));
-  }
-  const DType type = options.weights.value_or(DType::kBF16);
-  auto ops = std::make_unique<const CpuOps>(threads);
-  const PerView<DType> types = {type, options.draft_weights.value_or(type)};
-  CpuWeights model = CpuWeights::random(config, types, *ops, callback_of(options));
-  model.kv_type = options.kv_cache.value_or(DType::kF32);
-  return Engine(
-      std::make_shared<const Impl>(std::make_unique<CpuModel>(std::move(model), std::move(ops)),
-                                   std::nullopt, threads, options.device));
+  return Engine(std::make_shared<const Impl>(
+      backend_of(options.device.kind).random(config, for_backend(options, threads)), std::nullopt,
+      threads, options.device));
 }
 
 const ModelConfig& Engine::config() const {

@@ -56,7 +56,7 @@ struct Engine::Impl {
   const unsigned process = process_number();  // that loaded it
   // Throws Error(kSystem) in a process that was forked since, if what runs the passes is a device.
   void check_process() const {
-    if (device.kind == Device::Kind::kCpu || process == process_number()) return;
+    if (device.is_cpu() || process == process_number()) return;
     throw Error(ErrorKind::kSystem,
                 fmt::format("This process was forked after the model was loaded on {}, and a "
                             "device's memory is its parent's. Load the model after the fork.",

@@ -63,7 +63,7 @@ class PassRunner {
   // `longest`: positions of the longest context, the pass's own rows included.
   PassRunner(const DeviceModel& model, Device device, int longest, int most_rows) {
     // A device sees to its memory itself.
-    if (device == Device{}) {
+    if (device.is_cpu()) {
       check_memory(model.position_bytes() * longest,
                    fmt::format("The keys and values of {} positions take", longest));
     }

@@ -5,11 +5,11 @@
 #include <string_view>
 #include <utility>
 
+#include "backends/backend.h"
 #include "base/float_environment.h"
 #include "engine/open_model.h"
 #include "engine/processors.h"
 #include "engine/text.h"
-#include "kernels/cpu/cpu_ops.h"
 #include "network/network_weights.h"
 #include "orthrus/error.h"
 
@@ -17,23 +17,7 @@ namespace orthrus {
 
 void check_options(const EngineOptions& options, const ModelConfig& config,
                    const std::string& name) {
-  const auto refuse = [](std::string_view field, DType type, std::string_view valid) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{} is {}; valid is {}.", field, orthrus::name_of(type), valid));
-  };
-  const DType cache = options.kv_cache.value_or(DType::kBF16);
-  if (cache != DType::kF32 && cache != DType::kBF16) refuse("kv_cache", cache, "F32 or BF16");
-  if (options.device.kind == Device::Kind::kCuda) {
-    for (const auto& [field, type] :
-         {std::pair("weights", options.weights), std::pair("draft_weights", options.draft_weights),
-          std::pair("kv_cache", options.kv_cache)}) {
-      if (type && *type != DType::kBF16) refuse(field, *type, "BF16 on a CUDA device");
-    }
-  }
-  for (const auto& [field, type] :
-       {std::pair("weights", options.weights), std::pair("draft_weights", options.draft_weights)}) {
-    if (type && !can_pack(DType::kF32, *type)) refuse(field, *type, "F32, F16, BF16 or Q8_0");
-  }
+  backend_of(options.device.kind).check(options);
   if (options.draft_weights && !config.has_diffusion_view()) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("{} has no diffusion view, so there are no drafts to have weights of "

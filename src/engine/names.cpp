@@ -34,7 +34,7 @@ std::string_view name_of(Mode mode) {
 }
 
 std::string name_of(const Device& device) {
-  return device.kind == Device::Kind::kCpu ? "cpu" : "cuda:" + std::to_string(device.ordinal);
+  return device.is_cpu() ? "cpu" : "cuda:" + std::to_string(device.ordinal);
 }
 
 std::string_view name_of(FinishReason reason) {

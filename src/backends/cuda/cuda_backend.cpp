@@ -1,0 +1,37 @@
+#include "backends/cuda/cuda_backend.h"
+
+#include <utility>
+
+#include "backends/cuda/cuda_model.h"
+
+namespace orthrus::cuda {
+namespace {
+
+void check(const EngineOptions& options) {
+  const auto bf16 = [](DType type) { return type == DType::kBF16; };
+  constexpr std::string_view kValid = "BF16 on a CUDA device";
+  check_type("weights", options.weights, bf16, kValid);
+  check_type("draft_weights", options.draft_weights, bf16, kValid);
+  check_type("kv_cache", options.kv_cache, bf16, kValid);
+}
+
+std::unique_ptr<const DeviceModel> load(Checkpoint checkpoint, const EngineOptions& options) {
+  ModelConfig config = checkpoint.config();
+  const std::string name = checkpoint.name();
+  return load_model(std::move(config), std::move(checkpoint), name, options.device.ordinal,
+                    options.on_load);
+}
+
+std::unique_ptr<const DeviceModel> random(const ModelConfig& config, const EngineOptions& options) {
+  return random_model(config, options.device.ordinal, options.on_load);
+}
+
+}  // namespace
+
+constinit const Backend kBackend = {.kind = Device::Kind::kCuda,
+                                    .devices = device_count,
+                                    .check = check,
+                                    .load = load,
+                                    .random = random};
+
+}  // namespace orthrus::cuda
