@@ -7,7 +7,7 @@ seconds=${1:-60}
 scripts/setup.sh clang-19 libclang-rt-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
-for target in safetensors gguf config tokenizer vocabulary; do
+for target in safetensors gguf config tokenizer vocabulary output; do
   corpus=build-fuzz/corpus-$target
   mkdir -p "$corpus"
   case $target in
@@ -16,6 +16,10 @@ for target in safetensors gguf config tokenizer vocabulary; do
     tokenizer)
       printf '{"added_tokens_decoder": {"301": {"content": "<c>"}}, "eos_token": "<s>"}' >"$corpus/config"
       printf '[^\\r\\n\\p{L}]?\\p{L}{1,3}|(?i:re)|\\s+(?!\\S)\n<a>\nshe sells <a> hello' >"$corpus/lines" ;;
+    output)
+      printf '\x1cLet me see.\n<tool_call>\n{"name": "f", "arguments": {"a": [1, "\\u00e9"]}}\n</tool_call>' \
+        >"$corpus/call"
+      printf '\x7f<think>\na\n</think>\n\n```json\n{"name": "f", "arguments": "{}"}\n```\n' >"$corpus/all" ;;
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
     safetensors)  # two tensors, of which one is not aligned
       header='{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},'

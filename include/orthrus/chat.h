@@ -27,6 +27,7 @@ struct ChatOptions {
   bool add_generation_prompt = true;  // end with the opening of an assistant message
   bool enable_thinking = true;  // false: the assistant's thinking is opened and closed, empty;
                                 // only where Thinking is kOptional does this say anything
+  bool continue_final_message = false;  // end within the last message, the assistant's, instead
 };
 
 enum class ChatFormat {
@@ -69,7 +70,8 @@ ChatFormat detect_chat_format(const std::filesystem::path& model);
 
 // What the format's template gives for these messages. Text between the marks that a model knows
 // is put in as it is. Throws Error(kUsage) for kNone and kUnknown, no messages, an unknown role,
-// tools that are not JSON, and tools, calls or results of tools in a format without them.
+// tools that are not JSON, tools, calls or results of tools in a format without them, and a final
+// message to continue that is not the assistant's or calls tools.
 std::string render_chat(ChatFormat format, std::span<const ChatMessage> messages,
                         const ChatOptions& options = {});
 

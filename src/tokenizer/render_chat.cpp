@@ -68,6 +68,18 @@ void check_messages(std::span<const ChatMessage> messages, const ChatLayout& lay
   }
 }
 
+void check_continued(const ChatMessage& last) {
+  if (last.role != "assistant") {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("The final message's role is {}; to be continued, it must be "
+                            "\"assistant\".",
+                            in_quotes(last.role)));
+  }
+  if (!last.tool_calls.empty()) {
+    throw Error(ErrorKind::kUsage, "The final message calls tools; it cannot be continued.");
+  }
+}
+
 // Where the assistant's latest answer begins: after the last thing that a user asked, which the
 // result of a tool, in a user's message, is not. Only from there on is thinking shown.
 size_t last_query(std::span<const ChatMessage> messages) {
@@ -152,6 +164,7 @@ std::string render_chat(ChatFormat format, std::span<const ChatMessage> messages
   const Thinking thinking = layout.info.thinking;
   check_messages(messages, layout);
   if (!layout.has_tools && !options.tools.empty()) refuse_tools("There are tools", layout);
+  if (options.continue_final_message) check_continued(messages.back());
   const size_t query = last_query(messages);
   std::string prompt;
   add_system(prompt, messages[0], layout, options);
@@ -166,6 +179,7 @@ std::string render_chat(ChatFormat format, std::span<const ChatMessage> messages
       } else {
         has_text = add_with_thinking(prompt, message, i > query, is_last);
       }
+      if (is_last && options.continue_final_message) return prompt;
       add_calls(prompt, message.tool_calls, has_text);
       close_message(prompt);
     } else if (message.role == "tool") {  // those in a row make one user message

@@ -87,11 +87,12 @@ TEST(ChatTemplate, RendersAsTheTemplates) {
       {"qwen3-thinking-2507", ChatFormat::kQwen3Thinking2507},
   };
   const ordered_json expected = read_json("chat/expected.json");
-  ASSERT_EQ(expected["rendered"].size(), 353u);
+  ASSERT_EQ(expected["rendered"].size(), 379u);
   for (const auto& item : expected["rendered"]) {
     const ordered_json& chat = expected["chats"][item["chat"].get<std::string>()];
     ChatOptions options;
-    options.add_generation_prompt = item["add_generation_prompt"];
+    options.add_generation_prompt = item.value("add_generation_prompt", true);
+    options.continue_final_message = item.value("continue_final_message", false);
     options.enable_thinking = item.value("enable_thinking", true);
     options.tools = tools_of(chat);
     EXPECT_EQ(render_chat(formats.at(item["template"]), messages_of(chat["messages"]), options),
@@ -201,6 +202,27 @@ TEST(ChatTemplate, ToolMessagesInARowAreOneMessage) {
             "<|im_start|>user\n<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n"
             "</tool_response><|im_end|>\n<|im_start|>user\nq<|im_end|>\n"
             "<|im_start|>user\n<tool_response>\n3\n</tool_response><|im_end|>\n");
+}
+
+TEST(ChatTemplate, TheFinalMessageIsContinued) {
+  ChatOptions options;
+  options.continue_final_message = true;
+  const auto continued = [&](const Messages& messages) {
+    return render_chat(ChatFormat::kQwen25, messages, options);
+  };
+  EXPECT_TRUE(continued({user("q"), assistant("a "), assistant("b\n")})
+                  .ends_with("<|im_start|>assistant\na <|im_end|>\n<|im_start|>assistant\nb\n"));
+  EXPECT_TRUE(continued({assistant("")}).ends_with("<|im_start|>assistant\n"));
+  expect_error(ErrorKind::kUsage,
+               "The final message's role is \"user\"; to be continued, it must be \"assistant\".",
+               [&] {
+                 continued({assistant("a"), user("q")});
+               });
+  ChatMessage call = assistant("a");
+  call.tool_calls = {{"f", "{}"}};
+  expect_error(ErrorKind::kUsage, "The final message calls tools; it cannot be continued.", [&] {
+    continued({user("q"), call});
+  });
 }
 
 TEST(ChatTemplate, BadChatsAreRefused) {

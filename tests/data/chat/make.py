@@ -168,6 +168,7 @@ TOOL_CHATS = {
 }
 OPTIONS = [{"add_generation_prompt": True}, {"add_generation_prompt": False},
            {"add_generation_prompt": True, "enable_thinking": False}]
+CONTINUED = {"continue_final_message": True}
 
 
 def main():
@@ -178,7 +179,12 @@ def main():
         (HERE / f"{name}.jinja").write_text(text)
         chats = CHATS | (TOOL_CHATS if "tool" in text else {})
         for chat, messages in chats.items():
-            for options in OPTIONS:
+            # transformers looks for the content in the text, and takes white space off it
+            last = messages[-1]
+            continued = (last["role"] == "assistant" and last["content"].strip() == last["content"]
+                         and last["content"] and "tool_calls" not in last
+                         and "<think>" not in last["content"])
+            for options in OPTIONS + [CONTINUED] * bool(continued):
                 if chat in TOOL_CHATS and options == OPTIONS[1]:
                     continue
                 tools = [WEATHER, CLOCK] if chat.startswith("tools") else None
