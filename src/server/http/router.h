@@ -23,6 +23,7 @@ struct Route {
   std::string path;            // whole, or one that ends in "/*", which takes whatever is below
   ErrorForm errors = nullptr;  // null: OpenAI's
   Access access = Access::kKey;
+  bool at_once = false;  // it takes no time, and is run on the event loop itself
   Handler handler{};
 };
 
