@@ -63,7 +63,8 @@ Router router() {
   });
   router.add({.method = "GET",
               .path = "/open",
-              .errors = [](const ApiError& error) { return "own form: " + error.message; },
+              .errors = [](const ApiError& error,
+                           std::string_view) { return "own form: " + error.message; },
               .access = Access::kOpen,
               .at_once = true,
               .handler =

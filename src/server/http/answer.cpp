@@ -40,8 +40,9 @@ void Answer::respond(int status, std::string_view content_type, std::string body
 }
 
 void Answer::fail(const ApiError& error, const Headers& extra) {
-  const ErrorForm form = style_.errors != nullptr ? style_.errors : openai_json;
-  respond(error.status, "application/json", form(error), extra);
+  const std::string_view id = style_.common.find("X-Request-Id").value_or("");
+  respond(error.status, "application/json",
+          style_.errors != nullptr ? style_.errors(error, id) : openai_json(error), extra);
 }
 
 void Answer::begin_stream(int status, std::string_view content_type, const Headers& extra) {

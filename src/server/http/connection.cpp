@@ -193,12 +193,11 @@ void Connection::answer_request() {
 // Answers a request that was not read to its end. Its rest is not looked at.
 void Connection::refuse(const ApiError& error, const Headers& extra) {
   const HttpRequest& request = reader_->request();
-  const ErrorForm form = match_.errors != nullptr ? match_.errors : openai_json;
   const std::string id = request_id(request);
   Headers common;
   if (header_done_) common = cors_headers(context_->options.access, request);
   common.add("X-Request-Id", id);
-  const std::string body = form(error);
+  const std::string body = match_.errors != nullptr ? match_.errors(error, id) : openai_json(error);
   output_ += response_head({.status = error.status,
                             .content_type = "application/json",
                             .length = body.size(),

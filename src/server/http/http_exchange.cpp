@@ -1,12 +1,10 @@
 #include "server/http/http_exchange.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "server/api/error.h"
+#include "server/api/random_id.h"
 
 namespace orthrus::server {
 
@@ -16,12 +14,7 @@ std::string request_id(const HttpRequest& request) {
     const bool plain = std::ranges::all_of(*given, [](char c) { return c > 0x20 && c < 0x7f; });
     if (plain && !given->empty() && given->size() <= kMost) return std::string(*given);
   }
-  thread_local std::mt19937_64 numbers{[] {
-    std::random_device device;
-    return (uint64_t{device()} << 32) ^ device();
-  }()};
-  const uint64_t high = numbers();
-  return fmt::format("{:016x}{:016x}", high, numbers());
+  return random_id();
 }
 
 HttpExchange::HttpExchange(std::shared_ptr<Context> context, std::shared_ptr<Answer> answer,

@@ -11,7 +11,7 @@
 namespace orthrus::server {
 
 // The body of an error's answer, JSON, as the clients of an API read it.
-using ErrorForm = std::string (*)(const ApiError& error);
+using ErrorForm = std::string (*)(const ApiError& error, std::string_view request_id);
 
 enum class Access {
   kKey,   // needs the API key, where the server has one
