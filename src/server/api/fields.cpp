@@ -62,6 +62,18 @@ int64_t integer_of(const Json& value, const std::string& field, int64_t least, i
   return number;
 }
 
+double number_of(const Json& value, const std::string& field, double least, double most,
+                 bool above) {
+  const double number = value.is_number() ? value.get<double>() : least;
+  const bool valid = value.is_number() && number >= least && number <= most;
+  if (!valid || (above && number == least)) {
+    refuse(field, value,
+           above ? fmt::format("a number above {}, up to {}", least, most)
+                 : "a number from " + in_range(least, most));
+  }
+  return number;
+}
+
 std::string text_of(const Json& value, const std::string& field) {
   if (!value.is_string()) refuse(field, value, "a string");
   return value.get<std::string>();
@@ -103,13 +115,7 @@ std::optional<double> Fields::number(std::string_view name, double least, double
                                      bool above) const {
   const Json* value = find(name);
   if (value == nullptr) return std::nullopt;
-  const double number = value->is_number() ? value->get<double>() : least;
-  const bool valid = value->is_number() && number >= least && number <= most;
-  if (!valid || (above && number == least)) {
-    refuse(name, above ? fmt::format("a number above {}, up to {}", least, most)
-                       : "a number from " + in_range(least, most));
-  }
-  return number;
+  return number_of(*value, path_of(name), least, most, above);
 }
 
 std::optional<std::string> Fields::choice(std::string_view name,

@@ -35,6 +35,9 @@ std::string shown(const Json& value);
 
 // Checked conversions; `field` is the name in messages. What is not there is for Fields to say.
 int64_t integer_of(const Json& value, const std::string& field, int64_t least, int64_t most);
+// `above`: the least is not valid itself.
+double number_of(const Json& value, const std::string& field, double least, double most,
+                 bool above = false);
 std::string text_of(const Json& value, const std::string& field);
 
 // An object of a request. It must outlive this. A member that is null counts as absent.
@@ -53,7 +56,6 @@ class Fields {
   // A whole number, also written as 5.0.
   std::optional<int64_t> integer(std::string_view name, int64_t least,
                                  int64_t most = std::numeric_limits<int64_t>::max()) const;
-  // `above`: the least is not valid itself.
   std::optional<double> number(std::string_view name, double least, double most,
                                bool above = false) const;
   // One of these texts.

@@ -1,0 +1,173 @@
+#include "server/openai/answer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+namespace orthrus::server::openai {
+namespace {
+
+std::string event(const Json& data) {
+  return "data: " + to_text(data) + "\n\n";
+}
+
+}  // namespace
+
+std::string fingerprint(const Engine& engine, const ServerInfo& info) {
+  return fmt::format("orthrus-{}-{}-kv-{}-{}", info.version, names_of(engine.weight_types()),
+                     name_of(engine.kv_cache()), name_of(engine.device()));
+}
+
+Answer::Answer(std::shared_ptr<Exchange> exchange, Envelope envelope, std::vector<int32_t> eos)
+    : exchange_(std::move(exchange)),
+      envelope_(std::move(envelope)),
+      eos_(std::move(eos)),
+      created_(std::time(nullptr)) {}
+
+void Answer::add(std::unique_ptr<Choice> choice, std::optional<int> prompt_tokens) {
+  parts_.push_back({.choice = std::move(choice), .shares_prompt = !prompt_tokens, .whole = {}});
+  usage_.add_prompt(prompt_tokens.value_or(0));
+  ++left_;
+}
+
+std::vector<Dispatcher::Callbacks> Answer::callbacks() {
+  std::vector<Dispatcher::Callbacks> callbacks;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    callbacks.push_back(
+        {.on_step = [self = shared_from_this(), i](const Step& step) { self->step(i, step); },
+         .on_done = [self = shared_from_this(),
+                     i](const Generation& generation) { self->done(i, generation); }});
+  }
+  return callbacks;
+}
+
+void Answer::step(size_t index, const Step& step) {
+  if (failed_) return;
+  usage_.add_step(step);
+  Choice& choice = *parts_[index].choice;
+  choice.put(step);
+  if (!envelope_.stream) return;
+  if (!envelope_.passes) {
+    if (choice.has_delta()) send(index, choice.take_delta());
+    return;
+  }
+  send(index, choice.take_delta(),
+       {{"tokens", step.tokens.size()}, {"drafted", step.drafted}, {"accepted", step.accepted}});
+}
+
+void Answer::done(size_t index, const Generation& generation) {
+  if (failed_) return;
+  const bool whole = generation.finish_reason == FinishReason::kStop ||
+                     generation.finish_reason == FinishReason::kLength;
+  if (!whole) return fail(generation);
+  Part& part = parts_[index];
+  Choice& choice = *part.choice;
+  choice.finish(generation);
+  usage_.add_choice(generation, choice.output_tokens(generation),
+                    choice.reasoning_tokens(generation), part.shares_prompt);
+  --left_;
+  if (envelope_.stream && choice.has_delta()) send(index, choice.take_delta());
+  Json members = envelope_.stream ? choice.take_delta() : choice.take_whole();
+  members["finish_reason"] = choice.finish_reason(generation);
+  members["stop_reason"] = stop_reason(generation);
+  if (!envelope_.stream) {
+    part.whole = std::move(members);
+    if (left_ == 0) respond();
+    return;
+  }
+  send(index, std::move(members));
+  if (left_ == 0) end_stream();
+}
+
+// One choice that cannot be given ends the whole answer.
+void Answer::fail(const Generation& generation) {
+  failed_ = true;
+  const ApiError error =
+      generation.finish_reason == FinishReason::kFailed
+          ? ApiError(500, "server_error",
+                     fmt::format("Generation failed: {}.", describe(generation.status)))
+          : ApiError(503, "server_error", "The request was ended before its answer was.");
+  if (!streaming_) return exchange_->fail(error);
+  exchange_->write("data: " + openai_json(error) + "\n\n");
+  exchange_->write("data: [DONE]\n\n");
+  exchange_->end();
+}
+
+void Answer::begin_stream() {
+  if (std::exchange(streaming_, true)) return;
+  exchange_->begin_stream(200, "text/event-stream; charset=utf-8",
+                          {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}});
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Json opening = parts_[i].choice->opening();
+    if (!opening.is_null()) send(i, std::move(opening));
+  }
+}
+
+void Answer::end_stream() {
+  if (envelope_.include_usage) {
+    Json chunk = envelope(envelope_.chunk_object);
+    chunk["choices"] = Json::array();
+    add_numbers(chunk);
+    exchange_->write(event(chunk));
+  }
+  exchange_->write("data: [DONE]\n\n");
+  exchange_->end();
+}
+
+void Answer::send(size_t index, Json members, Json own) {
+  begin_stream();
+  Json choice = {{"index", index}};
+  choice.update(members);
+  if (!choice.contains("finish_reason")) choice["finish_reason"] = nullptr;
+  const bool last = !choice["finish_reason"].is_null() && left_ == 0;
+  Json chunk = envelope(envelope_.chunk_object);
+  chunk["choices"] = Json::array({std::move(choice)});
+  if (envelope_.include_usage) {
+    chunk["usage"] = nullptr;
+  } else if (last) {
+    add_numbers(chunk);
+    chunk.erase("usage");
+  }
+  if (!own.is_null()) chunk["orthrus"] = std::move(own);
+  exchange_->write(event(chunk));
+}
+
+void Answer::respond() {
+  Json body = envelope(envelope_.object);
+  Json choices = Json::array();
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Json choice = {{"index", i}};
+    choice.update(parts_[i].whole);
+    choices.push_back(std::move(choice));
+  }
+  body["choices"] = std::move(choices);
+  add_numbers(body);
+  exchange_->respond(200, "application/json", to_text(body));
+}
+
+Json Answer::envelope(const std::string& object) const {
+  return {{"id", envelope_.id},
+          {"object", object},
+          {"created", created_},
+          {"model", envelope_.model},
+          {"system_fingerprint", envelope_.fingerprint}};
+}
+
+// As vLLM has it: the stop string or the further stop token that ended the text.
+Json Answer::stop_reason(const Generation& generation) const {
+  if (generation.finish_reason != FinishReason::kStop) return nullptr;
+  if (!generation.stop_string.empty()) return generation.stop_string;
+  const int32_t last = generation.output_ids.back();
+  const bool eos = std::find(eos_.begin(), eos_.end(), last) != eos_.end();
+  return eos ? Json(nullptr) : Json(last);
+}
+
+void Answer::add_numbers(Json& body) const {
+  body["usage"] = usage_.usage();
+  if (Json metrics = usage_.metrics(); !metrics.is_null()) body["metrics"] = std::move(metrics);
+  body["orthrus"] = usage_.own(envelope_.seed);
+}
+
+}  // namespace orthrus::server::openai
