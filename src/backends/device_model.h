@@ -23,6 +23,9 @@ class Lane {
   // Null where the device runs passes only.
   virtual CycleRunner* cycles() { return nullptr; }
 
+  // Copies a page, all layers of it, in the order of the passes.
+  virtual void copy_page(const std::byte* from, std::byte* to) = 0;
+
   // Writes made-up keys and values, finite ones, into the pages of `sequence`, so that passes can
   // be measured behind a context that nobody computed. May overwrite other sequences' pages.
   virtual void fill_cache(const KvSequence& sequence) = 0;
@@ -40,7 +43,10 @@ class DeviceModel {
   virtual DType kv_cache() const = 0;     // of keys and values
   virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass
 
-  // With a cache of at least `pages` pages. Must not outlive the model. Throws Error(kSystem) when
+  // Pages for which there is room, beside what passes need.
+  virtual size_t pages_that_fit() const = 0;
+
+  // With a cache of `pages` pages. Must not outlive the model. Throws Error(kSystem) when
   // the device has no room for what passes need.
   virtual std::unique_ptr<Lane> start(size_t pages) const = 0;
 

@@ -38,67 +38,74 @@ void run_pass(ForwardPass& pass, std::span<Job* const> jobs, std::span<const Spa
   }
 }
 
-// Ends cycles when an exception ends their use: what the device says then is not the news.
-class EndOfCycles {
+// The slots of jobs that decode in whole cycles, in their order; given back however that ends.
+class InCycles {
  public:
-  explicit EndOfCycles(CycleRunner& cycles) : cycles_(&cycles) {}
-  ~EndOfCycles() {
-    if (std::uncaught_exceptions() == exceptions_) return;
+  InCycles(CycleRunner& cycles, std::span<Job* const> jobs) : cycles_(&cycles) {
+    if (static_cast<int>(jobs.size()) > cycles.slots()) return;
+    starts_.reserve(jobs.size());
+    for (Job* job : jobs) {
+      const CycleStart start = job->begin_cycles();
+      if (!cycles.takes(start)) return;
+      if (start.sequence->reserve(start.most_tokens) != Status::kOk) return;
+      starts_.push_back(start);
+      if (cycles.join(static_cast<int>(starts_.size()) - 1, start) != Status::kOk) return;
+    }
+    begun_ = true;
+  }
+  ~InCycles() {
+    for (size_t i = 0; i < starts_.size(); ++i) {
+      cycles_->leave(static_cast<int>(i));
+      starts_[i].sequence->crop(starts_[i].sequence->length());
+    }
     try {
-      cycles_->end();
-    } catch (const std::exception&) {
+      cycles_->drain();
+    } catch (const std::exception&) {  // whoever uses the device next hears of it
     }
   }
-  EndOfCycles(const EndOfCycles&) = delete;
-  EndOfCycles& operator=(const EndOfCycles&) = delete;
+  InCycles(const InCycles&) = delete;
+  InCycles& operator=(const InCycles&) = delete;
+  bool begun() const { return begun_; }
 
  private:
   CycleRunner* cycles_;
-  int exceptions_ = std::uncaught_exceptions();
+  std::vector<CycleStart> starts_;
+  bool begun_ = false;
 };
-
-bool begin_cycles(CycleRunner& cycles, std::span<Job* const> jobs) try {
-  std::vector<CycleStart> starts;
-  for (Job* job : jobs) starts.push_back(job->begin_cycles());
-  return cycles.begin(starts) == Status::kOk;
-} catch (const std::bad_alloc&) {
-  return false;
-}
 
 // Runs whole cycles until all jobs are done: while the host takes what one gave, the next one runs.
 // False where there is no room for that: the jobs go on from where they are.
-bool run_cycles(CycleRunner& cycles, std::span<Job* const> jobs, std::vector<int>& drafts) {
-  if (!begin_cycles(cycles, jobs)) return false;
-  const EndOfCycles on_exception(cycles);
-  drafts.resize(jobs.size());
-  int in_flight = 0;
+bool run_cycles(CycleRunner& cycles, std::span<Job* const> jobs) {
+  const InCycles in_cycles(cycles, jobs);
+  if (!in_cycles.begun()) return false;
+  std::vector<CycleRequest> by_slot(static_cast<size_t>(cycles.slots()));
   bool room = true;
   const auto start_next = [&] {
     bool any = false;
     try {
       for (size_t i = 0; i < jobs.size(); ++i) {
-        drafts[i] = jobs[i]->done() ? -1 : jobs[i]->plan_cycle(in_flight);
-        any = any || drafts[i] >= 0;
+        by_slot[i].drafts = jobs[i]->done() ? -1 : jobs[i]->plan_cycle(cycles.in_flight());
+        any = any || by_slot[i].drafts >= 0;
       }
     } catch (const std::bad_alloc&) {
       return room = false;
     }
-    if (any) room = cycles.start(drafts) == Status::kOk;
+    if (any) room = cycles.start(by_slot) == Status::kOk;
     return any && room;
   };
   const auto done = [](const Job* job) { return job->done(); };
   do {
-    while (room && in_flight < CycleRunner::kMostInFlight && start_next()) ++in_flight;
-    if (in_flight == 0) break;
+    while (room && cycles.in_flight() < CycleRunner::kMostInFlight && start_next()) {
+    }
+    if (cycles.in_flight() == 0) break;
     const CycleTimes times = cycles.finish();
-    --in_flight;
     const auto active =
         static_cast<int>(std::count_if(jobs.begin(), jobs.end(), std::not_fn(done)));
     for (size_t i = 0; i < jobs.size(); ++i) {
-      if (!jobs[i]->done()) jobs[i]->take_cycle(cycles.result(i), times, active);
+      const CycleResult* const result = cycles.result(static_cast<int>(i));
+      if (!jobs[i]->done() && result != nullptr) jobs[i]->take_cycle(*result, times, active);
     }
   } while (!std::all_of(jobs.begin(), jobs.end(), done));
-  cycles.end();
   return std::all_of(jobs.begin(), jobs.end(), done);
 }
 
@@ -129,14 +136,12 @@ Status run_jobs(Lane& lane, std::span<Job* const> jobs) try {
   CycleRunner* cycles = lane.cycles();
   std::vector<Job*> active(jobs.begin(), jobs.end()), next;
   std::vector<Span> spans;
-  std::vector<int> drafts;
   next.reserve(active.size());
   spans.reserve(active.size());
-  drafts.reserve(active.size());
   while (!active.empty()) {
     if (next_to_run(active, cycles != nullptr, next, spans)) {
       if (!next.empty()) run_pass(lane.pass(), next, spans);
-    } else if (!run_cycles(*cycles, active, drafts)) {
+    } else if (!run_cycles(*cycles, active)) {
       cycles = nullptr;
     }
     std::erase_if(active, [](const Job* job) { return job->done(); });

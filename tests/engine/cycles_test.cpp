@@ -19,6 +19,7 @@ class CycleLaneOnCpu final : public Lane {
   KvPool& pool() override { return lane_->pool(); }
   ForwardPass& pass() override { return lane_->pass(); }
   CycleRunner* cycles() override { return use_cycles ? &cycles_ : nullptr; }
+  void copy_page(const std::byte* from, std::byte* to) override { lane_->copy_page(from, to); }
   void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
   PassCycles& fake() { return cycles_; }
 

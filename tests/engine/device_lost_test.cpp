@@ -55,23 +55,24 @@ class FaultyCycles final : public CycleRunner {
  public:
   FaultyCycles(ForwardPass& pass, int32_t mask, Fault& fault)
       : cycles_(pass, mask), fault_(&fault) {}
-  Status begin(std::span<const CycleStart> sequences) override {
+  int slots() const override { return cycles_.slots(); }
+  bool takes(const CycleStart& start) const override { return cycles_.takes(start); }
+  Status join(int slot, const CycleStart& start) override {
     fault_->use();
-    return cycles_.begin(sequences);
+    return cycles_.join(slot, start);
   }
-  Status start(std::span<const int> drafts) override {
+  void leave(int slot) override { cycles_.leave(slot); }
+  Status start(std::span<const CycleRequest> by_slot) override {
     fault_->use();
-    return cycles_.start(drafts);
+    return cycles_.start(by_slot);
   }
   CycleTimes finish() override {
     fault_->use();
     return cycles_.finish();
   }
-  CycleResult result(size_t i) const override { return cycles_.result(i); }
-  void end() override {
-    fault_->use();
-    cycles_.end();
-  }
+  const CycleResult* result(int slot) const override { return cycles_.result(slot); }
+  int in_flight() const override { return cycles_.in_flight(); }
+  void drain() override { cycles_.drain(); }
 
  private:
   PassCycles cycles_;
@@ -88,6 +89,7 @@ class FaultyLane final : public Lane {
   KvPool& pool() override { return lane_->pool(); }
   ForwardPass& pass() override { return pass_; }
   CycleRunner* cycles() override { return whole_cycles_ ? &cycles_ : nullptr; }
+  void copy_page(const std::byte* from, std::byte* to) override { lane_->copy_page(from, to); }
   void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
 
  private:
@@ -107,6 +109,7 @@ class FaultyModel final : public DeviceModel {
   std::vector<DType> weight_types(View view) const override { return model_.weight_types(view); }
   DType kv_cache() const override { return model_.kv_cache(); }
   int prefill_chunk() const override { return model_.prefill_chunk(); }
+  size_t pages_that_fit() const override { return model_.pages_that_fit(); }
   std::unique_ptr<Lane> start(size_t pages) const override {
     fault_->use();
     return std::make_unique<FaultyLane>(model_.start(pages), config().mask_token_id, whole_cycles_,

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <vector>
 
 #include "backends/cpu/cpu_yardstick.h"
+#include "backends/cpu/host_memory.h"
 #include "base/ceil_div.h"
 
 namespace orthrus {
@@ -20,6 +22,10 @@ class CpuLane final : public Lane {
         pass_(model, ops) {}
   KvPool& pool() override { return pool_; }
   ForwardPass& pass() override { return pass_; }
+
+  void copy_page(const std::byte* from, std::byte* to) override {
+    std::memcpy(to, from, page_bytes_);
+  }
 
   void fill_cache(const KvSequence& sequence) override {
     std::minstd_rand random;
@@ -43,6 +49,13 @@ class CpuLane final : public Lane {
 
 std::unique_ptr<Lane> CpuModel::start(size_t pages) const {
   return std::make_unique<CpuLane>(weights_, *ops_, pages);
+}
+
+// Half of the memory that this process may have, whatever it has of it now: weights and others'
+// pages may take the rest.
+size_t CpuModel::pages_that_fit() const {
+  const auto page = static_cast<double>(weights_.kv_layout().page_bytes());
+  return static_cast<size_t>(memory_limit().bytes / 2 / page);
 }
 
 std::map<DType, double> CpuModel::bytes_by_type(View view) const {

@@ -23,6 +23,7 @@ class CpuModel final : public DeviceModel {
   std::vector<DType> weight_types(View view) const override;
   DType kv_cache() const override { return weights_.kv_type; }
   int prefill_chunk() const override { return 256; }
+  size_t pages_that_fit() const override;
   std::unique_ptr<Lane> start(size_t pages) const override;
   double matrix_bytes(View view) const override;
   double position_bytes() const override;

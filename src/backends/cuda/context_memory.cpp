@@ -4,12 +4,24 @@
 
 namespace orthrus::cuda {
 
-bool ContextMemory::reserve(size_t count, size_t vocabulary) {
+bool ContextMemory::reserve(size_t count, size_t vocabulary, cudaStream_t stream) {
   if (count <= penalties_.size()) return false;
-  penalties_ = {};
-  occurrences_ = DeviceArray<Occurrence>(count * vocabulary);
-  biases_ = DeviceArray<float>(count * vocabulary);
-  penalties_ = DeviceArray<Penalties>(count);
+  DeviceArray<Occurrence> occurrences(count * vocabulary);
+  DeviceArray<float> biases(count * vocabulary);
+  DeviceArray<Penalties> penalties(count);
+  const auto move = [stream](auto& to, auto& from) {
+    if (from.size() == 0) return;
+    check(cudaMemcpyAsync(to.data(), from.data(), from.size() * sizeof(*from.data()),
+                          cudaMemcpyDeviceToDevice, stream),
+          "moving row contexts");
+  };
+  move(occurrences, occurrences_);
+  move(biases, biases_);
+  move(penalties, penalties_);
+  check(cudaStreamSynchronize(stream), "moving row contexts");
+  std::swap(occurrences, occurrences_);
+  std::swap(biases, biases_);
+  std::swap(penalties, penalties_);
   return true;
 }
 

@@ -9,8 +9,9 @@ namespace orthrus::cuda {
 
 class ContextMemory {
  public:
-  // Makes room for so many contexts; true where that moved them. Throws std::bad_alloc.
-  bool reserve(size_t count, size_t vocabulary);
+  // Makes room for so many contexts and keeps those that are there; true where that moved them,
+  // when the stream is done with them. Throws std::bad_alloc, and nothing has changed.
+  bool reserve(size_t count, size_t vocabulary, cudaStream_t stream);
 
   // Puts a copy of it in place `i`, in the stream's order; the context is free to change then.
   void upload(size_t i, const RowContext& context, cudaStream_t stream) const;

@@ -3,23 +3,28 @@
 #include <algorithm>
 #include <new>
 
+#include "backends/cuda/input_memory.h"
+
 namespace orthrus::cuda {
 namespace {
 
 // Fewer rows take as long, and graphs of fewer sizes are soon all captured.
 constexpr int kLeastRows = 16;
+constexpr int kMostStops = 64;
 
-size_t exchange_bytes(size_t sequences, size_t block_size) {
-  return sizeof(CycleClock) +
-         sequences * (sizeof(CycleOutcome) + sizeof(int) + block_size * sizeof(int32_t));
+size_t exchange_bytes(const CycleState& state) {
+  const auto slots = static_cast<size_t>(state.slots);
+  return slots * (sizeof(SlotPlan) + sizeof(CycleOutcome) +
+                  static_cast<size_t>(state.block_size) * sizeof(int32_t)) +
+         sizeof(CycleClock);
 }
 
-CycleExchange exchange_in(std::byte* memory, int sequences) {
+CycleExchange exchange_in(std::byte* memory, const CycleState& state) {
   CycleExchange exchange;
-  exchange.clock = reinterpret_cast<CycleClock*>(memory);
+  exchange.plan = reinterpret_cast<SlotPlan*>(memory);
+  exchange.clock = reinterpret_cast<CycleClock*>(exchange.plan + state.slots);
   exchange.outcomes = reinterpret_cast<CycleOutcome*>(exchange.clock + 1);
-  exchange.plan = reinterpret_cast<int*>(exchange.outcomes + sequences);
-  exchange.tokens = reinterpret_cast<int32_t*>(exchange.plan + sequences);
+  exchange.tokens = reinterpret_cast<int32_t*>(exchange.outcomes + state.slots);
   return exchange;
 }
 
@@ -27,195 +32,225 @@ double seconds(uint64_t begin, uint64_t end) {
   return end > begin ? static_cast<double>(end - begin) * 1e-9 : 0;
 }
 
+// In the stream's order. Memory that is not pinned is copied before the call returns.
+template <typename T>
+void upload(T* to, const T* from, size_t count, cudaStream_t stream) {
+  if (count == 0) return;
+  require(cudaMemcpyAsync(to, from, count * sizeof(T), cudaMemcpyHostToDevice, stream));
+}
+
 }  // namespace
 
-CudaCycles::CudaCycles(PassKernels& network, int ordinal) : network_(&network), ordinal_(ordinal) {}
+CudaCycles::CudaCycles(PassKernels& network, int ordinal) : network_(&network), ordinal_(ordinal) {
+  const ModelConfig& config = network.config();
+  state_.slots = CycleState::kMostSlots;
+  state_.block_size = std::max(config.block_size, 1);
+  state_.most_stops = kMostStops;
+  state_.most_pages = static_cast<int>(std::min(
+      static_cast<size_t>(pages_for(config.max_position_embeddings)), network.memory().pages()));
+  state_.vocabulary = config.vocab_size;
+  const auto slots = static_cast<size_t>(state_.slots);
+  of_slot_ = DeviceArray<CycleSlot>(slots);
+  stops_ = DeviceArray<int32_t>(slots * kMostStops);
+  drafts_ = DeviceArray<int32_t>(slots * static_cast<size_t>(state_.block_size));
+  page_table_ = DeviceArray<int>(slots * static_cast<size_t>(state_.most_pages));
+  clock_ = DeviceArray<CycleClock>(1);
+  cycle_ = DeviceArray<int>(1);
+  require(cudaMemsetAsync(cycle_.data(), 0, sizeof(int), network.stream()));
+  state_.of_slot = of_slot_.data();
+  state_.stops = stops_.data();
+  state_.drafts = drafts_.data();
+  state_.clock = clock_.data();
+  state_.cycle = cycle_.data();
+  tenants_.resize(slots);
+  landed_.resize(slots);
+  for (size_t i = 0; i < flights_.size(); ++i) {
+    Flight& flight = flights_[i];
+    flight.memory = PinnedArray<std::byte>(exchange_bytes(state_));
+    flight.exchange = exchange_in(flight.memory.data(), state_);
+    flight.parts.resize(slots);
+    state_.exchanges[i] = flight.exchange;
+  }
+}
 
 CudaCycles::~CudaCycles() {
   cudaStreamSynchronize(network_->stream());  // what is in flight lands in memory that goes now
 }
 
-Status CudaCycles::begin(std::span<const CycleStart> sequences) try {
-  require(cudaSetDevice(ordinal_));
-  sequences_.assign(sequences.begin(), sequences.end());
-  ends_.clear();
-  for (const CycleStart& start : sequences) {
-    ends_.push_back(start.sequence->length() + start.most_tokens);
-  }
-  started_ = finished_ = 0;
-  for (const CycleStart& start : sequences) {
-    if (const Status status = start.sequence->reserve(start.most_tokens); status != Status::kOk) {
-      for (const CycleStart& other : sequences) other.sequence->crop(other.sequence->length());
-      return status;
-    }
-  }
-  make_room(sequences);
+bool CudaCycles::takes(const CycleStart& start) const {
+  return start.stop_token_ids.size() <= kMostStops && start.block_size <= state_.block_size &&
+         pages_for(start.sequence->length() + start.most_tokens) <= state_.most_pages;
+}
 
-  const PassInputs& in = network_->host_inputs();
-  std::vector<CycleSequence> on_device;
-  std::vector<int32_t> stops;
-  int pages = 0, contexts = 0;
-  for (const CycleStart& start : sequences) {
-    int context = -1;
-    if (start.context != nullptr) {
-      context = contexts++;
-      network_->contexts().upload(static_cast<size_t>(context), *start.context, network_->stream());
+Status CudaCycles::join(int slot, const CycleStart& start) try {
+  require(cudaSetDevice(ordinal_));
+  const cudaStream_t stream = network_->stream();
+  Tenant tenant{.number = ++joined_,
+                .sequence = start.sequence,
+                .greedy = start.sampling->greedy() && start.context == nullptr,
+                .position = start.sequence->length(),
+                .end = start.sequence->length() + start.most_tokens};
+  if (start.context != nullptr) {
+    tenant.context = free_context();
+    const auto place = static_cast<size_t>(tenant.context);
+    if (contexts_.reserve(place + 1, static_cast<size_t>(state_.vocabulary), stream)) {
+      graphs_.clear();
+      state_.contexts = contexts_.contexts();
     }
-    on_device.push_back({.position = start.sequence->length(),
-                         .anchor = start.anchor,
-                         .left = start.most_tokens,
-                         .first_page = pages,
-                         .first_stop = static_cast<int>(stops.size()),
-                         .stops = static_cast<int>(start.stop_token_ids.size()),
-                         .sampling = select_row(*start.sampling, context)});
-    stops.insert(stops.end(), start.stop_token_ids.begin(), start.stop_token_ids.end());
-    const int own = pages_for(start.sequence->length() + start.most_tokens);
-    for (int i = 0; i < own; ++i) {
-      in.page_table[pages++] = network_->memory().page_at(start.sequence->pages()[i]);
-    }
+    contexts_.upload(place, *start.context, stream);
   }
-  *in.counts = {};
-  network_->upload_inputs(pages);
-  require(cudaMemsetAsync(cycle_.data(), 0, sizeof(int), network_->stream()));
-  require(cudaMemcpyAsync(sequences_on_device_.data(), on_device.data(),
-                          on_device.size() * sizeof(CycleSequence), cudaMemcpyHostToDevice,
-                          network_->stream()));
-  if (!stops.empty()) {
-    require(cudaMemcpyAsync(stops_.data(), stops.data(), stops.size() * sizeof(int32_t),
-                            cudaMemcpyHostToDevice, network_->stream()));
-  }
-  require(cudaStreamSynchronize(network_->stream()));
+  const CycleSlot on_device{.position = tenant.position,
+                            .anchor = start.anchor,
+                            .left = start.most_tokens,
+                            .stops = static_cast<int>(start.stop_token_ids.size()),
+                            .sampling = select_row(*start.sampling, tenant.context)};
+  upload(of_slot_.data() + slot, &on_device, 1, stream);
+  upload(stops_.data() + slot * kMostStops, start.stop_token_ids.data(),
+         start.stop_token_ids.size(), stream);
+  tenants_[static_cast<size_t>(slot)] = tenant;
   return Status::kOk;
 } catch (const std::bad_alloc&) {
-  for (const CycleStart& start : sequences) start.sequence->crop(start.sequence->length());
   return Status::kOutOfMemory;
 }
 
-// For every cycle until end(): what moved in between would leave cycles in flight behind.
-void CudaCycles::make_room(std::span<const CycleStart> sequences) {
-  const int count = static_cast<int>(sequences.size());
-  int block_size = 1;
-  size_t pages = 0, stops = 1, contexts = 0;
-  for (const CycleStart& start : sequences) {
-    contexts += start.context != nullptr ? 1 : 0;
-    block_size = std::max(block_size, start.block_size);
-    pages += static_cast<size_t>(pages_for(start.sequence->length() + start.most_tokens));
-    stops += start.stop_token_ids.size();
-  }
-  if (count > room_sequences_ || block_size > room_block_) {
-    room_sequences_ = room_block_ = 0;
-    const auto room = static_cast<size_t>(count);
-    sequences_on_device_ = DeviceArray<CycleSequence>(room);
-    drafts_ = DeviceArray<int32_t>(room * static_cast<size_t>(block_size));
-    clock_ = DeviceArray<CycleClock>(1);
-    cycle_ = DeviceArray<int>(1);
-    for (Flight& flight : flights_) {
-      flight.memory = PinnedArray<std::byte>(exchange_bytes(room, static_cast<size_t>(block_size)));
-    }
-    room_sequences_ = count, room_block_ = block_size;
-    generation_ = 0;  // graphs hold these addresses too
-  }
-  if (stops > stops_.size()) {
-    stops_ = DeviceArray<int32_t>(stops * 2);
-    generation_ = 0;
-  }
-  network_->reserve_contexts(contexts);
-  // Laid out for as many sequences and as large blocks as there is room for, so that graphs serve
-  // fewer and smaller ones.
-  state_ = {.count = count,
-            .block_size = room_block_,
-            .stops = stops_.data(),
-            .sequences = sequences_on_device_.data(),
-            .contexts = network_->contexts().contexts(),
-            .vocabulary = network_->config().vocab_size,
-            .drafts = drafts_.data(),
-            .clock = clock_.data(),
-            .cycle = cycle_.data(),
-            .exchanges = {}};
-  for (size_t i = 0; i < flights_.size(); ++i) {
-    Flight& flight = flights_[i];
-    flight.drafts.resize(static_cast<size_t>(count));
-    flight.exchange = exchange_in(flight.memory.data(), room_sequences_);
-    state_.exchanges[i] = flight.exchange;
-  }
-
-  std::vector<int> most;
-  for (const CycleStart& start : sequences) most.push_back(start.block_size - 1);
-  Shape whole = shape_of(most);
-  for (const int end : ends_) whole.draft.round_up(end), whole.verify.round_up(end);
-  network_->reserve(whole.draft, pages);
-  network_->reserve(whole.verify, pages);
-  if (generation_ != network_->generation()) graphs_.clear();
-  generation_ = network_->generation();
+int CudaCycles::free_context() const {
+  int place = 0;
+  const auto taken = [&](const Tenant& tenant) { return tenant.context == place; };
+  while (std::any_of(tenants_.begin(), tenants_.end(), taken)) ++place;
+  return place;
 }
 
-// Contexts are taken to be as long as they can be once the cycles in flight have landed.
-CudaCycles::Shape CudaCycles::shape_of(std::span<const int> drafts) const {
+// Where the sequence may be, at most, once the cycles in flight and one of so many drafts have
+// landed.
+int CudaCycles::most_position(int slot, int drafts) const {
+  const auto s = static_cast<size_t>(slot);
+  const Tenant& tenant = tenants_[s];
+  int most = tenant.position + drafts + 1;
+  for (int cycle = finished_; cycle < started_; ++cycle) {
+    const auto& part = flights_[static_cast<size_t>(cycle % kMostInFlight)].parts[s];
+    if (part.tenant == tenant.number) most += part.drafts + 1;
+  }
+  return std::min(most, tenant.end);
+}
+
+CudaCycles::Shape CudaCycles::shape_of(std::span<const CycleRequest> by_slot) const {
   Shape shape;
-  shape.sequences = static_cast<int>(drafts.size());
   int longest = 0;
-  for (size_t s = 0; s < drafts.size(); ++s) {
-    if (drafts[s] < 0) continue;
-    const CycleStart& start = sequences_[s];
-    const bool has_context = start.context != nullptr;
-    const bool takes_top = start.sampling->greedy() && !has_context;
-    shape.draft.rows.diffusion += drafts[s];
-    (takes_top ? shape.draft.tops : shape.draft.logits) += drafts[s];
-    shape.draft.sampled = shape.draft.sampled || (!takes_top && drafts[s] > 0);
-    shape.draft.adjusted = shape.draft.adjusted || (has_context && drafts[s] > 0);
-    shape.verify.rows.ar += drafts[s] + 1;
-    (takes_top ? shape.verify.tops : shape.verify.logits) += drafts[s] + 1;
-    shape.verify.sampled = shape.verify.sampled || !takes_top;
+  for (size_t s = 0; s < by_slot.size(); ++s) {
+    const int drafts = by_slot[s].drafts;
+    if (drafts < 0) continue;
+    const Tenant& tenant = tenants_[s];
+    const bool has_context = tenant.context >= 0;
+    shape.draft.rows.diffusion += drafts;
+    (tenant.greedy ? shape.draft.tops : shape.draft.logits) += drafts;
+    shape.draft.sampled = shape.draft.sampled || (!tenant.greedy && drafts > 0);
+    shape.draft.adjusted = shape.draft.adjusted || (has_context && drafts > 0);
+    shape.verify.rows.ar += drafts + 1;
+    (tenant.greedy ? shape.verify.tops : shape.verify.logits) += drafts + 1;
+    shape.verify.sampled = shape.verify.sampled || !tenant.greedy;
     shape.verify.adjusted = shape.verify.adjusted || has_context;
-    int most = start.sequence->length() + drafts[s] + 1;
-    for (int cycle = finished_; cycle < started_; ++cycle) {
-      const auto flown = static_cast<size_t>(cycle % kMostInFlight);
-      most += std::max(flights_[flown].drafts[s], 0) + 1;
-    }
-    longest = std::max(longest, std::min(most, ends_[s]));
+    longest = std::max(longest, most_position(static_cast<int>(s), drafts));
   }
   shape.draft.round_up(longest, kLeastRows);
   shape.verify.round_up(longest, kLeastRows);
   return shape;
 }
 
-Status CudaCycles::start(std::span<const int> drafts) try {
+void CudaCycles::make_room(const Shape& shape, std::span<const CycleRequest> by_slot) {
+  int block_pages = 0;
+  for (const CycleRequest& request : by_slot) block_pages += pages_for(std::max(request.drafts, 0));
+  network_->reserve(shape.draft, bucket_of(block_pages));
+  network_->reserve(shape.verify, 0);
+  if (generation_ != network_->generation()) graphs_.clear();
+  generation_ = network_->generation();
+  const int rows = std::max({shape.draft.all_rows(), shape.draft.head_rows(),
+                             shape.verify.all_rows(), shape.verify.head_rows(), kMostGraphRows});
+  if (rows <= input_rows_) return;
+  require(cudaStreamSynchronize(network_->stream()));
+  graphs_.clear();
+  input_rows_ = 0;
+  input_memory_ = {};
+  input_memory_ = DeviceArray<std::byte>(input_bytes(rows));
+  inputs_ = inputs_in(input_memory_.data(), rows);
+  inputs_.page_table = page_table_.data();
+  input_rows_ = rows;
+}
+
+Status CudaCycles::start(std::span<const CycleRequest> by_slot) try {
   require(cudaSetDevice(ordinal_));
-  const Shape shape = shape_of(drafts);
+  const Shape shape = shape_of(by_slot);
+  make_room(shape, by_slot);
   const int graphs_before = graphs_.captured();
   cudaGraphExec_t graph = nullptr;
   if (shape.verify.all_rows() <= kMostGraphRows) {
     graph = graphs_.of(shape, network_->stream(), [&] { enqueue(shape); });
   }
   Flight& flight = this->flight(started_);
-  flight.follows = started_ > finished_ && graphs_.captured() == graphs_before &&
+  flight.follows = in_flight() > 0 && graphs_.captured() == graphs_before &&
                    cudaEventQuery(this->flight(started_ - 1).landed) == cudaErrorNotReady;
-  std::copy(drafts.begin(), drafts.end(), flight.exchange.plan);
-  std::copy(drafts.begin(), drafts.end(), flight.drafts.begin());
+  plan(by_slot, flight);
   if (graph != nullptr) {
     require(cudaGraphLaunch(graph, network_->stream()));
   } else {
     enqueue(shape);
   }
   require(cudaEventRecord(flight.landed, network_->stream()));
+  for (size_t s = 0; s < by_slot.size(); ++s) {
+    if (by_slot[s].drafts < 0) continue;
+    const int pages = pages_for(most_position(static_cast<int>(s), by_slot[s].drafts));
+    tenants_[s].pages = std::max(tenants_[s].pages, pages);
+  }
   ++started_;
   return Status::kOk;
 } catch (const std::bad_alloc&) {
   return Status::kOutOfMemory;
 }
 
+// What the device is told of the cycle. New pages go with the plan; where there are many, before
+// it.
+void CudaCycles::plan(std::span<const CycleRequest> by_slot, Flight& flight) {
+  for (size_t s = 0; s < by_slot.size(); ++s) {
+    SlotPlan& plan = flight.exchange.plan[s];
+    plan = {};
+    flight.parts[s] = {};
+    const int drafts = by_slot[s].drafts;
+    if (drafts < 0) continue;
+    const Tenant& tenant = tenants_[s];
+    const int pages = pages_for(most_position(static_cast<int>(s), drafts));
+    plan.drafts = drafts;
+    plan.first_page = std::max(pages - SlotPlan::kMostPages, tenant.pages);
+    if (plan.first_page > tenant.pages)
+      tell_pages(static_cast<int>(s), tenant.pages, plan.first_page);
+    for (int i = plan.first_page; i < pages; ++i) {
+      plan.pages[i - plan.first_page] = network_->memory().page_at(tenant.sequence->pages()[i]);
+    }
+    flight.parts[s] = {tenant.number, drafts};
+  }
+}
+
+// Pages [first, end) of the sequence's table.
+void CudaCycles::tell_pages(int slot, int first, int end) {
+  std::vector<int> pages;
+  for (int i = first; i < end; ++i) {
+    const std::byte* const page = tenants_[static_cast<size_t>(slot)].sequence->pages()[i];
+    pages.push_back(network_->memory().page_at(page));
+  }
+  const auto at = static_cast<size_t>(slot) * static_cast<size_t>(state_.most_pages);
+  upload(page_table_.data() + at + first, pages.data(), pages.size(), network_->stream());
+}
+
 void CudaCycles::enqueue(const Shape& shape) {
   const cudaStream_t stream = network_->stream();
-  const PassInputs& in = network_->inputs();
-  const PassChoices drafts = network_->choices();
+  const PassChoices choices = network_->choices();
   const bool drafted = shape.draft.all_rows() > 0;
   if (drafted) {
-    require(begin_draft(state_, network_->config().mask_token_id, in, shape.draft.logits, stream));
-    network_->enqueue(shape.draft);
+    require(
+        begin_draft(state_, network_->config().mask_token_id, inputs_, shape.draft.logits, stream));
+    network_->enqueue(shape.draft, inputs_, state_.contexts);
   }
-  require(begin_verify(state_, drafted ? &drafts : nullptr, in, shape.verify.logits, stream));
-  network_->enqueue(shape.verify);
-  require(accept(state_, network_->choices(), stream));
+  require(begin_verify(state_, drafted ? &choices : nullptr, inputs_, shape.verify.logits, stream));
+  network_->enqueue(shape.verify, inputs_, state_.contexts);
+  require(accept(state_, choices, stream));
 }
 
 CycleTimes CudaCycles::finish() {
@@ -227,31 +262,39 @@ CycleTimes CudaCycles::finish() {
   last_end_ = clock.end;
   CycleTimes times{.draft = seconds(clock.begin, clock.drafted),
                    .verify = wait + seconds(clock.drafted, clock.end)};
-  for (size_t s = 0; s < sequences_.size(); ++s) {
+  for (size_t s = 0; s < landed_.size(); ++s) {
+    const uint64_t tenant = flight.parts[s].tenant;
+    landed_[s] = {.tenant = tenant};
+    if (tenant == 0) continue;
     const CycleOutcome& outcome = flight.exchange.outcomes[s];
-    sequences_[s].sequence->extend(outcome.tokens);
+    const int32_t* const tokens =
+        flight.exchange.tokens + s * static_cast<size_t>(state_.block_size);
+    landed_[s].result = {.status = outcome.failed ? Status::kNonFiniteLogits : Status::kOk,
+                         .drafted = outcome.drafted,
+                         .verified = outcome.verified,
+                         .accepted = outcome.accepted,
+                         .tokens = {tokens, static_cast<size_t>(outcome.tokens)}};
+    if (tenants_[s].number == tenant) {
+      tenants_[s].position += outcome.tokens;
+      tenants_[s].sequence->extend(outcome.tokens);
+    }
     times.draft_rows += outcome.drafted;
     times.verify_rows += outcome.tokens > 0 || outcome.failed ? outcome.verified + 1 : 0;
   }
   return times;
 }
 
-CycleResult CudaCycles::result(size_t i) const {
-  const CycleExchange& exchange = flight(finished_ - 1).exchange;
-  const CycleOutcome& outcome = exchange.outcomes[i];
-  const int32_t* const tokens = exchange.tokens + i * static_cast<size_t>(state_.block_size);
-  return {.status = outcome.failed ? Status::kNonFiniteLogits : Status::kOk,
-          .drafted = outcome.drafted,
-          .verified = outcome.verified,
-          .accepted = outcome.accepted,
-          .tokens = {tokens, static_cast<size_t>(outcome.tokens)}};
+const CycleResult* CudaCycles::result(int slot) const {
+  const Landed& landed = landed_[static_cast<size_t>(slot)];
+  const bool took_part =
+      landed.tenant != 0 && landed.tenant == tenants_[static_cast<size_t>(slot)].number;
+  return took_part ? &landed.result : nullptr;
 }
 
-void CudaCycles::end() {
+void CudaCycles::drain() {
   require(cudaStreamSynchronize(network_->stream()));
   finished_ = started_;
-  for (const CycleStart& start : sequences_) start.sequence->crop(start.sequence->length());
-  sequences_.clear();
+  std::fill(landed_.begin(), landed_.end(), Landed{});
 }
 
 }  // namespace orthrus::cuda

@@ -4,12 +4,15 @@
 #include <array>
 #include <vector>
 
+#include "backends/cuda/context_memory.h"
 #include "backends/cuda/graphs.h"
 #include "backends/cuda/pass_kernels.h"
 #include "backends/cycle_runner.h"
 
 namespace orthrus::cuda {
 
+// Page tables, contexts and inputs of passes are the cycles' own; activations are shared with the
+// lane's passes, since all run in the order of one stream.
 class CudaCycles final : public CycleRunner {
  public:
   // The network must outlive it. Device `ordinal` becomes that of the thread that uses it.
@@ -18,52 +21,79 @@ class CudaCycles final : public CycleRunner {
   CudaCycles(const CudaCycles&) = delete;
   CudaCycles& operator=(const CudaCycles&) = delete;
 
-  Status begin(std::span<const CycleStart> sequences) override;
-  Status start(std::span<const int> drafts) override;
+  int slots() const override { return state_.slots; }
+  bool takes(const CycleStart& start) const override;
+  Status join(int slot, const CycleStart& start) override;
+  void leave(int slot) override { tenants_[static_cast<size_t>(slot)] = {}; }
+  Status start(std::span<const CycleRequest> by_slot) override;
   CycleTimes finish() override;
-  CycleResult result(size_t i) const override;
-  void end() override;
+  const CycleResult* result(int slot) const override;
+  int in_flight() const override { return started_ - finished_; }
+  void drain() override;
 
  private:
+  // Who has a slot.
+  struct Tenant {
+    uint64_t number = 0;  // of those who joined; 0: the slot is free
+    KvSequence* sequence = nullptr;
+    bool greedy = true;
+    int context = -1;  // its place among the contexts
+    int position = 0;  // as of the last finish()
+    int end = 0;       // position once it has emitted its last token
+    int pages = 0;     // of its page table that the device knows
+  };
   // What the graph of a cycle is captured for. A cycle of plain steps has no rows of a draft.
   struct Shape {
-    int sequences = 0;
     PassSizes draft, verify;
     auto operator<=>(const Shape&) const = default;
   };
   struct Flight {
+    struct Part {
+      uint64_t tenant = 0;
+      int drafts = -1;  // -1: none
+    };
     Event landed;
     PinnedArray<std::byte> memory;  // of its exchange
     CycleExchange exchange;
-    std::vector<int> drafts;  // by sequence, as planned
+    std::vector<Part> parts;  // [slots]
     bool follows = false;     // the cycle before, with nothing of the host in between
   };
+  struct Landed {
+    uint64_t tenant = 0;
+    CycleResult result{};
+  };
 
-  void make_room(std::span<const CycleStart> sequences);
-  Shape shape_of(std::span<const int> drafts) const;
+  int free_context() const;
+  int most_position(int slot, int drafts) const;
+  Shape shape_of(std::span<const CycleRequest> by_slot) const;
+  void make_room(const Shape& shape, std::span<const CycleRequest> by_slot);
+  void plan(std::span<const CycleRequest> by_slot, Flight& flight);
+  void tell_pages(int slot, int first, int end);
   void enqueue(const Shape& shape);
   static_assert(CycleState::kExchanges == kMostInFlight);
   Flight& flight(int cycle) { return flights_[static_cast<size_t>(cycle % kMostInFlight)]; }
-  const Flight& flight(int cycle) const {
-    return flights_[static_cast<size_t>(cycle % kMostInFlight)];
-  }
 
   PassKernels* network_;
   int ordinal_;
   Graphs<Shape> graphs_;
   int generation_ = 0;  // of the network's memory, that the graphs were captured for
-  int room_sequences_ = 0, room_block_ = 0;
 
+  DeviceArray<CycleSlot> of_slot_;
   DeviceArray<int32_t> stops_;
-  DeviceArray<CycleSequence> sequences_on_device_;
   DeviceArray<int32_t> drafts_;
+  DeviceArray<int> page_table_;  // [slots][most_pages]
   DeviceArray<CycleClock> clock_;
   DeviceArray<int> cycle_;
+  ContextMemory contexts_;
+  DeviceArray<std::byte> input_memory_;
+  int input_rows_ = 0;
+  PassInputs inputs_;
   CycleState state_;
 
-  std::vector<CycleStart> sequences_;
-  std::vector<int> ends_;  // by sequence: positions once it has emitted its last token
+  std::vector<Tenant> tenants_;  // [slots]
+  std::vector<Landed> landed_;   // [slots], of the last finish()
   std::array<Flight, kMostInFlight> flights_;
+  uint64_t joined_ = 0;             // tenants so far
   int started_ = 0, finished_ = 0;  // cycles
   uint64_t last_end_ = 0;           // of the cycle before, by the device's clock
 };

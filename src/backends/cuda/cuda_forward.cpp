@@ -23,41 +23,50 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
   for (const Asked& asked : asked_) asked_logits += asked.kind == Kind::kLogits ? asked.count : 0;
   try {
     size_t pages = 0;
+    int block_pages = 0;
     for (const Span& span : spans) {
       const int rows = static_cast<int>(span.tokens.size());
       pages += static_cast<size_t>(pages_for(span.sequence->length() + rows));
-      if (span.view != View::kAutoregressive) continue;
-      if (const Status status = span.sequence->reserve(rows); status != Status::kOk) return status;
+      if (span.view == View::kDiffusion) {
+        block_pages += pages_for(rows);
+      } else if (const Status status = span.sequence->reserve(rows); status != Status::kOk) {
+        return status;
+      }
     }
-    network_->reserve(shape, pages);
-    network_->reserve_contexts(contexts_.size());
+    const cudaStream_t stream = network_->stream();
+    network_->reserve(shape, block_pages);
+    if (generation_ != network_->generation()) graphs_.clear();
+    generation_ = network_->generation();
+    // Rows of the head are rounded up apart from the pass's, logits and tops each.
+    const int most_rows = std::max(shape.all_rows(), shape.head_rows());
+    if (inputs_.reserve(most_rows, pages, stream)) graphs_.clear();
+    if (context_memory_.reserve(contexts_.size(), vocabulary, stream)) graphs_.clear();
     make_room(logits_, static_cast<size_t>(asked_logits) * vocabulary);
     make_room(sampled_, static_cast<size_t>(shape.logits));
     make_room(tops_, static_cast<size_t>(shape.tops));
-    if (generation_ != network_->generation()) graphs_.clear();
-    generation_ = network_->generation();
     if (shape.all_rows() <= kMostGraphRows) {
-      graph = graphs_.of(shape, network_->stream(), [&] { network_->enqueue(shape); });
+      graph = graphs_.of(shape, stream, [&] { enqueue(shape); });
     }
     for (size_t i = 0; i < contexts_.size(); ++i) {
-      network_->contexts().upload(i, *contexts_[i], network_->stream());
+      context_memory_.upload(i, *contexts_[i], stream);
     }
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
   }
+  require(cudaStreamSynchronize(network_->stream()));  // cycles in flight are not the pass's time
   const auto start = std::chrono::steady_clock::now();
-  network_->upload_inputs(fill_inputs(spans, shape));
+  inputs_.upload(fill_inputs(spans, shape), network_->stream());
   if (graph != nullptr) {
     require(cudaGraphLaunch(graph, network_->stream()));
   } else {
-    network_->enqueue(shape);
+    enqueue(shape);
   }
   const auto copy_back = [&](auto* host, const auto* device, size_t count) {
     if (count == 0) return;
     require(cudaMemcpyAsync(host, device, count * sizeof(*host), cudaMemcpyDeviceToHost,
                             network_->stream()));
   };
-  const PassCounts& counts = *network_->host_inputs().counts;
+  const PassCounts& counts = *inputs_.host().counts;
   const PassChoices choices = network_->choices();
   copy_back(tops_.data(), choices.tops, static_cast<size_t>(counts.tops));
   if (shape.sampled)
@@ -71,6 +80,10 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
     }
   }
   return Status::kOk;
+}
+
+void CudaForwardPass::enqueue(const PassSizes& shape) {
+  network_->enqueue(shape, inputs_.device(), context_memory_.contexts());
 }
 
 HeadRows CudaForwardPass::head_rows(size_t span) const {
@@ -124,7 +137,7 @@ PassSizes CudaForwardPass::plan(std::span<const Span> spans) {
 // Between them rows have no span: they are computed like others, and nobody looks at them. Returns
 // how many entries of the page table there are.
 int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& shape) {
-  const PassInputs& in = network_->host_inputs();
+  const PassInputs& in = inputs_.host();
   PassCounts counts = {};
   std::fill_n(in.ids, shape.all_rows(), 0);
   int pages = 0, block_pages = 0;

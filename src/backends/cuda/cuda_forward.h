@@ -3,7 +3,9 @@
 
 #include <vector>
 
+#include "backends/cuda/context_memory.h"
 #include "backends/cuda/graphs.h"
+#include "backends/cuda/input_memory.h"
 #include "backends/cuda/pass_kernels.h"
 #include "backends/forward_pass.h"
 
@@ -22,10 +24,13 @@ class CudaForwardPass final : public ForwardPass {
   enum class Kind : uint8_t { kLogits, kSampled, kTop };
 
   PassSizes plan(std::span<const Span> spans);
+  void enqueue(const PassSizes& shape);
   int fill_inputs(std::span<const Span> spans, const PassSizes& shape);
 
   PassKernels* network_;
   int ordinal_;
+  InputMemory inputs_;
+  ContextMemory context_memory_;
   Graphs<PassSizes> graphs_;
   int generation_ = 0;  // of the network's memory, that the graphs were captured for
 

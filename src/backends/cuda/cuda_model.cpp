@@ -3,9 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <exception>
-#include <mutex>
-#include <new>
 #include <set>
 #include <utility>
 #include <vector>
@@ -50,7 +47,9 @@ class CudaLane final : public Lane {
     check(fill_made_up(memory_.of_layer(0).data, memory_.size(), nullptr), "filling the cache");
     check(cudaStreamSynchronize(cudaStreamLegacy), "filling the cache");
   }
-  size_t pages() const { return memory_.pages(); }
+  void copy_page(const std::byte* from, std::byte* to) override {
+    memory_.copy(from, to, network_.stream());
+  }
 
  private:
   KvMemory memory_;
@@ -60,58 +59,18 @@ class CudaLane final : public Lane {
   CudaCycles cycles_;
 };
 
-// Lanes that nobody uses at present. Making one takes longer than many a generation: memory, and
-// a graph for each shape of a pass.
-class IdleLanes {
- public:
-  // One with room for so many pages; null if there is none. What is too small is freed: its memory
-  // may be needed.
-  std::unique_ptr<CudaLane> take(size_t pages) {
-    const std::lock_guard lock(mutex_);
-    std::unique_ptr<CudaLane> taken;
-    for (auto& lane : lanes_) {
-      if (taken == nullptr && lane->pages() >= pages) taken = std::move(lane);
-    }
-    if (taken == nullptr) {
-      lanes_.clear();
-    } else {
-      std::erase(lanes_, nullptr);
-    }
-    return taken;
-  }
-  void put(std::unique_ptr<CudaLane> lane) {
-    const std::lock_guard lock(mutex_);
-    lanes_.push_back(std::move(lane));
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<CudaLane>> lanes_;
-};
-
-// A lane that goes back to the idle ones, unless an exception ended its use: what it holds may be
-// half done.
-class LentLane final : public Lane {
- public:
-  LentLane(std::unique_ptr<CudaLane> lane, IdleLanes& home)
-      : lane_(std::move(lane)), home_(&home) {}
-  ~LentLane() override {
-    if (std::uncaught_exceptions() != exceptions_) return;
-    try {
-      home_->put(std::move(lane_));
-    } catch (const std::bad_alloc&) {  // it is freed in place of being kept
-    }
-  }
-  KvPool& pool() override { return lane_->pool(); }
-  ForwardPass& pass() override { return lane_->pass(); }
-  CycleRunner* cycles() override { return lane_->cycles(); }
-  void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
-
- private:
-  std::unique_ptr<CudaLane> lane_;
-  IdleLanes* home_;
-  int exceptions_ = std::uncaught_exceptions();
-};
+// What passes of many rows work in, contexts and graphs: a chunk of a prompt and the blocks of many
+// sequences, some of them sampled.
+double room_for_passes(const ModelConfig& config) {
+  constexpr double kRows = 8192, kLogits = 1024, kRest = 1 << 30;
+  const Heads heads{config.num_attention_heads, config.num_key_value_heads, config.head_dim};
+  const double q = heads.heads * heads.head_dim, kv = heads.kv_heads * heads.head_dim;
+  const double of_row =
+      6.0 * config.hidden_size + 4 * (q + 2 * kv) + 4 * q + 2.0 * config.intermediate_size;
+  const size_t attention =
+      attention_workspace_bytes(heads, static_cast<int>(kRows), config.max_position_embeddings);
+  return kRows * of_row + kLogits * 4 * config.vocab_size + static_cast<double>(attention) + kRest;
+}
 
 class CudaModel final : public DeviceModel {
  public:
@@ -126,19 +85,15 @@ class CudaModel final : public DeviceModel {
   std::vector<DType> widened_types() const override { return {widened_.begin(), widened_.end()}; }
   DType kv_cache() const override { return DType::kBF16; }
   int prefill_chunk() const override { return 2048; }
+  size_t pages_that_fit() const override {
+    check(cudaSetDevice(ordinal_), "choosing the device");
+    const double free = free_memory();
+    const double room = std::max(free - room_for_passes(config_), free / 2);
+    return static_cast<size_t>(room / KvMemory::bytes(config_, 1));
+  }
   std::unique_ptr<Lane> start(size_t pages) const override {
     check(cudaSetDevice(ordinal_), "choosing the device");
-    std::unique_ptr<CudaLane> lane = idle_.take(pages);
-    if (lane == nullptr) {
-      // To a power of two, where there is room: the next request may need a little more.
-      const auto full = static_cast<size_t>(pages_for(config_.max_position_embeddings));
-      size_t generous = 16;
-      while (generous < pages) generous *= 2;
-      if (pages <= full) generous = std::min(generous, full);
-      if (!has_room(KvMemory::bytes(config_, generous))) generous = pages;
-      lane = std::make_unique<CudaLane>(config_, weights_, generous, ordinal_);
-    }
-    return std::make_unique<LentLane>(std::move(lane), idle_);
+    return std::make_unique<CudaLane>(config_, weights_, pages, ordinal_);
   }
   double matrix_bytes(View view) const override { return pass_bytes(config_, view); }
   double position_bytes() const override { return KvMemory::bytes(config_, 1) / kTilePositions; }
@@ -151,7 +106,6 @@ class CudaModel final : public DeviceModel {
   DeviceWeights weights_;
   std::set<DType> widened_;
   int ordinal_;
-  mutable IdleLanes idle_;  // guards itself
 };
 
 void check_shape(const ModelConfig& config, const std::string& name) {

@@ -18,8 +18,8 @@ void check(cudaError_t error, std::string_view what);
 // driver for it, and Error(kUnsupported) for one that the kernels were not compiled for.
 void use_device(int ordinal);
 
-// Whether half of what the device has free is so much.
-bool has_room(double bytes);
+// Bytes of the current device.
+double free_memory();
 
 // Throws Error(kSystem), naming what is needed and what is free, unless the device has so much.
 void check_room(double bytes, std::string_view for_what);

@@ -22,7 +22,10 @@ class Graphs {
   template <typename Enqueue>
   cudaGraphExec_t of(const Key& key, cudaStream_t stream, Enqueue enqueue) {
     if (const auto known = graphs_.find(key); known != graphs_.end()) return known->second.get();
-    if (graphs_.size() >= kMost) graphs_.clear();
+    if (graphs_.size() >= kMost) {
+      check(cudaStreamSynchronize(stream), "a forward pass");  // one of them may be running
+      graphs_.clear();
+    }
     const cudaGraphExec_t graph = capture(stream, enqueue);
     ++captured_;
     graphs_.emplace(key, Graph(graph, cudaGraphExecDestroy));

@@ -25,6 +25,9 @@ class KvMemory {
   KvPages of_layer(size_t layer) const {
     return {data_.data() + layer * pages_ * stride_, stride_};
   }
+  // All layers of a page, in the stream's order.
+  void copy(const std::byte* from, std::byte* to, cudaStream_t stream) const;
+
   size_t pages() const { return pages_; }
   size_t size() const { return data_.size(); }  // elements of all
   size_t stride() const { return stride_; }     // elements of a page of one layer

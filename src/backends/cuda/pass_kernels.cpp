@@ -12,60 +12,10 @@ using Bf16 = __nv_bfloat16;
 
 }  // namespace
 
-// Both copies of PassInputs, each in one piece; the page table is its end.
-class PassKernels::Inputs {
- public:
-  Inputs(int rows, size_t pages)
-      : rows_(rows),
-        pages_(pages),
-        table_at_(sizeof(PassCounts) +
-                  static_cast<size_t>(rows) *
-                      (sizeof(SelectRow) + sizeof(int32_t) + sizeof(int) + 2 * sizeof(KvSpan))),
-        host_memory_(table_at_ + pages * sizeof(int)),
-        device_memory_(host_memory_.size()),
-        host(layout(host_memory_.data())),
-        device(layout(device_memory_.data())) {}
-
-  bool fits(int rows, size_t pages) const { return rows <= rows_ && pages <= pages_; }
-  int rows() const { return rows_; }
-  size_t pages() const { return pages_; }
-
-  void upload(int pages, cudaStream_t stream) const {
-    const size_t bytes = table_at_ + static_cast<size_t>(pages) * sizeof(int);
-    require(cudaMemcpyAsync(device_memory_.data(), host_memory_.data(), bytes,
-                            cudaMemcpyHostToDevice, stream));
-  }
-
- private:
-  PassInputs layout(std::byte* base) const {
-    const auto next = [&]<typename T>(T*& part, size_t count) {
-      part = reinterpret_cast<T*>(base);
-      base += count * sizeof(T);
-    };
-    const auto rows = static_cast<size_t>(rows_);
-    PassInputs inputs;
-    next(inputs.counts, 1);
-    next(inputs.select, rows);
-    next(inputs.ids, rows);
-    next(inputs.head_rows, rows);
-    for (const View view : kBothViews) next(inputs.spans[view], rows);
-    next(inputs.page_table, pages_);
-    return inputs;
-  }
-
-  int rows_;
-  size_t pages_, table_at_;
-  PinnedArray<std::byte> host_memory_;
-  DeviceArray<std::byte> device_memory_;
-
- public:
-  const PassInputs host, device;
-};
-
 struct PassKernels::Activations {
   Activations(const ModelConfig& c, const Heads& heads, const MatrixView& lm_head,
-              size_t block_stride, const PassSizes& room)
-      : of(room) {
+              size_t block_stride, const PassSizes& room, int block_pages)
+      : of(room), block_pages(block_pages) {
     const auto rows = static_cast<size_t>(room.all_rows());
     const auto head_rows = static_cast<size_t>(room.head_rows());
     const auto q_cols = static_cast<size_t>(heads.heads * heads.head_dim);
@@ -77,8 +27,7 @@ struct PassKernels::Activations {
     attended = DeviceArray<Bf16>(rows * q_cols);
     gated = DeviceArray<Bf16>(rows * c.intermediate_size);
     rope = DeviceArray<float2>(rows * heads.head_dim / 2);
-    // Each span of a block begins a page of its own.
-    block = DeviceArray<Bf16>((static_cast<size_t>(room.rows.diffusion) + 1) * block_stride);
+    block = DeviceArray<Bf16>(static_cast<size_t>(block_pages) * block_stride);
     head_input = DeviceArray<Bf16>(head_rows * c.hidden_size);
     logits = DeviceArray<float>(static_cast<size_t>(room.logits) * c.vocab_size);
     sampled = DeviceArray<Choice>(static_cast<size_t>(room.logits));
@@ -89,7 +38,8 @@ struct PassKernels::Activations {
     attention_workspace = DeviceArray<std::byte>(bytes);
   }
 
-  PassSizes of;              // there is room for
+  PassSizes of;  // there is room for
+  int block_pages;
   DeviceArray<float> x;      // the residual stream, [rows][hidden_size]
   DeviceArray<Bf16> normed;  // RMSNorm of x
   DeviceArray<float> qkv;
@@ -118,16 +68,7 @@ PassKernels::PassKernels(const ModelConfig& config, const DeviceWeights& weights
 
 PassKernels::~PassKernels() = default;
 
-void PassKernels::reserve(const PassSizes& shape, size_t pages) {
-  // Rows of the head are rounded up apart from the pass's, logits and tops each.
-  const int rows = std::max(shape.all_rows(), shape.head_rows());
-  if (inputs_ == nullptr || !inputs_->fits(rows, pages)) {
-    const int most_rows = std::max(rows, inputs_ ? inputs_->rows() : kMostGraphRows);
-    const size_t most_pages = std::max({pages * 2, inputs_ ? inputs_->pages() : 0, size_t{1024}});
-    ++generation_;
-    inputs_.reset();
-    inputs_ = std::make_unique<Inputs>(most_rows, most_pages);
-  }
+void PassKernels::reserve(const PassSizes& shape, int block_pages) {
   PassSizes room = shape;
   if (a_ != nullptr) {
     for (const View view : kBothViews) {
@@ -138,28 +79,19 @@ void PassKernels::reserve(const PassSizes& shape, size_t pages) {
     room.positions = std::max(room.positions, a_->of.positions);
     room.sampled = a_->of.sampled;  // this and the next take no room
     room.adjusted = a_->of.adjusted;
-    if (room == a_->of) return;
+    if (room == a_->of && block_pages <= a_->block_pages) return;
+    block_pages = std::max(block_pages, a_->block_pages);
+  } else {  // for most of those that are launched as graphs
+    for (const View view : kBothViews) room.rows[view] = std::max(room.rows[view], kMostGraphRows);
+    room.tops = std::max(room.tops, kMostGraphRows);
+    room.logits = std::max(room.logits, kMostGraphRows / 2);
+    block_pages = std::max(block_pages, kMostGraphRows / 2);
   }
+  require(cudaStreamSynchronize(stream_));
   ++generation_;
   a_.reset();
-  a_ =
-      std::make_unique<Activations>(*config_, heads_, weights_->lm_head(), memory_->stride(), room);
-}
-
-void PassKernels::reserve_contexts(size_t count) {
-  if (contexts_.reserve(count, static_cast<size_t>(config_->vocab_size))) ++generation_;
-}
-
-const PassInputs& PassKernels::host_inputs() const {
-  return inputs_->host;
-}
-
-const PassInputs& PassKernels::inputs() const {
-  return inputs_->device;
-}
-
-void PassKernels::upload_inputs(int pages) {
-  inputs_->upload(pages, stream_);
+  a_ = std::make_unique<Activations>(*config_, heads_, weights_->lm_head(), memory_->stride(), room,
+                                     block_pages);
 }
 
 PassChoices PassKernels::choices() const {
@@ -170,9 +102,9 @@ const float* PassKernels::logits() const {
   return a_->logits.data();
 }
 
-void PassKernels::enqueue(const PassSizes& shape) {
+void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
+                          const RowContexts& contexts) {
   const DeviceWeights& w = *weights_;
-  const PassInputs& in = inputs();
   const int rows = shape.all_rows(), hidden = config_->hidden_size;
   const int* const count = &in.counts->all_rows;
   const auto tokens = [&](const DeviceArray<Bf16>& x, int cols) {
@@ -192,15 +124,14 @@ void PassKernels::enqueue(const PassSizes& shape) {
   for (size_t i = 0; i < w.layers.size(); ++i) {
     const DeviceLayer& layer = w.layers[i];
     norm(layer.input_layernorm);
-    attend(shape, View::kAutoregressive, i);
-    attend(shape, View::kDiffusion, i);
+    for (const View view : kBothViews) attend(shape, in, view, i);
     norm(layer.post_attention_layernorm);
     require(matmul_swiglu(tokens(a_->normed, hidden), layer.gate_up.view(), a_->gated.data(),
                           static_cast<size_t>(config_->intermediate_size), stream_));
     require(matmul_add(tokens(a_->gated, config_->intermediate_size), layer.down.view(),
                        a_->x.data(), static_cast<size_t>(hidden), stream_));
   }
-  head(shape);
+  head(shape, in, contexts);
 }
 
 // A view's rows of the table of rotations.
@@ -210,10 +141,9 @@ float2* PassKernels::rope_of(const PassSizes& shape, View view) const {
 }
 
 // One view's rows of a layer's attention, from the norm before it to the residual stream.
-void PassKernels::attend(const PassSizes& shape, View view, size_t index) {
+void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view, size_t index) {
   const int rows = shape.rows[view];
   if (rows == 0) return;
-  const PassInputs& in = inputs();
   const auto first = static_cast<size_t>(shape.first_row(view));
   const auto hidden = static_cast<size_t>(config_->hidden_size);
   const auto q_cols = static_cast<size_t>(heads_.heads * heads_.head_dim);
@@ -234,10 +164,9 @@ void PassKernels::attend(const PassSizes& shape, View view, size_t index) {
                      hidden, stream_));
 }
 
-void PassKernels::head(const PassSizes& shape) {
+void PassKernels::head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts) {
   const auto hidden = static_cast<size_t>(config_->hidden_size);
   const MatrixView lm_head = weights_->lm_head();
-  const PassInputs& in = inputs();
   const auto norm = [&](int first, int bucket, const int* count) {
     Bf16* const to = a_->head_input.data() + static_cast<size_t>(first) * hidden;
     require(rms_norm(a_->x.data(), in.head_rows + first, weights_->norm.data(),
@@ -249,8 +178,8 @@ void PassKernels::head(const PassSizes& shape) {
     const Tokens x = norm(0, shape.logits, &in.counts->logits);
     require(matmul(x, lm_head, a_->logits.data(), vocabulary, stream_));
     if (shape.adjusted) {
-      require(adjust(a_->logits.data(), vocabulary, lm_head.rows, in.select, contexts_.contexts(),
-                     in.ids, shape.logits, &in.counts->logits, stream_));
+      require(adjust(a_->logits.data(), vocabulary, lm_head.rows, in.select, contexts, in.ids,
+                     shape.logits, &in.counts->logits, stream_));
     }
     if (shape.sampled) {
       require(select(a_->logits.data(), vocabulary, lm_head.rows, in.select, a_->sampled.data(),

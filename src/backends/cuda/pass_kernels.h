@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "backends/cuda/context_memory.h"
 #include "backends/cuda/device_weights.h"
 #include "backends/cuda/kv_memory.h"
 #include "backends/cuda/pass_sizes.h"
@@ -23,27 +22,17 @@ class PassKernels {
   PassKernels(const PassKernels&) = delete;
   PassKernels& operator=(const PassKernels&) = delete;
 
-  // Makes room for passes up to this shape in every number, whose page tables have `pages` entries.
-  // Throws std::bad_alloc, and then there is room for nothing.
-  void reserve(const PassSizes& shape, size_t pages);
-
-  // Likewise for as many sequences that have a row context.
-  void reserve_contexts(size_t count);
+  // Makes room for passes up to this shape in every number, with so many pages of blocks, each of
+  // which begins a page of its own. What is in flight has landed where that moves memory. Throws
+  // std::bad_alloc, and then there is room for nothing.
+  void reserve(const PassSizes& shape, int block_pages);
 
   // Counts how often memory has moved: what was captured before holds old addresses.
   int generation() const { return generation_; }
 
-  // Puts the kernels of a pass into the stream. They depend on the shape alone: everything else is
-  // read from inputs().
-  void enqueue(const PassSizes& shape);
-
-  // What the next pass reads: the host's copy, for the host to write, and the device's.
-  const PassInputs& host_inputs() const;
-  const PassInputs& inputs() const;
-  void upload_inputs(int pages);  // the host's copy, with so many entries of the page table
-
-  // The contexts that rows name by their places.
-  const ContextMemory& contexts() const { return contexts_; }
+  // Puts the kernels of a pass into the stream. They depend on the shape and on addresses alone:
+  // everything else is read from what lies there.
+  void enqueue(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts);
 
   // What a pass chose, and the logits it computed, on the device.
   PassChoices choices() const;
@@ -54,11 +43,10 @@ class PassKernels {
   const ModelConfig& config() const { return *config_; }
 
  private:
-  class Inputs;
   struct Activations;
 
-  void attend(const PassSizes& shape, View view, size_t layer);
-  void head(const PassSizes& shape);
+  void attend(const PassSizes& shape, const PassInputs& in, View view, size_t layer);
+  void head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts);
   float2* rope_of(const PassSizes& shape, View view) const;
 
   const ModelConfig* config_;
@@ -67,9 +55,7 @@ class PassKernels {
   Heads heads_;
   Stream stream_;
   DeviceArray<float> inv_freq_;  // [head_dim / 2]
-  std::unique_ptr<Inputs> inputs_;
   std::unique_ptr<Activations> a_;
-  ContextMemory contexts_;
   int generation_ = 0;
 };
 

@@ -1,3 +1,4 @@
+#include "kernels/accept.h"
 #include "kernels/cuda/cycle.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx.cuh"
@@ -5,7 +6,7 @@
 namespace orthrus::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = CycleState::kMostSlots;  // each has a slot, or none
 constexpr int kWarps = kThreads / 32;
 
 __device__ inline uint64_t nanoseconds() {
@@ -15,188 +16,212 @@ __device__ inline uint64_t nanoseconds() {
 }
 
 // Its rows are such of which the largest logit is needed.
-__device__ inline bool greedy(const CycleSequence& sequence) {
-  return sequence.sampling.temperature <= 0;
-}
-
-__device__ inline bool takes_part(const CycleState& state, int s) {
-  return state.sequences[s].planned >= 0 && state.sequences[s].left > 0;
+__device__ inline bool greedy(const CycleSlot& slot) {
+  return slot.sampling.temperature <= 0;
 }
 
 __device__ inline const CycleExchange& exchange(const CycleState& state) {
   return state.exchanges[*state.cycle % CycleState::kExchanges];
 }
 
-// Every thread of the block calls it. One read of the host's memory for all, not one after another.
-__device__ inline void begin_cycle(const CycleState& state) {
-  const int* const plan = exchange(state).plan;
-  for (int s = threadIdx.x; s < state.count; s += kThreads) {
-    state.sequences[s].planned = plan[s];
-    state.sequences[s].drafted = state.sequences[s].drafts = 0;
-  }
+// This thread's slot, if its sequence takes part in the cycle.
+__device__ inline CycleSlot* own_slot(const CycleState& state) {
+  const int s = static_cast<int>(threadIdx.x);
+  if (s >= state.slots || state.of_slot[s].planned < 0) return nullptr;
+  return &state.of_slot[s];
+}
+
+__device__ inline void begin_cycle(const CycleState& state, const PassInputs& pass) {
   if (threadIdx.x == 0) state.clock->begin = nanoseconds();
+  const int s = static_cast<int>(threadIdx.x);
+  if (s >= state.slots) return;
+  const SlotPlan plan = exchange(state).plan[s];
+  for (int i = 0; i < SlotPlan::kMostPages; ++i) {
+    if (plan.pages[i] < 0) continue;
+    pass.page_table[s * state.most_pages + plan.first_page + i] = plan.pages[i];
+  }
+  CycleSlot& slot = state.of_slot[s];
+  slot.planned = plan.drafts;
+  slot.drafted = slot.drafts = 0;
+}
+
+// What the slots' sequences have of a pass, in numbers.
+struct Shares {
+  enum { kSpans, kRows, kLogits, kTops, kBlockPages, kCount };
+  int of[kCount] = {};
+};
+
+// Those of all slots before this thread's, and of all slots.
+__device__ inline Shares shares_before(const Shares& own, Shares& all) {
+  __shared__ Shares of_warp[kWarps];
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  Shares sum = own;
+  for (int step = 1; step < 32; step *= 2) {
+    for (int& part : sum.of) {
+      const int below = __shfl_up_sync(~0u, part, step);
+      if (lane >= step) part += below;
+    }
+  }
+  if (lane == 31) of_warp[warp] = sum;
+  __syncthreads();
+  Shares before;
+  all = {};
+  for (int i = 0; i < Shares::kCount; ++i) {
+    before.of[i] = sum.of[i] - own.of[i];
+    for (int w = 0; w < kWarps; ++w) {
+      if (w < warp) before.of[i] += of_warp[w].of[i];
+      all.of[i] += of_warp[w].of[i];
+    }
+  }
+  return before;
+}
+
+// The rows of each slot in the pass.
+struct SlotRows {
+  int first = 0, count = 0;
+};
+
+// Deals out the rows of a pass over blocks in the diffusion view, or else in the AR view, `rows` to
+// this thread's slot, and says in `rows_of`, [slots], which they are.
+__device__ inline void deal_out(const CycleState& state, const PassInputs& pass, bool diffusion,
+                                CycleSlot* slot, int rows, SlotRows* rows_of) {
+  Shares own, all;
+  if (rows > 0) {
+    own.of[Shares::kSpans] = 1;
+    own.of[Shares::kRows] = rows;
+    own.of[greedy(*slot) ? Shares::kTops : Shares::kLogits] = rows;
+    own.of[Shares::kBlockPages] = diffusion ? (rows + kTilePositions - 1) / kTilePositions : 0;
+  }
+  const Shares before = shares_before(own, all);
+  const int s = static_cast<int>(threadIdx.x);
+  if (s < state.slots) rows_of[s] = {before.of[Shares::kRows], rows};
+  if (rows > 0) {
+    slot->head_row = before.of[greedy(*slot) ? Shares::kTops : Shares::kLogits];
+    KvSpan* const spans = diffusion ? pass.spans.diffusion : pass.spans.ar;
+    spans[before.of[Shares::kSpans]] = {before.of[Shares::kRows], rows, slot->position,
+                                        s * state.most_pages,
+                                        diffusion ? before.of[Shares::kBlockPages] : -1};
+  }
+  if (threadIdx.x == 0) {
+    PassCounts counts = {};
+    (diffusion ? counts.rows.diffusion : counts.rows.ar) = all.of[Shares::kRows];
+    (diffusion ? counts.spans.diffusion : counts.spans.ar) = all.of[Shares::kSpans];
+    counts.all_rows = all.of[Shares::kRows];
+    counts.logits = all.of[Shares::kLogits], counts.tops = all.of[Shares::kTops];
+    *pass.counts = counts;
+  }
   __syncthreads();
 }
 
-// Rows of the LM head of a pass under construction.
-struct HeadCounts {
-  int logits = 0, tops = 0;
-
-  __device__ int take(const CycleSequence& sequence, int rows) {
-    int& group = greedy(sequence) ? tops : logits;
-    const int first = group;
-    group += rows;
-    return first;
+// Calls fill(s, i, row) for the slots' rows: row i of slot s, in row `row` of the pass. A warp a
+// slot.
+template <typename Fill>
+__device__ inline void for_each_row(const CycleState& state, const SlotRows* rows_of, Fill fill) {
+  for (int s = static_cast<int>(threadIdx.x) / 32; s < state.slots; s += kWarps) {
+    const SlotRows rows = rows_of[s];
+    for (int i = static_cast<int>(threadIdx.x) % 32; i < rows.count; i += 32) {
+      fill(s, i, rows.first + i);
+    }
   }
-};
+}
 
 // The head row of the span's row i, which stands in row `row` of the pass behind `drafts` drafts.
-__device__ inline void ask(const PassInputs& pass, const CycleSequence& sequence, int first_top,
-                           int row, int i, int drafts) {
-  const int head_row = sequence.head_row + i;
-  pass.head_rows[greedy(sequence) ? first_top + head_row : head_row] = row;
-  if (greedy(sequence)) return;
+__device__ inline void ask(const PassInputs& pass, const CycleSlot& slot, int first_top, int row,
+                           int i, int drafts) {
+  const int head_row = slot.head_row + i;
+  pass.head_rows[greedy(slot) ? first_top + head_row : head_row] = row;
+  if (greedy(slot)) return;
   SelectRow& select = pass.select[head_row];
-  select = sequence.sampling;
-  select.position = sequence.position + i + 1;
+  select = slot.sampling;
+  select.position = slot.position + i + 1;
   select.first_draft = row - drafts + 1;
   select.drafts = drafts;
 }
 
 // It joins the context of its sequence, if that has one.
-__device__ inline void append(const CycleState& state, const CycleSequence& sequence,
-                              int32_t token) {
-  const int context = sequence.sampling.context;
+__device__ inline void append(const CycleState& state, const CycleSlot& slot, int32_t token) {
+  const int context = slot.sampling.context;
   if (context < 0) return;
   const auto at = static_cast<size_t>(context) * static_cast<size_t>(state.vocabulary);
   Occurrence& occurrence = state.contexts.occurrences[at + static_cast<size_t>(token)];
   occurrence = max(occurrence, 1) + 1;
 }
 
-__device__ inline const Choice* of_sequence(const PassChoices& choices,
-                                            const CycleSequence& sequence) {
-  return (greedy(sequence) ? choices.tops : choices.sampled) + sequence.head_row;
+__device__ inline const Choice* choices_of(const PassChoices& choices, const CycleSlot& slot) {
+  return (greedy(slot) ? choices.tops : choices.sampled) + slot.head_row;
 }
 
-// Thread 0 deals out rows, then a warp a sequence fills them.
 __global__ void __launch_bounds__(kThreads)
     begin_draft_kernel(CycleState state, int32_t mask_token_id, PassInputs pass, int first_top) {
+  __shared__ SlotRows rows[kThreads];
   wait_for_predecessor();
-  begin_cycle(state);
-  if (threadIdx.x == 0) {
-    PassCounts counts = {};
-    HeadCounts head;
-    int block_pages = 0;
-    for (int s = 0; s < state.count; ++s) {
-      CycleSequence& sequence = state.sequences[s];
-      if (!takes_part(state, s)) continue;
-      sequence.drafted = sequence.drafts = min(sequence.planned, sequence.left - 1);
-      if (sequence.drafts == 0) continue;
-      sequence.head_row = head.take(sequence, sequence.drafts);
-      pass.spans.diffusion[counts.spans.diffusion++] = {counts.rows.diffusion, sequence.drafts,
-                                                        sequence.position, sequence.first_page,
-                                                        block_pages};
-      counts.rows.diffusion += sequence.drafts;
-      block_pages += (sequence.drafts + kTilePositions - 1) / kTilePositions;
-    }
-    counts.all_rows = counts.rows.diffusion;
-    counts.logits = head.logits, counts.tops = head.tops;
-    *pass.counts = counts;
+  begin_cycle(state, pass);
+  CycleSlot* const slot = own_slot(state);
+  int drafts = 0;
+  if (slot != nullptr) {
+    drafts = max(0, min(slot->planned, slot->left - 1));
+    slot->drafted = slot->drafts = drafts;
   }
-  __syncthreads();
-  int span = 0;
-  for (int s = 0; s < state.count; ++s) {
-    const CycleSequence& sequence = state.sequences[s];
-    if (sequence.drafts == 0) continue;
-    const int first_row = pass.spans.diffusion[span++].first_row;
-    if (s % kWarps != threadIdx.x / 32) continue;
-    for (int i = threadIdx.x % 32; i < sequence.drafts; i += 32) {
-      pass.ids[first_row + i] = i == 0 ? sequence.anchor : mask_token_id;
-      ask(pass, sequence, first_top, first_row + i, i, 0);
-    }
-  }
+  deal_out(state, pass, /*diffusion=*/true, slot, drafts, rows);
+  for_each_row(state, rows, [&](int s, int i, int row) {
+    const CycleSlot& of_row = state.of_slot[s];
+    pass.ids[row] = i == 0 ? of_row.anchor : mask_token_id;
+    ask(pass, of_row, first_top, row, i, 0);
+  });
 }
 
 __global__ void __launch_bounds__(kThreads)
     begin_verify_kernel(CycleState state, bool drafted, PassChoices choices, PassInputs pass,
                         int first_top) {
+  __shared__ SlotRows rows[kThreads];
   wait_for_predecessor();
-  if (!drafted) begin_cycle(state);
-  // Drafts are kept: the verify pass chooses into the same arrays.
-  for (int s = threadIdx.x; s < state.count; s += kThreads) {
-    CycleSequence& sequence = state.sequences[s];
-    const Choice* const chosen = of_sequence(choices, sequence);
+  if (!drafted) begin_cycle(state, pass);
+  if (threadIdx.x == 0) state.clock->drafted = drafted ? nanoseconds() : state.clock->begin;
+  CycleSlot* const slot = own_slot(state);
+  int own_rows = 0;
+  if (slot != nullptr && slot->left > 0) {
+    // Drafts are kept: the verify pass chooses into the same arrays.
+    const Choice* const chosen = choices_of(choices, *slot);
+    int32_t* const drafts = state.drafts + static_cast<int>(threadIdx.x) * state.block_size;
     int n = 0;  // a draft may be any token, but not none
-    for (; n < sequence.drafts && chosen[n].id >= 0; ++n) {
-      state.drafts[s * state.block_size + n] = chosen[n].id;
-    }
-    sequence.drafts = n;
+    for (; n < slot->drafts && chosen[n].id >= 0; ++n) drafts[n] = chosen[n].id;
+    slot->drafts = n;
+    own_rows = n + 1;
   }
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    state.clock->drafted = drafted ? nanoseconds() : state.clock->begin;
-    PassCounts counts = {};
-    HeadCounts head;
-    for (int s = 0; s < state.count; ++s) {
-      if (!takes_part(state, s)) continue;
-      CycleSequence& sequence = state.sequences[s];
-      const int rows = sequence.drafts + 1;
-      sequence.head_row = head.take(sequence, rows);
-      pass.spans.ar[counts.spans.ar++] = {counts.rows.ar, rows, sequence.position,
-                                          sequence.first_page, -1};
-      counts.rows.ar += rows;
-    }
-    counts.all_rows = counts.rows.ar;
-    counts.logits = head.logits, counts.tops = head.tops;
-    *pass.counts = counts;
-  }
-  __syncthreads();
-  int span = 0;
-  for (int s = 0; s < state.count; ++s) {
-    if (!takes_part(state, s)) continue;
-    const int first_row = pass.spans.ar[span++].first_row;
-    if (s % kWarps != threadIdx.x / 32) continue;
-    const CycleSequence& sequence = state.sequences[s];
-    for (int i = threadIdx.x % 32; i <= sequence.drafts; i += 32) {
-      pass.ids[first_row + i] =
-          i == 0 ? sequence.anchor : state.drafts[s * state.block_size + i - 1];
-      ask(pass, sequence, first_top, first_row + i, i, i);
-    }
-  }
+  deal_out(state, pass, /*diffusion=*/false, slot, own_rows, rows);
+  for_each_row(state, rows, [&](int s, int i, int row) {
+    const CycleSlot& of_row = state.of_slot[s];
+    pass.ids[row] = i == 0 ? of_row.anchor : state.drafts[s * state.block_size + i - 1];
+    ask(pass, of_row, first_top, row, i, i);
+  });
 }
 
-// A thread a sequence.
 __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, PassChoices choices) {
   wait_for_predecessor();
   const CycleExchange& to = exchange(state);
-  for (int s = threadIdx.x; s < state.count; s += kThreads) {
-    if (!takes_part(state, s)) {
-      to.outcomes[s] = {};
-      continue;
+  const int s = static_cast<int>(threadIdx.x);
+  if (CycleSlot* const slot = own_slot(state); slot != nullptr) {
+    CycleOutcome outcome = {};
+    if (slot->left > 0) {
+      const Choice* const chosen = choices_of(choices, *slot);
+      const int32_t* const stops = state.stops + s * state.most_stops;
+      int32_t* tokens = to.tokens + s * state.block_size;
+      const Acceptance accepted = accept_drafts(
+          state.drafts + s * state.block_size, slot->drafts, [&](int i) { return chosen[i].id; },
+          [&](int32_t y) {
+            *tokens++ = y;
+            slot->anchor = y;
+            append(state, *slot, y);
+            --slot->left;
+            for (int stop = 0; stop < slot->stops; ++stop) {
+              if (y == stops[stop]) slot->left = 0;
+            }
+            return slot->left > 0;
+          });
+      if (accepted.failed) slot->left = 0;
+      slot->position += accepted.emitted;
+      outcome = {slot->drafted, slot->drafts, accepted.accepted, accepted.emitted, accepted.failed};
     }
-    CycleSequence& sequence = state.sequences[s];
-    const Choice* const chosen = of_sequence(choices, sequence);
-    const int32_t* const drafts = state.drafts + s * state.block_size;
-    int32_t* const tokens = to.tokens + s * state.block_size;
-    CycleOutcome outcome = {.drafted = sequence.drafted, .verified = sequence.drafts};
-    for (int i = 0; i <= sequence.drafts && sequence.left > 0; ++i) {
-      const int32_t y = chosen[i].id;
-      if (y < 0) {
-        // What was chosen before stands, as in plain decoding, which fails one step later.
-        if (i == 0) outcome.failed = true, sequence.left = 0;
-        break;
-      }
-      tokens[outcome.tokens++] = y;
-      sequence.anchor = y;
-      append(state, sequence, y);
-      --sequence.left;
-      for (int stop = 0; stop < sequence.stops; ++stop) {
-        if (y == state.stops[sequence.first_stop + stop]) sequence.left = 0;
-      }
-      if (i == sequence.drafts || y != drafts[i]) break;
-      ++outcome.accepted;
-    }
-    sequence.position += outcome.tokens;
     to.outcomes[s] = outcome;
   }
   __syncthreads();

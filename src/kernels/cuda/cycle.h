@@ -1,5 +1,8 @@
 // The steps of decoding between passes, on the device: a cycle of draft, verify and accept
 // (decode/decoder.h) whose blocks are built, and whose drafts are accepted, where the passes run.
+//
+// Sequences have slots, of which there is a fixed number: which ones are taken, and take part in a
+// cycle, is data. Kernels depend on none of it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,13 +16,11 @@
 namespace orthrus::cuda {
 
 // A sequence between cycles.
-struct CycleSequence {
-  int position = 0;    // p: the keys of all positions before are in the cache
-  int32_t anchor = 0;  // x_p
-  int left = 0;        // tokens that it may still emit; none once it has ended
-  int first_page = 0;  // of its part of the page table, which has room for `left` positions more
-  int first_stop = 0;  // of the ids that end it, among stops
-  int stops = 0;
+struct CycleSlot {
+  int position = 0;      // p: the keys of all positions before are in the cache
+  int32_t anchor = 0;    // x_p
+  int left = 0;          // tokens that it may still emit; none once it has ended
+  int stops = 0;         // ids that end it
   SelectRow sampling{};  // but for position and drafts; temperature 0: greedy, without a context
 
   // Of the current cycle.
@@ -29,12 +30,22 @@ struct CycleSequence {
   int head_row = 0;  // its first among the rows of its kind
 };
 
-// What a cycle gave of a sequence: y_0 .. y_j, in tokens of CycleState.
+// What the host wants of a slot in a cycle, and what is new of its sequence's page table. Read at
+// once.
+struct alignas(16) SlotPlan {
+  static constexpr int kMostPages = 2;  // a cycle with a usual block needs no more
+
+  int drafts = -1;                   // CycleSlot::planned
+  int first_page = 0;                // of `pages`, in the sequence's page table
+  int pages[kMostPages] = {-1, -1};  // -1: none
+};
+
+// What a cycle gave of a sequence that took part: y_0 .. y_j, in CycleExchange::tokens.
 struct CycleOutcome {
   int drafted = 0;      // rows of its draft pass
   int verified = 0;     // n
   int accepted = 0;     // j
-  int tokens = 0;       // emitted; 0 when it takes no part
+  int tokens = 0;       // emitted; 0 when it had ended
   bool failed = false;  // a logit was not finite before any token was emitted
 };
 
@@ -46,23 +57,26 @@ struct CycleClock {
 // What the host and the device tell each other of a cycle, in memory of the host that both see: the
 // device reads the plan when the cycle begins, and has written the rest when it is over.
 struct CycleExchange {
-  int* plan = nullptr;               // [count], CycleSequence::planned
+  SlotPlan* plan = nullptr;          // [slots]
   CycleClock* clock = nullptr;       // [1]
-  CycleOutcome* outcomes = nullptr;  // [count]
-  int32_t* tokens = nullptr;         // [count][block_size]
+  CycleOutcome* outcomes = nullptr;  // [slots], of those that take part
+  int32_t* tokens = nullptr;         // [slots][block_size]
 };
 
 // On the device, but for the exchanges.
 struct CycleState {
   static constexpr int kExchanges = 2;
+  static constexpr int kMostSlots = 256;
 
-  int count = 0;                       // of sequences
-  int block_size = 0;                  // more than any block's drafts
-  const int32_t* stops = nullptr;      // stop token ids of all sequences
-  CycleSequence* sequences = nullptr;  // [count]
-  RowContexts contexts{};              // up to the anchors
+  int slots = 0;
+  int block_size = 0;              // more than any block's drafts
+  int most_stops = 0;              // of a sequence
+  int most_pages = 0;              // of a sequence: its part of the passes' page table
+  CycleSlot* of_slot = nullptr;    // [slots]
+  const int32_t* stops = nullptr;  // [slots][most_stops]
+  RowContexts contexts{};          // up to the anchors
   int vocabulary = 0;
-  int32_t* drafts = nullptr;  // [count][block_size]
+  int32_t* drafts = nullptr;  // [slots][block_size]
   CycleClock* clock = nullptr;
   int* cycle = nullptr;  // how many have ended; uses exchange [*cycle % kExchanges]
   CycleExchange exchanges[kExchanges];
@@ -76,7 +90,7 @@ struct PassChoices {
 };
 
 // In each, PassInputs::head_rows has the rows of which the largest logit is needed from
-// `first_top`.
+// `first_top`; its page table, [slots][most_pages], is the cycles' own.
 
 // 1. Draft: the inputs of a pass over [x_p, MASK, ...] of each sequence in the diffusion view.
 [[nodiscard]] cudaError_t begin_draft(const CycleState& state, int32_t mask_token_id,
