@@ -15,11 +15,11 @@ namespace orthrus::server {
 class Metrics;
 
 struct DispatchLimits {
-  int max_queue = 0;                // most requests that wait; 0: any number
-  std::chrono::seconds timeout{0};  // after which a request ends as it is; 0: never
+  int max_queue = 0;                     // most requests that wait; 0: any number
+  std::chrono::milliseconds timeout{0};  // after which a request ends as it is; 0: never
 };
 
-// Thread-safe.
+// Thread-safe. Lives until all that was submitted is done, as it is after the AsyncEngine's end.
 class Dispatcher {
  public:
   // On the engine's thread, between passes: they must be quick. What they throw ends the request.
@@ -49,13 +49,15 @@ class Dispatcher {
   // From now on refuses what comes.
   void drain();
   bool draining() const;
+  bool idle() const;  // nothing runs or waits
   // Ends everything that runs or waits, as kCancelled.
   void cancel_all();
   EngineLoad load() const;
 
  private:
+  struct Unit;
   struct Impl;
-  std::shared_ptr<Impl> impl_;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace orthrus::server

@@ -1,0 +1,73 @@
+#include "server/server.h"
+
+#include <optional>
+#include <utility>
+
+#include "server/metrics.h"
+#include "server/service_routes.h"
+
+namespace orthrus::server {
+namespace {
+
+Router loading_routes(const std::string& version) {
+  Router router;
+  add_loading_routes(router, version);
+  return router;
+}
+
+}  // namespace
+
+// Ends from the last to the first: no handler runs once HTTP is gone, and once the engine is gone,
+// no callback.
+struct Server::Impl {
+  Impl(HttpOptions options, const std::string& version)
+      : http(std::in_place, std::move(options), loading_routes(version)) {}
+
+  ~Impl() {
+    http.reset();
+    engine.reset();
+  }
+
+  std::optional<Metrics> metrics;
+  std::optional<Dispatcher> dispatcher;
+  std::optional<AsyncEngine> engine;
+  std::optional<HttpServer> http;
+};
+
+Server::Server(HttpOptions options, const std::string& version)
+    : impl_(std::make_unique<Impl>(std::move(options), version)) {}
+
+Server::~Server() = default;
+
+const std::vector<std::string>& Server::addresses() const {
+  return impl_->http->addresses();
+}
+
+int Server::port() const {
+  return impl_->http->port();
+}
+
+void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
+  Impl& impl = *impl_;
+  impl.metrics.emplace(info.model, engine.config().block_size);
+  impl.engine.emplace(std::move(engine));
+  impl.dispatcher.emplace(*impl.engine, *impl.metrics, std::move(info), limits);
+  Router router;
+  add_service_routes(router, *impl.dispatcher, *impl.metrics);
+  impl.http->set_router(std::move(router));
+}
+
+void Server::drain() {
+  if (impl_->dispatcher) impl_->dispatcher->drain();
+  impl_->http->drain();
+}
+
+bool Server::idle() const {
+  return impl_->http->answering() == 0 && (!impl_->dispatcher || impl_->dispatcher->idle());
+}
+
+void Server::cancel_all() {
+  if (impl_->dispatcher) impl_->dispatcher->cancel_all();
+}
+
+}  // namespace orthrus::server
