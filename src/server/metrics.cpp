@@ -1,5 +1,6 @@
 #include "server/metrics.h"
 
+#include <fmt/core.h>
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -41,9 +42,9 @@ struct Metrics::Impl {
   explicit Impl(const std::string& model) : labels{{"engine", "0"}, {"model_name", model}} {}
 
   // A counter's name ends in _total where it is exposed, as vLLM's client library has it.
-  Counter& counter(const std::string& name, const char* help) {
+  Counter& counter(const char* name, const char* help) {
     return prometheus::BuildCounter()
-        .Name("vllm:" + name + "_total")
+        .Name(fmt::format("vllm:{}_total", name))
         .Help(help)
         .Labels(labels)
         .Register(registry)

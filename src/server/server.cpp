@@ -5,6 +5,7 @@
 
 #include "server/metrics.h"
 #include "server/service_routes.h"
+#include "server/web/routes.h"
 
 namespace orthrus::server {
 namespace {
@@ -54,6 +55,7 @@ void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
   impl.dispatcher.emplace(*impl.engine, *impl.metrics, std::move(info), limits);
   Router router;
   add_service_routes(router, *impl.dispatcher, *impl.metrics);
+  web::add_routes(router);
   impl.http->set_router(std::move(router));
 }
 
