@@ -41,17 +41,22 @@ void set(Counter& counter, double value) {
 struct Metrics::Impl {
   explicit Impl(const std::string& model) : labels{{"engine", "0"}, {"model_name", model}} {}
 
+  prometheus::Labels labels_and(const char* name, const std::string& value) const {
+    prometheus::Labels all = labels;
+    all[name] = value;
+    return all;
+  }
+
   // A counter's name ends in _total where it is exposed, as vLLM's client library has it.
   Counter& counter(const char* name, const char* help) {
     return prometheus::BuildCounter()
         .Name(fmt::format("vllm:{}_total", name))
         .Help(help)
-        .Labels(labels)
         .Register(registry)
-        .Add({});
+        .Add(labels);
   }
   Gauge& gauge(const char* name, const char* help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Labels(labels).Register(registry).Add({});
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
   }
   Histogram& histogram(const char* name, const char* help, const Buckets& buckets) {
     return prometheus::BuildHistogram().Name(name).Help(help).Labels(labels).Register(registry).Add(
@@ -93,18 +98,17 @@ Metrics::Metrics(const std::string& model, int most_drafts) : impl_(std::make_un
   auto& by_position = prometheus::BuildCounter()
                           .Name("vllm:spec_decode_num_accepted_tokens_per_pos_total")
                           .Help("Drafts that were right, by their place in the block.")
-                          .Labels(impl_->labels)
                           .Register(impl_->registry);
   for (int i = 0; i < most_drafts; ++i) {
-    impl_->accepted_at.push_back(&by_position.Add({{"position", std::to_string(i)}}));
+    impl_->accepted_at.push_back(
+        &by_position.Add(impl_->labels_and("position", std::to_string(i))));
   }
   auto& by_reason = prometheus::BuildCounter()
                         .Name("vllm:request_success_total")
                         .Help("Requests that have ended.")
-                        .Labels(impl_->labels)
                         .Register(impl_->registry);
   for (size_t i = 0; i < kReasons.size(); ++i) {
-    impl_->success[i] = &by_reason.Add({{"finished_reason", kReasons[i]}});
+    impl_->success[i] = &by_reason.Add(impl_->labels_and("finished_reason", kReasons[i]));
   }
 }
 

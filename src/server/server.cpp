@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/metrics.h"
+#include "server/openai/routes.h"
 #include "server/service_routes.h"
 #include "server/web/routes.h"
 
@@ -55,6 +56,7 @@ void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
   impl.dispatcher.emplace(*impl.engine, *impl.metrics, std::move(info), limits);
   Router router;
   add_service_routes(router, *impl.dispatcher, *impl.metrics);
+  openai::add_routes(router, *impl.dispatcher);
   web::add_routes(router);
   impl.http->set_router(std::move(router));
 }
