@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -42,7 +44,18 @@ CLI::Option* find_short(CLI::App& command, char letter) {
 struct Given {
   CLI::Option* option;
   std::vector<std::string> values;
+  bool by_variable = false;
 };
+
+std::vector<std::string> split_at_commas(std::string_view text) {
+  std::vector<std::string> parts;
+  for (size_t comma = 0; comma != std::string_view::npos;) {
+    comma = text.find(',');
+    parts.emplace_back(text.substr(0, comma));
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  return parts;
+}
 
 class WordReader {
  public:
@@ -52,6 +65,7 @@ class WordReader {
   Wanted read() {
     while (next_ < words_.size()) read_word(words_[next_++]);
     if (help_) return Wanted::kHelp;
+    read_environment();
     check_together();
     if (!problems_.empty()) fail();
     for (const Given& given : given_) set(given);
@@ -159,6 +173,20 @@ class WordReader {
     return nullptr;
   }
 
+  // What the words give goes before it.
+  void read_environment() {
+    for (CLI::Option* const option : command_.get_options()) {
+      const std::string& variable = option->get_envname();
+      if (variable.empty() || find_given(*option) != nullptr) continue;
+      const char* const value = std::getenv(variable.c_str());
+      if (value == nullptr || *value == '\0') continue;
+      given_.push_back(
+          {.option = option,
+           .values = takes_many(*option) ? split_at_commas(value) : std::vector<std::string>{value},
+           .by_variable = true});
+    }
+  }
+
   void check_together() {
     for (const Given& given : given_) {
       const std::string name = cli::name_of(*given.option);
@@ -205,8 +233,15 @@ class WordReader {
   }
 
   static void set(const Given& given) {
-    for (const std::string& value : given.values) given.option->add_result(value);
-    given.option->run_callback();
+    try {
+      for (const std::string& value : given.values) given.option->add_result(value);
+      given.option->run_callback();
+    } catch (const Error& error) {
+      const std::string name = cli::name_of(*given.option);
+      const std::string message = error.what();
+      if (!given.by_variable || !message.starts_with(name)) throw;
+      throw Error(error.kind(), given.option->get_envname() + message.substr(name.size()));
+    }
   }
 
   CLI::App& command_;
@@ -230,6 +265,15 @@ std::string usage_of(const CLI::Option& option) {
   const std::string name =
       option.get_snames().empty() ? name_of(option) : "-" + option.get_snames()[0];
   return is_flag(option) ? name : fmt::format("{} {}", name, option.get_type_name());
+}
+
+void add_variables(CLI::App& command, const std::string& prefix) {
+  for (CLI::Option* const option : command.get_options()) {
+    if (option == command.get_help_ptr() || option->get_lnames().empty()) continue;
+    std::string name = option->get_lnames()[0];
+    for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+    option->envname(prefix + '_' + name);
+  }
 }
 
 std::vector<std::string> option_names(const CLI::App& command) {

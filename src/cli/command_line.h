@@ -13,13 +13,19 @@ enum class Wanted { kRun, kHelp };
 // Sets the options of `command` from "--name value", "--name=value" (also an empty one), "-n value"
 // and "-nvalue". Throws Error(kUsage) for what is unknown, unexpected, given twice, without its
 // value, missing, or not to be given with another; and what an option throws for its value. Where
-// --help is among the words, nothing is set and nothing else is an error.
+// --help is among the words, nothing is set and nothing else is an error. What is not among the
+// words is looked for in the environment, under the option's variable, where it has one.
 Wanted read_words(CLI::App& command, const std::vector<std::string>& words);
 
 // "--model", or "-h" of an option without a long name.
 std::string name_of(const CLI::Option& option);
 // "-m MODEL", the shortest way to give it.
 std::string usage_of(const CLI::Option& option);
+
+// Gives each option of `command` a variable of the environment: PREFIX_API_KEY for --api-key. It is
+// as if it were not there when it is empty; of an option that may be given several times, commas
+// separate the values.
+void add_variables(CLI::App& command, const std::string& prefix);
 
 // The names by which a command's options can be given: "--model", "-m", ...
 std::vector<std::string> option_names(const CLI::App& command);

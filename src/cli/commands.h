@@ -19,5 +19,6 @@ Command add_inspect(CLI::App& root);
 Command add_tokenize(CLI::App& root);
 Command add_bench(CLI::App& root);
 Command add_perplexity(CLI::App& root);
+Command add_serve(CLI::App& root);  // of builds with the server
 
 }  // namespace orthrus::cli

@@ -126,6 +126,9 @@ class Orthrus {
 
   const std::unique_ptr<CLI::App> app_ = root();
   const std::vector<Command> commands_ = {add_generate(*app_), add_chat(*app_),
+#ifdef ORTHRUS_WITH_SERVER
+                                          add_serve(*app_),
+#endif
                                           add_inspect(*app_),  add_tokenize(*app_),
                                           add_bench(*app_),    add_perplexity(*app_)};
 };

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <optional>
@@ -57,6 +58,10 @@ T parse_number(std::string_view what, std::string_view text, const Range<T>& ran
   }
   return *value;
 }
+
+// Bytes: a whole number, alone or with KiB, MiB, GiB or TiB behind it, or KB, MB, GB or TB, which
+// are powers of 1000. The case of letters does not matter. Nothing for another text.
+std::optional<uint64_t> bytes_in(std::string_view text);
 
 // The items of a list: separated by commas or white space, all of it in brackets or not. An item is
 // empty where a comma has nothing before or behind it. No items in no text.

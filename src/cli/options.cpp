@@ -37,6 +37,26 @@ CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
       ->default_str(std::to_string(value));
 }
 
+CLI::Option* add_whole_number(CLI::App& app, const std::string& flags, int& value, Range<int> range,
+                              const std::string& description) {
+  return add_number(app, flags, value, std::move(range), description)
+      ->default_str(std::to_string(value));
+}
+
+CLI::Option* add_size(CLI::App& app, const std::string& flags, uint64_t& bytes,
+                      const std::string& description) {
+  const auto set = [&bytes, name = flags.substr(flags.find("--"))](const std::string& text) {
+    const std::optional<uint64_t> size = bytes_in(text);
+    if (!size || *size == 0) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{} is {}; valid is a size above 0, as 4GiB, 512MiB or 1000000.",
+                              name, in_quotes(text)));
+    }
+    bytes = *size;
+  };
+  return app.add_option_function<std::string>(flags, set, description)->type_name("SIZE");
+}
+
 void refuse_empty(CLI::Option* option) {
   option->check([option](const std::string& text) {
     if (text.empty()) {

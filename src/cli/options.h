@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "cli/numbers.h"
 #include "cli/terminal.h"
 #include "orthrus/engine.h"
 
@@ -19,6 +20,11 @@ void refuse_empty(CLI::Option* option);
 // is given must outlive the parsing.
 CLI::Option* add_count(CLI::App& app, const std::string& flags, int& value,
                        const std::string& description, int most = 2147483647);  // from 1
+CLI::Option* add_whole_number(CLI::App& app, const std::string& flags, int& value, Range<int> range,
+                              const std::string& description);
+// Bytes, as "4GiB", "512MiB" or "1000000".
+CLI::Option* add_size(CLI::App& app, const std::string& flags, uint64_t& bytes,
+                      const std::string& description);
 void add_block_size(CLI::App& app, int& block_size);
 void add_color(CLI::App& app, ColorChoice& color);
 void add_heads(CLI::App& app, std::optional<std::string>& heads);

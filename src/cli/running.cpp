@@ -49,7 +49,11 @@ LoadProgress loading_progress() {
 ModelFiles open_model(const ModelOptions& options) {
   EngineOptions engine_options = options.engine_options();
   engine_options.on_load = loading_progress();
-  ModelFiles files = ModelFiles::open(options.directory, engine_options);
+  return open_model(options.directory, engine_options);
+}
+
+ModelFiles open_model(const std::string& model, const EngineOptions& options) {
+  ModelFiles files = ModelFiles::open(model, options);
   for (const std::string& warning : files.config().warnings) {
     write_error_stream(fmt::format("warning: {}\n", warning));
   }

@@ -9,7 +9,9 @@
 
 namespace orthrus::cli {
 
+// With the model's warnings, and progress later, on standard error.
 ModelFiles open_model(const ModelOptions& options);
+ModelFiles open_model(const std::string& model, const EngineOptions& options);
 // With progress on standard error.
 Engine load_engine(ModelFiles files);
 Engine load_engine(const ModelOptions& options);

@@ -37,6 +37,10 @@ std::string processor() {
 
 }  // namespace
 
+std::string version_number() {
+  return ORTHRUS_VERSION;
+}
+
 std::string version() {
   return fmt::format(
       "orthrus {}\n"

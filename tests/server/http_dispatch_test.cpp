@@ -175,7 +175,8 @@ TEST_F(Dispatch, ClientsThatGoEndTheirRequests) {
   EXPECT_EQ(outcome.wait().finish_reason, FinishReason::kCancelled);
   wait_until_idle();
   one->close();  // once more, when it is done
-  EXPECT_NE(metrics().find("finished_reason=\"abort\"} 1\n"), std::string::npos);
+  EXPECT_NE(metrics().find("finished_reason=\"abort\",model_name=\"tiny\"} 1\n"),
+            std::string::npos);
 }
 
 TEST_F(Dispatch, RefusesWhatTheQueueHasNoRoomFor) {
