@@ -12,7 +12,8 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
-const Arguments kCommands = {"generate", "chat", "inspect", "tokenize", "bench", "perplexity"};
+const Arguments kCommands = {"generate", "chat",  "serve",     "inspect",
+                             "tokenize", "bench", "perplexity"};
 
 struct Case {
   Arguments arguments;
