@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/setup.sh libgtest-dev python3-pip tmux
+scripts/setup.sh libgtest-dev python3-pip tmux chromium
 cmake --preset release -DORTHRUS_BUILD_TESTS=ON -DORTHRUS_WERROR="${ORTHRUS_WERROR:-OFF}"
 cmake --build --preset release
 status=0

@@ -17,7 +17,7 @@ const kEntities = {lt: '<', gt: '>', amp: '&', quot: '"', apos: "'", nbsp: '\u00
                    hellip: '…', mdash: '—', ndash: '–', times: '×'};
 const kBreak = /<br\s?\/?>/iy;
 const kAutolink = /<(https?:\/\/[^\s<>]{1,2048})>/iy;
-const kBare = /https?:\/\/[^\s<>"`\u0000-\u001f]{1,2048}/iy;
+const kBare = /https?:\/\/[^\s<>"`\[\]\u0000-\u001f]{1,2048}/iy;
 const kPunctuation = /[\p{P}\p{S}]/u;
 const kSpace = /\s/;
 

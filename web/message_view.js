@@ -62,7 +62,7 @@ export class MessageView {
   #buildAnswer() {
     const marker = (channel) => (this.#withPasses ? passMarker(this.#message.passes, channel) : plainText);
     const answer = el('div');
-    const thought = el('div', {class: 'prose'}), prose = el('div', {class: 'prose'});
+    const thought = el('div', {class: 'prose'}), prose = el('div', {class: 'prose answer'});
     const summary = el('summary');
     const fold = el('details', {class: 'fold thinking', hidden: true}, summary, thought);
     this.#thought = {fold, summary, view: new MarkdownView(thought, marker('reasoning'))};
