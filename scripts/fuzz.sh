@@ -7,7 +7,7 @@ seconds=${1:-60}
 scripts/setup.sh clang-19 libclang-rt-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
-for target in safetensors gguf config tokenizer vocabulary output; do
+for target in safetensors gguf config tokenizer vocabulary output messages; do
   corpus=build-fuzz/corpus-$target
   mkdir -p "$corpus"
   case $target in
@@ -20,6 +20,14 @@ for target in safetensors gguf config tokenizer vocabulary output; do
       printf '\x1cLet me see.\n<tool_call>\n{"name": "f", "arguments": {"a": [1, "\\u00e9"]}}\n</tool_call>' \
         >"$corpus/call"
       printf '\x7f<think>\na\n</think>\n\n```json\n{"name": "f", "arguments": "{}"}\n```\n' >"$corpus/all" ;;
+    messages)
+      printf '\x01{"max_tokens": 1, "system": [{"type": "text", "text": "s"}], "tools": [{"name": "f", %s' \
+        '"input_schema": {}}], "tool_choice": {"type": "tool", "name": "f"}, "messages": [{"role":
+        "user", "content": [{"type": "tool_result", "tool_use_id": "x", "content": "y"}]}]}' \
+        >"$corpus/tools"
+      printf '\x02{"max_tokens": 9, "stop_sequences": ["a"], "thinking": {"type": "adaptive"}, %s' \
+        '"temperature": 1, "messages": [{"role": "assistant", "content": [{"type": "thinking",
+        "thinking": "a", "signature": ""}, {"type": "text", "text": "b"}]}]}' >"$corpus/thinking" ;;
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
     safetensors)  # two tensors, of which one is not aligned
       header='{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},'

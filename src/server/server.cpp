@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "server/anthropic/routes.h"
 #include "server/metrics.h"
 #include "server/openai/routes.h"
 #include "server/service_routes.h"
@@ -57,6 +58,7 @@ void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
   Router router;
   add_service_routes(router, *impl.dispatcher, *impl.metrics);
   openai::add_routes(router, *impl.dispatcher);
+  anthropic::add_routes(router, *impl.dispatcher);
   web::add_routes(router);
   impl.http->set_router(std::move(router));
 }
