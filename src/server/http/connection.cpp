@@ -309,15 +309,14 @@ void Connection::check(Clock::time_point now) {
 void Connection::close() {
   if (state_ == State::kClosed) return;
   const auto self = shared_from_this();
-  const State before = std::exchange(state_, State::kClosed);
+  state_ = State::kClosed;
   error_code ignored;
   socket_.close(ignored);
   context_->connections.erase(place_);
   context_->open = static_cast<int>(context_->connections.size());
-  if (before == State::kAnswering) {
+  if (const auto answer = std::exchange(answer_, nullptr)) {
     --context_->answering;
-    answer_->client_left(true);
-    answer_.reset();
+    answer->client_left(true);
   }
   if (context_->on_room) context_->on_room();
 }

@@ -28,7 +28,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Ends it where its client is too slow.
   void check(Clock::time_point now);
 
-  bool waits_for_request() const { return state_ == State::kReading; }
+  // It is not being answered: where there are too many, it may be closed.
+  bool may_give_way() const { return state_ != State::kAnswering; }
   Clock::time_point idle_since() const { return since_; }
 
   // Hangs up; whoever makes the answer hears of it.

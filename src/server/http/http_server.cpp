@@ -152,7 +152,7 @@ struct HttpServer::Impl {
   std::shared_ptr<Connection> idlest() const {
     std::shared_ptr<Connection> idlest;
     for (const auto& connection : context->connections) {
-      if (!connection->waits_for_request()) continue;
+      if (!connection->may_give_way()) continue;
       if (!idlest || connection->idle_since() < idlest->idle_since()) idlest = connection;
     }
     return idlest;
