@@ -5,6 +5,7 @@
 #include "kernels/cuda/attention_plan.cuh"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/span_of_row.cuh"
 
 namespace orthrus::cuda {
 namespace {
@@ -581,13 +582,10 @@ __global__ void __launch_bounds__(kConsumers)
   let_successor_start();
   const AttentionPlan plan = plan_of(job, false);
   int splits = 0;
-  for (int s = 0; plan.apart && s < *job.batch.span_count; ++s) {
-    const KvSpan span = job.batch.spans[s];
-    const int i = row - span.first_row;
-    if (i < 0 || i >= span.rows) continue;
+  if (const KvSpan span = span_of_row(job.batch, row); plan.apart && span.rows > 0) {
     splits = span.has_block()
                  ? splits_of(tiles_of(span.first_position)) + splits_of(tiles_of(span.rows))
-                 : splits_of(tiles_of(span.first_position + i + 1));
+                 : splits_of(tiles_of(span.first_position + row - span.first_row + 1));
   }
   wait_for_predecessor();
   if (splits == 0) return;

@@ -86,57 +86,84 @@ __device__ inline AttentionItem item_of(const KvSpan& span, int row_block, int g
   return item;
 }
 
+// Of a warp: where there are several spans, its lanes look at 32 at a time.
 __device__ inline AttentionPlan plan_of(const AttentionJob& job, bool few_rows_supported) {
   const int spans = *job.batch.span_count, group = job.heads.heads / job.heads.kv_heads;
+  const bool several = spans > 1;
   int rows = 0, items = 0;
-  for (int s = 0; s < spans; ++s) {
+  for (int s = several ? static_cast<int>(threadIdx.x) % 32 : 0; s < spans; s += 32) {
     const KvSpan span = job.batch.spans[s];
     rows = max(rows, span.first_row + span.rows);
     items += job.heads.kv_heads * row_blocks(span, group, kFewRows) *
              splits_of(tiles_of(span.first_position + span.rows));
   }
+  if (several) rows = __reduce_max_sync(~0u, rows), items = __reduce_add_sync(~0u, items);
   const bool apart = rows <= job.part_rows;
   return {apart, apart && few_rows_supported && items <= kFewItems ? kFewRows : kBlockRows};
 }
 
-// The item of that index, if there is one. Of a warp: where splits are items, its lanes count those
-// of 32 blocks of rows at a time.
+// Of a warp: which of the lanes has the item `index`, each having `own` in order, and the item's
+// index among those; or, where none has it, 32 and its index among what follows.
+__device__ inline int lane_of_item(int own, int& index) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int up_to = own;
+  for (int step = 1; step < 32; step *= 2) {
+    const int other = __shfl_up_sync(~0u, up_to, step);
+    if (lane >= step) up_to += other;
+  }
+  const unsigned beyond = __ballot_sync(~0u, index < up_to);
+  const int found = beyond != 0 ? __ffs(static_cast<int>(beyond)) - 1 : 32;
+  index -= __shfl_sync(~0u, found < 32 ? up_to - own : up_to, min(found, 31));
+  return found;
+}
+
+// The item of that index among the span's, if there is one. Of a warp: where splits are items, its
+// lanes count those of 32 blocks of rows at a time.
+__device__ inline bool find_item_of(const KvSpan& span, const AttentionJob& job,
+                                    const AttentionPlan& plan, int index, AttentionItem& item) {
+  const int kv_heads = job.heads.kv_heads, group = job.heads.heads / kv_heads;
+  const int blocks = row_blocks(span, group, plan.block_rows);
+  if (!plan.apart) {
+    if (index >= blocks * kv_heads) return false;
+    item = item_of(span, index / kv_heads, group, plan.block_rows);
+    item.kv_head = index % kv_heads;
+    item.first_split = 0, item.last_split = item.splits;
+    return true;
+  }
+  for (int first = 0; first < blocks; first += 32) {
+    const int own = first + static_cast<int>(threadIdx.x) % 32;
+    const int block =
+        first +
+        lane_of_item(
+            own < blocks ? item_of(span, own, group, plan.block_rows).splits * kv_heads : 0, index);
+    if (block == first + 32) continue;
+    item = item_of(span, block, group, plan.block_rows);
+    item.kv_head = index / item.splits;
+    item.first_split = index % item.splits, item.last_split = item.first_split + 1;
+    return true;
+  }
+  return false;
+}
+
+// The item of that index, if there is one. Of a warp: its lanes count those of 32 spans at a time.
 __device__ inline bool find_item(const AttentionJob& job, const AttentionPlan& plan, int index,
                                  AttentionItem& item) {
-  const int spans = *job.batch.span_count, kv_heads = job.heads.kv_heads;
-  const int group = job.heads.heads / kv_heads, lane = static_cast<int>(threadIdx.x) % 32;
-  for (int s = 0; s < spans; ++s) {
-    const KvSpan span = job.batch.spans[s];
-    const int blocks = row_blocks(span, group, plan.block_rows);
-    if (!plan.apart) {
-      if (index < blocks * kv_heads) {
-        item = item_of(span, index / kv_heads, group, plan.block_rows);
-        item.kv_head = index % kv_heads;
-        item.first_split = 0, item.last_split = item.splits;
-        return true;
+  const int spans = *job.batch.span_count;
+  if (spans == 1) return find_item_of(job.batch.spans[0], job, plan, index, item);
+  const int kv_heads = job.heads.kv_heads, group = job.heads.heads / kv_heads;
+  for (int first = 0; first < spans; first += 32) {
+    int items = 0;
+    if (const int s = first + static_cast<int>(threadIdx.x) % 32; s < spans) {
+      const KvSpan span = job.batch.spans[s];
+      const int blocks = row_blocks(span, group, plan.block_rows);
+      items = plan.apart ? 0 : blocks;
+      for (int b = 0; plan.apart && b < blocks; ++b) {
+        items += item_of(span, b, group, plan.block_rows).splits;
       }
-      index -= blocks * kv_heads;
-      continue;
     }
-    for (int first = 0; first < blocks; first += 32) {
-      const int own = first + lane < blocks
-                          ? item_of(span, first + lane, group, plan.block_rows).splits * kv_heads
-                          : 0;
-      int up_to = own;
-      for (int step = 1; step < 32; step *= 2) {
-        const int other = __shfl_up_sync(~0u, up_to, step);
-        if (lane >= step) up_to += other;
-      }
-      const unsigned beyond = __ballot_sync(~0u, index < up_to);
-      if (beyond != 0) {
-        const int block = __ffs(static_cast<int>(beyond)) - 1;
-        index -= __shfl_sync(~0u, up_to - own, block);
-        item = item_of(span, first + block, group, plan.block_rows);
-        item.kv_head = index / item.splits;
-        item.first_split = index % item.splits, item.last_split = item.first_split + 1;
-        return true;
-      }
-      index -= __shfl_sync(~0u, up_to, 31);
+    const int found = lane_of_item(items * kv_heads, index);
+    if (found < 32) {
+      return find_item_of(job.batch.spans[first + found], job, plan, index, item);
     }
   }
   return false;

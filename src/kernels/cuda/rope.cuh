@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/kv_tiles.h"
 #include "kernels/cuda/rows.h"
+#include "kernels/cuda/span_of_row.cuh"
 
 namespace orthrus::cuda {
 
@@ -18,19 +19,15 @@ struct RowPlace {
 };
 
 __device__ inline RowPlace place_of(const KvBatch& batch, int row) {
-  const int spans = *batch.span_count;
-  for (int s = 0; s < spans; ++s) {
-    const KvSpan span = batch.spans[s];
-    const int i = row - span.first_row;
-    if (i < 0 || i >= span.rows) continue;
-    const int slot = span.has_block() ? i : span.first_position + i;
-    const int page = span.has_block() ? span.first_block_page + slot / kTilePositions
-                                      : batch.page_table[span.first_page + slot / kTilePositions];
-    const KvPages& pages = span.has_block() ? batch.block : batch.cache;
-    return {true, span.first_position + i,
-            pages.data + static_cast<size_t>(page) * pages.page_stride, slot % kTilePositions};
-  }
-  return {};
+  const KvSpan span = span_of_row(batch, row);
+  if (span.rows == 0) return {};
+  const int i = row - span.first_row;
+  const int slot = span.has_block() ? i : span.first_position + i;
+  const int page = span.has_block() ? span.first_block_page + slot / kTilePositions
+                                    : batch.page_table[span.first_page + slot / kTilePositions];
+  const KvPages& pages = span.has_block() ? batch.block : batch.cache;
+  return {true, span.first_position + i, pages.data + static_cast<size_t>(page) * pages.page_stride,
+          slot % kTilePositions};
 }
 
 // A lane's pairs of a head before the projection's sums are added: biases, or zeros.
