@@ -191,6 +191,12 @@ TEST(Tokenize, RefusesWhatIsNoText) {
   }
 }
 
+TEST(Tokenize, TheTokenizerIsDescribed) {
+  const auto answer = server().send("GET", "/tokenizer_info");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(Json::parse(answer.body)["eos_token"], "<|endoftext|>");
+}
+
 TEST(Models, AreListed) {
   const auto list = server().send("GET", "/v1/models");
   EXPECT_EQ(list.status, 200);
@@ -207,8 +213,9 @@ TEST(Description, HasEveryPathAndNoDeadReference) {
   EXPECT_EQ(answer.status, 200);
   const Json description = Json::parse(answer.body);
   EXPECT_EQ(description["openapi"], "3.1.0");
-  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/models",
-                           "/v1/models/{id}", "/tokenize", "/detokenize", "/openapi.json"}) {
+  for (const char* path :
+       {"/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{id}", "/tokenize",
+        "/detokenize", "/tokenizer_info", "/openapi.json"}) {
     EXPECT_TRUE(description["paths"].contains(path)) << path;
   }
   const std::string mark = "\"$ref\": \"#/components/schemas/";

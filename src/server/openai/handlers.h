@@ -14,6 +14,7 @@ void complete_chat(const ExchangePointer& exchange, Dispatcher& dispatcher);
 void complete_text(const ExchangePointer& exchange, Dispatcher& dispatcher);
 void tokenize(const ExchangePointer& exchange, const Dispatcher& dispatcher);
 void detokenize(const ExchangePointer& exchange, const Dispatcher& dispatcher);
+void describe_tokenizer(const ExchangePointer& exchange, const Dispatcher& dispatcher);
 void list_models(const ExchangePointer& exchange, const Dispatcher& dispatcher);
 void show_model(const ExchangePointer& exchange, const Dispatcher& dispatcher);
 

@@ -18,6 +18,7 @@ void add_routes(Router& router, Dispatcher& dispatcher) {
   add("POST", "/v1/completions", complete_text);
   add("POST", "/tokenize", tokenize);
   add("POST", "/detokenize", detokenize);
+  add("GET", "/tokenizer_info", describe_tokenizer);
   add("GET", "/v1/models", list_models);
   add("GET", "/v1/models/*", show_model);
   router.add({.method = "GET",

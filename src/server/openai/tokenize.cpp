@@ -1,4 +1,4 @@
-// POST /tokenize and /detokenize, in vLLM's form; llama.cpp's is taken, too.
+// POST /tokenize and /detokenize, GET /tokenizer_info, in vLLM's form; llama.cpp's is taken, too.
 #include <utility>
 #include <vector>
 
@@ -52,6 +52,16 @@ void detokenize(const ExchangePointer& exchange, const Dispatcher& dispatcher) {
   std::string text = tokenizer_of(dispatcher).decode(ids);
   Json answer = {{"prompt", text}};
   answer["content"] = std::move(text);  // llama.cpp's name for it
+  exchange->respond(200, "application/json", to_text(answer));
+}
+
+void describe_tokenizer(const ExchangePointer& exchange, const Dispatcher& dispatcher) {
+  const Tokenizer& tokenizer = tokenizer_of(dispatcher);
+  const std::vector<int32_t>& eos = dispatcher.engine().config().eos_token_ids;
+  const Json answer = {
+      {"tokenizer_class", "orthrus"},
+      {"vocab_size", tokenizer.vocab_size()},
+      {"eos_token", eos.empty() ? Json(nullptr) : Json(tokenizer.decode({eos.data(), 1}))}};
   exchange->respond(200, "application/json", to_text(answer));
 }
 
