@@ -19,6 +19,7 @@ void Answer::begin(int status, std::string_view content_type, Framing framing, s
   if (framing == Framing::kChunked && style_.http_1_0) framing = Framing::kClose;
   if (framing == Framing::kClose) keep_alive_ = false;
   status_ = status;
+  unheard_ = left_ && status >= 500;
   chunked_ = framing == Framing::kChunked;
   body_ = framing != Framing::kNone && !style_.head;
   bytes_ += response_head({.status = status,
@@ -111,7 +112,7 @@ void Answer::abandon() {
 
 int Answer::status() const {
   const std::lock_guard lock(mutex_);
-  return lost_ && !ended_ ? 499 : status_;
+  return unheard_ || (lost_ && !ended_) ? 499 : status_;
 }
 
 Answer::Batch Answer::take() {

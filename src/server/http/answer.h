@@ -38,7 +38,8 @@ class Answer {
   void on_close(std::function<void()> callback);
   // Nobody is left who could go on: a 500 where nothing was said, a stream is cut.
   void abandon();
-  int status() const;  // 0: not answered; 499 when the client went first
+  // 0: not answered. 499: the client went first, and what was said since is about that.
+  int status() const;
 
   // For the connection. What there is to send since the last call; `unsent` says how many bytes of
   // earlier ones it still has.
@@ -70,6 +71,7 @@ class Answer {
   bool keep_alive_;
   bool ended_ = false;
   bool left_ = false;
+  bool unheard_ = false;  // an error that a client was given who had left before
   bool lost_ = false;
   bool cut_ = false;
   bool flushing_ = false;  // flush_ was called since the last take()
