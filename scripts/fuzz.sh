@@ -7,7 +7,7 @@ seconds=${1:-60}
 scripts/setup.sh clang-19 libclang-rt-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
-for target in safetensors gguf config tokenizer vocabulary output messages; do
+for target in safetensors gguf config tokenizer vocabulary output messages openai; do
   corpus=build-fuzz/corpus-$target
   mkdir -p "$corpus"
   case $target in
@@ -28,6 +28,12 @@ for target in safetensors gguf config tokenizer vocabulary output messages; do
       printf '\x02{"max_tokens": 9, "stop_sequences": ["a"], "thinking": {"type": "adaptive"}, %s' \
         '"temperature": 1, "messages": [{"role": "assistant", "content": [{"type": "thinking",
         "thinking": "a", "signature": ""}, {"type": "text", "text": "b"}]}]}' >"$corpus/thinking" ;;
+    openai)
+      printf '\x04{"n": 2, "stop": ["a"], "logit_bias": {"5": 1}, "tools": [{"type": "function", %s' \
+        '"function": {"name": "f"}}], "tool_choice": "required", "orthrus": {"mode": "ar"},
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}' >"$corpus/chat"
+      printf '\x05{"prompt": [[1, 2], [3]], "stream": true, "stream_options": {}, "seed": -1}' \
+        >"$corpus/text" ;;
     config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
     safetensors)  # two tensors, of which one is not aligned
       header='{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},'

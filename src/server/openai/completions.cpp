@@ -54,7 +54,7 @@ void complete_text(const ExchangePointer& exchange, Dispatcher& dispatcher) {
   const std::optional<int> logprobs = read_logprobs(body);
   fields.options.logprobs = logprobs;
   if (echo) fields.options.prompt_logprobs = logprobs;
-  std::vector<TextPrompt> prompts = read_text_prompts(body, engine);
+  std::vector<TextPrompt> prompts = read_text_prompts(body, engine.config(), engine.tokenizer());
   if (prompts.size() * static_cast<size_t>(fields.n) > kMostChoices) {
     throw invalid_request(fmt::format("prompt and n ask for {} choices; at most {} are given.",
                                       prompts.size() * static_cast<size_t>(fields.n), kMostChoices),

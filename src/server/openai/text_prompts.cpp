@@ -10,14 +10,16 @@ namespace {
 constexpr size_t kMostPrompts = 1024;
 constexpr std::string_view kValid = "a text, a list of token ids, or a list of texts or such lists";
 
-TextPrompt read_prompt(const Json& value, std::string field, const Engine& engine) {
+TextPrompt read_prompt(const Json& value, std::string field, const ModelConfig& config,
+                       const Tokenizer* tokenizer) {
   TextPrompt prompt;
   prompt.field = std::move(field);
   if (value.is_string()) {
     prompt.text = value.get<std::string>();
-    prompt.ids = engine.encode(*prompt.text);
+    if (tokenizer == nullptr) refuse(prompt.field, value, "token ids: this model has no tokenizer");
+    prompt.ids = tokenizer->encode_prompt(*prompt.text);
   } else if (value.is_array()) {
-    prompt.ids = read_token_ids(value, prompt.field, engine.config());
+    prompt.ids = read_token_ids(value, prompt.field, config);
   } else {
     refuse(prompt.field, value, kValid);
   }
@@ -42,18 +44,19 @@ std::vector<int32_t> read_token_ids(const Json& list, const std::string& field,
   return ids;
 }
 
-std::vector<TextPrompt> read_text_prompts(const Fields& body, const Engine& engine) {
+std::vector<TextPrompt> read_text_prompts(const Fields& body, const ModelConfig& config,
+                                          const Tokenizer* tokenizer) {
   const Json& value = body.required("prompt", kValid);
   const bool is_batch =
       value.is_array() && !value.empty() && (value[0].is_string() || value[0].is_array());
   std::vector<TextPrompt> prompts;
   if (!is_batch) {
-    prompts.push_back(read_prompt(value, "prompt", engine));
+    prompts.push_back(read_prompt(value, "prompt", config, tokenizer));
     return prompts;
   }
   if (value.size() > kMostPrompts) body.refuse("prompt", fmt::format("at most {}", kMostPrompts));
   for (size_t i = 0; i < value.size(); ++i) {
-    prompts.push_back(read_prompt(value[i], fmt::format("prompt[{}]", i), engine));
+    prompts.push_back(read_prompt(value[i], fmt::format("prompt[{}]", i), config, tokenizer));
   }
   return prompts;
 }

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "orthrus/engine.h"
+#include "orthrus/config.h"
+#include "orthrus/tokenizer.h"
 #include "server/api/fields.h"
 
 namespace orthrus::server::openai {
@@ -17,8 +18,10 @@ struct TextPrompt {
   std::string field;                // "prompt", "prompt[2]"
 };
 
-// "prompt": a text, token ids, or a list of one of them. Throws ApiError.
-std::vector<TextPrompt> read_text_prompts(const Fields& body, const Engine& engine);
+// "prompt": a text, token ids, or a list of one of them. `tokenizer` may be null, which texts are
+// refused without. Throws ApiError.
+std::vector<TextPrompt> read_text_prompts(const Fields& body, const ModelConfig& config,
+                                          const Tokenizer* tokenizer);
 
 // A list of token ids of this model.
 std::vector<int32_t> read_token_ids(const Json& list, const std::string& field,
