@@ -5,6 +5,7 @@
 #include "checks.h"
 #include "device.cuh"
 #include "kernels/cuda/matmul_job.cuh"
+#include "kernels/cuda/device_features.h"
 #include "kernels/cuda/roofline.h"
 
 namespace orthrus::cuda {

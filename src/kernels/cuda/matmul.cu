@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/cuda/device_features.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/matmul_job.cuh"
@@ -27,8 +28,10 @@ cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* o
   job.count = x.count;
   job.heads = heads;
   if (!has_wgmma()) return matmul_simple(x, w, job, stream);
-  const bool prefill = x.bucket > kMostStreamed && epilogue != Epilogue::kTop &&
-                       (epilogue != Epilogue::kSwiglu || job.splits == 1);
+  // Blocks that have all of K to themselves, one part after the other, must be many.
+  const int tiles = job.row_tiles * ((x.bucket + kMostStreamed - 1) / kMostStreamed);
+  const bool whole = job.splits == 1 || (epilogue != Epilogue::kSwiglu && tiles >= kLeastBlocks);
+  const bool prefill = x.bucket > kMostStreamed && epilogue != Epilogue::kTop && whole;
   return prefill ? matmul_prefill(x, w, job, stream) : matmul_stream(x, w, job, stream);
 }
 

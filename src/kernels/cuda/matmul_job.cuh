@@ -65,10 +65,9 @@ struct ProductMaps {
   return make_tensor_map(x.data, x.bucket, w.cols, x.stride, box_tokens, &maps->tokens);
 }
 
+// The first and the last need has_wgmma() (kernels/cuda/device_features.h).
 cudaError_t matmul_stream(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                           cudaStream_t stream);
-// Whether the device has what the two need; otherwise there is matmul_simple.
-bool has_wgmma();
 cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream);
 cudaError_t matmul_prefill(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                            cudaStream_t stream);

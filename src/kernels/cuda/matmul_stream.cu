@@ -194,16 +194,6 @@ cudaError_t launch_stream(const Tokens& x, const MatrixView& w, MatmulJob job,
 
 }  // namespace
 
-bool has_wgmma() {
-  // The devices of a machine are taken to be alike.
-  static const bool has = [] {
-    cudaFuncAttributes compiled;
-    return cudaFuncGetAttributes(&compiled, stream_kernel<8>) == cudaSuccess &&
-           compiled.ptxVersion >= 90;
-  }();
-  return has;
-}
-
 cudaError_t matmul_stream(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                           cudaStream_t stream) {
   if (x.bucket <= 8) return launch_stream<8>(x, w, job, stream);

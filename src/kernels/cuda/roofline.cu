@@ -1,5 +1,6 @@
 #include <cstdint>
 
+#include "kernels/cuda/device_features.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul_job.cuh"
 #include "kernels/cuda/ptx.cuh"

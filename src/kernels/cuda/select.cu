@@ -1,5 +1,5 @@
+#include "kernels/cuda/device_features.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/matmul_job.cuh"
 #include "kernels/cuda/philox.cuh"
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/select.h"
