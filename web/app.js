@@ -369,7 +369,9 @@ async function learn() {
   } else {
     $('model').textContent = models.reason.message;
   }
-  settings.showDefaults(readDefaults(models.value, props.value));
+  settings.showDefaults(readDefaults(props.value));
+  // A model without a chat template can still be told one.
+  if (props.value?.chat_format === 'none') toast('This model has no chat template: start the server with --chat-format.');
 }
 
 async function start() {

@@ -1,6 +1,5 @@
-// The server's defaults, from /props and /v1/models, by the names of the settings' fields.
+// What holds where a setting is not given, by the names of the settings' fields: what /props says.
 
-export function readDefaults(models, props) {
-  const given = props?.default_generation_settings ?? {};
-  return {...given, ...given.params};
+export function readDefaults(props) {
+  return {...props?.defaults, block_size: props?.block_size};
 }

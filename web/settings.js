@@ -9,16 +9,16 @@ const kStored = 'orthrus.settings';
 // Numbers with their bounds, as the server has them.
 const kNumbers = [
   {name: 'temperature', label: 'Temperature', min: 0, max: 2, step: 0.05},
-  {name: 'top_p', label: 'Top p', min: 0, max: 1, step: 0.05},
+  {name: 'top_p', label: 'Top p', min: 0.01, max: 1, step: 0.05},
   {name: 'top_k', label: 'Top k', min: 0, max: 1000000, step: 1},
   {name: 'min_p', label: 'Min p', min: 0, max: 1, step: 0.01},
   {name: 'seed', label: 'Seed', min: 0, max: Number.MAX_SAFE_INTEGER, step: 1},
   {name: 'max_tokens', label: 'Longest answer, tokens', min: 1, max: 1000000, step: 1},
   {name: 'presence_penalty', label: 'Presence penalty', min: -2, max: 2, step: 0.1},
   {name: 'frequency_penalty', label: 'Frequency penalty', min: -2, max: 2, step: 0.1},
-  {name: 'repetition_penalty', label: 'Repetition penalty', min: 0.1, max: 2, step: 0.05},
+  {name: 'repetition_penalty', label: 'Repetition penalty', min: 0.01, max: 100, step: 0.05},
 ];
-const kBlock = {name: 'block_size', label: 'Block size', min: 1, max: 32, step: 1};
+const kBlock = {name: 'block_size', label: 'Block size', min: 2, max: 32, step: 1};
 const kModes = [['', 'Server’s choice'], ['auto', 'auto: drafts where they pay'], ['dual', 'dual: always drafts'],
                 ['ar', 'ar: plain decoding']];
 const kThinking = [['', 'Model’s choice'], ['on', 'On'], ['off', 'Off']];
@@ -71,11 +71,12 @@ export class Settings {
                                inputmode: min < 0 ? 'text' : 'decimal', placeholder: 'default'});
     input.value = this.values[name] ?? '';
     input.addEventListener('input', () => {
+      const most = Number(input.max);
       const value = input.value.trim() === '' ? null : Number(input.value);
       const valid = !input.validity.badInput && (value === null ||
-          (value >= min && value <= max && (step !== 1 || Number.isInteger(value))));
+          (value >= min && value <= most && (step !== 1 || Number.isInteger(value))));
       input.setAttribute('aria-invalid', String(!valid));
-      input.title = valid ? '' : `${label} goes from ${min} to ${max}${step === 1 ? ', without fractions' : ''}.`;
+      input.title = valid ? '' : `${label} goes from ${min} to ${most}${step === 1 ? ', without fractions' : ''}.`;
       if (valid) this.#set(name, value);
     });
     this.#fields.set(name, input);
@@ -121,6 +122,7 @@ export class Settings {
       const value = defaults[name];
       if (field.tagName === 'INPUT' && value !== undefined && value !== null) field.placeholder = String(value);
     }
+    if (defaults.block_size > 0) this.#fields.get('block_size').max = defaults.block_size;
   }
 
   // The fields of a request.

@@ -49,7 +49,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/v1/models":
             return self.answer_json({"object": "list", "data": [{"id": "<b>model</b>", "object": "model"}]})
         if path == "/props":
-            return self.answer_json({"default_generation_settings": {"temperature": 0.7, "top_k": 20}})
+            return self.answer_json({"defaults": {"temperature": 0.7, "top_k": 20}, "block_size": 16})
         if path == "/last-request":
             return self.answer_json(self.server.last_request)
         folder, name = (HERE, path[7:]) if path.startswith("/tests/") else (self.server.page, path[1:] or "index.html")
