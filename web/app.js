@@ -12,7 +12,7 @@ import {newConversation, Store, titleOf} from './store.js';
 import {setUpTheme} from './theme.js';
 
 const $ = (id) => document.getElementById(id);
-const kStoredPasses = 'orthrus.passes';
+const kStoredPasses = 'orthrus.passes', kCurrent = 'orthrus.current';
 
 let store, settings, conversation, model = null;
 let views = [];              // of the messages of `conversation`
@@ -25,6 +25,7 @@ let stickToEnd = true;
 function hideTip() { $('tip').hidden = true; }
 
 function showThread() {
+  try { sessionStorage.setItem(kCurrent, conversation.id); } catch { /* a reload begins anew then */ }
   $('title').textContent = conversation.title;
   document.title = conversation.messages.length > 0 ? `${conversation.title} · Orthrus` : 'Orthrus';
   hideTip();
@@ -216,9 +217,12 @@ async function showConversations() {
   renderList($('conversations'), all, conversation.id, runs, {open, rename, remove});
 }
 
+let opening = 0;  // the last one asked for is the one that is shown
+
 async function open(id) {
-  const found = runs.get(id)?.conversation ?? await store.get(id);
-  if (!found) return;
+  const turn = ++opening;
+  const found = id === conversation.id ? conversation : runs.get(id)?.conversation ?? await store.get(id);
+  if (!found || turn !== opening) return;
   conversation = found;
   settings.showSystem(conversation.system);
   document.body.classList.remove('sidebar-open');
@@ -228,6 +232,7 @@ async function open(id) {
 }
 
 function startNew() {
+  opening++;
   conversation = newConversation(conversation?.system ?? '');
   settings.showSystem(conversation.system);
   document.body.classList.remove('sidebar-open');
@@ -241,7 +246,7 @@ async function rename(id, title) {
   if (one && one.title !== title) {
     one.title = title.slice(0, 200);
     await store.put(one);
-    if (one === conversation) $('title').textContent = one.title;
+    if (id === conversation.id) $('title').textContent = one.title;
   }
   showConversations();
 }
@@ -387,7 +392,10 @@ async function start() {
   store = await Store.open();
   setUpButtons();
   setUpKeys();
+  let current = null;
+  try { current = sessionStorage.getItem(kCurrent); } catch { /* a new one then */ }
   startNew();
+  if (current) await open(current);
   if (!store.lasting) toast('This browser keeps nothing here: conversations end with the tab.');
   await learn();
 }
