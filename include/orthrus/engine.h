@@ -162,6 +162,7 @@ class Engine {
   // Of use inside the library only.
   struct Impl;
   explicit Engine(std::shared_ptr<const Impl> impl);
+  const std::shared_ptr<const Impl>& shared_impl() const { return impl_; }
 
  private:
   friend class Session;

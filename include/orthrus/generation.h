@@ -55,7 +55,8 @@ struct GenerationStats {
   double queue_seconds = 0;  // until its first pass began
   double prefill_seconds = 0;
   double decode_seconds = 0;
-  int generated = 0;  // tokens, the end-of-sequence token included
+  double plain_step_seconds = 0;  // that a plain step takes, as far as passes have told
+  int generated = 0;              // tokens, the end-of-sequence token included
 
   // How much was drafted: drafted[d] cycles of d drafts, drafted[0] plain steps; of those that
   // drafted, verified[n] that verified n of them; and leftover[n] cycles that verified n drafts

@@ -7,7 +7,7 @@
 #include "backends/cycle_runner.h"
 #include "backends/forward_pass.h"
 #include "backends/yardstick.h"
-#include "cache/kv_cache.h"
+#include "cache/kv_sequence.h"
 #include "orthrus/config.h"
 
 namespace orthrus {
@@ -42,6 +42,9 @@ class DeviceModel {
   virtual std::vector<DType> widened_types() const { return {}; }
   virtual DType kv_cache() const = 0;     // of keys and values
   virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass
+  // The same beside sequences that decode, which wait for as long as it takes.
+  virtual int prefill_chunk_beside() const = 0;
+  virtual int max_batch() const = 0;  // sequences that are best decoded at a time
 
   // Pages for which there is room, beside what passes need.
   virtual size_t pages_that_fit() const = 0;

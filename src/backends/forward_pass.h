@@ -13,7 +13,7 @@ class ForwardPass {
  public:
   virtual ~ForwardPass() = default;
 
-  // On kOk every AR span's sequence is longer by its tokens; otherwise no sequence has changed.
+  // Sequences do not change: on kOk the keys and values of AR spans lie behind theirs.
   virtual Status run(std::span<const Span> spans) = 0;
 
   // After run, what spans[i] asked for. Valid until the next run.

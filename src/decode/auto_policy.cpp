@@ -90,8 +90,8 @@ void AcceptanceHistory::begin_sequence() {
   recent_expected_ = 0;
 }
 
-AutoPolicy::AutoPolicy(PolicyState& state)
-    : state_(&state), plain_steps_(std::max(0, state.patience - kFirstPatience)) {
+AutoPolicy::AutoPolicy(PolicyState& state, const PassTimes& times)
+    : state_(&state), times_(&times), plain_steps_(std::max(0, state.patience - kFirstPatience)) {
   state.history.begin_sequence();
 }
 
@@ -133,7 +133,7 @@ AutoPolicy::Prefix AutoPolicy::best_prefix() {
 CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
   probabilities_.clear();
   drafted_ = probing_ = false;
-  if (most == 0 || state_->times.seen(sequences_) < kLeastPlainSteps) return {};
+  if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
   // Of blocks nothing is learnt from one plain step to the next.
   const bool waiting = plain_steps_ > 0 && plain_steps_ < state_->patience;
   const double plain = plain_rate();
@@ -203,7 +203,7 @@ void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double ve
 // What a block costs hardly depends on its size where cycles run whole, and that is what a probe of
 // the largest shows.
 Verification AutoPolicy::plan_whole(int most) {
-  if (most == 0 || state_->times.seen(sequences_) < kLeastPlainSteps) return {};
+  if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
   if (plain_steps_ > 0 && plain_steps_ < state_->patience) {
     ++plain_steps_;
     return {};
@@ -252,15 +252,6 @@ void AutoPolicy::observe_accepted(int accepted) {
     }
   }
   if (drafted_) state_->history.end_cycle();
-}
-
-void AutoPolicy::observe_pass(const PassTime& pass) {
-  sequences_ = std::max(pass.sequences, 1);
-  if (pass.draft) {
-    state_->times.add_draft(pass.rows, pass.seconds);
-  } else {
-    state_->times.add(pass.rows, pass.seconds);
-  }
 }
 
 }  // namespace orthrus

@@ -42,7 +42,6 @@ class AcceptanceHistory {
 
 // What a policy has learnt, which outlives a request.
 struct PolicyState {
-  PassTimes times;
   // By drafts of the block that were wrong before, 0, 1, or more: what is left over after a wrong
   // one is less often right than it says.
   std::array<Calibration, 3> calibrations{Calibration(0.97), Calibration(0.7), Calibration(0.7)};
@@ -79,8 +78,9 @@ struct PolicyState {
 // r * sequences rows of a pass.
 class AutoPolicy final : public Policy {
  public:
-  // Starts from what `state` has learnt, and goes on learning in it; it must outlive the policy.
-  explicit AutoPolicy(PolicyState& state);
+  // Starts from what `state` has learnt, and goes on learning in it. `times` are those of the
+  // passes that all sequences share, and others see to them. Both must outlive the policy.
+  AutoPolicy(PolicyState& state, const PassTimes& times);
 
   CyclePlan plan(int most, const Leftover& left) override;
   bool needs_probabilities() const override { return true; }
@@ -88,7 +88,7 @@ class AutoPolicy final : public Policy {
   void observe_accepted(int accepted) override;
   Verification plan_whole(int most) override;
   void observe_whole(int drafts, int accepted) override;
-  void observe_pass(const PassTime& pass) override;
+  void share_passes(int sequences) override { sequences_ = std::max(sequences, 1); }
 
  private:
   struct Block {
@@ -101,8 +101,8 @@ class AutoPolicy final : public Policy {
     double expected = 0;  // accepted of them
     double gain = 0;      // in tokens, over spending its time at rate_
   };
-  double time(int rows) const { return state_->times.expected(rows * sequences_); }
-  double draft_time(int rows) const { return state_->times.expected_draft(rows * sequences_); }
+  double time(int rows) const { return times_->expected(rows * sequences_); }
+  double draft_time(int rows) const { return times_->expected_draft(rows * sequences_); }
   double plain_rate() const { return 1 / time(1); }
   // With at least one draft; acceptance(i) is P(draft i accepted | all before it). Of the drafts
   // that are expected to fail, this share is verified.
@@ -116,6 +116,7 @@ class AutoPolicy final : public Policy {
                         int most_patience);
 
   PolicyState* state_;
+  const PassTimes* times_;
   int sequences_ = 1;
   int plain_steps_ = 0;   // since the last draft
   bool probing_ = false;  // the block of this cycle, or of one in flight, was not expected to pay

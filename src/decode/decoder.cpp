@@ -3,13 +3,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "decode/logprobs.h"
+#include "kernels/accept.h"
+
 namespace orthrus {
+namespace {
+
+std::span<const float> row_of(const HeadRows& rows, int i) {
+  return {rows.logits.row(i), static_cast<size_t>(rows.logits.cols)};
+}
+
+}  // namespace
 
 Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
                  Policy& policy, DecodeParams params)
     : config_(&config),
       sequence_(&sequence),
-      prompt_(prompt),
+      tokens_(prompt.begin(), prompt.end()),
+      prompt_length_(static_cast<int>(prompt.size())),
       policy_(&policy),
       params_(std::move(params)) {
   // Never more than a block: decoding allocates nothing of this later.
@@ -17,6 +28,7 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
   if (RowContext::wanted(params_.sampling)) {
     context_.emplace(params_.sampling, prompt, config.vocab_size, params_.max_tokens);
   }
+  tokens_.reserve(prompt.size() + static_cast<size_t>(params_.max_tokens));
   block_.reserve(most);
   drafts_.reserve(most);
   probabilities_.reserve(most);
@@ -26,11 +38,11 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
   counts_.leftover.resize(most);
 }
 
-Span Decoder::next() {
+Span Decoder::next(int most_prompt_tokens) {
   if (phase_ == Phase::kCycle) begin_cycle();
   switch (phase_) {
     case Phase::kPrefill:
-      return prefill();
+      return prefill(most_prompt_tokens);
     case Phase::kDraft:
       return draft();
     case Phase::kVerify:
@@ -44,18 +56,25 @@ Span Decoder::next() {
 
 Status Decoder::take(const HeadRows& rows) {
   emitted_.clear();
+  logprobs_.clear();
   switch (phase_) {
     case Phase::kPrefill:
       ++counts_.prefill_passes;
-      if (sequence_->length() < static_cast<int>(prompt_.size())) return Status::kOk;
-      return accept(rows);  // of no drafts: the last row selects the first anchor
+      if (params_.prompt_logprobs && anchor_ < 0) take_prompt_logprobs(rows);
+      sequence_->commit(prefilling_);
+      if (sequence_->length() < prefill_end()) return Status::kOk;
+      if (anchor_ >= 0) {
+        phase_ = Phase::kCycle;
+        return Status::kOk;
+      }
+      return accept(rows, sequence_->length() - 1);  // no drafts: the last row selects an anchor
     case Phase::kDraft:
       ++counts_.diffusion_passes;
       take_drafts(rows);
       return Status::kOk;
     case Phase::kVerify:
       ++counts_.ar_passes;
-      return accept(rows);
+      return accept(rows, sequence_->length());
     case Phase::kCycle:
     case Phase::kDone:
       break;
@@ -63,11 +82,42 @@ Status Decoder::take(const HeadRows& rows) {
   return Status::kOk;
 }
 
-Span Decoder::prefill() {
-  const auto rest = prompt_.subspan(static_cast<size_t>(sequence_->length()));
-  const auto chunk = rest.first(std::min(rest.size(), static_cast<size_t>(params_.prefill_chunk)));
-  const int rows = static_cast<int>(chunk.size());
-  return span(chunk, View::kAutoregressive, chunk.size() == rest.size() ? rows - 1 : rows);
+// How far keys and values are computed before decoding goes on: those of the anchor are not.
+int Decoder::prefill_end() const {
+  return anchor_ < 0 ? prompt_length_ : static_cast<int>(tokens_.size()) - 1;
+}
+
+Span Decoder::prefill(int most_tokens) {
+  // Whole rows of logits are held for each token whose probability is asked for.
+  constexpr int kMostLogits = 64;
+  const bool scores = params_.prompt_logprobs && anchor_ < 0;
+  const int length = sequence_->length(), rest = prefill_end() - length;
+  prefilling_ = std::min({rest, params_.prefill_chunk, most_tokens});
+  if (scores) prefilling_ = std::min(prefilling_, kMostLogits);
+  const bool selects = prefilling_ == rest && anchor_ < 0;
+  const auto chunk =
+      std::span(tokens_).subspan(static_cast<size_t>(length), static_cast<size_t>(prefilling_));
+  Span s = span(chunk, View::kAutoregressive, scores ? 0 : prefilling_ - (selects ? 1 : 0));
+  if (scores) s.output = HeadOutput::kLogits;
+  return s;
+}
+
+void Decoder::start_again() {
+  drafts_.clear();
+  probabilities_.clear();
+  flights_.clear();
+  if (anchor_ < 0) prompt_logprobs_.clear();
+  phase_ = Phase::kPrefill;
+}
+
+// Row i predicts the token after its own.
+void Decoder::take_prompt_logprobs(const HeadRows& rows) {
+  for (int i = 0; i < rows.rows(); ++i) {
+    const int next = sequence_->length() + i + 1;
+    if (next == prompt_length_) break;
+    prompt_logprobs_.push_back(token_logprobs(row_of(rows, i), tokens_[static_cast<size_t>(next)],
+                                              *params_.prompt_logprobs));
+  }
 }
 
 // The rejection rule wants whole distributions; otherwise the pass chooses tokens.
@@ -77,7 +127,7 @@ bool Decoder::by_rejection() const {
 
 Span Decoder::span(std::span<const int32_t> tokens, View view, int logits_begin) const {
   HeadOutput output = HeadOutput::kChoice;
-  if (by_rejection()) {
+  if (by_rejection() || (params_.logprobs && view == View::kAutoregressive)) {
     output = HeadOutput::kLogits;
   } else if (view == View::kDiffusion && policy_->needs_probabilities()) {
     output = HeadOutput::kChoiceAndProbability;
@@ -86,9 +136,9 @@ Span Decoder::span(std::span<const int32_t> tokens, View view, int logits_begin)
   return {sequence_, tokens, view, logits_begin, rows, output, &params_.sampling, context()};
 }
 
-// Row i of the rejection rule's, for its place behind all that was emitted.
+// Row i, for its place behind all that was emitted.
 std::span<const float> Decoder::adjusted(const HeadRows& rows, int i) {
-  const std::span<const float> row(rows.logits.row(i), static_cast<size_t>(rows.logits.cols));
+  const std::span<const float> row = row_of(rows, i);
   if (!context_) return row;
   adjusted_.assign(row.begin(), row.end());
   context_->adjust(adjusted_, {});
@@ -152,28 +202,30 @@ Span Decoder::verify() {
   return span(block_, View::kAutoregressive, 0);
 }
 
-Status Decoder::accept(const HeadRows& rows) {
-  const int n = verified_;
-  const int p = sequence_->length() - n - 1;  // where the verify pass began
-  drafted_ = n;
-  accepted_ = 0;
+Status Decoder::accept(const HeadRows& rows, int p) {
+  const bool prefill = phase_ == Phase::kPrefill;
+  const int n = prefill ? 0 : verified_;
+  const int first = rows.rows() - n - 1;  // row of those that choose: of a prompt's the last one
   bool more = true;
-  for (int i = 0; more; ++i) {
-    const int32_t y = next_token(rows, i, p + i + 1);
-    if (y < 0) {
-      // What was selected before stands, as in plain decoding, which fails one step later.
-      if (!emitted_.empty()) break;
-      phase_ = Phase::kDone;
-      return Status::kNonFiniteLogits;
-    }
-    more = emit(y);
-    anchor_ = y;
-    if (i == n || y != drafts_[static_cast<size_t>(i)]) break;
-    ++accepted_;
+  const Acceptance result = accept_drafts(
+      drafts_.data(), n, [&](int i) { return next_token(rows, first + i, p + i + 1, i); },
+      [&](int32_t y) {
+        if (params_.logprobs) {
+          const auto row = row_of(rows, first + static_cast<int>(emitted_.size()));
+          logprobs_.push_back(token_logprobs(row, y, *params_.logprobs));
+        }
+        anchor_ = y;
+        return more = emit(y);
+      });
+  if (result.failed) {
+    phase_ = Phase::kDone;
+    return Status::kNonFiniteLogits;
   }
+  drafted_ = n;
+  accepted_ = result.accepted;
   counts_.accepted += accepted_;
   policy_->observe_accepted(accepted_);
-  sequence_->crop(p + static_cast<int>(emitted_.size()));
+  if (!prefill) sequence_->commit(result.emitted);
   if (more) {
     keep_leftover();
     phase_ = Phase::kCycle;
@@ -194,7 +246,7 @@ void Decoder::keep_leftover() {
 }
 
 CycleStart Decoder::begin_cycles() {
-  expectations_.clear();
+  flights_.clear();
   return {.sequence = sequence_,
           .anchor = anchor_,
           .most_tokens = params_.max_tokens - generated_,
@@ -205,13 +257,20 @@ CycleStart Decoder::begin_cycles() {
 }
 
 // Each cycle in flight emits a token at least.
-int Decoder::plan_cycle(int in_flight) {
-  const int left = params_.max_tokens - generated_ - in_flight;
+int Decoder::plan_cycle() {
+  const int left = params_.max_tokens - generated_ - static_cast<int>(flights_.size());
   if (left <= 0) return -1;
   const int most = std::min(params_.block_size, left) - 1;
   const Verification plan = policy_->plan_whole(most);
-  expectations_.push_back(plan.expected_accepted);
-  return std::clamp(plan.drafts, 0, most);
+  const int drafts = std::clamp(plan.drafts, 0, most);
+  flights_.push_back({drafts, plan.expected_accepted});
+  return drafts;
+}
+
+int Decoder::in_flight() const {
+  int positions = 0;
+  for (const Flight& flight : flights_) positions += flight.drafts + 1;
+  return positions;
 }
 
 Status Decoder::take_cycle(const CycleResult& result) {
@@ -226,8 +285,8 @@ Status Decoder::take_cycle(const CycleResult& result) {
     if (result.verified > 0) ++counts_.cycles;
   }
   counts_.accepted += result.accepted;
-  counts_.expected_accepted += expectations_.front();
-  expectations_.pop_front();
+  counts_.expected_accepted += flights_.front().expected_accepted;
+  flights_.pop_front();
   drafted_ = result.verified;
   accepted_ = result.accepted;
   policy_->observe_whole(result.drafted, result.accepted);
@@ -236,6 +295,7 @@ Status Decoder::take_cycle(const CycleResult& result) {
     more = emit(token);
     anchor_ = token;
   }
+  sequence_->commit(static_cast<int>(result.tokens.size()));
   phase_ = more ? Phase::kCycle : Phase::kDone;
   return result.status;
 }
@@ -260,13 +320,15 @@ bool Decoder::take_draft(const HeadRows& rows, int i, int position) {
 
 // y_i: what the AR view selects after the anchor and the drafts d_1..d_i. It is d_{i+1} exactly
 // when that draft is accepted. -1 when a logit is not finite.
-int32_t Decoder::next_token(const HeadRows& rows, int i, int position) {
-  if (!by_rejection()) return rows.choices[static_cast<size_t>(i)].id;
+int32_t Decoder::next_token(const HeadRows& rows, int row, int position, int i) {
+  if (rows.logits.rows == 0) return rows.choices[static_cast<size_t>(row)].id;
   const SamplingParams& sampling = params_.sampling;
-  const std::span<const float> row = adjusted(rows, i);
+  const std::span<const float> logits = adjusted(rows, row);
   const auto draft = static_cast<size_t>(i);
-  if (draft >= draft_distributions_.size()) return select(row, position, sampling).id;
-  const std::vector<Candidate> candidates = filter(row, sampling);
+  if (!by_rejection() || draft >= draft_distributions_.size()) {
+    return select(logits, position, sampling).id;
+  }
+  const std::vector<Candidate> candidates = filter(logits, sampling);
   if (candidates.empty()) return -1;
   return accept_or_resample(drafts_[draft], draft_distributions_[draft], distribution(candidates),
                             sampling.seed, position);
@@ -274,6 +336,7 @@ int32_t Decoder::next_token(const HeadRows& rows, int i, int position) {
 
 bool Decoder::emit(int32_t token) {
   emitted_.push_back(token);
+  tokens_.push_back(token);
   if (context_) context_->append(token);
   ++generated_;
   const auto& stops = params_.stop_token_ids;

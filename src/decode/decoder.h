@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "network/cycle.h"
 #include "network/span.h"
 #include "orthrus/config.h"
+#include "orthrus/generation.h"
 
 namespace orthrus {
 
@@ -25,6 +27,8 @@ struct DecodeParams {
   int max_tokens = 1;                     // to generate; the context must have room for them
   std::vector<int32_t> stop_token_ids{};  // generating one, which is emitted, ends the sequence
   int prefill_chunk = 1;                  // most prompt tokens of a pass
+  std::optional<int> logprobs{};          // of each token, beside so many of the likeliest
+  std::optional<int> prompt_logprobs{};   // likewise of the prompt's; all of it is then computed
 };
 
 struct DecodeCounts {
@@ -43,36 +47,50 @@ struct DecodeCounts {
 
 class Decoder {
  public:
-  // `sequence` may already hold the keys of a proper prefix of the prompt. Configuration, sequence,
-  // prompt and policy must outlive the decoder; the parameters have been checked
-  // (engine/request.h).
+  // `sequence` may already hold the keys of a proper prefix of the prompt, and so it may whenever
+  // the decoder is prefilling. Configuration, sequence and policy must outlive the decoder; the
+  // parameters have been checked (engine/request.h).
   Decoder(const ModelConfig& config, KvSequence& sequence, std::span<const int32_t> prompt,
           Policy& policy, DecodeParams params);
 
   bool done() const { return phase_ == Phase::kDone; }
   bool prefilling() const { return phase_ == Phase::kPrefill; }
+  // How far keys and values are computed before decoding begins, or goes on: those of the last
+  // token emitted are not.
+  int prefill_end() const;
   int cached() const { return sequence_->length(); }  // positions whose keys are in the cache
 
-  // What to run next; valid until take(). Not when done().
-  Span next();
+  // What to run next, of a prompt at most so many tokens; valid until take(). Not when done(). The
+  // sequence must have room for an AR span when it runs.
+  Span next(int most_prompt_tokens = std::numeric_limits<int>::max());
 
-  // What the pass gave of that span. Emits tokens, none after a draft or an unfinished prefill;
-  // valid until the next call. kNonFiniteLogits ends the sequence.
+  // What the pass gave of that span. Commits to the sequence what is right, and emits tokens, none
+  // after a draft or an unfinished prefill; valid until the next call. kNonFiniteLogits ends the
+  // sequence.
   Status take(const HeadRows& rows);
 
-  // Whole cycles, which a device runs, in place of next() and take(): between cycles, unless drafts
-  // are accepted by the rejection rule, which the host applies.
-  bool can_cycle() const { return phase_ == Phase::kCycle && !by_rejection(); }
-  // Whether that is so in a pass or two, the prefill being over.
-  bool will_cycle() const { return phase_ != Phase::kPrefill && !by_rejection(); }
-  CycleStart begin_cycles();
-  int plan_cycle(int in_flight);  // drafts of the next one; -1 where those in flight are the last
-  Status take_cycle(const CycleResult& result);
+  // The sequence has lost its keys, or some of them: they are computed again, and then decoding
+  // goes on where it was.
+  void start_again();
 
-  // What the pass took; with the rejection rule, what take() took besides.
-  void observe(const PassTime& time) { policy_->observe_pass(time); }
+  // The prompt and what was emitted.
+  std::span<const int32_t> tokens() const { return tokens_; }
+  // In the order of the prompt, from its second token on, as far as it is computed; where asked
+  // for.
+  std::vector<TokenLogprobs>& prompt_logprobs() { return prompt_logprobs_; }
+
+  // Whole cycles, which a device runs, in place of next() and take(): between cycles, unless the
+  // host is to see the logits.
+  bool can_cycle() const { return phase_ == Phase::kCycle && !wants_logits(); }
+  CycleStart begin_cycles();
+  int plan_cycle();  // drafts of the next one; -1 where those in flight are the last
+  // Positions that the cycles in flight may fill at most.
+  int in_flight() const;
+  Status take_cycle(const CycleResult& result);
+  void leave_cycles() { flights_.clear(); }  // what is in flight does not count
 
   std::span<const int32_t> emitted() const { return emitted_; }
+  std::span<const TokenLogprobs> logprobs() const { return logprobs_; }  // of these, if asked for
 
   // Of the cycle that emitted: how many drafts were verified, and how many of those accepted.
   int drafted() const { return drafted_; }
@@ -84,27 +102,31 @@ class Decoder {
  private:
   enum class Phase { kPrefill, kCycle, kDraft, kVerify, kDone };  // kCycle: one begins
 
-  Span prefill();
+  Span prefill(int most_tokens);
 
   // The cycle, at position p = sequence.length(), with the anchor x_p known.
   void begin_cycle();
   Span draft();                            // 1. Draft: [x_p, MASK, ...] in the diffusion view
   void take_drafts(const HeadRows& rows);  //    d_1, d_2, ... from its rows
   Span verify();                           // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
-  Status accept(const HeadRows& rows);     // 3. Accept: the longest prefix the AR view agrees to
+  // 3. Accept: the longest prefix the AR view agrees to, after p positions
+  Status accept(const HeadRows& rows, int p);
   void keep_leftover();
 
   bool by_rejection() const;
+  bool wants_logits() const { return by_rejection() || params_.logprobs; }
+  void take_prompt_logprobs(const HeadRows& rows);
   Span span(std::span<const int32_t> tokens, View view, int logits_begin) const;
   const RowContext* context() const { return context_ ? &*context_ : nullptr; }
   std::span<const float> adjusted(const HeadRows& rows, int i);
   bool take_draft(const HeadRows& rows, int i, int position);
-  int32_t next_token(const HeadRows& rows, int i, int position);
+  int32_t next_token(const HeadRows& rows, int row, int position, int i);
   bool emit(int32_t token);  // false when it is the last
 
   const ModelConfig* config_;
   KvSequence* sequence_;
-  std::span<const int32_t> prompt_;
+  std::vector<int32_t> tokens_;  // prompt, and what was emitted
+  int prompt_length_;
   Policy* policy_;
   DecodeParams params_;
   std::optional<RowContext> context_;  // of the tokens so far, where the parameters want one
@@ -116,13 +138,19 @@ class Decoder {
   std::vector<int32_t> drafts_;       // d_1, d_2, ... of the last block, from the anchor on
   std::vector<float> probabilities_;  // of the drafts, for the policy
   int misses_ = 0;                    // drafts of the block that were wrong, of those before
+  int prefilling_ = 0;                // prompt tokens of the span of the current pass
   int verified_ = 0;                  // n: drafts that the current cycle verifies
   std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
   std::vector<int32_t> emitted_;                   // by the last take()
   int drafted_ = 0;                                // in the cycle that emitted
   int accepted_ = 0;                               // of those
   int generated_ = 0;                              // tokens emitted since the prompt
-  std::deque<double> expectations_;                // accepted drafts, of each cycle in flight
+  struct Flight {
+    int drafts;
+    double expected_accepted;
+  };
+  std::deque<Flight> flights_;  // cycles in flight
+  std::vector<TokenLogprobs> logprobs_, prompt_logprobs_;
   DecodeCounts counts_;
 };
 

@@ -5,6 +5,13 @@
 
 namespace orthrus {
 
+// What a forward pass took.
+struct PassTime {
+  double seconds = 0;
+  int rows = 0;        // of all its spans
+  bool draft = false;  // all of them in the diffusion view
+};
+
 // Plain steps, verify passes, prefill chunks and mixtures cost nearly the same for a number of
 // rows, and share a table. Draft passes, which may have weights of another type, have their own;
 // where one of the tables knows nothing of a number of rows, the other one's time stands in, by the
@@ -12,8 +19,7 @@ namespace orthrus {
 // stands against the outliers of a machine that others use too.
 class PassTimes {
  public:
-  void add(int rows, double seconds) { add(passes_, rows, seconds); }
-  void add_draft(int rows, double seconds) { add(drafts_, rows, seconds); }
+  void add(const PassTime& pass) { add(pass.draft ? drafts_ : passes_, pass.rows, pass.seconds); }
 
   // How often a pass of so many rows was seen that was no draft, at most kKept.
   int seen(int rows) const { return passes_[index_of(rows)].count; }

@@ -6,14 +6,6 @@
 
 namespace orthrus {
 
-// What a forward pass took.
-struct PassTime {
-  double seconds = 0;
-  int rows = 0;        // of all its spans
-  int sequences = 1;   // that shared it
-  bool draft = false;  // all of them in the diffusion view
-};
-
 // Drafts that earlier cycles left over: the last block predicted the next positions too, from an
 // anchor further back.
 struct Leftover {
@@ -57,8 +49,8 @@ class Policy {
   virtual Verification plan_whole(int most) = 0;
   virtual void observe_whole(int drafts, int accepted) = 0;
 
-  // A pass that the sequence took part in.
-  virtual void observe_pass(const PassTime& pass) = 0;
+  // So many sequences share passes now, this one included.
+  virtual void share_passes(int sequences) = 0;
 };
 
 // As many drafts as fit a block of one size, all of them verified. Block size 1 is plain AR
@@ -74,7 +66,7 @@ class FixedPolicy final : public Policy {
   void observe_accepted(int) override {}
   Verification plan_whole(int most) override { return {std::min(drafts_, most)}; }
   void observe_whole(int, int) override {}
-  void observe_pass(const PassTime&) override {}
+  void share_passes(int) override {}
 
  private:
   int drafts_;

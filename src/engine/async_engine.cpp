@@ -1,54 +1,94 @@
 #include "orthrus/async_engine.h"
 
 #include <condition_variable>
-#include <deque>
-#include <map>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/float_environment.h"
+#include "engine/calls.h"
 
 namespace orthrus {
 
 struct AsyncEngine::Impl {
   struct Entry {
+    Entry(const Engine::Impl& with, Request asked, std::function<void(Generation)> done)
+        : request(std::move(asked)), on_done(std::move(done)), call(with, request) {}
     Request request;
     std::function<void(Generation)> on_done;
-    bool cancelled = false;
+    Call call;
   };
-  explicit Impl(Engine own) : engine(std::move(own)), thread([this] { run(); }) {}
+  using Entries = std::unordered_map<Id, std::unique_ptr<Entry>>;
 
-  void run() {
-    std::unique_lock lock(mutex);
-    for (;;) {
-      changed.wait(lock, [&] { return ending || !entries.empty(); });
-      if (entries.empty()) return;
-      running = entries.begin()->first;
-      Entry& entry = entries.begin()->second;
-      lock.unlock();
-      Generation generation;
-      generation.finish_reason = FinishReason::kCancelled;
-      const auto on_step = entry.request.on_step;
-      entry.request.on_step = [&](const Step& step) {
-        {
-          const std::lock_guard hold(mutex);
-          if (entry.cancelled || ending) return false;
-        }
-        return !on_step || on_step(step);
-      };
-      if (!entry.cancelled && !ending) generation = engine.generate(entry.request);
-      if (entry.on_done) entry.on_done(std::move(generation));
-      lock.lock();
-      entries.erase(running);
-    }
-  }
+  explicit Impl(Engine own)
+      : engine(std::move(own)),
+        with(engine.shared_impl()),
+        scheduler(with->scheduler()),
+        thread([this] { run(); }) {}
+
+  void run();
+  void take_news();
 
   Engine engine;
+  const std::shared_ptr<const Engine::Impl> with;
+  const std::shared_ptr<Scheduler> scheduler;
+  Mailbox mailbox;
+  Entries entries;  // of the thread alone
+
   std::mutex mutex;
   std::condition_variable changed;
-  std::map<Id, Entry> entries;
-  Id next = 1, running = 0;
+  Entries arrivals;  // that have been submitted since
+  std::vector<Id> cancelled;
+  Id next_id = 1;
   bool ending = false;
-  std::thread thread;
+
+  std::thread thread;  // the last: it uses all of the above
 };
+
+void AsyncEngine::Impl::run() {
+  const FloatEnvironment ours;
+  for (;;) {
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return ending || !entries.empty() || !arrivals.empty(); });
+      entries.merge(arrivals);
+      for (const Id id : std::exchange(cancelled, {})) {
+        const auto found = entries.find(id);
+        if (found != entries.end()) found->second->call.cancel(*scheduler);
+      }
+      if (ending) {
+        if (entries.empty()) return;
+        for (const auto& [id, entry] : entries) entry->call.cancel(*scheduler);
+      }
+    }
+    scheduler->wait(mailbox);
+    take_news();
+  }
+}
+
+void AsyncEngine::Impl::take_news() {
+  for (auto next = entries.begin(); next != entries.end();) {
+    const auto here = next++;
+    Entry& entry = *here->second;
+    try {
+      entry.call.take_news(*scheduler);
+    } catch (...) {  // its own callback's
+      entry.call.cancel(*scheduler);
+    }
+    if (!entry.call.ended()) continue;
+    const std::unique_ptr<Entry> done = std::move(here->second);
+    entries.erase(here);
+    try {
+      Generation generation = std::move(done->call).result();
+      const CallersFloatEnvironment callers;
+      if (done->on_done) done->on_done(std::move(generation));
+    } catch (...) {  // nobody is left to hear of it
+    }
+  }
+}
 
 AsyncEngine::AsyncEngine(Engine engine) : impl_(std::make_unique<Impl>(std::move(engine))) {}
 
@@ -58,6 +98,7 @@ AsyncEngine::~AsyncEngine() {
     impl_->ending = true;
   }
   impl_->changed.notify_all();
+  impl_->scheduler->poke(impl_->mailbox);
   impl_->thread.join();
 }
 
@@ -66,24 +107,37 @@ const Engine& AsyncEngine::engine() const {
 }
 
 AsyncEngine::Id AsyncEngine::submit(Request request, std::function<void(Generation)> on_done) {
-  validate(request, impl_->engine.config(), impl_->engine.tokenizer());
-  const std::lock_guard lock(impl_->mutex);
-  const Id id = impl_->next++;
-  impl_->entries[id] = {std::move(request), std::move(on_done)};
+  const FloatEnvironment ours;
+  auto entry = std::make_unique<Impl::Entry>(*impl_->with, std::move(request), std::move(on_done));
+  Call& call = entry->call;
+  Id id = 0;
+  {
+    // Its news is asked for once it is among the arrivals, and not before.
+    const std::lock_guard lock(impl_->mutex);
+    id = impl_->next_id++;
+    const auto place = impl_->arrivals.emplace(id, std::move(entry)).first;
+    try {
+      call.submit(*impl_->scheduler, impl_->mailbox);
+    } catch (...) {
+      impl_->arrivals.erase(place);
+      throw;
+    }
+  }
   impl_->changed.notify_all();
+  impl_->scheduler->poke(impl_->mailbox);
   return id;
 }
 
 void AsyncEngine::cancel(Id id) {
-  const std::lock_guard lock(impl_->mutex);
-  const auto entry = impl_->entries.find(id);
-  if (entry != impl_->entries.end()) entry->second.cancelled = true;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->cancelled.push_back(id);
+  }
+  impl_->scheduler->poke(impl_->mailbox);
 }
 
 EngineLoad AsyncEngine::load() const {
-  const std::lock_guard lock(impl_->mutex);
-  const auto waiting = static_cast<int>(impl_->entries.size());
-  return {.running = waiting > 0 ? 1 : 0, .waiting = waiting > 0 ? waiting - 1 : 0};
+  return impl_->scheduler->load();
 }
 
 }  // namespace orthrus

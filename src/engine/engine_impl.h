@@ -5,33 +5,37 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "backends/device_lost.h"
 #include "backends/device_model.h"
 #include "base/process.h"
-#include "engine/job.h"
-#include "engine/policy_memory.h"
 #include "orthrus/engine.h"
 #include "orthrus/error.h"
+#include "schedule/scheduler.h"
 
 namespace orthrus {
 
 struct Engine::Impl {
   Impl(std::unique_ptr<const DeviceModel> loaded, std::optional<Tokenizer> loaded_tokenizer,
-       int thread_count, Device on_device)
-      : model(std::move(loaded)),
-        tokenizer(std::move(loaded_tokenizer)),
-        threads(thread_count),
-        device(on_device) {}
+       int thread_count, const EngineOptions& options);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   std::unique_ptr<const DeviceModel> model;
+  ScheduleLimits limits;
+  ModelConfig config;  // the model's, its context no longer than the cache
   std::optional<Tokenizer> tokenizer;
   int threads;
   Device device;
-  mutable PolicyMemory policy_memory{};           // guards itself; changes speed only
   mutable std::atomic<bool> device_lost = false;  // and stays so
+
+  // That all calls share; made when it is first asked for, and again in a process that was forked
+  // since, where the old one's locks may be held for ever. Throws as DeviceModel::start.
+  std::shared_ptr<Scheduler> scheduler() const;
 
   // use(), which throws DeviceLost where the device fails, or at once where it has failed before.
   template <typename Use>
@@ -50,8 +54,6 @@ struct Engine::Impl {
   std::unique_ptr<Lane> start(size_t pages) const {
     return on_device([&] { return model->start(pages); });
   }
-  // As run_jobs; where the device has failed before, jobs fail at once.
-  void run(Lane& lane, std::span<Job* const> jobs) const;
 
   const unsigned process = process_number();  // that loaded it
   // Throws Error(kSystem) in a process that was forked since, if what runs the passes is a device.
@@ -63,6 +65,13 @@ struct Engine::Impl {
                             name_of(device)));
   }
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
+
+ private:
+  void leave_to_its_process() const;
+
+  mutable std::mutex making_scheduler_;
+  mutable std::shared_ptr<Scheduler> scheduler_;
+  mutable std::atomic<unsigned> scheduler_process_ = 0;  // whose it is; 0: there is none
 };
 
 }  // namespace orthrus

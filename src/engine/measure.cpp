@@ -69,7 +69,7 @@ class PassRunner {
     }
     lane_ = model.start(static_cast<size_t>(longest) / kPageSize + 1);
     sequence_.emplace(lane_->pool());
-    begin_at(longest);
+    begin_at(longest, 0);
     lane_->fill_cache(*sequence_);
     // Different tokens, as far as the vocabulary goes.
     tokens_.resize(static_cast<size_t>(most_rows));
@@ -80,7 +80,7 @@ class PassRunner {
 
   double seconds_of(const PassShape& shape) {
     const int begin = shape.rows - head_rows(shape);
-    begin_at(shape.context);
+    begin_at(shape.context, shape.rows);
     const Span span{.sequence = &*sequence_,
                     .tokens = std::span(tokens_).first(static_cast<size_t>(shape.rows)),
                     .view = view_of(shape),
@@ -99,12 +99,12 @@ class PassRunner {
   }
 
  private:
-  void begin_at(int context) {
-    sequence_->crop(0);
-    if (sequence_->reserve(context) != Status::kOk) {
+  void begin_at(int context, int rows) {
+    sequence_->clear();
+    if (sequence_->reserve(context + rows) != Status::kOk) {
       throw Error(ErrorKind::kSystem, fmt::format("no memory for a context of {}.", context));
     }
-    sequence_->extend(context);
+    sequence_->commit(context);
   }
 
   std::unique_ptr<Lane> lane_;

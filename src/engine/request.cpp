@@ -107,6 +107,11 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
   check_prompt(config, request.prompt);
   check_sampling(config, options.sampling);
   check_range(options.max_tokens >= 1, "max_tokens", options.max_tokens, "1 or more");
+  constexpr int kMostLogprobs = 20;
+  for (const auto& [name, count] : {std::pair("logprobs", options.logprobs),
+                                    std::pair("prompt_logprobs", options.prompt_logprobs)}) {
+    if (count) check_range(*count >= 0 && *count <= kMostLogprobs, name, *count, "0 to 20");
+  }
   check_range(options.prefill_chunk >= 0, "prefill_chunk", options.prefill_chunk,
               "1 or more, or 0 for what suits the device");
   std::vector<int32_t> stop_token_ids = options.stop_token_ids;
@@ -132,7 +137,9 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
           .sampling = options.sampling,
           .max_tokens = std::min(options.max_tokens, room),
           .stop_token_ids = std::move(stop_token_ids),
-          .prefill_chunk = options.prefill_chunk};
+          .prefill_chunk = options.prefill_chunk,
+          .logprobs = options.logprobs,
+          .prompt_logprobs = options.prompt_logprobs};
 }
 
 void validate(const Request& request, const ModelConfig& config, const Tokenizer* tokenizer) {

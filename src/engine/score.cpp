@@ -27,7 +27,7 @@ double log_probability(const float* logits, int size, int32_t token) {
 std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) const {
   const FloatEnvironment ours;
   impl().check_process();
-  const ModelConfig& config = impl().model->config();
+  const ModelConfig& config = impl().config;
   const auto count = static_cast<int64_t>(tokens.size());
   if (count < 2 || count > config.max_position_embeddings) {
     throw Error(ErrorKind::kUsage, fmt::format("{} tokens are to be scored; valid is 2 to {}.",
@@ -48,6 +48,10 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
     const int rows = std::min(kRows, end - position);
     // Row r has the token at position + r, and predicts the one after it.
     const int begin = std::clamp(first - 1 - position, 0, rows);
+    if (sequence.reserve(rows) != Status::kOk) {
+      throw Error(ErrorKind::kSystem, fmt::format("Scoring failed after {} tokens: {}.", position,
+                                                  describe(Status::kOutOfMemory)));
+    }
     const Span span{
         .sequence = &sequence,
         .tokens = tokens.subspan(static_cast<size_t>(position), static_cast<size_t>(rows)),
@@ -58,6 +62,7 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
       throw Error(ErrorKind::kSystem,
                   fmt::format("Scoring failed after {} tokens: {}.", position, describe(status)));
     }
+    sequence.commit(rows);
     const ConstRows logits = lane->pass().head_rows(0).logits;
     for (int r = begin; r < rows; ++r) {
       const int32_t next = tokens[static_cast<size_t>(position + r + 1)];

@@ -18,13 +18,18 @@ std::string StopStrings::finish() {
 }
 
 std::string StopStrings::take(std::string_view more, bool hidden) {
-  if (found_) return {};
+  if (found()) return {};
   held_ += more;
   hidden_.resize(held_.size(), hidden);
   size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
+  for (const std::string& stop : stops_) {
+    const size_t place = held_.find(stop);
+    const bool longer = place == first && which_ != nullptr && stop.size() > which_->size();
+    if (place == std::string::npos || (place >= first && !longer)) continue;
+    first = place;
+    which_ = &stop;
+  }
   if (first != std::string::npos) {
-    found_ = true;
     std::string before = release(first);
     release(held_.size());
     return before;

@@ -21,7 +21,9 @@ class StopStrings {
   // What was held back, when the text ends without a stop string.
   std::string finish();
 
-  bool found() const { return found_; }
+  bool found() const { return which_ != nullptr; }
+  // The one that was found, the longest of those that begin there; empty without one.
+  std::string which() const { return which_ != nullptr ? *which_ : std::string(); }
 
  private:
   std::string take(std::string_view more, bool hidden);
@@ -29,8 +31,8 @@ class StopStrings {
 
   std::vector<std::string> stops_;
   std::string held_;
-  std::vector<bool> hidden_;  // of each byte held, whether it is no text
-  bool found_ = false;
+  std::vector<bool> hidden_;            // of each byte held, whether it is no text
+  const std::string* which_ = nullptr;  // of stops_
 };
 
 }  // namespace orthrus

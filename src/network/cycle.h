@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "cache/kv_cache.h"
+#include "cache/kv_sequence.h"
 #include "network/span.h"
 #include "orthrus/sampling.h"
 #include "orthrus/status.h"
@@ -12,7 +12,7 @@ namespace orthrus {
 
 // A sequence whose anchor is known: the last token emitted, whose keys are not yet in the cache.
 struct CycleStart {
-  KvSequence* sequence = nullptr;
+  const KvSequence* sequence = nullptr;
   int32_t anchor = 0;
   int most_tokens = 0;  // that it may still emit, >= 1; the context has room for them
   int block_size = 1;   // most tokens that a cycle emits

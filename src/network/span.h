@@ -5,7 +5,7 @@
 #include <span>
 
 #include "base/view.h"
-#include "cache/kv_cache.h"
+#include "cache/kv_sequence.h"
 #include "kernels/ops.h"
 #include "kernels/row_context.h"
 #include "orthrus/sampling.h"
@@ -23,11 +23,12 @@ inline const SamplingParams kGreedy{};
 
 // Consecutive tokens of one sequence, at positions sequence->length() and on.
 //
-// In the AR view they are causal, and the pass appends their keys and values to the sequence. In
-// the diffusion view they are a block: each sees the sequence's cache and the whole block, and
-// nothing is kept. A pass holds at most one span of a sequence.
+// In the AR view they are causal, and the pass writes their keys and values behind those of the
+// sequence, where there must be room for them; whether they join it is for others to say. In the
+// diffusion view they are a block: each sees the sequence's cache and the whole block, and nothing
+// is kept. A pass holds at most one span of a sequence.
 struct Span {
-  KvSequence* sequence = nullptr;
+  const KvSequence* sequence = nullptr;
   std::span<const int32_t> tokens;
   View view = View::kAutoregressive;
   int logits_begin = 0;  // the LM head runs for the rows [logits_begin, logits_end) of the span

@@ -138,7 +138,6 @@ class PassCycles final : public CycleRunner {
     }
     t.block.assign(1, t.anchor);
     t.block.insert(t.block.end(), drafts.begin(), drafts.end());
-    const int p = t.start.sequence->length();
     const std::vector<int32_t> selected = choices(t, View::kAutoregressive);
     times.verify_rows += static_cast<int>(t.block.size());
     times.verify += 1e-3;
@@ -158,7 +157,6 @@ class PassCycles final : public CycleRunner {
                      .verified = static_cast<int>(drafts.size()),
                      .accepted = accepted.accepted,
                      .tokens = landed.tokens};
-    t.start.sequence->crop(p + accepted.emitted);
   }
 
   ForwardPass* pass_;

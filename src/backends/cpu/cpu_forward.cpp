@@ -38,11 +38,6 @@ Status CpuForwardPass::run(std::span<const Span> spans) {
     return Status::kNoThreads;
   }
   seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (const Span& span : spans) {
-    if (span.view == View::kAutoregressive) {
-      span.sequence->extend(static_cast<int>(span.tokens.size()));
-    }
-  }
   return Status::kOk;
 }
 
@@ -172,11 +167,7 @@ Status CpuForwardPass::plan(std::span<const Span> spans) {
         if (span.view != view) continue;
         const int count = static_cast<int>(span.tokens.size());
         const int position = span.sequence->length();
-        if (view == View::kDiffusion) {
-          block_pages += pages_of(span);
-        } else if (const Status status = span.sequence->reserve(count); status != Status::kOk) {
-          return status;
-        }
+        if (view == View::kDiffusion) block_pages += pages_of(span);
         first_row_[s] = static_cast<int>(ids_.size());
         rows.spans.push_back({.first_row = first_row_[s] - rows.first,
                               .rows = count,

@@ -6,7 +6,7 @@
 
 #include "backends/cpu/cpu_weights.h"
 #include "backends/forward_pass.h"
-#include "cache/kv_cache.h"
+#include "cache/kv_sequence.h"
 
 namespace orthrus {
 

@@ -23,6 +23,8 @@ class CpuModel final : public DeviceModel {
   std::vector<DType> weight_types(View view) const override;
   DType kv_cache() const override { return weights_.kv_type; }
   int prefill_chunk() const override { return 256; }
+  int prefill_chunk_beside() const override { return 64; }
+  int max_batch() const override { return 64; }
   size_t pages_that_fit() const override;
   std::unique_ptr<Lane> start(size_t pages) const override;
   double matrix_bytes(View view) const override;

@@ -274,10 +274,7 @@ CycleTimes CudaCycles::finish() {
                          .verified = outcome.verified,
                          .accepted = outcome.accepted,
                          .tokens = {tokens, static_cast<size_t>(outcome.tokens)}};
-    if (tenants_[s].number == tenant) {
-      tenants_[s].position += outcome.tokens;
-      tenants_[s].sequence->extend(outcome.tokens);
-    }
+    if (tenants_[s].number == tenant) tenants_[s].position += outcome.tokens;
     times.draft_rows += outcome.drafted;
     times.verify_rows += outcome.tokens > 0 || outcome.failed ? outcome.verified + 1 : 0;
   }

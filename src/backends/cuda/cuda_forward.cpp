@@ -27,11 +27,7 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
     for (const Span& span : spans) {
       const int rows = static_cast<int>(span.tokens.size());
       pages += static_cast<size_t>(pages_for(span.sequence->length() + rows));
-      if (span.view == View::kDiffusion) {
-        block_pages += pages_for(rows);
-      } else if (const Status status = span.sequence->reserve(rows); status != Status::kOk) {
-        return status;
-      }
+      if (span.view == View::kDiffusion) block_pages += pages_for(rows);
     }
     const cudaStream_t stream = network_->stream();
     network_->reserve(shape, block_pages);
@@ -74,11 +70,6 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
   copy_back(logits_.data(), network_->logits(), static_cast<size_t>(asked_logits) * vocabulary);
   require(cudaStreamSynchronize(network_->stream()));
   seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (const Span& span : spans) {
-    if (span.view == View::kAutoregressive) {
-      span.sequence->extend(static_cast<int>(span.tokens.size()));
-    }
-  }
   return Status::kOk;
 }
 

@@ -85,6 +85,8 @@ class CudaModel final : public DeviceModel {
   std::vector<DType> widened_types() const override { return {widened_.begin(), widened_.end()}; }
   DType kv_cache() const override { return DType::kBF16; }
   int prefill_chunk() const override { return 2048; }
+  int prefill_chunk_beside() const override { return 512; }
+  int max_batch() const override { return 256; }
   size_t pages_that_fit() const override {
     check(cudaSetDevice(ordinal_), "choosing the device");
     const double free = free_memory();

@@ -1,0 +1,99 @@
+// Passes: what each has of the sequences that run.
+#include <algorithm>
+#include <new>
+
+#include "schedule/scheduler.h"
+
+namespace orthrus {
+namespace {
+
+Status run_on(ForwardPass& pass, std::span<const Span> spans) try {
+  return pass.run(spans);
+} catch (const std::bad_alloc&) {  // a device may find out late, when it is to start
+  return Status::kOutOfMemory;
+}
+
+}  // namespace
+
+void Scheduler::run_pass() {
+  gather();
+  if (!spans_.empty()) run(members_, spans_);
+}
+
+// Those that go first come first: whoever must give way to them has no span yet.
+void Scheduler::gather() {
+  members_.clear();
+  spans_.clear();
+  CycleRunner* const cycles = cycles_given_up_ ? nullptr : lane_->cycles();
+  const auto waits_for_cycles = [&](const Task& task) {
+    return cycles != nullptr && task.decoder_.can_cycle() && task.takes_cycles_;
+  };
+  bool beside = false;
+  for (size_t i = 0; i < running_.size(); ++i) {
+    const TaskPointer task = running_[i];
+    if (task->decoder_.prefilling() || task->finished_) continue;
+    beside = true;
+    if (!task->in_cycles() && !waits_for_cycles(*task)) add_span(task, 0);
+  }
+  int budget = beside ? model_->prefill_chunk_beside() : model_->prefill_chunk();
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    const TaskPointer task = running_[i];
+    if (!task->decoder_.prefilling() || task->finished_) continue;
+    const size_t had = spans_.size();
+    add_span(task, budget);
+    if (spans_.size() > had) budget -= static_cast<int>(spans_.back().tokens.size());
+  }
+}
+
+void Scheduler::add_span(const TaskPointer& task, int most_prompt_tokens) try {
+  const Span span = task->decoder_.next(most_prompt_tokens);
+  if (span.view == View::kAutoregressive &&
+      !reserve_or_preempt(*task, static_cast<int>(span.tokens.size()))) {
+    return;
+  }
+  members_.push_back(task.get());
+  spans_.push_back(span);
+} catch (const std::bad_alloc&) {
+  end(*task, Status::kOutOfMemory);
+}
+
+void Scheduler::run(std::span<Task* const> tasks, std::span<const Span> spans) {
+  ForwardPass& pass = lane_->pass();
+  const Status status = run_on(pass, spans);
+  if (status != Status::kOk && tasks.size() > 1) {
+    // Together they need more memory than there is: each has what it would have alone.
+    for (size_t i = 0; i < tasks.size(); ++i) run(tasks.subspan(i, 1), spans.subspan(i, 1));
+    return;
+  }
+  if (status != Status::kOk) return end(*tasks[0], status);
+  PassTime time{.seconds = pass.seconds(), .rows = 0, .draft = true};
+  for (const Span& span : spans) {
+    time.rows += static_cast<int>(span.tokens.size());
+    time.draft = time.draft && span.view == View::kDiffusion;
+  }
+  const int sequences = decoding();
+  const auto start = Task::Clock::now();
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i]->policy_->share_passes(sequences);
+    take(*tasks[i], pass.head_rows(i));
+  }
+  // Whole rows of logits, where they are asked for, are chosen from here.
+  time.seconds += std::chrono::duration<double>(Task::Clock::now() - start).count();
+  times_.add(time);
+}
+
+void Scheduler::take(Task& task, const HeadRows& rows) {
+  const bool prefill = task.decoder_.prefilling();
+  Status status = Status::kOutOfMemory;
+  try {
+    status = task.decoder_.take(rows);
+  } catch (const std::bad_alloc&) {
+  }
+  if (status == Status::kOk) {
+    publish(task, prefill);
+  } else {
+    end(task, status);
+  }
+}
+
+}  // namespace orthrus

@@ -1,0 +1,123 @@
+// Requests of all callers share the passes of a lane: who waits, who runs, and what each pass has.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "backends/device_model.h"
+#include "cache/prefix_index.h"
+#include "orthrus/async_engine.h"
+#include "schedule/task.h"
+
+namespace orthrus {
+
+struct ScheduleLimits {
+  size_t pages = 1;         // of the cache
+  size_t cached_pages = 1;  // of those, that may hold what requests have left behind
+  int batch = 1;            // requests that run at a time
+};
+
+// Every token is the same whoever runs beside it (docs/exactness.md); all that is decided here is
+// when it comes.
+//
+// - First come, first served, among those of one priority. A request begins when there is room for
+//   its prompt. Of those that begin alike one computes what they share; the others wait for it.
+// - Each pass has the next span of every sequence that decodes, and beside them a chunk of prompts.
+// - A sequence that finds no room takes it from what the cache remembers, then from the request
+//   that would go last, which forgets its keys and values, waits, and computes them again.
+// - Where the device runs whole cycles, sequences join them when their prompt is done.
+//
+// There is no thread in it. Those who wait for news run passes, one of them at a time, on behalf of
+// all: "it leads".
+class Scheduler {
+ public:
+  // The model must outlive it. Throws as DeviceModel::start. `device_lost` is set when the device
+  // fails, and then all tasks end with that status, also later ones.
+  Scheduler(const DeviceModel& model, const ScheduleLimits& limits, std::atomic<bool>& device_lost);
+  // Over a lane of one's own.
+  Scheduler(const DeviceModel& model, std::unique_ptr<Lane> lane, const ScheduleLimits& limits,
+            std::atomic<bool>& device_lost);
+  // All tasks have ended.
+  ~Scheduler() = default;
+
+  // The rest is thread-safe.
+
+  // The mailbox must outlive the task's end. Throws std::bad_alloc.
+  std::shared_ptr<Task> submit(const TaskSpec& spec, Mailbox& mailbox);
+  // It ends as soon as may be; its owner hears of it.
+  void cancel(Task& task);
+  // Ends these, and waits until they have: their mailbox may go.
+  void abandon(std::span<const std::shared_ptr<Task>> tasks, Mailbox& mailbox) noexcept;
+
+  // Waits until there is news, running passes if nobody else does.
+  void wait(Mailbox& mailbox);
+  void poke(Mailbox& mailbox);  // there is
+  // And what it is. May be called again until it has ended.
+  News collect(Task& task);
+
+  EngineLoad load() const;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  using TaskPointer = std::shared_ptr<Task>;
+
+  // All of the following is for the one who leads.
+  void step();  // throws nothing that a backend or memory throws
+  void drop_cancelled();
+  void admit();
+  TaskPointer next_to_admit();
+  bool shares_prefill(Task& task);
+  bool begin(Task& task);
+  bool take_cached(Task& task);
+
+  void run_pass();
+  void gather();
+  void add_span(const TaskPointer& task, int most_prompt_tokens);
+  void run(std::span<Task* const> tasks, std::span<const Span> spans);
+  void take(Task& task, const HeadRows& rows);
+
+  void run_cycles();
+  void join_cycles();
+  bool start_cycle();
+  void take_cycle(const CycleTimes& times);
+  void leave_cycles(Task& task);
+  void give_cycles_up();
+
+  bool reserve(KvSequence& sequence, int count);
+  bool reserve_or_preempt(Task& task, int count);
+  void preempt(Task& task);
+  void publish(Task& task, bool prefilled);
+  void end(Task& task, Status status);
+  void end_all(Status status);
+  void note_load();
+  int decoding() const;
+
+  const DeviceModel* model_;
+  std::unique_ptr<Lane> lane_;
+  ScheduleLimits limits_;
+  std::atomic<bool>* device_lost_;
+  PrefixIndex index_;
+  PassTimes times_;
+
+  std::vector<TaskPointer> running_;  // those that go first, first
+  std::vector<Task*> members_;        // of the pass
+  std::vector<Span> spans_;
+  std::vector<CycleRequest> by_slot_;
+  bool cycles_given_up_ = false;  // until nobody runs
+  Task::Clock::time_point load_noted_{};
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool leading_ = false;
+  uint64_t next_id_ = 1;
+  std::vector<TaskPointer> waiting_;  // those that go first, first
+  bool cancelled_ = false;            // some task was
+  PolicyState learnt_[2];             // by whether decoding is greedy
+  EngineLoad load_{};
+};
+
+}  // namespace orthrus
