@@ -59,7 +59,7 @@ Engine::Impl::Impl(std::unique_ptr<const DeviceModel> loaded,
       device(options.device) {}
 
 Engine::Impl::~Impl() {
-  if (scheduler_process_ != process_number()) leave_to_its_process();
+  if (scheduler_process_ != process_number() + 1) leave_to_its_process();
 }
 
 // A scheduler of the process that this one was forked from: threads that wait in it are not here to
@@ -71,13 +71,13 @@ void Engine::Impl::leave_to_its_process() const {
 }
 
 std::shared_ptr<Scheduler> Engine::Impl::scheduler() const {
-  if (scheduler_process_ == process_number()) return scheduler_;
+  if (scheduler_process_ == process_number() + 1) return scheduler_;
   const std::lock_guard lock(making_scheduler_);
-  if (scheduler_process_ == process_number()) return scheduler_;
+  if (scheduler_process_ == process_number() + 1) return scheduler_;
   auto made = on_device([&] { return std::make_shared<Scheduler>(*model, limits, device_lost); });
   leave_to_its_process();
   scheduler_ = std::move(made);
-  scheduler_process_ = process_number();
+  scheduler_process_ = process_number() + 1;
   return scheduler_;
 }
 

@@ -71,7 +71,7 @@ struct Engine::Impl {
 
   mutable std::mutex making_scheduler_;
   mutable std::shared_ptr<Scheduler> scheduler_;
-  mutable std::atomic<unsigned> scheduler_process_ = 0;  // whose it is; 0: there is none
+  mutable std::atomic<unsigned> scheduler_process_ = 0;  // whose it is, plus 1; 0: there is none
 };
 
 }  // namespace orthrus
