@@ -76,7 +76,7 @@ struct PolicyState {
 //
 // Where several sequences share passes, all of them are taken to do alike: r rows of one are then
 // r * sequences rows of a pass.
-class AutoPolicy final : public Policy {
+class AutoPolicy : public Policy {
  public:
   // Starts from what `state` has learnt, and goes on learning in it. `times` are those of the
   // passes that all sequences share, and others see to them. Both must outlive the policy.

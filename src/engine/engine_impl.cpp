@@ -71,9 +71,9 @@ void Engine::Impl::leave_to_its_process() const {
 }
 
 std::shared_ptr<Scheduler> Engine::Impl::scheduler() const {
-  if (scheduler_process_ == process_number() + 1) return scheduler_;
+  if (!device_lost && scheduler_process_ == process_number() + 1) return scheduler_;
   const std::lock_guard lock(making_scheduler_);
-  if (scheduler_process_ == process_number() + 1) return scheduler_;
+  if (!device_lost && scheduler_process_ == process_number() + 1) return scheduler_;
   auto made = on_device([&] { return std::make_shared<Scheduler>(*model, limits, device_lost); });
   leave_to_its_process();
   scheduler_ = std::move(made);

@@ -34,7 +34,8 @@ struct Engine::Impl {
   mutable std::atomic<bool> device_lost = false;  // and stays so
 
   // That all calls share; made when it is first asked for, and again in a process that was forked
-  // since, where the old one's locks may be held for ever. Throws as DeviceModel::start.
+  // since, where the old one's locks may be held for ever. Throws as DeviceModel::start, and
+  // DeviceLost once the device has failed.
   std::shared_ptr<Scheduler> scheduler() const;
 
   // use(), which throws DeviceLost where the device fails, or at once where it has failed before.

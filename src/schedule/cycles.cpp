@@ -7,13 +7,15 @@
 namespace orthrus {
 
 // The next cycle begins before the one that is waited for has landed.
-void Scheduler::run_cycles() {
+void Scheduler::run_cycles() try {
   CycleRunner* const cycles = lane_->cycles();
   if (cycles == nullptr) return;
   join_cycles();
   while (cycles->in_flight() < CycleRunner::kMostInFlight && start_cycle()) {
   }
   if (cycles->in_flight() > 0) take_cycle(cycles->finish());
+} catch (const std::bad_alloc&) {  // a device may find out late, when it is to start
+  give_cycles_up();
 }
 
 void Scheduler::join_cycles() {
@@ -89,6 +91,7 @@ void Scheduler::leave_cycles(Task& task) {
 void Scheduler::give_cycles_up() {
   cycles_given_up_ = true;
   for (const TaskPointer& task : running_) leave_cycles(*task);
+  lane_->cycles()->drain();
 }
 
 }  // namespace orthrus

@@ -41,7 +41,7 @@ class Forward : public testing::TestWithParam<const char*> {
     std::vector<Row> rows;
     for (size_t p = 0; p < tokens.size(); ++p) {
       const Span span{&s.sequence, tokens.subspan(p, 1), View::kAutoregressive, 0, 1};
-      EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+      EXPECT_EQ(run_and_commit(pass, std::span(&span, 1)), Status::kOk);
       const float* row = pass.logits(0).row(0);
       rows.emplace_back(row, row + model_.config.vocab_size);
     }
@@ -71,7 +71,7 @@ TEST_P(Forward, PrefillChunksOfAnySizeGiveTheBitsOfSingleSteps) {
       const int count = std::min(chunk, 150 - at);
       const Span span{&s.sequence, std::span(tokens).subspan(at, count), View::kAutoregressive, 0,
                       count};
-      ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+      ASSERT_EQ(run_and_commit(pass, std::span(&span, 1)), Status::kOk);
       expect_rows(pass.logits(0), want, at, "prefill");
     }
   }
@@ -84,13 +84,13 @@ TEST_P(Forward, OnlyTheLogitsAskedForAreComputedAndTheyAreTheSame) {
   TestSequence s(model_, ops);
   CpuForwardPass pass(model_, ops);
   const Span span{&s.sequence, tokens, View::kAutoregressive, 5, 9};
-  ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+  ASSERT_EQ(run_and_commit(pass, std::span(&span, 1)), Status::kOk);
   ASSERT_EQ(pass.logits(0).rows, 4);
   expect_rows(pass.logits(0), want, 5, "asked for");
 }
 
-// Several sequences at different points, in both views, share passes: verify blocks that are
-// cropped again, diffusion blocks, prefill chunks, single steps.
+// Several sequences at different points, in both views, share passes: verify blocks of which not
+// all is kept, diffusion blocks, prefill chunks, single steps.
 TEST_P(Forward, NeighboursInAPassChangeNothing) {
   constexpr int kSequences = 5;
   constexpr int kLength = 140;
@@ -113,7 +113,7 @@ TEST_P(Forward, NeighboursInAPassChangeNothing) {
     for (int s = 0; s < kSequences; ++s) {
       KvSequence& sequence = sequences[s]->sequence;
       const int at = sequence.length();
-      if (at >= kLength - 40) sequence.crop(pick(0, 30));
+      if (at >= kLength - 40) sequence.clear();
       const int first = sequence.length();
       const int action = pick(0, 3);
       if (action == 0) continue;  // not in this pass
@@ -136,11 +136,15 @@ TEST_P(Forward, NeighboursInAPassChangeNothing) {
     if (spans.empty()) continue;
     std::vector<int> first;
     for (const Span& span : spans) first.push_back(span.sequence->length());
+    for (size_t i = 0; i < spans.size(); ++i) {
+      const int rows = static_cast<int>(spans[i].tokens.size());
+      ASSERT_EQ(sequences[owner[i]]->sequence.reserve(rows), Status::kOk);
+    }
     ASSERT_EQ(pass.run(spans), Status::kOk);
     for (size_t i = 0; i < spans.size(); ++i) {
       if (spans[i].view == View::kAutoregressive) {
         expect_rows(pass.logits(i), want[owner[i]], first[i], "beside others");
-        spans[i].sequence->crop(keep[i]);
+        sequences[owner[i]]->sequence.commit(keep[i] - first[i]);
       } else {
         ASSERT_EQ(spans[i].sequence->length(), first[i]) << "a draft must not extend the cache";
         const ConstRows rows = pass.logits(i);
@@ -170,7 +174,7 @@ TEST_P(Forward, DraftsMayHaveWeightsOfTheirOwn) {
     const Span spans[] = {
         {&empty.sequence, block, View::kDiffusion, 0, block_rows, outputs[0]},
         {&prompt.sequence, text, View::kAutoregressive, 0, text_rows, outputs[1]}};
-    EXPECT_EQ(pass.run(spans), Status::kOk);
+    EXPECT_EQ(run_and_commit(pass, spans), Status::kOk);
     std::vector<std::vector<float>> of_spans;
     for (size_t s = 0; s < 2; ++s) {
       std::vector<float>& numbers = of_spans.emplace_back();
@@ -195,26 +199,6 @@ TEST_P(Forward, DraftsMayHaveWeightsOfTheirOwn) {
   // Only what is of another type is there twice.
   EXPECT_NE(both.network.lm_head.ar.data, both.network.lm_head.diffusion.data);
   EXPECT_EQ(q8.network.lm_head.ar.data, q8.network.lm_head.diffusion.data);
-}
-
-TEST_P(Forward, ExhaustedPoolIsAStatusAndChangesNothing) {
-  const CpuOps ops(2);
-  KvPool pool(ops, model_.kv_layout(), 2);
-  KvSequence sequence(pool);
-  CpuForwardPass pass(model_, ops);
-  const auto tokens = random_tokens(200);
-  const auto run = [&](int count) {
-    const Span span{&sequence, std::span(tokens).first(count), View::kAutoregressive, 0, 0};
-    return pass.run(std::span(&span, 1));
-  };
-  EXPECT_EQ(run(100), Status::kOk);
-  EXPECT_EQ(run(29), Status::kOutOfMemory);
-  EXPECT_EQ(sequence.length(), 100);
-  EXPECT_EQ(run(28), Status::kOk);
-  sequence.crop(0);
-  KvSequence other(pool);
-  EXPECT_EQ(other.reserve(128), Status::kOk);
-  EXPECT_EQ(run(1), Status::kOutOfMemory);
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Forward, testing::Values("tied", "untied", "tiny-code"));

@@ -40,6 +40,15 @@ struct Run {
   double rate() const { return tokens / seconds; }
 };
 
+// What a policy and the passes that it is told of teach.
+struct Learnt : PolicyState {
+  PassTimes times;
+};
+struct LearningPolicy : AutoPolicy {
+  explicit LearningPolicy(Learnt& learnt) : AutoPolicy(learnt, learnt.times), state(&learnt) {}
+  Learnt* state;
+};
+
 class Simulation {
  public:
   Simulation(Cost cost, Worth worth, unsigned seed = 1)
@@ -133,7 +142,9 @@ class Simulation {
       if (uniform_(random_) < 0.05) seconds *= 5;
     }
     run.seconds += seconds;
-    policy.observe_pass({seconds * 1e-3, rows, 1, draft});
+    if (const auto* learning = dynamic_cast<LearningPolicy*>(&policy)) {
+      learning->state->times.add({seconds * 1e-3, rows, draft});
+    }
   }
 
   Cost cost_;
@@ -161,8 +172,8 @@ TEST(AutoPolicy, ComesCloseToTheBestFixedChoice) {
   const Cost costs[] = {flat, linear, knee, gentle};
   for (size_t c = 0; c < std::size(costs); ++c) {
     for (const double p : {0.0, 0.2, 0.5, 0.7, 0.9, 0.97}) {
-      PolicyState state;
-      AutoPolicy policy(state);
+      Learnt state;
+      LearningPolicy policy(state);
       Simulation simulation(costs[c], always(p));
       simulation.run(policy, 300);  // to learn
       const double rate = simulation.run(policy, kLong).rate();
@@ -175,11 +186,11 @@ TEST(AutoPolicy, ComesCloseToTheBestFixedChoice) {
 TEST(AutoPolicy, NeverMuchSlowerThanPlainDecodingFromAColdStart) {
   for (const Cost& cost : {Cost(flat), Cost(linear), Cost(knee), Cost(gentle)}) {
     for (const float sure : {0.01f, 0.5f, 0.99f}) {  // whatever the worthless drafts look like
-      PolicyState state;
+      Learnt state;
       Simulation simulation(cost, always(0));
       simulation.confidence = [sure](double) { return sure; };
       for (int request = 0; request < 8; ++request) {
-        AutoPolicy policy(state);
+        LearningPolicy policy(state);
         const double rate = simulation.run(policy, 256).rate() * cost(1);  // plain decoding: 1
         // A verify of a probe, 3 rows, takes 2.8 plain steps if `linear`, otherwise at most 1.3.
         // Overconfidence is learnt once.
@@ -195,8 +206,8 @@ TEST(AutoPolicy, NeverMuchSlowerThanPlainDecodingFromAColdStart) {
 
 TEST(AutoPolicy, WholeCyclesComeCloseToTheBestFixedChoice) {
   for (const double p : {0.0, 0.2, 0.5, 0.7, 0.9, 0.97}) {
-    PolicyState state;
-    AutoPolicy policy(state);
+    Learnt state;
+    LearningPolicy policy(state);
     Simulation simulation(flat, always(p));
     simulation.run_whole(policy, 300);  // to learn
     const double rate = simulation.run_whole(policy, kLong).rate();
@@ -205,18 +216,18 @@ TEST(AutoPolicy, WholeCyclesComeCloseToTheBestFixedChoice) {
 }
 
 TEST(AutoPolicy, WholeCyclesAreNeverMuchSlowerThanPlainDecoding) {
-  PolicyState state;
+  Learnt state;
   Simulation simulation(flat, always(0));
   for (int request = 0; request < 8; ++request) {
-    AutoPolicy policy(state);
+    LearningPolicy policy(state);
     EXPECT_GT(simulation.run_whole(policy, 256).rate(), request == 0 ? 0.95 : 0.97) << request;
   }
 }
 
 TEST(AutoPolicy, WholeCyclesFollowATextFromEasyToHardAndBack) {
   const auto worth = [](int token, int) { return token / 300 % 2 == 0 ? 0.9 : 0.02; };
-  PolicyState state;
-  AutoPolicy policy(state);
+  Learnt state;
+  LearningPolicy policy(state);
   const double rate = Simulation(flat, worth).run_whole(policy, 3000).rate();
   const double known = 2 / (1 / rate_of_best_fixed(flat, always(0.9)) + 1 / 1.0);
   EXPECT_GT(rate, 0.8 * known);
@@ -224,8 +235,8 @@ TEST(AutoPolicy, WholeCyclesFollowATextFromEasyToHardAndBack) {
 
 TEST(AutoPolicy, FollowsATextFromEasyToHardAndBack) {
   const auto worth = [](int token, int) { return token / 300 % 2 == 0 ? 0.9 : 0.02; };
-  PolicyState state;
-  AutoPolicy policy(state);
+  Learnt state;
+  LearningPolicy policy(state);
   const double rate = Simulation(gentle, worth).run(policy, 3000).rate();
   // What knowing the stretches would give: the best of each for the tokens of each.
   const double easy = rate_of_best_fixed(gentle, always(0.9));
@@ -242,8 +253,8 @@ TEST(AutoPolicy, VerifiesWhatIsLeftOverWhereThatPays) {
   for (double& p : of_token) p = random() % 5 == 0 ? 0.0 : 0.98;
   const auto worth = [&](int token, int place) { return of_token[token + place]; };
   const auto rate = [&](double leftover_worth) {
-    PolicyState state;
-    AutoPolicy policy(state);
+    Learnt state;
+    LearningPolicy policy(state);
     Simulation simulation(gentle, worth);
     simulation.leftover_worth = leftover_worth;
     simulation.run(policy, 500);
@@ -260,8 +271,8 @@ TEST(AutoPolicy, VerifiesUpToWhatTheDraftsSay) {
   std::vector<double> of_token(2 * kLong);
   for (double& p : of_token) p = random() % 6 == 0 ? 0.02 : 0.98;
   const auto worth = [&](int token, int place) { return of_token[token + place]; };
-  PolicyState state;
-  AutoPolicy policy(state);
+  Learnt state;
+  LearningPolicy policy(state);
   const double rate = Simulation(gentle, worth).run(policy, kLong).rate();
   EXPECT_GT(rate, 0.9 * rate_of_best_fixed(gentle, worth));
 
@@ -278,8 +289,8 @@ TEST(AutoPolicy, VerifiesUpToWhatTheDraftsSay) {
 }
 
 TEST(AutoPolicy, LearnsWhatOverconfidenceIsWorth) {
-  PolicyState state;
-  AutoPolicy policy(state);
+  Learnt state;
+  LearningPolicy policy(state);
   Simulation simulation(gentle, always(0.5));
   simulation.confidence = [](double) { return 0.999f; };
   simulation.run(policy, 500);
@@ -289,8 +300,8 @@ TEST(AutoPolicy, LearnsWhatOverconfidenceIsWorth) {
 
 TEST(AutoPolicy, SurvivesANoisyClock) {
   for (const double p : {0.05, 0.9}) {
-    PolicyState state;
-    AutoPolicy policy(state);
+    Learnt state;
+    LearningPolicy policy(state);
     Simulation noisy(gentle, always(p), 7);
     noisy.noise = 0.2;
     noisy.run(policy, 500);
@@ -303,12 +314,13 @@ TEST(AutoPolicy, SurvivesANoisyClock) {
 TEST(AutoPolicy, SeveralSequencesShareThePass) {
   // Rows of all sequences are arithmetic beyond 8: one sequence drafts, eight together do not.
   for (const auto& [sequences, drafts] : {std::pair{1, true}, std::pair{8, false}}) {
-    PolicyState state;
-    AutoPolicy policy(state);
+    Learnt state;
+    LearningPolicy policy(state);
     int cycles_with_drafts = 0;
     for (int cycle = 0; cycle < 200; ++cycle) {
       const auto pass = [&, s = sequences](int rows, bool draft) {
-        policy.observe_pass({knee(rows * s) * 1e-3, rows * s, s, draft});
+        state.times.add({knee(rows * s) * 1e-3, rows * s, draft});
+        policy.share_passes(s);
       };
       const int d = policy.plan(kMost, {}).drafts;
       int n = 0;
@@ -327,30 +339,30 @@ TEST(AutoPolicy, SeveralSequencesShareThePass) {
 TEST(PassTimes, MediansInterpolationAndLargerPassesThatTookLess) {
   PassTimes times;
   EXPECT_EQ(times.expected(4), 0);
-  times.add(2, 1.0);
+  times.add({1.0, 2});
   EXPECT_EQ(times.seen(2), 1);
   EXPECT_EQ(times.expected(1), 1.0);
   EXPECT_EQ(times.expected(4), 2.0);  // in proportion
-  times.add(10, 3.0);
+  times.add({3.0, 10});
   EXPECT_DOUBLE_EQ(times.expected(6), 2.0);
-  for (const double outlier : {1.0, 50.0, 1.0, 1.0}) times.add(2, outlier);
+  for (const double outlier : {1.0, 50.0, 1.0, 1.0}) times.add({outlier, 2});
   EXPECT_EQ(times.expected(2), 1.0);
-  times.add(5, 9.0);  // while ten rows take 3
+  times.add({9.0, 5});  // while ten rows take 3
   EXPECT_LE(times.expected(5), 3.0);
-  times.add(100000, 40.0);
+  times.add({40.0, 100000});
   EXPECT_GT(times.expected(200), 3.0);
   EXPECT_LE(times.expected(2000000), 40.0);
 }
 
 TEST(PassTimes, OfDraftsAndOtherPassesStandInForEachOther) {
   PassTimes times;
-  times.add(1, 1.0);
-  times.add_draft(9, 5.0);  // nothing says yet that drafts are cheaper or dearer
+  times.add({1.0, 1});
+  times.add({5.0, 9, /*draft=*/true});  // nothing says yet that drafts are cheaper or dearer
   EXPECT_DOUBLE_EQ(times.expected(9), 5.0);
   EXPECT_DOUBLE_EQ(times.expected(5), 3.0);
   EXPECT_DOUBLE_EQ(times.expected_draft(5), 3.0);
   EXPECT_EQ(times.seen(9), 0);
-  times.add(9, 10.0);
+  times.add({10.0, 9});
   EXPECT_DOUBLE_EQ(times.expected(9), 10.0);
   EXPECT_DOUBLE_EQ(times.expected_draft(9), 5.0);
   EXPECT_DOUBLE_EQ(times.expected_draft(1), 0.5);
@@ -361,8 +373,8 @@ TEST(PassTimes, OfDraftsAndOtherPassesStandInForEachOther) {
 // tokens do not pay, but where the draft pass takes a third of the other they do.
 TEST(AutoPolicy, CheapDraftsAreMadeWhereDearOnesAreNot) {
   for (const auto& [ratio, drafts] : {std::pair{1.0, false}, std::pair{0.33, true}}) {
-    PolicyState state;
-    AutoPolicy policy(state);
+    Learnt state;
+    LearningPolicy policy(state);
     Simulation simulation(knee, always(0.5));
     simulation.draft_ratio = ratio;
     simulation.run(policy, 300);  // to learn

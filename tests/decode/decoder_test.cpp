@@ -32,9 +32,9 @@ Decoded decode(const CpuWeights& model, std::span<const int32_t> prompt, const D
     const Span span = decoder.next();
     if (span.view == View::kDiffusion)
       run.block_sizes.push_back(static_cast<int>(span.tokens.size()));
+    EXPECT_EQ(s.sequence.reserve(static_cast<int>(span.tokens.size())), Status::kOk);
     EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
     run.status = decoder.take(pass.head_rows(0));
-    decoder.observe({1e-3, static_cast<int>(span.tokens.size()), 1});
     run.ids.insert(run.ids.end(), decoder.emitted().begin(), decoder.emitted().end());
   }
   run.counts = decoder.counts();
@@ -133,10 +133,6 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
       const std::vector<Choice> rows = rows_selecting(tokens);
       const Span span = decoder.next();
       ASSERT_EQ(span.logits_end - span.logits_begin, static_cast<int>(tokens.size()));
-      if (span.view == View::kAutoregressive) {
-        ASSERT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
-        span.sequence->extend(static_cast<int>(span.tokens.size()));
-      }
       ASSERT_EQ(decoder.take({.logits = {}, .choices = rows}), Status::kOk);
     };
     give({10});  // prefill: the anchor is 10
@@ -178,7 +174,7 @@ class RandomPolicy final : public Policy {
   void observe_accepted(int) override {}
   Verification plan_whole(int most) override { return {pick(most), 0}; }
   void observe_whole(int, int) override {}
-  void observe_pass(const PassTime&) override {}
+  void share_passes(int) override {}
 
  private:
   int pick(int most) { return static_cast<int>(random_() % static_cast<unsigned>(most + 1)); }
@@ -222,11 +218,7 @@ TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
                   {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
   std::vector<Choice> rows(3, Choice{.id = 0});
   const auto take = [&](int count) {
-    const Span span = decoder.next();
-    if (span.view == View::kAutoregressive) {
-      EXPECT_EQ(span.sequence->reserve(static_cast<int>(span.tokens.size())), Status::kOk);
-      span.sequence->extend(static_cast<int>(span.tokens.size()));
-    }
+    decoder.next();
     return decoder.take({.logits = {}, .choices = std::span(rows).first(count)});
   };
   EXPECT_EQ(take(1), Status::kOk);

@@ -4,30 +4,57 @@
 #include <random>
 
 #include "backends/cpu/cpu_model.h"
-#include "engine/job.h"
-#include "engine/scheduler.h"
+#include "engine/engine_impl.h"
 #include "support/model.h"
 #include "support/pass_cycles.h"
+#include "support/wrapped_model.h"
 
 namespace orthrus {
 namespace {
 
-class CycleLaneOnCpu final : public Lane {
+class CycleLane final : public Lane {
  public:
-  explicit CycleLaneOnCpu(const CpuModel& model)
-      : lane_(model.start(1 << 12)), cycles_(lane_->pass(), model.config().mask_token_id) {}
+  CycleLane(std::unique_ptr<Lane> lane, int32_t mask)
+      : lane_(std::move(lane)), cycles_(lane_->pass(), mask) {}
   KvPool& pool() override { return lane_->pool(); }
   ForwardPass& pass() override { return lane_->pass(); }
-  CycleRunner* cycles() override { return use_cycles ? &cycles_ : nullptr; }
+  CycleRunner* cycles() override { return &cycles_; }
   void copy_page(const std::byte* from, std::byte* to) override { lane_->copy_page(from, to); }
   void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
   PassCycles& fake() { return cycles_; }
 
-  bool use_cycles = true;
-
  private:
   std::unique_ptr<Lane> lane_;
   PassCycles cycles_;
+};
+
+class CycleModel final : public WrappedModel {
+ public:
+  using WrappedModel::WrappedModel;
+  std::unique_ptr<Lane> start(size_t pages) const override {
+    auto lane = std::make_unique<CycleLane>(model_->start(pages), config().mask_token_id);
+    cycles = &lane->fake();
+    return lane;
+  }
+  mutable PassCycles* cycles = nullptr;  // of the last lane
+};
+
+// An engine on a processor that runs whole cycles.
+class CycleEngine {
+ public:
+  explicit CycleEngine(const DeviceModel& model, const EngineOptions& options = {}) {
+    auto cycling = std::make_unique<CycleModel>(model);
+    model_ = cycling.get();
+    engine_.emplace(
+        std::make_shared<const Engine::Impl>(std::move(cycling), std::nullopt, 2, options));
+    engine_->start_session();  // so that there is a lane
+  }
+  const Engine* operator->() const { return &*engine_; }
+  PassCycles& fake() { return *model_->cycles; }
+
+ private:
+  CycleModel* model_ = nullptr;
+  std::optional<Engine> engine_;
 };
 
 class WholeCycles : public testing::Test {
@@ -38,21 +65,14 @@ class WholeCycles : public testing::Test {
   }
   static void TearDownTestSuite() { model_.reset(); }
 
-  static std::vector<Generation> generate(CycleLaneOnCpu& lane, std::span<const Request> requests) {
-    PolicyMemory memory;
-    std::vector<KvSequence> sequences;
-    std::vector<std::unique_ptr<Job>> jobs;
-    std::vector<Job*> all;
-    sequences.reserve(requests.size());
-    for (const Request& request : requests) {
-      KvSequence& sequence = sequences.emplace_back(lane.pool());
-      jobs.push_back(std::make_unique<Job>(*model_, nullptr, memory, sequence, request));
-      all.push_back(jobs.back().get());
-    }
-    EXPECT_EQ(run_jobs(lane, all), Status::kOk);
-    std::vector<Generation> results;
-    for (const auto& job : jobs) results.push_back(std::move(*job).result());
-    return results;
+  static std::vector<Generation> generate(const CycleEngine& engine,
+                                          std::span<const Request> requests) {
+    return engine->generate(requests);
+  }
+  static std::vector<Generation> by_passes(std::span<const Request> requests) {
+    const Engine engine(std::make_shared<const Engine::Impl>(
+        std::make_unique<WrappedModel>(*model_), std::nullopt, 2, EngineOptions{}));
+    return engine.generate(requests);
   }
 
   // Of prompts that begin like code, a few lengths and ways of sampling.
@@ -90,15 +110,13 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
-  CycleLaneOnCpu lane(*model_);
+  CycleEngine engine(*model_);
   int accepted = 0;
   for (int round = 0; round < 4; ++round) {
     std::vector<Request> asked = requests(random, 1 + round % 3);
     if (round == 0) asked[0] = easy_request(60);
-    lane.use_cycles = false;
-    const std::vector<Generation> want = generate(lane, asked);
-    lane.use_cycles = true;
-    const std::vector<Generation> got = generate(lane, asked);
+    const std::vector<Generation> want = by_passes(asked);
+    const std::vector<Generation> got = generate(engine, asked);
     for (size_t i = 0; i < asked.size(); ++i) {
       EXPECT_EQ(got[i].output_ids, want[i].output_ids);
       EXPECT_EQ(got[i].finish_reason, want[i].finish_reason);
@@ -114,13 +132,13 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
     }
   }
   EXPECT_GT(accepted, 0);
-  EXPECT_EQ(lane.fake().most_in_flight, CycleRunner::kMostInFlight);
+  EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
 }
 
 // In step or not: prompts of so many chunks more end an odd or an even number of passes later.
 TEST_F(WholeCycles, BeginForSequencesWhosePrefillsEndApart) {
   for (const int chunk : {1, 2, 3, 4, 8}) {
-    CycleLaneOnCpu lane(*model_);
+    CycleEngine engine(*model_);
     std::vector<Request> both(2);
     both[0].prompt = {100, 200, 300};
     both[1].prompt = {100, 200, 300, 400};
@@ -129,40 +147,39 @@ TEST_F(WholeCycles, BeginForSequencesWhosePrefillsEndApart) {
       r.options.mode = Mode::kDual;
       r.options.prefill_chunk = chunk;
     }
-    const std::vector<Generation> got = generate(lane, both);
-    EXPECT_EQ(lane.fake().most_sequences, 2) << chunk;
-    lane.use_cycles = false;
-    const std::vector<Generation> want = generate(lane, both);
+    const std::vector<Generation> got = generate(engine, both);
+    EXPECT_EQ(engine.fake().most_sequences, 2) << chunk;
+    const std::vector<Generation> want = by_passes(both);
     for (size_t i = 0; i < 2; ++i) EXPECT_EQ(got[i].output_ids, want[i].output_ids);
   }
 }
 
 // A callback's exception ends the generation; the lane goes on with the next one.
 TEST_F(WholeCycles, AnExceptionEndsThemWhereTheyLanded) {
-  CycleLaneOnCpu lane(*model_);
+  CycleEngine engine(*model_);
   const Request request = easy_request(40);
-  const std::vector<int32_t> whole = generate(lane, std::span(&request, 1))[0].output_ids;
+  const std::vector<int32_t> whole = generate(engine, std::span(&request, 1))[0].output_ids;
   Request throwing = request;
   int steps = 0;
   throwing.on_step = [&](const Step&) {
     if (++steps == 3) throw std::runtime_error("enough");
     return true;
   };
-  EXPECT_THROW(generate(lane, std::span(&throwing, 1)), std::runtime_error);
+  EXPECT_THROW(generate(engine, std::span(&throwing, 1)), std::runtime_error);
   throwing.on_step = [](const Step&) -> bool { throw std::bad_alloc(); };
-  EXPECT_THROW(generate(lane, std::span(&throwing, 1)), std::bad_alloc);
-  EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids, whole);
+  EXPECT_THROW(generate(engine, std::span(&throwing, 1)), std::bad_alloc);
+  EXPECT_EQ(generate(engine, std::span(&request, 1))[0].output_ids, whole);
 }
 
 TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
-  CycleLaneOnCpu lane(*model_);
+  CycleEngine engine(*model_);
   const Request request = easy_request(60);
-  const std::vector<int32_t> whole = generate(lane, std::span(&request, 1))[0].output_ids;
+  const std::vector<int32_t> whole = generate(engine, std::span(&request, 1))[0].output_ids;
   ASSERT_EQ(whole.size(), 60u);
 
   Request stopping = request;
   stopping.options.stop_token_ids = {whole[30]};
-  const Generation stopped = generate(lane, std::span(&stopping, 1))[0];
+  const Generation stopped = generate(engine, std::span(&stopping, 1))[0];
   const auto first = std::find(whole.begin(), whole.end(), whole[30]);
   EXPECT_EQ(stopped.output_ids, std::vector<int32_t>(whole.begin(), first + 1));
   EXPECT_EQ(stopped.finish_reason, FinishReason::kStop);
@@ -172,7 +189,7 @@ TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
   int steps = 0;
   cancelled.on_step = [&](const Step&) { return ++steps < 3; };
   const Request both[] = {cancelled, request};
-  const std::vector<Generation> got = generate(lane, both);
+  const std::vector<Generation> got = generate(engine, both);
   EXPECT_EQ(got[0].finish_reason, FinishReason::kCancelled);
   EXPECT_EQ(steps, 3);
   EXPECT_TRUE(std::equal(got[0].output_ids.begin(), got[0].output_ids.end(), whole.begin()));
@@ -180,25 +197,25 @@ TEST_F(WholeCycles, EndAtAStopTokenOrWhenCancelledWhileTheNextOneRuns) {
 }
 
 TEST_F(WholeCycles, WithoutRoomForThemPassesGoOn) {
-  CycleLaneOnCpu lane(*model_);
+  CycleEngine engine(*model_);
   const Request request = easy_request(40);
-  const Generation whole = generate(lane, std::span(&request, 1))[0];
-  lane.fake().no_room_for_sequences = true;
-  EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids, whole.output_ids);
-  lane.fake().no_room_for_sequences = false;
+  const Generation whole = generate(engine, std::span(&request, 1))[0];
+  engine.fake().no_room_for_sequences = true;
+  EXPECT_EQ(generate(engine, std::span(&request, 1))[0].output_ids, whole.output_ids);
+  engine.fake().no_room_for_sequences = false;
   for (const int cycles : {0, 1, 2, 5}) {
-    lane.fake().cycles_until_no_room = cycles;
-    EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids, whole.output_ids) << cycles;
+    engine.fake().cycles_until_no_room = cycles;
+    EXPECT_EQ(generate(engine, std::span(&request, 1))[0].output_ids, whole.output_ids) << cycles;
   }
 }
 
 TEST_F(WholeCycles, TheRejectionRuleIsTheHosts) {
-  CycleLaneOnCpu lane(*model_);
+  CycleEngine engine(*model_);
   Request request = easy_request(20);
   request.options.sampling = {.temperature = 1, .seed = 3};
   request.options.accept = AcceptRule::kRejection;
-  EXPECT_EQ(generate(lane, std::span(&request, 1))[0].output_ids.size(), 20u);
-  EXPECT_EQ(lane.fake().most_in_flight, 0);
+  EXPECT_EQ(generate(engine, std::span(&request, 1))[0].output_ids.size(), 20u);
+  EXPECT_EQ(engine.fake().most_in_flight, 0);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "support/expect_error_parts.h"
 #include "support/model.h"
 #include "support/pass_cycles.h"
+#include "support/wrapped_model.h"
 
 namespace orthrus {
 namespace {
@@ -99,28 +100,17 @@ class FaultyLane final : public Lane {
   bool whole_cycles_;
 };
 
-class FaultyModel final : public DeviceModel {
+class FaultyModel final : public WrappedModel {
  public:
-  FaultyModel(bool whole_cycles, Fault& fault)
-      : model_(load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code"), 2),
-        whole_cycles_(whole_cycles),
-        fault_(&fault) {}
-  const ModelConfig& config() const override { return model_.config(); }
-  std::vector<DType> weight_types(View view) const override { return model_.weight_types(view); }
-  DType kv_cache() const override { return model_.kv_cache(); }
-  int prefill_chunk() const override { return model_.prefill_chunk(); }
-  size_t pages_that_fit() const override { return model_.pages_that_fit(); }
+  FaultyModel(const DeviceModel& model, bool whole_cycles, Fault& fault)
+      : WrappedModel(model), whole_cycles_(whole_cycles), fault_(&fault) {}
   std::unique_ptr<Lane> start(size_t pages) const override {
     fault_->use();
-    return std::make_unique<FaultyLane>(model_.start(pages), config().mask_token_id, whole_cycles_,
+    return std::make_unique<FaultyLane>(model_->start(pages), config().mask_token_id, whole_cycles_,
                                         *fault_);
   }
-  double matrix_bytes(View view) const override { return model_.matrix_bytes(view); }
-  double position_bytes() const override { return model_.position_bytes(); }
-  std::unique_ptr<Yardstick> yardstick() const override { return model_.yardstick(); }
 
  private:
-  CpuModel model_;
   bool whole_cycles_;
   Fault* fault_;
 };
@@ -130,7 +120,8 @@ class DeviceFault : public testing::TestWithParam<bool> {
  protected:
   Engine engine() {
     return Engine(std::make_shared<const Engine::Impl>(
-        std::make_unique<FaultyModel>(GetParam(), fault_), std::nullopt, 2, Device{}));
+        std::make_unique<FaultyModel>(model_, GetParam(), fault_), std::nullopt, 2,
+        EngineOptions{}));
   }
   static std::vector<Request> requests() {
     std::vector<Request> requests(2);
@@ -150,6 +141,7 @@ class DeviceFault : public testing::TestWithParam<bool> {
     EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin()));
   }
 
+  const CpuModel model_{load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code"), 2};
   Fault fault_;
 };
 
@@ -215,15 +207,14 @@ TEST_P(DeviceFault, InScoreIsAnError) {
 }
 
 TEST_P(DeviceFault, OfMemoryEndsOnePassAlone) {
-  const Engine faulty = engine();
-  const std::vector<Generation> whole = faulty.generate(requests());
-  // At the second pass of the prefill.
+  const std::vector<Generation> whole = engine().generate(requests());
+  // At the second pass of the prefill; the first use starts the lane.
   fault_ = {.left = 2, .of_memory = true};
-  const Generation cut = faulty.generate(requests()[0]);
+  const Generation cut = engine().generate(requests()[0]);
   EXPECT_EQ(cut.status, Status::kOutOfMemory);
   EXPECT_EQ(fault_.left, -1);
   fault_ = {.left = 2, .of_memory = true};
-  const std::vector<Generation> together = faulty.generate(requests());  // then each has its own
+  const std::vector<Generation> together = engine().generate(requests());  // then each has its own
   for (size_t i = 0; i < together.size(); ++i) {
     EXPECT_EQ(together[i].status, Status::kOk);
     EXPECT_EQ(together[i].output_ids, whole[i].output_ids);

@@ -87,6 +87,7 @@ TEST_F(TinyCode, ACallbackCancels) {
 
   r = request();
   r.options.prefill_chunk = 2;
+  r.options.cache_salt = "all of it is computed";
   std::vector<int> progress;
   const int total = static_cast<int>(r.prompt.size());
   r.on_prefill = [&](int done, int all) {
@@ -229,6 +230,7 @@ TEST_F(TinyCode, SessionsReuseWhatTheyComputed) {
   Session session = engine_->start_session();
   Request r = request(40);
   r.options.ignore_eos = true;
+  r.options.cache_salt = "of this session";
   const Generation first = session.generate(r);
   EXPECT_EQ(first.stats.cached_tokens, 0);
   Request next = r;

@@ -23,4 +23,23 @@ struct TestSequence {
   KvSequence sequence;
 };
 
+// Runs a pass as decoding does where everything is accepted: AR spans find room, and are committed.
+inline Status run_and_commit(ForwardPass& pass, std::span<const Span> spans) {
+  const auto of_ar = [&](auto use) {
+    for (const Span& span : spans) {
+      if (span.view == View::kDiffusion) continue;
+      use(const_cast<KvSequence&>(*span.sequence), static_cast<int>(span.tokens.size()));
+    }
+  };
+  Status status = Status::kOk;
+  of_ar([&](KvSequence& sequence, int count) {
+    if (sequence.reserve(count) != Status::kOk) status = Status::kOutOfMemory;
+  });
+  if (status == Status::kOk) status = pass.run(spans);
+  if (status == Status::kOk) {
+    of_ar([](KvSequence& sequence, int count) { sequence.commit(count); });
+  }
+  return status;
+}
+
 }  // namespace orthrus

@@ -9,13 +9,15 @@
 
 #include "backends/device_model.h"
 #include "orthrus/error.h"
+#include "support/model.h"
 
 namespace orthrus {
 
 using Row = std::vector<float>;
 
 inline void run_pass(Lane& lane, std::span<const Span> spans) {
-  if (lane.pass().run(spans) != Status::kOk) throw Error(ErrorKind::kSystem, "A pass failed.");
+  if (run_and_commit(lane.pass(), spans) != Status::kOk)
+    throw Error(ErrorKind::kSystem, "A pass failed.");
 }
 
 // All logits of `tokens`, which continue `sequence` in one pass.
