@@ -190,7 +190,7 @@ TEST(SamplingStatistics, TheRejectionRuleGivesThePenalisedArDistribution) {
     tokens.insert(tokens.end(), output.begin(), output.end());
     const int last = static_cast<int>(tokens.size()) - 1;
     const Span span{&s.sequence, tokens, View::kAutoregressive, last, last + 1};
-    ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    ASSERT_EQ(run_and_commit(pass, std::span(&span, 1)), Status::kOk);
     const ConstRows logits = pass.head_rows(0).logits;
     std::vector<float> row(logits.row(0), logits.row(0) + logits.cols);
     RowContext context(params, prompt, model.config.vocab_size, kTokens);
@@ -219,6 +219,7 @@ TEST(SamplingStatistics, TheRejectionRuleGivesThePenalisedArDistribution) {
     std::vector<int32_t> output;
     while (!decoder.done()) {
       const Span span = decoder.next();
+      ASSERT_EQ(s.sequence.reserve(static_cast<int>(span.tokens.size())), Status::kOk);
       ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
       ASSERT_EQ(decoder.take(pass.head_rows(0)), Status::kOk);
       output.insert(output.end(), decoder.emitted().begin(), decoder.emitted().end());

@@ -168,6 +168,9 @@ Status CpuForwardPass::plan(std::span<const Span> spans) {
         const int count = static_cast<int>(span.tokens.size());
         const int position = span.sequence->length();
         if (view == View::kDiffusion) block_pages += pages_of(span);
+        if (view == View::kAutoregressive && span.sequence->room() < count) {
+          return Status::kOutOfMemory;
+        }
         first_row_[s] = static_cast<int>(ids_.size());
         rows.spans.push_back({.first_row = first_row_[s] - rows.first,
                               .rows = count,
