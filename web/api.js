@@ -11,12 +11,18 @@ export class ApiError extends Error {
 }
 
 let key = null;
-try { key = sessionStorage.getItem('orthrus.key'); } catch { /* no storage: in memory only */ }
+try {
+  key = sessionStorage.getItem('orthrus.key');
+} catch { /* no storage: in memory only */
+}
 
 export const apiKey = () => key ?? '';
 export function setApiKey(value) {
   key = value;
-  try { sessionStorage.setItem('orthrus.key', value); } catch { /* as above */ }
+  try {
+    sessionStorage.setItem('orthrus.key', value);
+  } catch { /* as above */
+  }
 }
 
 const headers = () => (key ? {Authorization: `Bearer ${key}`} : {});
@@ -26,11 +32,15 @@ async function failure(response) {
   try {
     const text = await response.text();
     said = JSON.parse(text)?.error?.message ?? '';
-  } catch { /* not JSON, a proxy's page perhaps */ }
+  } catch { /* not JSON, a proxy's page perhaps */
+  }
   const wait = response.headers.get('Retry-After');
-  if (response.status === 401) said = `${said || 'The server asks for an API key.'} Settings has a field for it.`;
-  if (response.status === 429 && wait) said = `${said || 'The server is busy.'} Try again in ${wait} s.`;
-  return new ApiError(said || `The server answered ${response.status} ${response.statusText}.`, response.status);
+  if (response.status === 401)
+    said = `${said || 'The server asks for an API key.'} Settings has a field for it.`;
+  if (response.status === 429 && wait)
+    said = `${said || 'The server is busy.'} Try again in ${wait} s.`;
+  return new ApiError(
+      said || `The server answered ${response.status} ${response.statusText}.`, response.status);
 }
 
 export async function getJson(path) {
@@ -44,7 +54,9 @@ export async function* streamChat(body, signal) {
   let response;
   try {
     response = await fetch('v1/chat/completions', {
-      method: 'POST', signal, headers: {'Content-Type': 'application/json', ...headers()},
+      method: 'POST',
+      signal,
+      headers: {'Content-Type': 'application/json', ...headers()},
       body: JSON.stringify({...body, stream: true, stream_options: {include_usage: true}}),
     });
   } catch (error) {

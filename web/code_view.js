@@ -8,15 +8,16 @@ export class CodeView {
   #makeText;
   #code = el('code');
   #label = el('span', {class: 'language'});
-  #lines = [];    // the text that each child of #code shows
+  #lines = [];       // the text that each child of #code shows
   #states = [null];  // of the highlighter, before each line
   #language = null;
 
   constructor(makeText) {
     this.#makeText = makeText;
     const copy = iconButton('copy', 'Copy code', () => copyFrom(copy, this.#lines.join('\n')));
-    this.element = el('div', {class: 'code'}, el('div', {class: 'code-head'}, this.#label, copy),
-                      el('pre', {tabindex: '0'}, this.#code));
+    this.element =
+        el('div', {class: 'code'}, el('div', {class: 'code-head'}, this.#label, copy),
+           el('pre', {tabindex: '0'}, this.#code));
   }
 
   // The block as it is now; lines that are as they were stay.

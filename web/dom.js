@@ -1,14 +1,17 @@
-// Building DOM nodes. Text only ever becomes text: nothing here, or anywhere in the page, parses HTML.
+// Building DOM nodes. Text only ever becomes text: nothing here, or anywhere in the page, parses
+// HTML.
 
-// el('button', {class: 'plain', 'aria-label': 'Copy', onclick: copy}, 'Copy'). Properties whose name
-// begins with "on" are listeners; true is an attribute without a value; false, null and undefined
-// leave it out.
+// el('button', {class: 'plain', 'aria-label': 'Copy', onclick: copy}, 'Copy'). Properties whose
+// name begins with "on" are listeners; true is an attribute without a value; false, null and
+// undefined leave it out.
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === false || value === null || value === undefined) continue;
-    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? '' : String(value));
+    if (name.startsWith('on'))
+      node.addEventListener(name.slice(2), value);
+    else
+      node.setAttribute(name, value === true ? '' : String(value));
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
@@ -28,8 +31,16 @@ export function icon(name) {
 }
 
 export function iconButton(name, label, onclick, properties = {}) {
-  return el('button', {type: 'button', class: 'icon-button', 'aria-label': label, title: label, onclick,
-                       ...properties}, icon(name));
+  return el(
+      'button', {
+        type: 'button',
+        class: 'icon-button',
+        'aria-label': label,
+        title: label,
+        onclick,
+        ...properties
+      },
+      icon(name));
 }
 
 // Copies, and says so on the button for a moment.

@@ -3,7 +3,8 @@
 // Longer lines stay plain: the patterns are fast on lines that people write, and this bounds them.
 const kLongestLine = 2000;
 
-const kNumber = /(?:0[xX][\da-fA-F_']+|0[bB][01_']+|\d[\d_']*(?:\.[\d_]+)?(?:[eE][-+]?\d+)?)[a-zA-Z]{0,4}/y;
+const kNumber =
+    /(?:0[xX][\da-fA-F_']+|0[bB][01_']+|\d[\d_']*(?:\.[\d_]+)?(?:[eE][-+]?\d+)?)[a-zA-Z]{0,4}/y;
 const kWord = /[A-Za-z_$\u0080-\uffff][\w$\u0080-\uffff]*/y;
 const kSpace = /\s+/y;
 
@@ -22,8 +23,10 @@ export function highlightLine(language, text, state) {
   const add = (kind, piece) => {
     if (piece === '') return;
     const last = tokens.at(-1);
-    if (last !== undefined && last[0] === kind) last[1] += piece;
-    else tokens.push([kind, piece]);
+    if (last !== undefined && last[0] === kind)
+      last[1] += piece;
+    else
+      tokens.push([kind, piece]);
   };
   if (language === null || text.length > kLongestLine) {
     add(null, text);
@@ -46,15 +49,25 @@ export function highlightLine(language, text, state) {
   if (state !== null) state = throughSpan(state, 0);
   while (at < text.length) {
     let length;
-    const take = (kind) => { add(kind, text.slice(at, at + length)); at += length; };
+    const take = (kind) => {
+      add(kind, text.slice(at, at + length));
+      at += length;
+    };
     const span = language.spans?.find((one) => (length = matchAt(one.open, text, at)) > 0);
-    if (span) state = throughSpan(span, at + length);
-    else if ((length = matchAt(kSpace, text, at))) take(null);
-    else if ((length = matchAt(language.comment, text, at)) && commentMayBegin(language, text, at)) take('comment');
-    else if ((length = matchAt(language.key, text, at))) take('key');
-    else if ((length = matchAt(language.meta, text, at))) take('meta');
-    else if ((length = firstMatch(language.strings, text, at))) take('string');
-    else if ((length = matchAt(language.number ?? kNumber, text, at))) take('number');
+    if (span)
+      state = throughSpan(span, at + length);
+    else if ((length = matchAt(kSpace, text, at)))
+      take(null);
+    else if ((length = matchAt(language.comment, text, at)) && commentMayBegin(language, text, at))
+      take('comment');
+    else if ((length = matchAt(language.key, text, at)))
+      take('key');
+    else if ((length = matchAt(language.meta, text, at)))
+      take('meta');
+    else if ((length = firstMatch(language.strings, text, at)))
+      take('string');
+    else if ((length = matchAt(language.number ?? kNumber, text, at)))
+      take('number');
     else if ((length = matchAt(language.word ?? kWord, text, at))) {
       take(kindOfWord(language, text.slice(at, at + length), text, at + length));
     } else {
@@ -67,7 +80,8 @@ export function highlightLine(language, text, state) {
 
 // In a shell "#" is one only where a word could begin.
 function commentMayBegin(language, text, at) {
-  return text[at] !== '#' || at === 0 || /[\s;(]/.test(text[at - 1]) || language.keywords?.has('def');
+  return text[at] !== '#' || at === 0 || /[\s;(]/.test(text[at - 1]) ||
+      language.keywords?.has('def');
 }
 
 function firstMatch(patterns, text, at) {

@@ -8,13 +8,25 @@
 //   {type: 'break'}                      a line break
 //   {type: 'open', tag, href}, {type: 'close'}     tag: em, strong, del, a
 
-const kDeepest = 24;         // nested deeper, marks have no effect
+const kDeepest = 24;  // nested deeper, marks have no effect
 const kLongestAddress = 2048;
 
 const kPlain = /[^\\`*_~\[\]!<&h\n]+/y;
-const kEntity = /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|(lt|gt|amp|quot|apos|nbsp|copy|hellip|mdash|ndash|times));/y;
-const kEntities = {lt: '<', gt: '>', amp: '&', quot: '"', apos: "'", nbsp: '\u00a0', copy: '©',
-                   hellip: '…', mdash: '—', ndash: '–', times: '×'};
+const kEntity =
+    /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|(lt|gt|amp|quot|apos|nbsp|copy|hellip|mdash|ndash|times));/y;
+const kEntities = {
+  lt: '<',
+  gt: '>',
+  amp: '&',
+  quot: '"',
+  apos: '\'',
+  nbsp: '\u00a0',
+  copy: '©',
+  hellip: '…',
+  mdash: '—',
+  ndash: '–',
+  times: '×'
+};
 const kBreak = /<br\s?\/?>/iy;
 const kAutolink = /<(https?:\/\/[^\s<>]{1,2048})>/iy;
 const kBare = /https?:\/\/[^\s<>"`\[\]\u0000-\u001f]{1,2048}/iy;
@@ -26,7 +38,8 @@ function matchAt(pattern, text, at) {
   return pattern.exec(text);
 }
 
-// An address that a link may lead to, or null. Nothing but http and https: no javascript:, no data:.
+// An address that a link may lead to, or null. Nothing but http and https: no javascript:, no
+// data:.
 export function safeAddress(href) {
   if (!/^https?:\/\//i.test(href)) return null;
   try {
@@ -98,7 +111,10 @@ function split(text) {
   const pairs = backtickPairs(text);
   let at = 0;
   const add = (piece) => pieces.push(piece);
-  const plain = (length) => { add({type: 'text', from: at, to: at + length}); at += length; };
+  const plain = (length) => {
+    add({type: 'text', from: at, to: at + length});
+    at += length;
+  };
   while (at < text.length) {
     const c = text[at];
     let match;
@@ -110,24 +126,46 @@ function split(text) {
       plain(1);
     } else if (c === '\\') {
       const escaped = text[at + 1];
-      if (escaped === '\n') { add({type: 'break'}); at += 2; }
-      else if (escaped !== undefined && /[!-/:-@[-`{-~]/.test(escaped)) { at += 1; plain(1); }
-      else plain(1);
+      if (escaped === '\n') {
+        add({type: 'break'});
+        at += 2;
+      } else if (escaped !== undefined && /[!-/:-@[-`{-~]/.test(escaped)) {
+        at += 1;
+        plain(1);
+      } else
+        plain(1);
     } else if (c === '`') {
       const length = matchAt(/`+/y, text, at)[0].length;
       const end = pairs.get(at) ?? -1;
-      if (end < 0) { plain(length); continue; }
+      if (end < 0) {
+        plain(length);
+        continue;
+      }
       let from = at + length, to = end;
-      if (to - from > 2 && text[from] === ' ' && text[to - 1] === ' ' && text.slice(from, to).trim()) {
-        from++; to--;
+      if (to - from > 2 && text[from] === ' ' && text[to - 1] === ' ' &&
+          text.slice(from, to).trim()) {
+        from++;
+        to--;
       }
       add({type: 'code', from, to});
       at = end + length;
     } else if (c === '*' || c === '_' || c === '~') {
       const length = matchAt(c === '*' ? /\*+/y : c === '_' ? /_+/y : /~+/y, text, at)[0].length;
-      if (c === '~' && length !== 2) { plain(length); continue; }
-      const run = {type: 'run', mark: c, from: at, length, left: length, closes: [], opens: [],
-                   piece: pieces.length, ...flanking(text, at, at + length)};
+      if (c === '~' && length !== 2) {
+        plain(length);
+        continue;
+      }
+      const run = {
+        type: 'run',
+        mark: c,
+        from: at,
+        length,
+        left: length,
+        closes: [],
+        opens: [],
+        piece: pieces.length,
+        ...flanking(text, at, at + length)
+      };
       add(run);
       runs.push(run);
       at += length;
@@ -158,18 +196,23 @@ function split(text) {
       add({type: 'text', from: at + 1, to: at + match[0].length - 1});
       if (href) add({type: 'close'});
       at += match[0].length;
-    } else if (c === 'h' && !(at > 0 && /\w/.test(text[at - 1])) &&
-               (match = matchAt(kBare, text, at)) !== null) {
+    } else if (
+        c === 'h' && !(at > 0 && /\w/.test(text[at - 1])) &&
+        (match = matchAt(kBare, text, at)) !== null) {
       let address = match[0].replace(/[.,:;!?'*_~\]]+$/, '');
-      if (address.endsWith(')') && !address.includes('(')) address = address.replace(/\)+[.,:;!?'*_~]*$/, '');
+      if (address.endsWith(')') && !address.includes('('))
+        address = address.replace(/\)+[.,:;!?'*_~]*$/, '');
       const href = safeAddress(address);
       if (href) add({type: 'open', tag: 'a', href});
       plain(address.length);
       if (href) add({type: 'close'});
     } else if (c === '&' && (match = matchAt(kEntity, text, at)) !== null) {
       const code = match[1] ? Number(match[1]) : match[2] ? parseInt(match[2], 16) : null;
-      const valid = code === null || (code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code < 0xe000));
-      const as = code === null ? kEntities[match[3]] : valid ? String.fromCodePoint(code) : '\ufffd';
+      const valid =
+          code === null || (code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code < 0xe000));
+      const as = code === null ? kEntities[match[3]] :
+          valid                ? String.fromCodePoint(code) :
+                                 '\ufffd';
       add({type: 'text', from: at, to: at + match[0].length, as});
       at += match[0].length;
     } else {
@@ -194,13 +237,17 @@ function matchMarks(runs) {
         const other = open[i];
         if (other.mark !== run.mark) continue;
         const odd = (run.canOpen || other.canClose) && (other.length + run.length) % 3 === 0 &&
-                    !(other.length % 3 === 0 && run.length % 3 === 0);
+            !(other.length % 3 === 0 && run.length % 3 === 0);
         if (run.mark === '~' || !odd) break;
       }
-      if (i < lowest) { bottom.set(kind, open.length); break; }
+      if (i < lowest) {
+        bottom.set(kind, open.length);
+        break;
+      }
       const other = open[i];
       open.length = i + 1;  // those between can no longer open anything
-      for (const [key, value] of bottom) if (value > i) bottom.set(key, i);
+      for (const [key, value] of bottom)
+        if (value > i) bottom.set(key, i);
       const width = run.left >= 2 && other.left >= 2 ? 2 : 1;
       const tag = run.mark === '~' ? 'del' : width === 2 ? 'strong' : 'em';
       other.opens.unshift(tag);
@@ -234,8 +281,10 @@ export function parseInline(text) {
   };
   const addText = (from, to) => {
     const last = events.at(-1);
-    if (last?.type === 'text' && last.as === undefined && last.to === from) last.to = to;
-    else events.push({type: 'text', from, to});
+    if (last?.type === 'text' && last.as === undefined && last.to === from)
+      last.to = to;
+    else
+      events.push({type: 'text', from, to});
   };
   for (const piece of split(text)) {
     if (piece.type === 'run') {
@@ -243,8 +292,10 @@ export function parseInline(text) {
       if (piece.left > 0) addText(piece.from, piece.from + piece.left);
       piece.opens.forEach((tag) => openTag(tag, null));
     } else if (piece.type === 'bracket') {
-      if (piece.href) openTag('a', piece.href);
-      else addText(piece.from, piece.to);
+      if (piece.href)
+        openTag('a', piece.href);
+      else
+        addText(piece.from, piece.to);
     } else if (piece.type === 'text' && piece.as === undefined) {
       addText(piece.from, piece.to);
     } else if (piece.type === 'open') {

@@ -6,10 +6,18 @@ const kDouble = /"(?:[^"\\]|\\.)*"?/y;
 const kSingle = /'(?:[^'\\]|\\.)*'?/y;
 const kSlashes = /\/\/.*/y;
 const kHash = /#.*/y;
-const kStarred = {open: /\/\*/y, close: /\*\//g, kind: 'comment'};
+const kStarred = {
+  open: /\/\*/y,
+  close: /\*\//g,
+  kind: 'comment'
+};
 const kCharacter = /'(?:[^'\\]|\\(?:u\{?[0-9a-fA-F]+\}?|x[0-9a-fA-F]+|.))'/y;
 
-const cFamily = {comment: kSlashes, spans: [kStarred], strings: [kDouble, kSingle]};
+const cFamily = {
+  comment: kSlashes,
+  spans: [kStarred],
+  strings: [kDouble, kSingle]
+};
 
 const c = {
   ...cFamily,
@@ -29,23 +37,29 @@ const c = {
 const javascript = {
   ...cFamily,
   spans: [kStarred, {open: /`/y, close: /(?<!\\)`/g, kind: 'string'}],
-  keywords: words(`abstract as async await break case catch class const continue debugger declare default
+  keywords:
+      words(`abstract as async await break case catch class const continue debugger declare default
     delete do else enum export extends finally for from function get if implements import in infer
     instanceof interface is keyof let namespace new of private protected public readonly return satisfies
     set static super switch this throw try type typeof var void while with yield`),
-  types: words('any bigint boolean never number object string symbol unknown Array Map Promise Set'),
+  types:
+      words('any bigint boolean never number object string symbol unknown Array Map Promise Set'),
   constants: words('true false null undefined NaN Infinity'),
 };
 
 const python = {
   comment: kHash,
   meta: /^\s*@[\w.]+/y,
-  spans: [{open: /[rRbBfFuU]{0,2}"""/y, close: /"""/g, kind: 'string'},
-          {open: /[rRbBfFuU]{0,2}'''/y, close: /'''/g, kind: 'string'}],
+  spans: [
+    {open: /[rRbBfFuU]{0,2}"""/y, close: /"""/g, kind: 'string'},
+    {open: /[rRbBfFuU]{0,2}'''/y, close: /'''/g, kind: 'string'}
+  ],
   strings: [/[rRbBfFuU]{0,2}"(?:[^"\\]|\\.)*"?/y, /[rRbBfFuU]{0,2}'(?:[^'\\]|\\.)*'?/y],
-  keywords: words(`and as assert async await break case class continue def del elif else except finally
+  keywords:
+      words(`and as assert async await break case class continue def del elif else except finally
     for from global if import in is lambda match nonlocal not or pass raise return try while with yield`),
-  types: words(`bool bytes complex dict float frozenset int list object set str tuple type Any Callable
+  types:
+      words(`bool bytes complex dict float frozenset int list object set str tuple type Any Callable
     Iterable Iterator Optional Union`),
   constants: words('True False None self cls'),
 };
@@ -54,9 +68,11 @@ const rust = {
   ...cFamily,
   meta: /#!?\[[^\]]*\]?/y,
   strings: [/b?r?"(?:[^"\\]|\\.)*"?/y, kCharacter],
-  keywords: words(`as async await break const continue crate dyn else enum extern fn for if impl in let loop
+  keywords: words(
+      `as async await break const continue crate dyn else enum extern fn for if impl in let loop
     match mod move mut pub ref return static struct super trait type union unsafe use where while`),
-  types: words(`bool char f32 f64 i8 i16 i32 i64 i128 isize str u8 u16 u32 u64 u128 usize Self String Vec
+  types: words(
+      `bool char f32 f64 i8 i16 i32 i64 i128 isize str u8 u16 u32 u64 u128 usize Self String Vec
     Option Result Box Rc Arc HashMap HashSet`),
   constants: words('true false self None Some Ok Err'),
 };
@@ -64,9 +80,11 @@ const rust = {
 const go = {
   ...cFamily,
   spans: [kStarred, {open: /`/y, close: /`/g, kind: 'string'}],
-  keywords: words(`break case chan const continue default defer else fallthrough for func go goto if import
+  keywords: words(
+      `break case chan const continue default defer else fallthrough for func go goto if import
     interface map package range return select struct switch type var`),
-  types: words(`any bool byte comparable complex64 complex128 error float32 float64 int int8 int16 int32
+  types: words(
+      `any bool byte comparable complex64 complex128 error float32 float64 int int8 int16 int32
     int64 rune string uint uint8 uint16 uint32 uint64 uintptr`),
   constants: words('true false nil iota'),
 };
@@ -74,12 +92,14 @@ const go = {
 const java = {
   ...cFamily,
   meta: /@\w+/y,
-  keywords: words(`abstract as async await base break case catch class const continue data default do else
+  keywords:
+      words(`abstract as async await base break case catch class const continue data default do else
     enum extends final finally for foreach fun goto if implements import in instanceof interface internal
     is namespace native new object operator out override package permits private protected public readonly
     record ref return sealed static super switch synchronized this throw throws transient try typeof using
     val var virtual volatile when where while yield`),
-  types: words(`boolean bool byte char decimal double float int long short void Boolean Double Int Integer
+  types: words(
+      `boolean bool byte char decimal double float int long short void Boolean Double Int Integer
     List Long Map Object Set String Unit string`),
   constants: words('true false null'),
 };
@@ -88,33 +108,45 @@ const bash = {
   comment: /#.*/y,
   meta: /\$(?:\w+|\{[^}]*\}?|[#?@*$!-])/y,
   strings: [/"(?:[^"\\]|\\.)*"?/y, /'[^']*'?/y],
-  keywords: words(`case do done elif else esac export fi for function if in local readonly return select set
+  keywords: words(
+      `case do done elif else esac export fi for function if in local readonly return select set
     shift then time trap unset until while source alias`),
-  types: words(`awk cat cd chmod cmake cp curl docker echo find git grep head kill ls make mkdir mv npm pip
+  types: words(
+      `awk cat cd chmod cmake cp curl docker echo find git grep head kill ls make mkdir mv npm pip
     printf python python3 read rm sed sort ssh sudo tail tar test touch uniq wc xargs`),
   constants: words('true false'),
   word: /[A-Za-z_][\w-]*/y,
 };
 
 const sql = {
-  comment: /--.*/y, spans: [kStarred], strings: [kSingle, kDouble], ignoreCase: true,
-  keywords: words(`add all alter and any as asc begin between by cascade case check column commit constraint
+  comment: /--.*/y,
+  spans: [kStarred],
+  strings: [kSingle, kDouble],
+  ignoreCase: true,
+  keywords: words(
+      `add all alter and any as asc begin between by cascade case check column commit constraint
     create cross database default delete desc distinct drop else end except exists explain foreign from full
     group having if in index inner insert intersect into is join key left like limit not offset on or order
     outer over partition primary references returning right rollback select set table then transaction
     trigger union unique update using values view when where with`),
-  types: words(`bigint blob boolean char date decimal double float int integer interval json jsonb numeric
+  types: words(
+      `bigint blob boolean char date decimal double float int integer interval json jsonb numeric
     real serial smallint text time timestamp uuid varchar`),
   constants: words('null true false'),
 };
 
 const json = {
-  key: /"(?:[^"\\]|\\.)*"(?=\s*:)/y, strings: [kDouble], comment: kSlashes, spans: [kStarred],
+  key: /"(?:[^"\\]|\\.)*"(?=\s*:)/y,
+  strings: [kDouble],
+  comment: kSlashes,
+  spans: [kStarred],
   constants: words('true false null'),
 };
 
 const css = {
-  spans: [kStarred], strings: [kDouble, kSingle], meta: /@[\w-]+/y,
+  spans: [kStarred],
+  strings: [kDouble, kSingle],
+  meta: /@[\w-]+/y,
   key: /(?:--)?[a-zA-Z-]+(?=\s*:\s)/y,
   number: /#[0-9a-fA-F]{3,8}\b|[-+]?(?:\d+\.?\d*|\.\d+)(?:%|[a-z]+)?/y,
   word: /[.#]?-?[A-Za-z_][\w-]*/y,
@@ -125,11 +157,13 @@ const html = {
   strings: [/"[^"<>]*"?/y, /'[^'<>]*'(?=[\s/>])/y],
   key: /<[/!?]?[A-Za-z][\w:.-]*|\/?>/y,
   meta: /[A-Za-z_:@][\w:.-]*(?==)/y,
-  word: /[^<>"'=\s]+/y, number: /&#?\w{1,31};/y,
+  word: /[^<>"'=\s]+/y,
+  number: /&#?\w{1,31};/y,
 };
 
 const yaml = {
-  comment: kHash, strings: [kDouble, kSingle],
+  comment: kHash,
+  strings: [kDouble, kSingle],
   key: /(?:- +)*[\w."-]+(?=\s*[:=](?:\s|$))|^\s*\[[^\]]*\]/y,
   constants: words('true false null yes no on off'),
   word: /[A-Za-z_][\w-]*/y,
@@ -139,15 +173,66 @@ const diff = {
   lines: [[/^(?:\+\+\+|---|diff |index |@@)/, 'meta'], [/^\+/, 'inserted'], [/^-/, 'deleted']],
 };
 
-const kNamed = {c, javascript, python, rust, go, java, bash, sql, json, css, html, yaml, diff};
+const kNamed = {
+  c,
+  javascript,
+  python,
+  rust,
+  go,
+  java,
+  bash,
+  sql,
+  json,
+  css,
+  html,
+  yaml,
+  diff
+};
 const kAliases = {
-  'c++': 'c', cpp: 'c', cc: 'c', cxx: 'c', h: 'c', hpp: 'c', cuda: 'c', cu: 'c', glsl: 'c',
-  js: 'javascript', jsx: 'javascript', ts: 'javascript', tsx: 'javascript', typescript: 'javascript',
-  mjs: 'javascript', py: 'python', python3: 'python', rs: 'rust', golang: 'go', kotlin: 'java',
-  'c#': 'java', csharp: 'java', cs: 'java', scala: 'java', sh: 'bash', shell: 'bash', zsh: 'bash',
-  console: 'bash', dockerfile: 'bash', makefile: 'bash', jsonc: 'json', json5: 'json', scss: 'css',
-  less: 'css', xml: 'html', svg: 'html', vue: 'html', yml: 'yaml', toml: 'yaml', ini: 'yaml',
-  patch: 'diff', mysql: 'sql', postgresql: 'sql', sqlite: 'sql',
+  'c++': 'c',
+  cpp: 'c',
+  cc: 'c',
+  cxx: 'c',
+  h: 'c',
+  hpp: 'c',
+  cuda: 'c',
+  cu: 'c',
+  glsl: 'c',
+  js: 'javascript',
+  jsx: 'javascript',
+  ts: 'javascript',
+  tsx: 'javascript',
+  typescript: 'javascript',
+  mjs: 'javascript',
+  py: 'python',
+  python3: 'python',
+  rs: 'rust',
+  golang: 'go',
+  kotlin: 'java',
+  'c#': 'java',
+  csharp: 'java',
+  cs: 'java',
+  scala: 'java',
+  sh: 'bash',
+  shell: 'bash',
+  zsh: 'bash',
+  console: 'bash',
+  dockerfile: 'bash',
+  makefile: 'bash',
+  jsonc: 'json',
+  json5: 'json',
+  scss: 'css',
+  less: 'css',
+  xml: 'html',
+  svg: 'html',
+  vue: 'html',
+  yml: 'yaml',
+  toml: 'yaml',
+  ini: 'yaml',
+  patch: 'diff',
+  mysql: 'sql',
+  postgresql: 'sql',
+  sqlite: 'sql',
 };
 
 // The language of a code fence's label, or null.

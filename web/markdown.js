@@ -25,8 +25,10 @@ export function splitLines(source, base = 0) {
   const lines = [];
   let from = 0;
   for (let end; (end = source.indexOf('\n', from)) >= 0; from = end + 1) {
-    lines.push({text: source.slice(from, source[end - 1] === '\r' && end > from ? end - 1 : end),
-                offset: base + from});
+    lines.push({
+      text: source.slice(from, source[end - 1] === '\r' && end > from ? end - 1 : end),
+      offset: base + from
+    });
   }
   if (from < source.length) lines.push({text: source.slice(from), offset: base + from});
   return lines;
@@ -39,9 +41,12 @@ const cut = (line, count) => ({text: line.text.slice(count), offset: line.offset
 function indentation(text) {
   let columns = 0;
   for (const c of text) {
-    if (c === ' ') columns++;
-    else if (c === '\t') columns += 4 - columns % 4;
-    else break;
+    if (c === ' ')
+      columns++;
+    else if (c === '\t')
+      columns += 4 - columns % 4;
+    else
+      break;
   }
   return columns;
 }
@@ -50,9 +55,12 @@ function unindent(line, columns) {
   let count = 0;
   for (let seen = 0; seen < columns && count < line.text.length; count++) {
     const c = line.text[count];
-    if (c === ' ') seen++;
-    else if (c === '\t') seen += 4 - seen % 4;
-    else break;
+    if (c === ' ')
+      seen++;
+    else if (c === '\t')
+      seen += 4 - seen % 4;
+    else
+      break;
   }
   return cut(line, count);
 }
@@ -60,10 +68,13 @@ function unindent(line, columns) {
 export function parseBlocks(lines, depth = 0) {
   const blocks = [];
   for (let at = 0; at < lines.length;) {
-    if (blank(lines[at])) { at++; continue; }
+    if (blank(lines[at])) {
+      at++;
+      continue;
+    }
     const read = readCode(lines, at) ?? readOneLine(lines, at) ??
-                 (depth < kDeepest ? readQuote(lines, at, depth) ?? readList(lines, at, depth) : null) ??
-                 readTable(lines, at) ?? readParagraph(lines, at, depth);
+        (depth < kDeepest ? readQuote(lines, at, depth) ?? readList(lines, at, depth) : null) ??
+        readTable(lines, at) ?? readParagraph(lines, at, depth);
     blocks.push({...read.block, first: at});
     at = read.next;
   }
@@ -78,13 +89,17 @@ function readCode(lines, at) {
   let next = at + 1;
   for (; next < lines.length; next++) {
     const close = kFence.exec(lines[next].text);
-    if (close !== null && close[2] === '' && close[1][0] === mark && close[1].length >= open[1].length) {
+    if (close !== null && close[2] === '' && close[1][0] === mark &&
+        close[1].length >= open[1].length) {
       next++;
       break;
     }
     code.push(unindent(lines[next], indent));
   }
-  return {block: {type: 'code', language: open[2].trim().split(/[\s{,:]/)[0].slice(0, 40), lines: code}, next};
+  return {
+    block: {type: 'code', language: open[2].trim().split(/[\s{,:]/)[0].slice(0, 40), lines: code},
+    next
+  };
 }
 
 function readOneLine(lines, at) {
@@ -101,7 +116,8 @@ function readOneLine(lines, at) {
 // Whether a line goes on with the paragraph above it, rather than beginning something of its own.
 function continuesParagraph(lines, at, depth) {
   const {text} = lines[at];
-  if (text.trim() === '' || kFence.test(text) || kHeading.test(text) || kRule.test(text)) return false;
+  if (text.trim() === '' || kFence.test(text) || kHeading.test(text) || kRule.test(text))
+    return false;
   if (depth >= kDeepest) return true;
   if (kQuote.test(text)) return false;
   const item = kItem.exec(text);
@@ -113,7 +129,8 @@ function continuesParagraph(lines, at, depth) {
 function readParagraph(lines, at, depth) {
   let next = at + 1;
   while (next < lines.length && continuesParagraph(lines, next, depth)) next++;
-  const inside = lines.slice(at, next).map((line) => cut(line, line.text.length - line.text.trimStart().length));
+  const inside = lines.slice(at, next).map(
+      (line) => cut(line, line.text.length - line.text.trimStart().length));
   return {block: {type: 'paragraph', lines: inside}, next};
 }
 
@@ -155,15 +172,23 @@ function readList(lines, at, depth) {
     if (goesOn) next = after;
   }
   if (items.length === 0) return null;
-  return {block: {type: 'list', start: first[3] === undefined ? null : Number(first[3]), loose,
-                  items: items.map(({done, blocks}) => ({done, blocks}))}, next};
+  return {
+    block: {
+      type: 'list',
+      start: first[3] === undefined ? null : Number(first[3]),
+      loose,
+      items: items.map(({done, blocks}) => ({done, blocks}))
+    },
+    next
+  };
 }
 
 function readItem(lines, at, mark, depth) {
   const own = indentation(mark[1]);
   const spaces = mark[4].length >= 1 && mark[4].length <= 4 ? mark[4].length : 1;
   const content = own + mark[2].length + spaces;
-  const inside = [cut(lines[at], Math.min(lines[at].text.length, mark[1].length + mark[2].length + spaces))];
+  const inside =
+      [cut(lines[at], Math.min(lines[at].text.length, mark[1].length + mark[2].length + spaces))];
   const box = /^\[([ xX])\][ \t]+/.exec(inside[0].text);
   if (box !== null) inside[0] = cut(inside[0], box[0].length);
   let next = at + 1, blanks = 0, loose = false;
@@ -171,11 +196,16 @@ function readItem(lines, at, mark, depth) {
   let lazy = inside[0].text.trim() !== '';
   for (; next < lines.length; next++) {
     const line = lines[next];
-    if (blank(line)) { blanks++; continue; }
+    if (blank(line)) {
+      blanks++;
+      continue;
+    }
     // Two columns are enough for what is nested: models often write "1. " and then two spaces.
     const belongs = indentation(line.text) >= Math.min(content, own + 2);
-    if (!belongs && !(blanks === 0 && lazy && !fenced && !kItem.test(line.text) &&
-                      continuesParagraph(lines, next, depth))) break;
+    if (!belongs &&
+        !(blanks === 0 && lazy && !fenced && !kItem.test(line.text) &&
+          continuesParagraph(lines, next, depth)))
+      break;
     if (blanks > 0 && inside.length === 1 && inside[0].text.trim() === '') break;
     if (blanks > 0 && !fenced) loose = true;
     for (let i = next - blanks; i < next; i++) inside.push(cut(lines[i], lines[i].text.length));
@@ -184,8 +214,12 @@ function readItem(lines, at, mark, depth) {
     if (kFence.test(inside.at(-1).text)) fenced = !fenced;
     lazy = !fenced;
   }
-  return {done: box === null ? null : box[1] !== ' ', blocks: parseBlocks(inside, depth + 1),
-          next: next - blanks, loose};
+  return {
+    done: box === null ? null : box[1] !== ' ',
+    blocks: parseBlocks(inside, depth + 1),
+    next: next - blanks,
+    loose
+  };
 }
 
 function splitCells(line) {
@@ -200,7 +234,10 @@ function splitCells(line) {
   while (from < end && /[ \t]/.test(line.text[from])) from++;
   if (line.text[from] === '|') from++;
   for (let i = from; i < end; i++) {
-    if (line.text[i] === '\\') { i++; continue; }
+    if (line.text[i] === '\\') {
+      i++;
+      continue;
+    }
     if (line.text[i] !== '|') continue;
     add(i);
     from = i + 1;

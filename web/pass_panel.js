@@ -5,7 +5,10 @@ import {el} from './dom.js';
 import {describePass, passNumbers} from './passes.js';
 
 const fixed = (value, digits) => (value === null ? '–' : value.toFixed(digits));
-const rate = (value) => (value === null ? '–' : value < 10 ? value.toFixed(1) : String(Math.round(value)));
+const rate = (value) =>
+    (value === null ? '–' :
+         value < 10 ? value.toFixed(1) :
+                      String(Math.round(value)));
 
 // "256 tokens, 97 tokens/s, 1.7× plain decoding"
 export function numbersLine(message) {
@@ -24,8 +27,14 @@ export class PassPanel {
   #body;
   #passes;
   #values = {};
-  #bars = el('canvas', {class: 'bars', tabindex: '0', role: 'slider', 'aria-label': 'Passes',
-                        'aria-valuemin': '1', height: kTallest});
+  #bars = el('canvas', {
+    class: 'bars',
+    tabindex: '0',
+    role: 'slider',
+    'aria-label': 'Passes',
+    'aria-valuemin': '1',
+    height: kTallest
+  });
   #scroll = el('div', {class: 'bars-scroll'}, this.#bars);
   #drawn = 0;
   #chosen = -1;
@@ -38,17 +47,22 @@ export class PassPanel {
       this.#values[name] = el('dd', {}, '–');
       return el('div', {title}, this.#values[name], el('dt', {}, label));
     };
-    this.element = el('div', {class: 'pass-panel'},
-        el('dl', {},
-           figure('acceptedPerCycle', 'drafts accepted a cycle', 'The token that the model adds itself is not counted'),
-           figure('tokensPerForward', 'tokens a forward pass', 'Draft passes are counted'),
-           figure('tokensPerSecond', 'tokens a second', 'After the first'),
-           figure('speedup', 'plain decoding', 'By what a pass of one token takes')),
-        this.#scroll);
+    this.element =
+        el('div', {class: 'pass-panel'},
+           el('dl', {},
+              figure(
+                  'acceptedPerCycle', 'drafts accepted a cycle',
+                  'The token that the model adds itself is not counted'),
+              figure('tokensPerForward', 'tokens a forward pass', 'Draft passes are counted'),
+              figure('tokensPerSecond', 'tokens a second', 'After the first'),
+              figure('speedup', 'plain decoding', 'By what a pass of one token takes')),
+           this.#scroll);
     body.addEventListener('pointermove', this.#overText);
     body.addEventListener('pointerleave', () => this.#choose(-1));
-    this.#bars.addEventListener('pointermove', (event) => this.#choose(this.#barAt(event), event.clientX, event.clientY));
-    this.#bars.addEventListener('pointerdown', (event) => this.#choose(this.#barAt(event), event.clientX, event.clientY));
+    this.#bars.addEventListener(
+        'pointermove', (event) => this.#choose(this.#barAt(event), event.clientX, event.clientY));
+    this.#bars.addEventListener(
+        'pointerdown', (event) => this.#choose(this.#barAt(event), event.clientX, event.clientY));
     this.#bars.addEventListener('keydown', (event) => this.#key(event));
     this.#bars.addEventListener('blur', () => this.#choose(-1));
   }
@@ -56,13 +70,16 @@ export class PassPanel {
   update(final) {
     this.element.hidden = this.#passes.length === 0;
     const numbers = passNumbers(this.#passes, final);
-    const put = (name, text) => { this.#values[name].textContent = text; };
+    const put = (name, text) => {
+      this.#values[name].textContent = text;
+    };
     put('acceptedPerCycle', fixed(numbers.acceptedPerCycle, 2));
     put('tokensPerForward', fixed(numbers.tokensPerForward, 2));
     put('tokensPerSecond', rate(numbers.tokensPerSecond));
     put('speedup', numbers.speedup === null ? '–' : `${numbers.speedup.toFixed(2)}×`);
-    this.#values.speedup.parentNode.title = numbers.plainPerSecond === null ? 'Not known yet'
-        : `Plain decoding is estimated at ${rate(numbers.plainPerSecond)} tokens a second`;
+    this.#values.speedup.parentNode.title = numbers.plainPerSecond === null ?
+        'Not known yet' :
+        `Plain decoding is estimated at ${rate(numbers.plainPerSecond)} tokens a second`;
     this.#draw();
   }
 
@@ -73,13 +90,15 @@ export class PassPanel {
   };
 
   #barAt(event) {
-    const at = Math.floor((event.clientX - this.#bars.getBoundingClientRect().left) / (kBar + kGap));
+    const at =
+        Math.floor((event.clientX - this.#bars.getBoundingClientRect().left) / (kBar + kGap));
     return at < this.#passes.length ? at : -1;
   }
 
   #key(event) {
     const last = this.#passes.length - 1;
-    const to = {ArrowRight: this.#chosen + 1, ArrowLeft: this.#chosen - 1, Home: 0, End: last}[event.key];
+    const to =
+        {ArrowRight: this.#chosen + 1, ArrowLeft: this.#chosen - 1, Home: 0, End: last}[event.key];
     if (to === undefined || last < 0) return;
     event.preventDefault();
     const at = Math.max(0, Math.min(last, to));
@@ -94,7 +113,8 @@ export class PassPanel {
       for (const lit of this.#body.querySelectorAll('.pass.lit')) lit.classList.remove('lit');
       this.#chosen = pass;
       if (pass >= 0) {
-        for (const span of this.#body.querySelectorAll(`[data-pass="${pass}"]`)) span.classList.add('lit');
+        for (const span of this.#body.querySelectorAll(`[data-pass="${pass}"]`))
+          span.classList.add('lit');
       }
       this.#drawn = 0;
       this.#draw();
@@ -116,7 +136,8 @@ export class PassPanel {
     if (width === 0) return;
     this.#bars.setAttribute('aria-valuemax', this.#passes.length);
     if (this.#bars.width !== Math.round(width * ratio)) {
-      const wasAtEnd = this.#scroll.scrollLeft + this.#scroll.clientWidth >= this.#scroll.scrollWidth - 8;
+      const wasAtEnd =
+          this.#scroll.scrollLeft + this.#scroll.clientWidth >= this.#scroll.scrollWidth - 8;
       this.#bars.width = Math.round(width * ratio);
       this.#bars.height = kTallest * ratio;
       this.#bars.style.width = `${width}px`;

@@ -30,15 +30,22 @@ function firstPast(ends, offset) {
   let low = 0, high = ends.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (ends[middle] <= offset) low = middle + 1;
-    else high = middle;
+    if (ends[middle] <= offset)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
 
 function passSpan(index, pass, text) {
-  return el('span', {class: `pass ${index % 2 === 0 ? 'even' : 'odd'}`, 'data-pass': index,
-                     'data-depth': Math.min(kDeepest, pass.accepted)}, text);
+  return el(
+      'span', {
+        class: `pass ${index % 2 === 0 ? 'even' : 'odd'}`,
+        'data-pass': index,
+        'data-depth': Math.min(kDeepest, pass.accepted)
+      },
+      text);
 }
 
 const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
@@ -47,9 +54,11 @@ const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 export function describePass(passes, index) {
   const pass = passes[index];
   const number = passes.slice(0, index + 1).filter((one) => one.tokens > 0).length;
-  const drafts = pass.drafted > 0 ? `, ${pass.accepted} of ${count(pass.drafted, 'draft')} accepted`
-                                  : ', none drafted';
-  const time = pass.ms === null ? '' : `, ${pass.ms < 10 ? pass.ms.toFixed(1) : Math.round(pass.ms)} ms`;
+  const drafts = pass.drafted > 0 ?
+      `, ${pass.accepted} of ${count(pass.drafted, 'draft')} accepted` :
+      ', none drafted';
+  const time =
+      pass.ms === null ? '' : `, ${pass.ms < 10 ? pass.ms.toFixed(1) : Math.round(pass.ms)} ms`;
   return `Pass ${number}: ${count(pass.tokens, 'token')}${drafts}${time}`;
 }
 
@@ -78,13 +87,15 @@ export function passNumbers(passes, final = null) {
     if (pass.drafted === 0 && pass.tokens === 1) plain.push(pass.ms);
   }
   const perSecond = decodeMs > 0 ? decoded / decodeMs * 1000 : null;
-  const step = final?.plain_step_seconds ?? (plain.length >= kFewestPlain ? median(plain) / 1000 : null);
+  const step =
+      final?.plain_step_seconds ?? (plain.length >= kFewestPlain ? median(plain) / 1000 : null);
   return {
     tokens,
     passes: verified,
     acceptedPerCycle: final?.acceptance_length ?? (cycles > 0 ? accepted / cycles : null),
     // A cycle takes two passes: one that drafts, one that verifies.
-    tokensPerForward: final?.tokens_per_forward ?? (verified > 0 ? tokens / (verified + cycles) : null),
+    tokensPerForward:
+        final?.tokens_per_forward ?? (verified > 0 ? tokens / (verified + cycles) : null),
     tokensPerSecond: perSecond,
     plainPerSecond: step > 0 ? 1 / step : null,
     speedup: step > 0 && perSecond !== null ? perSecond * step : null,

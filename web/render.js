@@ -33,8 +33,9 @@ function renderInline(parent, lines, makeText, inTable = false) {
   };
   for (const event of parseInline(text)) {
     if (event.type === 'open') {
-      const attributes = event.tag === 'a' ? {href: event.href, target: '_blank',
-                                              rel: 'noopener noreferrer nofollow'} : {};
+      const attributes = event.tag === 'a' ?
+          {href: event.href, target: '_blank', rel: 'noopener noreferrer nofollow'} :
+          {};
       const child = el(event.tag, attributes);
       at.append(child);
       at = child;
@@ -46,8 +47,11 @@ function renderInline(parent, lines, makeText, inTable = false) {
       const outer = at;
       at = el('code');
       outer.append(at);
-      if (inTable) at.append(makeText(text.slice(event.from, event.to).replaceAll('\\|', '|'), offsetOf(event.from)));
-      else addText(event.from, event.to);
+      if (inTable)
+        at.append(makeText(
+            text.slice(event.from, event.to).replaceAll('\\|', '|'), offsetOf(event.from)));
+      else
+        addText(event.from, event.to);
       at = outer;
     } else if (event.as !== undefined) {
       at.append(makeText(event.as, offsetOf(event.from)));
@@ -69,22 +73,30 @@ function renderTable(block, makeText) {
   };
   const body = el('tbody');
   for (const cells of block.rows) body.append(row('td', cells));
-  return el('div', {class: 'table', tabindex: '0', role: 'region', 'aria-label': 'Table'},
-            el('table', {}, el('thead', {}, row('th', block.head)), body));
+  return el(
+      'div', {class: 'table', tabindex: '0', role: 'region', 'aria-label': 'Table'},
+      el('table', {}, el('thead', {}, row('th', block.head)), body));
 }
 
 function renderList(block, makeText) {
-  const list = el(block.start === null ? 'ul' : 'ol', {start: block.start === 1 ? null : block.start});
+  const list =
+      el(block.start === null ? 'ul' : 'ol', {start: block.start === 1 ? null : block.start});
   for (const {done, blocks} of block.items) {
     const item = el('li');
     if (done !== null) {
       item.className = 'task';
-      item.append(el('input', {type: 'checkbox', disabled: true, checked: done,
-                               'aria-label': done ? 'Done' : 'To do'}));
+      item.append(el('input', {
+        type: 'checkbox',
+        disabled: true,
+        checked: done,
+        'aria-label': done ? 'Done' : 'To do'
+      }));
     }
     for (const inner of blocks) {
-      if (inner.type === 'paragraph' && !block.loose) renderInline(item, inner.lines, makeText);
-      else item.append(renderBlock(inner, makeText));
+      if (inner.type === 'paragraph' && !block.loose)
+        renderInline(item, inner.lines, makeText);
+      else
+        item.append(renderBlock(inner, makeText));
     }
     list.append(item);
   }
@@ -125,9 +137,9 @@ export function renderBlock(block, makeText) {
 export class MarkdownView {
   #element;
   #makeText;
-  #settled = 0;     // blocks, that stay
-  #from = 0;        // where in the source the next one begins
-  #code = null;     // the view of a block of code that is the last, and where it begins
+  #settled = 0;  // blocks, that stay
+  #from = 0;     // where in the source the next one begins
+  #code = null;  // the view of a block of code that is the last, and where it begins
   #codeFrom = -1;
 
   constructor(element, makeText = plainText) {
@@ -139,13 +151,15 @@ export class MarkdownView {
     const lines = splitLines(source.slice(this.#from), this.#from);
     const blocks = parseBlocks(lines);
     const keep = this.#code !== null && blocks[0]?.type === 'code' &&
-                 lines[blocks[0].first].offset === this.#codeFrom;
+        lines[blocks[0].first].offset === this.#codeFrom;
     const children = this.#element.childNodes;
     while (children.length > this.#settled + (keep ? 1 : 0)) children[children.length - 1].remove();
     if (!keep) this.#code = null;
     blocks.forEach((block, i) => {
-      if (i === 0 && keep) this.#code.update(block);
-      else this.#element.append(this.#render(block, lines[block.first].offset));
+      if (i === 0 && keep)
+        this.#code.update(block);
+      else
+        this.#element.append(this.#render(block, lines[block.first].offset));
     });
     // A block stands when the next one does: its first two lines are whole (a table's head is told
     // by the line below it).
@@ -156,7 +170,8 @@ export class MarkdownView {
       this.#settled += standing;
       this.#from = lines[blocks[standing].first].offset;
     }
-    if (blocks.length === 0 || lines[blocks[standing].first].offset !== this.#codeFrom) this.#code = null;
+    if (blocks.length === 0 || lines[blocks[standing].first].offset !== this.#codeFrom)
+      this.#code = null;
   }
 
   #render(block, offset) {

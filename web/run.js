@@ -1,15 +1,15 @@
 // One answer being written: the request, its chunks, and when to show them.
 
-import {ApiError, streamChat} from './api.js';
 import {AnswerReader} from './answer.js';
+import {ApiError, streamChat} from './api.js';
 
 export class Run {
   #controller = new AbortController();
 
   // `changed()` is called as text comes, `saved()` now and then, to keep what is there.
-  constructor(conversation, message, {changed, saved}) {
-    this.conversation = conversation;
+  constructor(message, conversation, {changed, saved}) {
     this.message = message;
+    this.conversation = conversation;
     this.changed = changed;
     this.saved = saved;
   }
@@ -31,8 +31,12 @@ export class Run {
         }
       }
     } catch (error) {
-      if (this.#controller.signal.aborted) this.message.finish = 'stopped';
-      else this.message.error = error instanceof ApiError ? error.message : `Something went wrong in the page: ${error}`;
+      if (this.#controller.signal.aborted)
+        this.message.finish = 'stopped';
+      else
+        this.message.error = error instanceof ApiError ?
+            error.message :
+            `Something went wrong in the page: ${error}`;
     }
   }
 }

@@ -11,9 +11,7 @@ export class SseParser {
   #data = [];
 
   // The events that these bytes complete: [{type, data}].
-  push(bytes) {
-    return this.#take(this.#decoder.decode(bytes, {stream: true}));
-  }
+  push(bytes) { return this.#take(this.#decoder.decode(bytes, {stream: true})); }
 
   #take(text) {
     const events = [];
@@ -53,7 +51,9 @@ export class SseParser {
     const field = colon < 0 ? line : line.slice(0, colon);
     let value = colon < 0 ? '' : line.slice(colon + 1);
     if (value.startsWith(' ')) value = value.slice(1);
-    if (field === 'data') this.#data.push(value);
-    else if (field === 'event') this.#type = value;
+    if (field === 'data')
+      this.#data.push(value);
+    else if (field === 'event')
+      this.#type = value;
   }
 }

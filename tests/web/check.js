@@ -7,12 +7,15 @@ export const unexpected = [];  // errors that no test caught
 export function test(name, run) { tests.push([name, run]); }
 
 function fail(message) {
-  failures.push([failures.current, `${message}\n${new Error().stack.split('\n').slice(3, 5).join('\n')}`]);
+  failures.push(
+      [failures.current, `${message}\n${new Error().stack.split('\n').slice(3, 5).join('\n')}`]);
 }
 
 const show = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
 
-export function expect(condition, message = 'is not true') { if (!condition) fail(message); }
+export function expect(condition, message = 'is not true') {
+  if (!condition) fail(message);
+}
 
 export function expectEqual(actual, expected) {
   const a = show(actual), b = show(expected);
@@ -38,8 +41,11 @@ export async function until(condition) {
   }
 }
 
-addEventListener('error', (event) => unexpected.push(['uncaught', String(event.error?.stack ?? event.message)]));
-addEventListener('unhandledrejection', (event) => unexpected.push(['uncaught', String(event.reason?.stack ?? event.reason)]));
+addEventListener(
+    'error', (event) => unexpected.push(['uncaught', String(event.error?.stack ?? event.message)]));
+addEventListener(
+    'unhandledrejection',
+    (event) => unexpected.push(['uncaught', String(event.reason?.stack ?? event.reason)]));
 
 // Numbers that look random and are the same each time.
 export function* numbers(seed) {

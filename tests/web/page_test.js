@@ -1,10 +1,13 @@
 // The page itself, in a frame, against the runner's API.
 
 import {Store} from '/store.js';
+
 import {expect, expectEqual, test, until} from './check.js';
 
-const chunk = (delta, more = {}) => ({chunk: {choices: [{index: 0, delta, finish_reason: more.finish ?? null}], ...more}});
-const pass = (text, tokens, drafted, accepted) => chunk({content: text}, {orthrus: {tokens, drafted, accepted}});
+const chunk = (delta, more = {}) =>
+    ({chunk: {choices: [{index: 0, delta, finish_reason: more.finish ?? null}], ...more}});
+const pass = (text, tokens, drafted, accepted) =>
+    chunk({content: text}, {orthrus: {tokens, drafted, accepted}});
 const script = (...steps) => JSON.stringify(steps);
 
 let frame, page;
@@ -22,13 +25,16 @@ async function load() {
   document.body.append(frame);
   await new Promise((resolve) => frame.addEventListener('load', resolve));
   page = frame.contentDocument;
-  frame.contentWindow.addEventListener('error', (event) => { throw event.error; });
+  frame.contentWindow.addEventListener('error', (event) => {
+    throw event.error;
+  });
   await until(() => $('#model')?.textContent !== '');
 }
 
 function press(target, key, more = {}) {
   const {KeyboardEvent} = frame.contentWindow;
-  target.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true, ...more}));
+  target.dispatchEvent(
+      new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true, ...more}));
 }
 
 async function say(text, wait = true) {
@@ -37,21 +43,32 @@ async function say(text, wait = true) {
   if (wait) await until(isIdle);
 }
 const lastRequest = async () => (await fetch('/last-request')).json();
-const button = (label) => $$('.message:last-child button').find((one) => (one.getAttribute('aria-label') ?? one.textContent) === label);
+const button = (label) =>
+    $$('.message:last-child button')
+        .find((one) => (one.getAttribute('aria-label') ?? one.textContent) === label);
 const pressLast = (label) => button(label).click();
 
 test('page: a question and its answer', async () => {
   await load();
   expectEqual($('#model').textContent, '<b>model</b>');
   expectEqual($('#s-temperature').placeholder, '0.7');
-  await say(script(chunk({role: 'assistant', content: ''}), pass('Some **bo', 3, 0, 0), {wait: 0.02}, pass('ld** text, é 👩‍💻', 6, 7, 5),
-                   {chunk: {choices: [{index: 0, delta: {}, finish_reason: 'stop'}]}},
-                   {chunk: {choices: [], usage: {prompt_tokens: 5, completion_tokens: 9}, orthrus: {plain_step_seconds: 0.001}}}));
+  await say(script(
+      chunk({role: 'assistant', content: ''}), pass('Some **bo', 3, 0, 0), {wait: 0.02},
+      pass('ld** text, é 👩‍💻', 6, 7, 5),
+      {chunk: {choices: [{index: 0, delta: {}, finish_reason: 'stop'}]}}, {
+        chunk: {
+          choices: [],
+          usage: {prompt_tokens: 5, completion_tokens: 9},
+          orthrus: {plain_step_seconds: 0.001}
+        }
+      }));
   expectEqual($('.assistant .answer strong').textContent, 'bold');
   expectEqual($('.assistant .answer p').textContent, 'Some bold text, é 👩‍💻');
   expect($('.numbers-line').textContent.startsWith('9 tokens'));
   const {body} = await lastRequest();
-  expectEqual([body.model, body.stream, body.stream_options.include_usage, body.orthrus.passes], ['<b>model</b>', true, true, true]);
+  expectEqual(
+      [body.model, body.stream, body.stream_options.include_usage, body.orthrus.passes],
+      ['<b>model</b>', true, true, true]);
   expect(!('temperature' in body));
 });
 
@@ -59,10 +76,15 @@ test('page: the passes in colour', async () => {
   $('#show-passes').click();
   expectEqual($('#show-passes').getAttribute('aria-checked'), 'true');
   const spans = $$('.prose .pass');
-  expectEqual(spans.map((span) => `${span.dataset.pass}:${span.textContent}`), ['0:Some ', '0:bo', '1:ld', '1: text, é 👩‍💻']);
+  expectEqual(
+      spans.map((span) => `${span.dataset.pass}:${span.textContent}`),
+      ['0:Some ', '0:bo', '1:ld', '1: text, é 👩‍💻']);
   expectEqual(spans[3].dataset.depth, '5');
-  spans[2].dispatchEvent(new frame.contentWindow.PointerEvent('pointermove', {bubbles: true, clientX: 500, clientY: 300}));
-  expect($('#tip').textContent.startsWith('Pass 2: 6 tokens, 5 of 7 drafts accepted'), $('#tip').textContent);
+  spans[2].dispatchEvent(new frame.contentWindow.PointerEvent(
+      'pointermove', {bubbles: true, clientX: 500, clientY: 300}));
+  expect(
+      $('#tip').textContent.startsWith('Pass 2: 6 tokens, 5 of 7 drafts accepted'),
+      $('#tip').textContent);
   expectEqual($$('.lit').length, 2);
   expectEqual(texts('.pass-panel dd')[0], '5.00');
   expect(/^([\d.]+×|–)$/.test(texts('.pass-panel dd')[3]));
@@ -75,7 +97,8 @@ test('page: the passes in colour', async () => {
 test('page: settings are sent, invalid ones are not', async () => {
   const set = (id, value) => {
     $(`#${id}`).value = value;
-    $(`#${id}`).dispatchEvent(new frame.contentWindow.Event(id === 's-mode' || id === 's-enable_thinking' || id === 's-key' ? 'change' : 'input'));
+    $(`#${id}`).dispatchEvent(new frame.contentWindow.Event(
+        id === 's-mode' || id === 's-enable_thinking' || id === 's-key' ? 'change' : 'input'));
   };
   set('s-temperature', '0.5');
   set('s-top_p', '7');
@@ -89,9 +112,15 @@ test('page: settings are sent, invalid ones are not', async () => {
   expectEqual($('#s-top_p').getAttribute('aria-invalid'), 'true');
   await say('plain');
   const {body, authorization} = await lastRequest();
-  expectEqual([body.temperature, body.top_p, body.seed, body.orthrus, body.chat_template_kwargs, body.tools, body.messages[0]],
-              [0.5, undefined, 3, {passes: true, mode: 'dual', block_size: 8}, {enable_thinking: false}, [{type: 'function'}],
-               {role: 'system', content: 'Be brief.'}]);
+  expectEqual(
+      [
+        body.temperature, body.top_p, body.seed, body.orthrus, body.chat_template_kwargs,
+        body.tools, body.messages[0]
+      ],
+      [
+        0.5, undefined, 3, {passes: true, mode: 'dual', block_size: 8}, {enable_thinking: false},
+        [{type: 'function'}], {role: 'system', content: 'Be brief.'}
+      ]);
   expectEqual(authorization, 'Bearer secret');
   set('s-key', '');
   set('s-tools', '');
@@ -109,8 +138,12 @@ test('page: text of models, titles and names stays text', async () => {
   expectEqual(texts('.said'), [hostile]);
   expectEqual($('.assistant .answer').textContent, hostile);
   expectEqual($('#title').textContent, hostile.slice(0, 59) + '…');
-  await say(script(chunk({reasoning_content: hostile}), chunk({content: `[x](javascript:parent.hacked=1)\n\n\`\`\`${hostile}\n${hostile}`}),
-                   chunk({tool_calls: [{index: 0, id: hostile, function: {name: hostile, arguments: hostile}}]}, {finish: 'tool_calls'})));
+  await say(script(
+      chunk({reasoning_content: hostile}),
+      chunk({content: `[x](javascript:parent.hacked=1)\n\n\`\`\`${hostile}\n${hostile}`}),
+      chunk(
+          {tool_calls: [{index: 0, id: hostile, function: {name: hostile, arguments: hostile}}]},
+          {finish: 'tool_calls'})));
   expectEqual($('.message:last-child .call code').textContent, hostile);
   await until(() => $('#conversations .open').title.startsWith('<img'));
   expectEqual($$('#thread img, #thread script, #thread a, #conversations img').length, 0);
@@ -119,9 +152,13 @@ test('page: text of models, titles and names stays text', async () => {
 
 test('page: thoughts and calls are folded; results go back', async () => {
   $('#new').click();
-  await say(script(chunk({reasoning_content: 'Hm, '}, {orthrus: {tokens: 2, drafted: 0, accepted: 0}}), chunk({reasoning_content: '*well*'}),
-                   chunk({tool_calls: [{index: 0, id: 'c1', function: {name: 'weather', arguments: '{"city":'}}]}),
-                   chunk({tool_calls: [{index: 0, function: {arguments: '"Paris"}'}}]}, {finish: 'tool_calls'})));
+  await say(script(
+      chunk({reasoning_content: 'Hm, '}, {orthrus: {tokens: 2, drafted: 0, accepted: 0}}),
+      chunk({reasoning_content: '*well*'}),
+      chunk(
+          {tool_calls: [{index: 0, id: 'c1', function: {name: 'weather', arguments: '{"city":'}}]}),
+      chunk(
+          {tool_calls: [{index: 0, function: {arguments: '"Paris"}'}}]}, {finish: 'tool_calls'})));
   expect(!$('.thinking').hidden && !$('.thinking').open);
   expectEqual($('.thinking em').textContent, 'well');
   expectEqual($('.call summary').textContent, 'Calls weather');
@@ -130,8 +167,15 @@ test('page: thoughts and calls are folded; results go back', async () => {
   $('.tool-results button').click();
   await until(isIdle);
   const {messages} = (await lastRequest()).body;
-  expectEqual(messages.slice(1), [{role: 'assistant', content: '', tool_calls: [{id: 'c1', type: 'function', function: {name: 'weather', arguments: '{"city":"Paris"}'}}]},
-                                  {role: 'tool', content: 'sunny', tool_call_id: 'c1'}]);
+  expectEqual(messages.slice(1), [
+    {
+      role: 'assistant',
+      content: '',
+      tool_calls:
+          [{id: 'c1', type: 'function', function: {name: 'weather', arguments: '{"city":"Paris"}'}}]
+    },
+    {role: 'tool', content: 'sunny', tool_call_id: 'c1'}
+  ]);
   expectEqual($('.message:last-child .answer').textContent, 'sunny');
 });
 
@@ -149,9 +193,11 @@ test('page: stop, by key and by button', async () => {
 test('page: errors are told', async () => {
   $('#new').click();
   const error = () => $('.message:last-child .error')?.textContent;
-  await say(script({status: 400, body: {error: {message: '"temperature" is <9>; it can be 0 to 2'}}}));
+  await say(
+      script({status: 400, body: {error: {message: '"temperature" is <9>; it can be 0 to 2'}}}));
   expectEqual(error(), '"temperature" is <9>; it can be 0 to 2');
-  await say(script({status: 429, body: {error: {message: '64 requests wait.'}}, headers: {'Retry-After': '2'}}));
+  await say(script(
+      {status: 429, body: {error: {message: '64 requests wait.'}}, headers: {'Retry-After': '2'}}));
   expectEqual(error(), '64 requests wait. Try again in 2 s.');
   await say(script({status: 401, body: {}}));
   expect(error().includes('API key'));
@@ -173,7 +219,9 @@ test('page: edit, answer again, write on, delete, undo', async () => {
   expectEqual($('textarea.edit').value, 'second');
   $('textarea.edit').value = 'third';
   press($('textarea.edit'), 'Enter');
-  await until(() => isIdle() && texts('.said')[1] === 'third' && $('.message:last-child .answer')?.textContent === 'third');
+  await until(
+      () => isIdle() && texts('.said')[1] === 'third' &&
+          $('.message:last-child .answer')?.textContent === 'third');
   pressLast('Answer again');
   await until(isIdle);
   expectEqual(texts('.message').length, 4);
@@ -182,7 +230,9 @@ test('page: edit, answer again, write on, delete, undo', async () => {
   $$('.edit-buttons button')[0].click();
   await until(() => isIdle() && $('.message:last-child .answer')?.textContent === 'thirtythirty');
   const {body} = await lastRequest();
-  expectEqual([body.continue_final_message, body.add_generation_prompt, body.messages.at(-1)], [true, false, {role: 'assistant', content: 'thirty'}]);
+  expectEqual(
+      [body.continue_final_message, body.add_generation_prompt, body.messages.at(-1)],
+      [true, false, {role: 'assistant', content: 'thirty'}]);
   $$('.message')[2].querySelector('[aria-label^="Delete"]').click();
   expectEqual(texts('.message').length, 2);
   $('#toast button').click();
@@ -208,7 +258,8 @@ test('page: conversations outlive it, can be renamed, deleted and brought back',
   $$('#conversations [aria-label^="Delete"]')[0].click();
   await until(() => texts('#conversations .open').length === before.length - 1);
   $('#toast button').click();
-  await until(() => texts('#conversations .open').length === before.length && texts('.said').length === 2);
+  await until(
+      () => texts('#conversations .open').length === before.length && texts('.said').length === 2);
 });
 
 test('page: an import is read, and a broken one told', async () => {
@@ -222,8 +273,17 @@ test('page: an import is read, and a broken one told', async () => {
     return $('#toast').textContent;
   };
   const hostile = '<img src=x onerror="parent.hacked=1">';
-  expectEqual(await give(JSON.stringify({format: 'orthrus-conversations', version: 1, conversations: [
-    {title: hostile, updated: 9e15, messages: [{role: 'user', content: hostile}, {role: 'assistant', content: hostile}]}]})), 'One conversation is imported.');
+  expectEqual(
+      await give(JSON.stringify({
+        format: 'orthrus-conversations',
+        version: 1,
+        conversations: [{
+          title: hostile,
+          updated: 9e15,
+          messages: [{role: 'user', content: hostile}, {role: 'assistant', content: hostile}]
+        }]
+      })),
+      'One conversation is imported.');
   await until(() => texts('#conversations .open')[0] === hostile);
   $$('#conversations .open')[0].click();
   await until(() => texts('.said')[0] === hostile);
@@ -234,7 +294,8 @@ test('page: an import is read, and a broken one told', async () => {
 
 test('page: every control has a name, and ids are unique', () => {
   for (const control of $$('button, input:not([type=file]), select, textarea, canvas')) {
-    const labelled = control.getAttribute('aria-label') || control.textContent.trim() || control.labels?.length > 0;
+    const labelled = control.getAttribute('aria-label') || control.textContent.trim() ||
+        control.labels?.length > 0;
     expect(labelled, control.outerHTML);
   }
   const ids = $$('[id]').map((node) => node.id);

@@ -1,4 +1,5 @@
 import {SseParser} from '/sse.js';
+
 import {expectEqual, expectThrows, test} from './check.js';
 
 const bytes = (text) => new TextEncoder().encode(text);
@@ -15,7 +16,8 @@ test('sse: lines end in any of three ways', () => {
 });
 
 test('sse: fields, comments, types, several lines of data', () => {
-  const events = parse(': hello\n\nevent: delta\nid: 4\nretry: 9\ndata: a\ndata:b\ndata:  c\ndata\n\ndata: d\n\n');
+  const events = parse(
+      ': hello\n\nevent: delta\nid: 4\nretry: 9\ndata: a\ndata:b\ndata:  c\ndata\n\ndata: d\n\n');
   expectEqual(events, [{type: 'delta', data: 'a\nb\n c\n'}, {type: 'message', data: 'd'}]);
   expectEqual(parse('event: nothing\n\n'), []);
 });
@@ -25,7 +27,8 @@ test('sse: an event without its empty line is none', () => {
 });
 
 test('sse: cut at every byte, within characters and line ends, it is the same', () => {
-  const text = '\ufeffdata: {"t": "é 日本 👩‍💻"}\r\n\r\nevent: x\rdata: ü\r\rdata: z\n\n';
+  const text =
+      '\ufeffdata: {"t": "é 日本 👩‍💻"}\r\n\r\nevent: x\rdata: ü\r\rdata: z\n\n';
   const whole = bytes(text), expected = parse(text);
   expectEqual(data(expected), ['{"t": "é 日本 👩‍💻"}', 'ü', 'z']);
   for (let i = 0; i <= whole.length; i++) {
@@ -38,7 +41,9 @@ test('sse: cut at every byte, within characters and line ends, it is the same', 
 
 test('sse: a line without an end is refused, in pieces as small as you like', async () => {
   const parser = new SseParser(), piece = new Uint8Array(1 << 20).fill(97);
-  await expectThrows(() => { for (let i = 0; i < 32; i++) parser.push(piece); }, 'too long');
+  await expectThrows(() => {
+    for (let i = 0; i < 32; i++) parser.push(piece);
+  }, 'too long');
 });
 
 test('sse: a long line in single bytes takes linear time', () => {

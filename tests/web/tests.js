@@ -9,6 +9,7 @@ import './passes_test.js';
 import './render_test.js';
 import './sse_test.js';
 import './store_test.js';
+
 import {failures, tests, unexpected} from './check.js';
 
 const only = new URLSearchParams(location.search).get('only') ?? '';
