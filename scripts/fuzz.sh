@@ -7,7 +7,7 @@ seconds=${1:-60}
 scripts/setup.sh clang-19 libclang-rt-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
-for target in safetensors gguf config tokenizer vocabulary output messages openai; do
+for target in safetensors gguf config tokenizer vocabulary output http messages openai; do
   corpus=build-fuzz/corpus-$target
   mkdir -p "$corpus"
   case $target in
@@ -20,6 +20,11 @@ for target in safetensors gguf config tokenizer vocabulary output messages opena
       printf '\x1cLet me see.\n<tool_call>\n{"name": "f", "arguments": {"a": [1, "\\u00e9"]}}\n</tool_call>' \
         >"$corpus/call"
       printf '\x7f<think>\na\n</think>\n\n```json\n{"name": "f", "arguments": "{}"}\n```\n' >"$corpus/all" ;;
+    http)
+      printf '\x05POST /a?b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n' \
+        >"$corpus/chunked"
+      printf '\x01PUT http://h/%%%%41 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd\r\nOPTIONS * HTTP/1.0\r\n\r\n' \
+        >"$corpus/length" ;;
     messages)
       printf '\x01{"max_tokens": 1, "system": [{"type": "text", "text": "s"}], "tools": [{"name": "f", %s' \
         '"input_schema": {}}], "tool_choice": {"type": "tool", "name": "f"}, "messages": [{"role":

@@ -202,6 +202,7 @@ TEST(HttpServer, SaysWhatAPathTakes) {
   const HttpServer server({}, router());
   EXPECT_EQ(ask(server.port(), "OPTIONS", "/hello").fields.at("allow"), "GET, HEAD, OPTIONS");
   EXPECT_EQ(ask(server.port(), "OPTIONS", "*").status, 204);
+  EXPECT_EQ(ask(server.port(), "OPTIONS", "/nothing").status, 404);
   const HttpResponse response = ask(server.port(), "POST", "/hello");
   EXPECT_EQ(response.status, 405);
   EXPECT_EQ(response.fields.at("allow"), "GET, HEAD, OPTIONS");

@@ -124,7 +124,9 @@ bool Connection::on_header() {
 }
 
 std::optional<Connection::Refusal> Connection::refusal_of(const HttpRequest& request) {
-  if (request.method == "OPTIONS") return std::nullopt;
+  if (request.method == "OPTIONS" && (!match_.allowed.empty() || request.path == "*")) {
+    return std::nullopt;
+  }
   if (match_.allowed.empty()) {
     return Refusal{{404,
                     "invalid_request_error",
@@ -182,7 +184,9 @@ void Connection::answer_request() {
   reader_.reset();
   if (refusal_) return exchange->fail(refusal_->error, refusal_->extra);
   if (exchange->request().method == "OPTIONS") {
-    return exchange->respond(204, {}, {}, {{"Allow", match_.allowed}});
+    return exchange->respond(
+        204, {}, {},
+        {{"Allow", match_.allowed.empty() ? "GET, HEAD, POST, OPTIONS" : match_.allowed}});
   }
   if (match_.route->at_once) return run(match_.route->handler, exchange);
   context_->run_elsewhere([router = router_, route = match_.route, exchange]() mutable {
