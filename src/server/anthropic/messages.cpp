@@ -41,11 +41,8 @@ std::string read_texts(const Json& content, const std::string& field,
 
 std::string without_billing_header(std::string text) {
   if (!text.starts_with("x-anthropic-billing-header:")) return text;
-  const size_t end = text.find('\n');
-  return end == text.npos ? ""
-                          : text.substr(text.find_first_not_of('\n', end) == text.npos
-                                            ? text.size()
-                                            : text.find_first_not_of('\n', end));
+  const size_t rest = text.find_first_not_of('\n', text.find('\n'));
+  return rest == text.npos ? "" : text.substr(rest);
 }
 
 std::string as_it_is(std::string text) {
