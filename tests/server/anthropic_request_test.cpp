@@ -121,13 +121,14 @@ TEST(AnthropicRequest, DefaultsAndFields) {
   const MessagesRequest full = request_of(
       R"("stream": true, "temperature": 1, "top_p": 0.5, "top_k": 3, "min_p": 0.25, "seed": 12,
          "stop_sequences": ["a", "b"], "metadata": {"user_id": "u"}, "service_tier": "auto",
-         "orthrus": {"mode": "ar"}, "unknown": [1])");
+         "cache_salt": "tenant", "orthrus": {"mode": "ar"}, "unknown": [1])");
   EXPECT_TRUE(full.stream);
   EXPECT_EQ(full.options.sampling.temperature, 1);
   EXPECT_EQ(full.options.sampling.top_p, 0.5f);
   EXPECT_EQ(full.options.sampling.top_k, 3);
   EXPECT_EQ(full.options.sampling.min_p, 0.25f);
   EXPECT_EQ(full.options.sampling.seed, 12u);
+  EXPECT_EQ(full.options.cache_salt, "tenant");
   EXPECT_EQ(full.options.mode, Mode::kAr);
   EXPECT_EQ(full.stop_sequences, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(full.options.stop, (std::vector<std::string>{"<end>", "a", "b"}));

@@ -7,16 +7,13 @@
 
 #include "server/anthropic/messages.h"
 #include "server/anthropic/tools.h"
-#include "server/openai/generation_fields.h"
+#include "server/api/sampling_fields.h"
 #include "server/output/from_prompt.h"
 
 namespace orthrus::server::anthropic {
 namespace {
 
 constexpr int kMostInt = std::numeric_limits<int>::max();
-// What bounds the work of looking for stop strings in a text.
-constexpr size_t kMostStops = 32;
-constexpr size_t kMostStopBytes = 1024;
 
 // Without the field there is no thinking, as in Anthropic's API. The budget is checked, but not
 // kept: a model cannot be told when to stop thinking.
@@ -28,24 +25,6 @@ bool read_thinking(const Fields& body) {
   if (type == "enabled") thinking->required("budget_tokens", "1024 or more");
   thinking->integer("budget_tokens", 1024, kMostInt);
   return type != "disabled";
-}
-
-std::vector<std::string> read_stop_sequences(const Fields& body) {
-  std::vector<std::string> stops;
-  const Json* list = body.list("stop_sequences");
-  if (list == nullptr) return stops;
-  if (list->size() > kMostStops) {
-    body.refuse("stop_sequences", fmt::format("a list of at most {}", kMostStops));
-  }
-  for (size_t i = 0; i < list->size(); ++i) {
-    const std::string field = fmt::format("stop_sequences[{}]", i);
-    std::string stop = text_of((*list)[i], field);
-    if (stop.empty() || stop.size() > kMostStopBytes) {
-      refuse(field, (*list)[i], fmt::format("a text of 1 to {} bytes", kMostStopBytes));
-    }
-    stops.push_back(std::move(stop));
-  }
-  return stops;
 }
 
 // A text that only looks as if it had been constrained would be worse than none.
@@ -91,19 +70,23 @@ MessagesRequest read_request(const Fields& body, const ServerInfo& info, const M
                              std::string call_id) {
   MessagesRequest request;
   request.model = body.text("model").value_or(info.model);
+  request.stream = body.boolean("stream").value_or(false);
+  GenerateOptions& options = request.options;
+  options = info.defaults;
   body.required("max_tokens", "1 or more");
-  const auto max_tokens = static_cast<int>(*body.integer("max_tokens", 1, kMostInt));
+  options.max_tokens = static_cast<int>(*body.integer("max_tokens", 1, kMostInt));
   body.number("temperature", 0, 1);
+  options.sampling = read_sampling(body, info, config);
   refuse_constraints(body);
-  openai::GenerationFields fields = openai::read_generation(body, info, config, max_tokens);
-  request.stream = fields.stream;
-  request.options = std::move(fields.options);
-  request.stop_sequences = read_stop_sequences(body);
-  request.options.stop.insert(request.options.stop.end(), request.stop_sequences.begin(),
-                              request.stop_sequences.end());
+  read_scheduling(body, options);
+  read_own(body, config, options);
+  body.list("stop_sequences");  // not one string
+  request.stop_sequences = read_stops(body, "stop_sequences");
+  options.stop.insert(options.stop.end(), request.stop_sequences.begin(),
+                      request.stop_sequences.end());
   request.prompt = read_prompt(body, info.chat_format, std::move(call_id));
   if (request.prompt.output.tools && !request.prompt.output.parallel_calls) {
-    request.options.stop.emplace_back("</tool_call>");
+    options.stop.emplace_back("</tool_call>");
   }
   return request;
 }

@@ -159,4 +159,10 @@ void Fields::refuse(std::string_view name, std::string_view valid) const {
   server::refuse(path_of(name), value == nullptr ? Json(nullptr) : *value, valid);
 }
 
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
 }  // namespace orthrus::server

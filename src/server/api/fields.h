@@ -27,6 +27,9 @@ Json parse_body(std::string_view body);
 // Without the quotes, escapes and errors that dump() may throw: what is not UTF-8 becomes U+FFFD.
 std::string to_text(const Json& value);
 
+// Characters of UTF-8.
+size_t characters(std::string_view text);
+
 // A value in a message: as JSON, shortened and printable.
 std::string shown(const Json& value);
 

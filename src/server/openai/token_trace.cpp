@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/api/fields.h"
+
 namespace orthrus::server::openai {
 
 TokenTrace::TokenTrace(const Tokenizer* tokenizer, size_t offset) : characters_(offset) {
@@ -45,12 +47,6 @@ void TokenTrace::add(int32_t id, std::optional<TokenLogprobs> logprobs) {
     waiting.needed = decoded_ + (ending.finish().empty() ? 0 : 1);
   }
   waiting_.push_back(std::move(waiting));
-}
-
-size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
 }
 
 }  // namespace orthrus::server::openai

@@ -48,7 +48,4 @@ class TokenTrace {
   size_t certain_ = 0;  // bytes of the text that steps have given
 };
 
-// Characters of UTF-8.
-size_t characters(std::string_view text);
-
 }  // namespace orthrus::server::openai
