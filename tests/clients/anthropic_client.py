@@ -176,6 +176,7 @@ def check_claude_code(client):
         usages.append(message.usage)
     total = usages[0].input_tokens + usages[0].cache_read_input_tokens
     assert usages[1].input_tokens + usages[1].cache_read_input_tokens == total, usages
+    assert usages[1].cache_read_input_tokens > total // 2, usages
     print(f"  Claude Code's second request: {usages[1].cache_read_input_tokens} of {total} tokens "
           "were cached")
 

@@ -131,6 +131,8 @@ TEST(AnthropicServer, StopSequencesEndTheText) {
   body["stop_sequences"] = {"never in the text", stop};
   const Json message = server().post(body);
   EXPECT_EQ(text_of(message), whole.substr(0, whole.find(stop)));
+  EXPECT_EQ(message["stop_reason"], "stop_sequence");
+  EXPECT_EQ(message["stop_sequence"], stop);
 }
 
 TEST(AnthropicServer, TokensAreCounted) {
@@ -146,6 +148,18 @@ TEST(AnthropicServer, TokensAreCounted) {
   EXPECT_EQ(counted["input_tokens"].get<int>(),
             usage["input_tokens"].get<int>() + usage["cache_read_input_tokens"].get<int>());
   EXPECT_EQ(server().send("/v1/messages/count_tokens", "{}").status, 400);
+}
+
+TEST(AnthropicServer, TheBillingHeaderLeavesPromptsInTheCache) {
+  Json usage;
+  for (const char* const hash : {"eb6c6", "4e20a"}) {
+    Json body = body_of("q", 1);
+    body["system"] = {
+        {{"type", "text"}, {"text", fmt::format("x-anthropic-billing-header: cch={};", hash)}},
+        {{"type", "text"}, {"text", std::string(400, 'x') + "You are an agent of this test."}}};
+    usage = server().post(body)["usage"];
+  }
+  EXPECT_GE(usage["cache_read_input_tokens"], 64);
 }
 
 TEST(AnthropicServer, AForcedCallIsACall) {
