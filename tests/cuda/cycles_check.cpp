@@ -1,11 +1,15 @@
 // Whole cycles on a CUDA device against the same cycles run pass by pass there: what every cycle
-// drafts, accepts and emits, of sequences of several kinds. For a machine with a device.
+// drafts, accepts and emits, of sequences of several kinds that come and go while others go on,
+// with prompts computed in between and pages that change hands. For a machine with a device.
 //
 //   cycles_check DATA MODELS      (tests/data and models of the sources)
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <list>
 #include <memory>
 #include <random>
 #include <string>
@@ -20,162 +24,283 @@ namespace orthrus {
 namespace {
 
 constexpr int kNoDevice = 77;  // CTest skips
-int failures = 0, cycles = 0, tokens = 0, accepted = 0;
+int failures = 0, cycles = 0, tokens = 0, accepted = 0, joined = 0, prompts = 0;
 
 void expect(bool holds, const std::string& what) {
   if (holds) return;
   if (++failures <= 20) fmt::print("FAILED: {}\n", what);
 }
 
-// Sequences on a lane of their own, each with a prompt in its cache.
-class Side {
- public:
-  Side(const DeviceModel& model, const std::vector<std::vector<int32_t>>& prompts)
-      : lane_(model.start(128)) {
-    sequences_.reserve(prompts.size());
-    for (const std::vector<int32_t>& prompt : prompts) {
-      KvSequence& sequence = sequences_.emplace_back(lane_->pool());
-      logits_of(*lane_, sequence, prompt, View::kAutoregressive);
-    }
+// A lane of the device, with its cycles or with those that are run pass by pass.
+struct Side {
+  Side(const DeviceModel& model, size_t pages, bool whole)
+      : lane(model.start(pages)), by_pass(lane->pass(), model.config().mask_token_id, 256) {
+    cycles = whole ? lane->cycles() : &by_pass;
   }
-  Lane& lane() { return *lane_; }
-  KvSequence& sequence(size_t i) { return sequences_[i]; }
-  std::vector<CycleStart> of(std::vector<CycleStart> starts) {
-    for (size_t i = 0; i < starts.size(); ++i) starts[i].sequence = &sequences_[i];
-    return starts;
+  std::unique_ptr<Lane> lane;
+  PassCycles by_pass;
+  CycleRunner* cycles;
+};
+
+// What a sequence is decoded with.
+struct Kind {
+  SamplingParams sampling{};
+  int block_size = 1;
+  std::vector<int32_t> stops{};
+};
+
+// Of one sequence, on both sides.
+struct Running {
+  Running(Side& device, Side& reference)
+      : on_device(device.lane->pool()), on_reference(reference.lane->pool()) {}
+  KvSequence on_device, on_reference;
+  const Kind* kind = nullptr;
+  int slot = 0;
+  int left = 0;
+  std::vector<int>
+      flights{};  // positions that each cycle in flight may fill, 0 where it has no part
+};
+
+class Simulation {
+ public:
+  Simulation(const DeviceModel& model, std::string name, size_t pages, std::mt19937& random)
+      : model_(model),
+        name_(std::move(name)),
+        device_(model, pages, true),
+        reference_(model, pages, false),
+        random_(random),
+        by_slot_(256) {}
+
+  // `rounds` cycles, during which up to `most` of these kinds are decoded at a time.
+  void run(const std::vector<Kind>& kinds, int rounds, size_t most, int most_tokens) {
+    for (int round = 0; round < rounds && failures == 0; ++round) {
+      while (running_.size() < most && (running_.empty() || die(3) != 0)) {
+        join(kinds[die(kinds.size())], static_cast<int>(1 + die(150)),
+             static_cast<int>(1 + die(static_cast<size_t>(most_tokens))));
+      }
+      if (die(4) == 0) run_prompt();
+      if (running_.size() > 1 && die(12) == 0) leave(std::next(running_.begin(), pick()));
+      start();
+      if (in_flight_ == CycleRunner::kMostInFlight || die(3) == 0) finish();
+    }
+    while (in_flight_ > 0 && failures == 0) finish();
+    drop_all();
+  }
+
+  // To the last token, of a sequence that begins with a prompt of so many.
+  void run_alone(const Kind& kind, int prompt, int most_tokens) {
+    join(kind, prompt, most_tokens);
+    while (!running_.empty() && failures == 0) {
+      start();
+      if (in_flight_ == CycleRunner::kMostInFlight) finish();
+      while (running_.empty() && in_flight_ > 0) finish();
+    }
   }
 
  private:
-  std::unique_ptr<Lane> lane_;
-  std::vector<KvSequence> sequences_;
-};
+  using Place = std::list<Running>::iterator;
 
-struct Case {
-  std::vector<std::vector<int32_t>> prompts;
-  std::vector<CycleStart> starts;
-};
+  size_t die(size_t sides) { return random_() % sides; }
+  std::ptrdiff_t pick() { return static_cast<std::ptrdiff_t>(die(running_.size())); }
+  int32_t token() {
+    return static_cast<int32_t>(4 + die(static_cast<size_t>(model_.config().vocab_size) - 8));
+  }
+  std::vector<int32_t> prompt(int length) {
+    std::vector<int32_t> ids(static_cast<size_t>(length));
+    for (int32_t& id : ids) id = token();
+    return ids;
+  }
 
-// One cycle is always in flight, as in decoding; how much each drafts is a die's to say.
-void check_case(const DeviceModel& model, const std::string& name, const Case& c,
-                std::mt19937& random) {
-  Side device(model, c.prompts), reference(model, c.prompts);
-  CycleRunner& got = *device.lane().cycles();
-  PassCycles want(reference.lane().pass(), model.config().mask_token_id);
-  expect(got.begin(device.of(c.starts)) == Status::kOk, name + ": cycles did not begin");
-  expect(want.begin(reference.of(c.starts)) == Status::kOk, name + ": reference");
-  const auto start = [&] {
-    std::vector<int> drafts;
-    for (const CycleStart& s : c.starts) {
-      const int most = s.block_size - 1;
-      const bool skipped = !drafts.empty() && random() % 8 == 0;
-      drafts.push_back(skipped             ? -1
-                       : random() % 2 == 0 ? most
-                                           : static_cast<int>(random() % (most + 1)));
+  // The last row's logits on both sides, of tokens that join the two sequences.
+  void prefill(KvSequence& on_device, KvSequence& on_reference, const std::vector<int32_t>& ids) {
+    const int rows = static_cast<int>(ids.size());
+    std::vector<float> logits[2];
+    for (const bool device : {true, false}) {
+      KvSequence& sequence = device ? on_device : on_reference;
+      Lane& lane = device ? *device_.lane : *reference_.lane;
+      const Span span{&sequence, ids, View::kAutoregressive, rows - 1, rows};
+      run_pass(lane, std::span(&span, 1));
+      const ConstRows got = lane.pass().head_rows(0).logits;
+      logits[device ? 0 : 1].assign(got.row(0), got.row(0) + got.cols);
     }
-    expect(got.start(drafts) == Status::kOk && want.start(drafts) == Status::kOk,
-           name + ": a cycle did not start");
-  };
-  std::vector<int> left;
-  for (const CycleStart& s : c.starts) left.push_back(s.most_tokens);
-  start();
-  for (bool more = true; more && failures == 0;) {
-    start();
-    const CycleTimes times = got.finish();
-    want.finish();
+    ++prompts;
+    expect(
+        logits[0].size() == logits[1].size() &&
+            std::memcmp(logits[0].data(), logits[1].data(), logits[0].size() * sizeof(float)) == 0,
+        name_ + ": a prompt's logits are other ones beside cycles");
+  }
+
+  void join(const Kind& kind, int length, int most_tokens) {
+    Running& r = running_.emplace_back(device_, reference_);
+    const std::vector<int32_t> ids = prompt(length);
+    prefill(r.on_device, r.on_reference, ids);
+    r.kind = &kind;
+    do r.slot = static_cast<int>(die(die(2) == 0 ? 4 : by_slot_.size()));
+    while (std::count_if(running_.begin(), running_.end(),
+                         [&](const Running& other) { return other.slot == r.slot; }) > 1);
+    r.left = most_tokens;
+    r.flights.assign(static_cast<size_t>(in_flight_), 0);
+    CycleStart start{.anchor = token(),
+                     .most_tokens = most_tokens,
+                     .block_size = kind.block_size,
+                     .sampling = &kind.sampling,
+                     .stop_token_ids = kind.stops};
+    std::optional<RowContext> context;
+    if (RowContext::wanted(kind.sampling)) {
+      context.emplace(kind.sampling, ids, model_.config().vocab_size, 1);
+      context->append(start.anchor);
+      start.context = &*context;
+    }
+    for (const bool device : {true, false}) {
+      CycleRunner& cycles = *(device ? device_ : reference_).cycles;
+      start.sequence = device ? &r.on_device : &r.on_reference;
+      expect(cycles.takes(start) && cycles.join(r.slot, start) == Status::kOk,
+             name_ + ": a sequence cannot join");
+      expect(cycles.result(r.slot) == nullptr,
+             name_ + ": a new tenant has its predecessor's result");
+    }
+    ++joined;
+  }
+
+  void leave(Place place) {
+    device_.cycles->leave(place->slot);
+    reference_.cycles->leave(place->slot);
+    running_.erase(place);  // others get its pages while its cycles may be in flight
+  }
+
+  void drop_all() {
+    while (!running_.empty()) leave(running_.begin());
+    device_.cycles->drain();
+    reference_.cycles->drain();
+    in_flight_ = 0;
+  }
+
+  // A prompt that comes and goes, on whatever pages are free.
+  void run_prompt() {
+    KvSequence on_device(device_.lane->pool()), on_reference(reference_.lane->pool());
+    prefill(on_device, on_reference, prompt(static_cast<int>(1 + die(200))));
+  }
+
+  // How much each drafts is a die's to say; pages are reserved as they are needed.
+  void start() {
+    std::fill(by_slot_.begin(), by_slot_.end(), CycleRequest{});
+    bool any = false;
+    for (Running& r : running_) {
+      int ahead = 0;
+      for (const int positions : r.flights) ahead += positions;
+      const auto most = static_cast<size_t>(std::min(r.kind->block_size, r.left) - 1);
+      const bool skipped = running_.size() > 1 && die(8) == 0;
+      const int drafts = skipped ? -1 : static_cast<int>(die(2) == 0 ? most : die(most + 1));
+      by_slot_[static_cast<size_t>(r.slot)].drafts = drafts;
+      r.flights.push_back(drafts + 1);
+      any = any || drafts >= 0;
+      const int room = std::min(ahead + drafts + 1, r.left);
+      expect(
+          r.on_device.reserve(room) == Status::kOk && r.on_reference.reserve(room) == Status::kOk,
+          name_ + ": no pages for a cycle");
+    }
+    if (!any) {
+      for (Running& r : running_) r.flights.pop_back();
+      return;
+    }
+    expect(device_.cycles->start(by_slot_) == Status::kOk &&
+               reference_.cycles->start(by_slot_) == Status::kOk,
+           name_ + ": a cycle did not start");
+    expect(device_.cycles->in_flight() == ++in_flight_, name_ + ": cycles in flight");
+  }
+
+  void finish() {
+    if (in_flight_ == 0) return;
+    const CycleTimes times = device_.cycles->finish();
+    const CycleTimes want = reference_.cycles->finish();
+    --in_flight_;
     ++cycles;
-    expect(times.verify_rows == 0 || times.verify > 0, name + ": a cycle took no time");
-    more = false;
-    for (size_t i = 0; i < c.starts.size(); ++i) {
-      const CycleResult a = got.result(i), b = want.result(i);
-      expect(a.status == b.status && a.drafted == b.drafted && a.verified == b.verified &&
-                 a.accepted == b.accepted &&
-                 std::equal(a.tokens.begin(), a.tokens.end(), b.tokens.begin(), b.tokens.end()),
-             fmt::format("{}: sequence {} in cycle {}: {} tokens of {} drafts, not {} of {}", name,
-                         i, cycles, a.tokens.size(), a.drafted, b.tokens.size(), b.drafted));
-      tokens += static_cast<int>(a.tokens.size());
-      accepted += a.accepted;
-      left[i] -= static_cast<int>(a.tokens.size());
-      const auto& stops = c.starts[i].stop_token_ids;
-      for (const int32_t token : a.tokens) {
-        if (std::find(stops.begin(), stops.end(), token) != stops.end()) left[i] = 0;
-      }
-      more = more || left[i] > 0;
+    expect(times.verify_rows == 0 || times.verify > 0, name_ + ": a cycle took no time");
+    expect(times.verify_rows >= want.verify_rows, name_ + ": rows are not counted");
+    for (auto r = running_.begin(); r != running_.end();) {
+      const bool took_part = r->flights.front() > 0;
+      r->flights.erase(r->flights.begin());
+      const CycleResult* const a = device_.cycles->result(r->slot);
+      const CycleResult* const b = reference_.cycles->result(r->slot);
+      expect((a != nullptr) == took_part && (b != nullptr) == took_part,
+             name_ + ": who took part in a cycle");
+      const auto here = r++;
+      if (took_part && a != nullptr && b != nullptr && !take(*here, *a, *b)) leave(here);
     }
   }
-  got.end();
-  want.end();
-  for (size_t i = 0; i < c.starts.size(); ++i) {
-    expect(device.sequence(i).length() == reference.sequence(i).length(),
-           fmt::format("{}: sequence {} has {} positions, not {}", name, i,
-                       device.sequence(i).length(), reference.sequence(i).length()));
-  }
-}
 
-// Sequences with contexts, greedy and sampled, beside one without.
-void check_penalties(const DeviceModel& model, const std::string& name, std::mt19937& random) {
-  const ModelConfig& config = model.config();
-  const auto token = [&] { return static_cast<int32_t>(4 + random() % (config.vocab_size - 8)); };
-  const SamplingParams params[] = {{.repetition_penalty = 1.1f, .frequency_penalty = 0.2f},
-                                   {},
-                                   {.temperature = 0.8f,
-                                    .top_p = 0.9f,
-                                    .seed = random(),
-                                    .repetition_penalty = 1.3f,
-                                    .presence_penalty = -0.5f,
-                                    .logit_bias = {{token(), -INFINITY}, {token(), 4}}}};
-  for (int round = 0; round < 3; ++round) {
-    Case c;
-    std::vector<RowContext> contexts;
-    contexts.reserve(std::size(params));
-    for (const SamplingParams& p : params) {
-      std::vector<int32_t>& prompt = c.prompts.emplace_back(1 + random() % 90);
-      for (int32_t& id : prompt) id = token();
-      CycleStart start{.anchor = token(),
-                       .most_tokens = static_cast<int>(40 + random() % 60),
-                       .block_size = config.block_size,
-                       .sampling = &p};
-      if (RowContext::wanted(p)) {
-        RowContext& context = contexts.emplace_back(p, prompt, config.vocab_size, 0);
-        context.append(start.anchor);
-        start.context = &context;
-      }
-      c.starts.push_back(start);
-    }
-    check_case(model, name + ", penalties", c, random);
+  // False when it was the last.
+  bool take(Running& r, const CycleResult& a, const CycleResult& b) {
+    expect(a.status == b.status && a.drafted == b.drafted && a.verified == b.verified &&
+               a.accepted == b.accepted && std::ranges::equal(a.tokens, b.tokens),
+           fmt::format("{}: slot {} in cycle {}: {} tokens of {} drafts, not {} of {}", name_,
+                       r.slot, cycles, a.tokens.size(), a.drafted, b.tokens.size(), b.drafted));
+    tokens += static_cast<int>(a.tokens.size());
+    accepted += a.accepted;
+    r.on_device.commit(static_cast<int>(a.tokens.size()));
+    r.on_reference.commit(static_cast<int>(b.tokens.size()));
+    r.left -= static_cast<int>(a.tokens.size());
+    const auto ends = [&](int32_t id) {
+      return std::ranges::find(r.kind->stops, id) != r.kind->stops.end();
+    };
+    return r.left > 0 && a.status == Status::kOk && std::ranges::none_of(a.tokens, ends);
   }
+
+  const DeviceModel& model_;
+  std::string name_;
+  Side device_, reference_;
+  std::mt19937& random_;
+  std::list<Running> running_;
+  std::vector<CycleRequest> by_slot_;
+  int in_flight_ = 0;
+};
+
+// A copy of a sequence's pages goes on as the sequence does.
+void check_copies(const DeviceModel& model, const std::string& name, std::mt19937& random) {
+  const auto lane = model.start(16);
+  std::vector<int32_t> ids(150);
+  for (int32_t& id : ids) id = static_cast<int32_t>(4 + random() % 200);
+  const std::span<const int32_t> first = std::span(ids).first(100), rest = std::span(ids).last(50);
+  KvSequence sequence(lane->pool()), copy(lane->pool());
+  logits_of(*lane, sequence, first, View::kAutoregressive);
+  const int length = sequence.length();
+  expect(copy.reserve(length) == Status::kOk, name + ": no pages for a copy");
+  for (int page = 0; page * kPageSize < length; ++page) {
+    lane->copy_page(sequence.pages()[page], copy.pages()[page]);
+  }
+  copy.commit(length);
+  const ConstRows rows = logits_of(*lane, sequence, rest, View::kAutoregressive);
+  const std::vector<float> want(rows.row(0), rows.row(rows.rows - 1) + rows.cols);
+  const ConstRows got = logits_of(*lane, copy, rest, View::kAutoregressive);
+  expect(std::equal(want.begin(), want.end(), got.row(0)), name + ": a copy goes on otherwise");
 }
 
 void check(const DeviceModel& model, const std::string& name, std::mt19937& random) {
   const ModelConfig& config = model.config();
   const auto token = [&] { return static_cast<int32_t>(4 + random() % (config.vocab_size - 8)); };
-  const auto prompt = [&](int length) {
-    std::vector<int32_t> ids(static_cast<size_t>(length));
-    for (int32_t& id : ids) id = token();
-    return ids;
-  };
-  std::vector<int32_t> stops;
-  for (int i = 0; i < 8; ++i) stops.push_back(token());
-  const SamplingParams sampled{.temperature = 0.7f, .top_k = 50, .top_p = 0.9f, .seed = random()};
   const int block = config.block_size;
-  for (int round = 0; round < 3; ++round) {
-    Case c{{prompt(3), prompt(70), prompt(1 + static_cast<int>(random() % 200))},
-           {{.anchor = token(), .most_tokens = 90, .block_size = block},
-            {.anchor = token(), .most_tokens = 1, .block_size = 1, .sampling = &sampled},
-            {.anchor = token(),
-             .most_tokens = 150,
-             .block_size = block / 2 + 1,
-             .sampling = &sampled,
-             .stop_token_ids = stops}}};
-    check_case(model, name + ", three sequences", c, random);
-    c.prompts.resize(1), c.starts.resize(1);
-    check_case(model, name + ", one sequence", c, random);
-  }
-  check_penalties(model, name, random);
-  // To the last position that the memory of a fresh lane is made for.
+  const SamplingParams sampled{.temperature = 0.7f, .top_k = 50, .top_p = 0.9f, .seed = random()};
+  std::vector<Kind> kinds = {{.block_size = block},
+                             {.sampling = sampled, .block_size = 1},
+                             {.sampling = sampled, .block_size = block / 2 + 1},
+                             {.block_size = block}};
+  for (int i = 0; i < 8; ++i) kinds[2].stops.push_back(token());
+  check_copies(model, name, random);
+  Simulation(model, name, 96, random).run(kinds, 150, 6, 150);
+  kinds.push_back(
+      {.sampling = {.repetition_penalty = 1.1f, .frequency_penalty = 0.2f}, .block_size = block});
+  kinds.push_back({.sampling = {.temperature = 0.8f,
+                                .top_p = 0.9f,
+                                .seed = random(),
+                                .repetition_penalty = 1.3f,
+                                .presence_penalty = -0.5f,
+                                .logit_bias = {{token(), -INFINITY}, {token(), 4}}},
+                   .block_size = block});
+  Simulation(model, name + ", penalties", 96, random).run(kinds, 100, 6, 100);
+  Simulation(model, name + ", many", 320, random).run(kinds, 40, 40, 100);
+  // To the last position.
   const int whole = std::min(1024, config.max_position_embeddings);
-  check_case(model, name + ", a whole context",
-             {{prompt(24)}, {{.anchor = token(), .most_tokens = whole - 24, .block_size = block}}},
-             random);
+  Simulation(model, name + ", a whole context", 16, random).run_alone(kinds[0], 24, whole - 24);
 }
 
 }  // namespace
@@ -204,7 +329,9 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", error.what());
     return 1;
   }
-  fmt::print("seed {}: {} cycles compared, {} tokens, {} accepted drafts, {} failures\n", seed,
-             cycles, tokens, accepted, failures);
+  fmt::print(
+      "seed {}: {} cycles of {} sequences compared, {} prompts, {} tokens, {} accepted "
+      "drafts, {} failures\n",
+      seed, cycles, joined, prompts, tokens, accepted, failures);
   return failures == 0 && accepted > 0 ? 0 : 1;
 }

@@ -41,13 +41,12 @@ void expect(bool holds, const std::string& what) {
 using Chunks = std::vector<int>;
 
 // Calls visit(position, row) with the logits of all rows of `tokens`, run in chunks. `disturbed`:
-// each chunk behind wrong tokens that are cropped away, and in its pass another sequence's tokens
-// and a third one's block, before it or after.
+// each chunk after wrong tokens in its place, and in its pass another sequence's tokens and a third
+// one's block, before it or after.
 template <typename Visit>
 void each_row(Lane& lane, std::span<const int32_t> tokens, const Chunks& chunks, bool disturbed,
               std::mt19937& random, const Visit& visit) {
   KvSequence sequence(lane.pool()), other(lane.pool()), drafting(lane.pool());
-  const auto run = [&](std::span<const Span> spans) { run_pass(lane, spans); };
   for (size_t at = 0, i = 0; at < tokens.size(); ++i) {
     const size_t count = std::min<size_t>(chunks[i % chunks.size()], tokens.size() - at);
     const Span chunk{&sequence, tokens.subspan(at, count), View::kAutoregressive, 0,
@@ -56,16 +55,16 @@ void each_row(Lane& lane, std::span<const int32_t> tokens, const Chunks& chunks,
     const std::vector<int32_t> wrong(1 + random() % 40, 7);
     if (disturbed) {
       const Span rejected{&sequence, wrong, View::kAutoregressive, 0, 1};
-      run(std::span(&rejected, 1));
-      sequence.crop(static_cast<int>(at));
-      if (other.length() > 200) other.crop(static_cast<int>(random() % 100));
+      expect(sequence.reserve(static_cast<int>(wrong.size())) == Status::kOk, "no pages");
+      expect(lane.pass().run(std::span(&rejected, 1)) == Status::kOk, "a pass failed");
+      if (other.length() > 200) other.clear();
       const int wrong_rows = static_cast<int>(wrong.size());
       spans.push_back({&other, wrong, View::kAutoregressive, wrong_rows - 1, wrong_rows});
       spans.push_back(
           {&drafting, wrong, View::kDiffusion, 0, wrong_rows, HeadOutput::kChoiceAndProbability});
       std::shuffle(spans.begin(), spans.end(), random);
     }
-    run(spans);
+    run_pass(lane, spans);
     size_t place = 0;
     while (spans[place].sequence != &sequence) ++place;
     const ConstRows got = lane.pass().head_rows(place).logits;

@@ -17,7 +17,11 @@ namespace orthrus {
 
 class PassCycles final : public CycleRunner {
  public:
-  PassCycles(ForwardPass& pass, int32_t mask_token_id) : pass_(&pass), mask_(mask_token_id) {}
+  PassCycles(ForwardPass& pass, int32_t mask_token_id, int slots = 8)
+      : pass_(&pass),
+        mask_(mask_token_id),
+        tenants_(static_cast<size_t>(slots)),
+        landed_(tenants_.size()) {}
 
   int slots() const override { return static_cast<int>(tenants_.size()); }
 
@@ -161,8 +165,8 @@ class PassCycles final : public CycleRunner {
 
   ForwardPass* pass_;
   int32_t mask_;
-  std::vector<Tenant> tenants_{8};
-  std::vector<Landed> landed_{tenants_.size()};
+  std::vector<Tenant> tenants_;
+  std::vector<Landed> landed_;
   std::deque<std::vector<Part>> flights_;
   uint64_t joined_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <new>
 
+#include "base/ceil_div.h"
 #include "kernels/select.h"
 #include "orthrus/error.h"
 
@@ -31,7 +32,7 @@ Status CpuForwardPass::run(std::span<const Span> spans) {
   const auto start = std::chrono::steady_clock::now();
   try {
     ops_->parallel([&] { network(spans); });
-    sample();
+    sample(spans);
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
   } catch (const Error&) {
@@ -95,10 +96,11 @@ void CpuForwardPass::mlp(const MlpWeights& w, int first_row, int rows) {
 void CpuForwardPass::head(std::span<const Span> spans) {
   const NetworkWeights& w = weights_->network;
   for (size_t s = 0; s < spans.size(); ++s) {
-    const int count = spans[s].logits_end - spans[s].logits_begin;
-    if (count == 0) continue;
-    ops_->rms_norm(a_.x.slice(first_row_[s] + spans[s].logits_begin, count), w.norm,
-                   weights_->config.rms_norm_eps, a_.head_input.slice(first_head_row_[s], count));
+    const PassPlan::SpanRows& rows = plan_.spans[s];
+    if (rows.head_rows == 0) continue;
+    const int first = views_[spans[s].view].first + rows.first_row + spans[s].logits_begin;
+    ops_->rms_norm(a_.x.slice(first, rows.head_rows), w.norm, weights_->config.rms_norm_eps,
+                   a_.head_input.slice(first_head_row(s), rows.head_rows));
   }
   // Calls run(matrix, first, rows) with each view's rows, or once where the views share the matrix.
   const auto by_view = [&w](int ar_rows, int rows, const auto& run) {
@@ -106,135 +108,94 @@ void CpuForwardPass::head(std::span<const Span> spans) {
     if (ar_rows > 0) run(w.lm_head.ar, 0, ar_rows);
     if (rows > ar_rows) run(w.lm_head.diffusion, ar_rows, rows - ar_rows);
   };
-  by_view(ar_logits_rows_, logits_rows_, [&](const Matrix& lm_head, int first, int rows) {
+  by_view(plan_.full.ar, plan_.full_rows(), [&](const Matrix& lm_head, int first, int rows) {
     const Product logits[] = {{&lm_head, a_.logits.slice(first, rows)}};
     ops_->matmul(a_.head_input.slice(first, rows), logits, workspace_);
   });
-  by_view(ar_top_rows_, top_rows_, [&](const Matrix& lm_head, int first, int rows) {
-    ops_->matmul_top(a_.head_input.slice(logits_rows_ + first, rows), lm_head, probability_,
-                     std::span(choices_).subspan(static_cast<size_t>(logits_rows_ + first),
-                                                 static_cast<size_t>(rows)),
-                     workspace_);
+  by_view(plan_.top.ar, plan_.top_rows(), [&](const Matrix& lm_head, int first, int rows) {
+    const int top = plan_.full_rows() + first;
+    ops_->matmul_top(
+        a_.head_input.slice(top, rows), lm_head, plan_.probability,
+        std::span(choices_).subspan(static_cast<size_t>(top), static_cast<size_t>(rows)),
+        workspace_);
   });
 }
 
 // A row a thread.
-void CpuForwardPass::sample() {
+void CpuForwardPass::sample(std::span<const Span> spans) {
   std::atomic<size_t> next = 0;
   const auto sample_rows = [&] {
-    for (size_t i = next++; i < sampled_.size(); i = next++) {
-      const Sampled& row = sampled_[i];
-      const Span& span = *row.span;
+    for (size_t i = next++; i < plan_.sampled.size(); i = next++) {
+      const PassPlan::Sampled& row = plan_.sampled[i];
+      const Span& span = spans[row.span];
       const std::span logits(a_.logits.row(row.head_row), static_cast<size_t>(a_.logits.cols));
       if (span.context != nullptr) span.context->adjust(logits, span.drafts_before(row.row));
       choices_[static_cast<size_t>(row.head_row)] =
-          select(logits, span.sequence->length() + row.row + 1, *span.sampling,
+          select(logits, row.position(spans), *span.sampling,
                  span.output == HeadOutput::kChoiceAndProbability);
     }
   };
-  if (sampled_.size() > 1) {
+  if (plan_.sampled.size() > 1) {
     ops_->parallel(sample_rows);
   } else {
     sample_rows();  // a team takes longer to begin
   }
 }
 
+int CpuForwardPass::first_head_row(size_t span) const {
+  const PassPlan::SpanRows& rows = plan_.spans[span];
+  return (rows.full ? 0 : plan_.full_rows()) + rows.first_head_row;
+}
+
 HeadRows CpuForwardPass::head_rows(size_t span) const {
-  const int first = first_head_row_[span], count = head_count_[span];
-  if (wants_logits_[span]) return {.logits = a_.logits.slice(first, count), .choices = {}};
+  const int first = first_head_row(span), count = plan_.spans[span].head_rows;
+  if (plan_.spans[span].logits) return {.logits = a_.logits.slice(first, count), .choices = {}};
   return {.logits = {},
           .choices =
               std::span(choices_).subspan(static_cast<size_t>(first), static_cast<size_t>(count))};
 }
 
-// Gives every span its rows, its pages, and every row its token and position.
+// Gives every row its token and position, and every span its pages.
 Status CpuForwardPass::plan(std::span<const Span> spans) {
-  const auto pages_of = [](const Span& span) {
-    return (static_cast<int>(span.tokens.size()) + kPageSize - 1) / kPageSize;
-  };
   try {
+    if (const Status status = plan_.make(spans); status != Status::kOk) return status;
     ids_.clear();
     positions_.clear();
-    first_row_.assign(spans.size(), 0);
-    plan_head(spans);
-    int block_pages = 0;
+    choices_.resize(static_cast<size_t>(plan_.full_rows() + plan_.top_rows()));
+    allocate();
+    std::byte* const* block = block_pages_.data();
     for (const View view : kBothViews) {
       ViewRows& rows = views_[view];
-      rows.first = static_cast<int>(ids_.size());
+      rows = {.first = view == View::kAutoregressive ? 0 : plan_.rows.ar,
+              .count = plan_.rows[view],
+              .spans = std::move(rows.spans)};
       rows.spans.clear();
       for (size_t s = 0; s < spans.size(); ++s) {
         const Span& span = spans[s];
         if (span.view != view) continue;
         const int count = static_cast<int>(span.tokens.size());
         const int position = span.sequence->length();
-        if (view == View::kDiffusion) block_pages += pages_of(span);
-        if (view == View::kAutoregressive && span.sequence->room() < count) {
-          return Status::kOutOfMemory;
-        }
-        first_row_[s] = static_cast<int>(ids_.size());
-        rows.spans.push_back({.first_row = first_row_[s] - rows.first,
+        rows.spans.push_back({.first_row = plan_.spans[s].first_row,
                               .rows = count,
                               .first_position = position,
                               .cache = span.sequence->pages()});
+        if (view == View::kDiffusion) {
+          rows.spans.back().block = block;
+          block += ceil_div(count, kPageSize);
+        }
         ids_.insert(ids_.end(), span.tokens.begin(), span.tokens.end());
         for (int i = 0; i < count; ++i) positions_.push_back(position + i);
       }
-      rows.count = static_cast<int>(ids_.size()) - rows.first;
     }
-    allocate(static_cast<int>(ids_.size()), block_pages);
   } catch (const std::bad_alloc&) {
     return Status::kOutOfMemory;
-  }
-  std::byte* const* pages = block_pages_.data();
-  size_t next = 0;
-  for (const Span& span : spans) {
-    if (span.view != View::kDiffusion) continue;
-    views_.diffusion.spans[next++].block = pages;
-    pages += pages_of(span);
   }
   return Status::kOk;
 }
 
-// Rows whose logits are needed first, then rows of which the largest is: each kind is one product,
-// or one for each view.
-void CpuForwardPass::plan_head(std::span<const Span> spans) {
-  first_head_row_.assign(spans.size(), 0);
-  head_count_.assign(spans.size(), 0);
-  wants_logits_.assign(spans.size(), false);
-  probability_ = false;
-  sampled_.clear();
-  int next = 0;
-  // Takes the spans' rows of one kind and view; returns how many.
-  const auto take = [&](bool logits, View view) {
-    const int first = next;
-    for (size_t s = 0; s < spans.size(); ++s) {
-      const Span& span = spans[s];
-      const bool asked = span.output == HeadOutput::kLogits;
-      const bool sampled = !asked && !span.takes_top();
-      if ((asked || sampled) != logits || span.view != view) continue;
-      first_head_row_[s] = next;
-      wants_logits_[s] = asked;
-      head_count_[s] = span.logits_end - span.logits_begin;
-      if (sampled) {
-        for (int i = 0; i < head_count_[s]; ++i) {
-          sampled_.push_back({next + i, &span, span.logits_begin + i});
-        }
-      } else {
-        probability_ |= span.output == HeadOutput::kChoiceAndProbability;
-      }
-      next += head_count_[s];
-    }
-    return next - first;
-  };
-  ar_logits_rows_ = take(true, View::kAutoregressive);
-  logits_rows_ = ar_logits_rows_ + take(true, View::kDiffusion);
-  ar_top_rows_ = take(false, View::kAutoregressive);
-  top_rows_ = ar_top_rows_ + take(false, View::kDiffusion);
-  choices_.resize(static_cast<size_t>(next));
-}
-
 // Lays the pass's activations out in the arena, which grows when a pass is the largest so far.
-void CpuForwardPass::allocate(int rows, int block_pages) {
+void CpuForwardPass::allocate() {
+  const int rows = plan_.all_rows();
   const ModelConfig& c = weights_->config;
   const int q_width = c.num_attention_heads * c.head_dim;
   const int kv_width = c.num_key_value_heads * c.head_dim;
@@ -252,8 +213,8 @@ void CpuForwardPass::allocate(int rows, int block_pages) {
       {&a_.gated, rows, c.intermediate_size},
       {&a_.cos, rows, c.head_dim / 2},
       {&a_.sin, rows, c.head_dim / 2},
-      {&a_.head_input, logits_rows_ + top_rows_, c.hidden_size},
-      {&a_.logits, logits_rows_, c.vocab_size},
+      {&a_.head_input, plan_.full_rows() + plan_.top_rows(), c.hidden_size},
+      {&a_.logits, plan_.full_rows(), c.vocab_size},
   };
   // Rows begin on cache lines, an odd number of lines apart: at a large power of two they would
   // share the same few sets of the L1 cache.
@@ -267,9 +228,9 @@ void CpuForwardPass::allocate(int rows, int block_pages) {
   const size_t workspace_floats =
       std::max(ops_->workspace_floats(rows, widest), ops_->attention_floats(weights_->kv_layout()));
 
-  size_t needed = page_floats * static_cast<size_t>(block_pages) + workspace_floats;
+  block_pages_.resize(static_cast<size_t>(plan_.block_pages));
+  size_t needed = page_floats * block_pages_.size() + workspace_floats;
   for (const Shape& shape : shapes) needed += stride(shape.cols) * static_cast<size_t>(shape.rows);
-  block_pages_.resize(static_cast<size_t>(block_pages));
   if (needed > arena_floats_) {
     arena_floats_ = 0;
     arena_.reset();

@@ -7,6 +7,7 @@
 #include "backends/cpu/cpu_weights.h"
 #include "backends/forward_pass.h"
 #include "cache/kv_sequence.h"
+#include "network/pass_plan.h"
 
 namespace orthrus {
 
@@ -31,8 +32,8 @@ class CpuForwardPass final : public ForwardPass {
     Rows attended;    // [num_attention_heads * head_dim]
     Rows gated;       // silu(gate) * up, [intermediate_size]
     Rows cos, sin;    // [head_dim / 2]
-    Rows head_input;  // final RMSNorm of x: rows whose logits are needed, then the others
-    Rows logits;      // [vocab_size]
+    Rows head_input;  // final RMSNorm of x: full head rows, then top ones
+    Rows logits;      // of full head rows, [vocab_size]
   };
 
   // The rows of one view: all AR spans come first in the batch, then the diffusion spans, so that
@@ -44,37 +45,21 @@ class CpuForwardPass final : public ForwardPass {
   };
 
   Status plan(std::span<const Span> spans);
-  void plan_head(std::span<const Span> spans);
-  void allocate(int rows, int block_pages);
+  void allocate();
   // Every thread of the team runs these.
   void network(std::span<const Span> spans);
   void attention(const LayerWeights& layer, size_t layer_index, View view);
   void mlp(const MlpWeights& w, int first_row, int rows);
   void head(std::span<const Span> spans);
-  void sample();
-
-  // A row of logits that a token is chosen from.
-  struct Sampled {
-    int head_row;
-    const Span* span;
-    int row;  // of the span
-  };
+  void sample(std::span<const Span> spans);
+  int first_head_row(size_t span) const;  // of all head rows
 
   const CpuWeights* weights_;
   const Ops* ops_;
 
+  PassPlan plan_;
   std::vector<int32_t> ids_, positions_;  // by row
-  std::vector<int> first_row_;            // by span: its first row
-  std::vector<int> first_head_row_;       // by span: its first row of those the LM head runs for
-  std::vector<int> head_count_;           // by span: how many of them
-  std::vector<bool> wants_logits_;        // by span
-  // Rows of the LM head: those whose logits are needed come first, then those of which the largest
-  // is; of each kind, AR rows come first.
-  int logits_rows_ = 0, top_rows_ = 0;
-  int ar_logits_rows_ = 0, ar_top_rows_ = 0;
-  bool probability_ = false;  // any of the largest with its probability
-  std::vector<Sampled> sampled_;
-  std::vector<Choice> choices_;  // by row of the LM head
+  std::vector<Choice> choices_;           // by row of the LM head
   PerView<ViewRows> views_;
   std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;

@@ -35,7 +35,7 @@ class CudaCycles final : public CycleRunner {
   // Who has a slot.
   struct Tenant {
     uint64_t number = 0;  // of those who joined; 0: the slot is free
-    KvSequence* sequence = nullptr;
+    const KvSequence* sequence = nullptr;
     bool greedy = true;
     int context = -1;  // its place among the contexts
     int position = 0;  // as of the last finish()

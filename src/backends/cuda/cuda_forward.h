@@ -8,6 +8,7 @@
 #include "backends/cuda/input_memory.h"
 #include "backends/cuda/pass_kernels.h"
 #include "backends/forward_pass.h"
+#include "network/pass_plan.h"
 
 namespace orthrus::cuda {
 
@@ -21,29 +22,19 @@ class CudaForwardPass final : public ForwardPass {
   double seconds() const override { return seconds_; }
 
  private:
-  enum class Kind : uint8_t { kLogits, kSampled, kTop };
-
-  PassSizes plan(std::span<const Span> spans);
   void enqueue(const PassSizes& shape);
+  void copy_back();
   int fill_inputs(std::span<const Span> spans, const PassSizes& shape);
 
   PassKernels* network_;
   int ordinal_;
   InputMemory inputs_;
-  ContextMemory context_memory_;
+  ContextMemory contexts_;  // of spans that are asked for choices
   Graphs<PassSizes> graphs_;
   int generation_ = 0;  // of the network's memory, that the graphs were captured for
 
-  // By span: where the rows that it asked for begin, among those whose logits are needed or those
-  // of which the largest is, and how many.
-  struct Asked {
-    Kind kind;
-    int first, count;
-    int context;  // its place among the contexts, or -1
-  };
-  std::vector<Asked> asked_;
-  std::vector<const RowContext*> contexts_;  // of spans that are asked for choices
-  PinnedArray<float> logits_;                // [rows][vocab_size]
+  PassPlan plan_;
+  PinnedArray<float> logits_;  // [plan_.logits_rows][vocab_size]
   PinnedArray<Choice> sampled_, tops_;
   double seconds_ = 0;
 };
