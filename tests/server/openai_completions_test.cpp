@@ -196,12 +196,63 @@ TEST(Completions, StopsSayWhatStoppedThem) {
   const Json choice = server().post(kPath, body.dump())["choices"][0];
   EXPECT_EQ(choice["text"], whole.text.substr(0, at));
   EXPECT_EQ(choice["finish_reason"], "stop");
+  EXPECT_EQ(choice["stop_reason"], stop);
 
   const int32_t token = whole.output_ids[5];
   const Json by_token = {{"prompt", kPrompt}, {"max_tokens", 40}, {"stop_token_ids", {token}}};
   const Json answer = server().post(kPath, by_token.dump());
   EXPECT_EQ(answer["choices"][0]["stop_reason"], token);
   EXPECT_EQ(answer["choices"][0]["finish_reason"], "stop");
+}
+
+TEST(Completions, LogprobsAreTheEnginesInEveryMode) {
+  GenerateOptions options = options_of(20);
+  options.sampling.temperature = 0.8f;
+  options.sampling.seed = 2;
+  options.logprobs = 3;
+  const Generation expected = generate(kPrompt, options);
+  for (const char* mode : {"ar", "dual", "auto"}) {
+    const Json body = {{"prompt", kPrompt}, {"max_tokens", 20}, {"temperature", 0.8},
+                       {"seed", 2},         {"logprobs", 3},    {"orthrus", {{"mode", mode}}}};
+    const Json answer = server().post(kPath, body.dump());
+    const Json& logprobs = answer["choices"][0]["logprobs"];
+    ASSERT_EQ(logprobs["tokens"].size(), 20u);
+    for (size_t i = 0; i < 20; ++i) {
+      EXPECT_EQ(logprobs["token_logprobs"][i].get<float>(), expected.logprobs[i].chosen.logprob);
+      EXPECT_GE(logprobs["top_logprobs"][i].size(), 3u);
+      EXPECT_TRUE(logprobs["top_logprobs"][i].contains(logprobs["tokens"][i]));
+    }
+    Json offsets = Json::array(), tokens = Json::array();
+    for (const Json& piece : server().stream(kPath, body)) {
+      const Json& shown = piece["choices"][0]["logprobs"];
+      if (shown.is_null()) continue;
+      for (const Json& token : shown["tokens"]) tokens.push_back(token);
+      for (const Json& offset : shown["text_offset"]) offsets.push_back(offset);
+    }
+    EXPECT_EQ(tokens, logprobs["tokens"]) << mode;
+    EXPECT_EQ(offsets, logprobs["text_offset"]) << mode;
+  }
+}
+
+// As lm-eval asks: whatever the cache holds by now.
+TEST(Completions, EchoScoresThePrompt) {
+  const std::vector<int32_t> ids = server().engine().encode("import numpy as np\n\ndef f(x):");
+  const std::vector<double> scores = server().engine().score(ids);
+  const Json body = {{"prompt", Json::array({Json(ids)})},
+                     {"max_tokens", 1},
+                     {"logprobs", 1},
+                     {"echo", true},
+                     {"temperature", 0}};
+  for (int times = 0; times < 2; ++times) {
+    const Json answer = server().post(kPath, body.dump());
+    const Json& logprobs = answer["choices"][0]["logprobs"];
+    ASSERT_EQ(logprobs["token_logprobs"].size(), ids.size() + 1);
+    EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+    for (size_t i = 1; i < ids.size(); ++i) {
+      EXPECT_NEAR(logprobs["token_logprobs"][i].get<double>(), scores[i - 1], 1e-4) << i;
+      EXPECT_GE(logprobs["top_logprobs"][i].begin().value(), logprobs["token_logprobs"][i]);
+    }
+  }
 }
 
 // For all that may be held back: texts of stops that cross the borders of passes.
