@@ -98,6 +98,7 @@ export function passNumbers(passes, final = null) {
         final?.tokens_per_forward ?? (verified > 0 ? tokens / (verified + cycles) : null),
     tokensPerSecond: perSecond,
     plainPerSecond: step > 0 ? 1 / step : null,
-    speedup: step > 0 && perSecond !== null ? perSecond * step : null,
+    // Without drafts it is plain decoding.
+    speedup: step > 0 && cycles > 0 && perSecond !== null ? perSecond * step : null,
   };
 }

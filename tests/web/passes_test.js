@@ -67,6 +67,7 @@ test('passes: numbers', () => {
       [told.speedup, told.tokensPerForward, told.acceptedPerCycle, told.plainPerSecond],
       [3, 2, 4, 50]);
   expectEqual(passNumbers([]).speedup, null);
+  expectEqual(passNumbers(passes.slice(0, 4)).speedup, null);
   expectEqual(passNumbers([pass(1, 0, 0, null, 1)]).tokensPerSecond, null);
 });
 
