@@ -1,6 +1,8 @@
 // Bodies of /v1/messages: what the model is to see of them, and what is refused.
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -190,6 +192,19 @@ TEST(AnthropicRequest, TheAssistantsFinalMessageIsContinued) {
       {"role": "assistant", "content": [{"type": "text", "text": "Well, "}]}]})");
   EXPECT_TRUE(read_prompt(Fields(json), ChatFormat::kQwen25, "")
                   .text.ends_with("<|im_start|>assistant\nWell, "));
+}
+
+TEST(AnthropicRequest, ClaudeCodesShape) {
+  std::ifstream file(ORTHRUS_TEST_DATA "/../clients/claude_code.json");
+  const std::string body(std::istreambuf_iterator<char>(file), {});
+  const Json json = parse_body(body);
+  const MessagesRequest request = read_request(Fields(json), server_info(), config(), "toolu_");
+  const std::string& prompt = request.prompt.text;
+  EXPECT_EQ(prompt.find("billing"), std::string::npos);
+  EXPECT_TRUE(prompt.starts_with("<|im_start|>system\nYou are an agent for the command line.\n"));
+  EXPECT_NE(prompt.find("\n<tool_response>\nREADME.md\nmain.py\n</tool_response>"),
+            std::string::npos);
+  EXPECT_EQ(request.prompt.output.untagged.size(), 3u);
 }
 
 std::string refusal(const std::string& body) {
