@@ -66,9 +66,8 @@ class ServeCommand {
       // answered meanwhile.
       server::Server server(http_options(), version_number());
       server::ServerInfo info = info_of(files.config());
-      Engine engine = load_engine(std::move(files));
-      tell(engine, info);
-      server.start(std::move(engine), std::move(info), options_.limits());
+      server.start(load_engine(std::move(files)), std::move(info), options_.limits());
+      tell(server.dispatcher());
       const std::string address = fmt::format("{}", fmt::join(server.addresses(), ", "));
       log_.write(LogLevel::kInfo, fmt::format("serving at {}", without_controls(address)));
       serve(server);
@@ -117,17 +116,20 @@ class ServeCommand {
     return info;
   }
 
-  void tell(const Engine& engine, const server::ServerInfo& info) {
-    const ModelConfig& config = engine.config();
+  void tell(const server::Dispatcher& dispatcher) {
+    const server::ServerInfo& info = dispatcher.info();
+    const Engine& engine = dispatcher.engine();
+    const int block_size = engine.config().block_size;
+    log_.write(
+        LogLevel::kInfo,
+        fmt::format("model {}: {} on {}, {}, context {}, chat format {}", in_quotes(info.model),
+                    names_of(engine.weight_types()), name_of(engine.device()),
+                    block_size > 0 ? fmt::format("blocks of up to {} tokens", block_size)
+                                   : "no diffusion view",
+                    with_commas(info.context_length), name_of(info.chat_format)));
     log_.write(LogLevel::kInfo,
-               fmt::format("model {}: {} on {}, {}, context {}, KV cache {}, chat format {}",
-                           in_quotes(info.model), names_of(engine.weight_types()),
-                           name_of(engine.device()),
-                           config.has_diffusion_view()
-                               ? fmt::format("blocks of up to {} tokens", config.block_size)
-                               : "no diffusion view",
-                           with_commas(config.max_position_embeddings), name_of(engine.kv_cache()),
-                           name_of(info.chat_format)));
+               fmt::format("cache {}, {} tokens of all requests", name_of(engine.kv_cache()),
+                           with_commas(dispatcher.load().cache_pages * server::kCachePageTokens)));
     const SamplingParams& sampling = info.defaults.sampling;
     log_.write(LogLevel::kInfo,
                sampling.greedy()

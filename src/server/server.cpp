@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -54,6 +55,10 @@ void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
   Impl& impl = *impl_;
   impl.metrics.emplace(info.model, engine.config().block_size);
   impl.engine.emplace(std::move(engine));
+  if (const int64_t pages = impl.engine->load().cache_pages; pages > 0) {
+    info.context_length =
+        static_cast<int>(std::min<int64_t>(info.context_length, pages * kCachePageTokens));
+  }
   impl.dispatcher.emplace(*impl.engine, *impl.metrics, std::move(info), limits);
   Router router;
   add_service_routes(router, *impl.dispatcher, *impl.metrics);
@@ -61,6 +66,10 @@ void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
   anthropic::add_routes(router, *impl.dispatcher);
   web::add_routes(router);
   impl.http->set_router(std::move(router));
+}
+
+const Dispatcher& Server::dispatcher() const {
+  return *impl_->dispatcher;
 }
 
 void Server::drain() {

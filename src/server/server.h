@@ -25,7 +25,9 @@ class Server {
   int port() const;
 
   // Serves all routes from now on. Once.
+  // The context that requests are told is no longer than the cache.
   void start(Engine engine, ServerInfo info, DispatchLimits limits);
+  const Dispatcher& dispatcher() const;  // after start()
 
   // Takes nothing new, and goes on with what there is, until it is idle().
   void drain();
