@@ -95,6 +95,14 @@ AutoPolicy::AutoPolicy(PolicyState& state, const PassTimes& times)
   state.history.begin_sequence();
 }
 
+// What several sequences gain by drafting together is less sure than what one does: the others may
+// do otherwise, and a pass of many rows is seldom of the number that was timed.
+bool AutoPolicy::pays(const Block& block) const {
+  constexpr double kDoubt = 0.02;
+  constexpr int kMostDoubts = 7;
+  return block.rate > plain_rate() * (1 + kDoubt * std::min(sequences_ - 1, kMostDoubts));
+}
+
 template <typename Acceptance>
 AutoPolicy::Block AutoPolicy::best_block(int most, double verified_in_vain,
                                          Acceptance acceptance) const {
@@ -135,7 +143,7 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
   drafted_ = probing_ = false;
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
   // Of blocks nothing is learnt from one plain step to the next.
-  const bool waiting = plain_steps_ > 0 && plain_steps_ < state_->patience;
+  const bool waiting = plain_steps_ > 0 && plain_steps_ < patience();
   const double plain = plain_rate();
   Block block;
   if (!waiting) {
@@ -158,13 +166,13 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
     return {};
   }
   most_ = most;
-  if (block.rate > plain) {
+  if (pays(block)) {
     plain_steps_ = 0;
     // At most about twice the last one, so that a few lucky drafts do not stake a long block.
     last_drafts_ = std::min(block.drafts, 2 * last_drafts_ + 1);
     return {last_drafts_};
   }
-  if (plain_steps_ < state_->patience) {
+  if (plain_steps_ < patience()) {
     ++plain_steps_;
     return {};
   }
@@ -195,23 +203,23 @@ void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double ve
   const auto acceptance = [&](int place) {
     return state_->history.acceptance_in_a_stretch_like(acceptances, place);
   };
-  const bool pays = best_block(most_, verified_in_vain, acceptance).rate > plain_rate();
+  const bool pays = this->pays(best_block(most_, verified_in_vain, acceptance));
   state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, most_patience);
-  if (pays) plain_steps_ = state_->patience;
+  if (pays) plain_steps_ = patience();
 }
 
 // What a block costs hardly depends on its size where cycles run whole, and that is what a probe of
 // the largest shows.
 Verification AutoPolicy::plan_whole(int most) {
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
-  if (plain_steps_ > 0 && plain_steps_ < state_->patience) {
+  if (plain_steps_ > 0 && plain_steps_ < patience()) {
     ++plain_steps_;
     return {};
   }
   const auto acceptance = [&](int place) { return state_->history.acceptance(place); };
   const Block block = best_block(most, 1, acceptance);
-  const bool pays = block.rate > plain_rate();
-  if (!pays && plain_steps_ < state_->patience) {
+  const bool pays = this->pays(block);
+  if (!pays && plain_steps_ < patience()) {
     ++plain_steps_;
     return {};
   }

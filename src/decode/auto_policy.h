@@ -75,7 +75,8 @@ struct PolicyState {
 // would have paid is followed by another at once.
 //
 // Where several sequences share passes, all of them are taken to do alike: r rows of one are then
-// r * sequences rows of a pass.
+// r * sequences rows of a pass. Drafting then has to promise a little more, and probes are as many
+// as of one sequence.
 class AutoPolicy : public Policy {
  public:
   // Starts from what `state` has learnt, and goes on learning in it. `times` are those of the
@@ -104,6 +105,9 @@ class AutoPolicy : public Policy {
   double time(int rows) const { return times_->expected(rows * sequences_); }
   double draft_time(int rows) const { return times_->expected_draft(rows * sequences_); }
   double plain_rate() const { return 1 / time(1); }
+  bool pays(const Block& block) const;
+  // Together they probe as seldom as one would alone.
+  int patience() const { return state_->patience * sequences_; }
   // With at least one draft; acceptance(i) is P(draft i accepted | all before it). Of the drafts
   // that are expected to fail, this share is verified.
   template <typename Acceptance>
