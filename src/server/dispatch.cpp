@@ -14,6 +14,7 @@
 
 #include "server/api/error.h"
 #include "server/metrics.h"
+#include "server/totals.h"
 
 namespace orthrus::server {
 namespace {
@@ -23,32 +24,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
 }
-
-// What the log says of an answer, all of its choices together.
-struct Totals {
-  int64_t prompt = 0, cached = 0, generated = 0;
-  double tokens_per_second = 0;
-  std::optional<double> first_token;
-  std::string finish;  // "stop", or "stop,length" of two
-
-  void add(int prompt_tokens, const Generation& generation) {
-    prompt += prompt_tokens;
-    cached += generation.stats.cached_tokens;
-    generated += generation.stats.generated;
-    tokens_per_second += generation.stats.tokens_per_second();
-    const std::string_view reason = name_of(generation.finish_reason);
-    if (finish.find(reason) != std::string::npos) return;
-    if (!finish.empty()) finish += ',';
-    finish += reason;
-  }
-
-  std::string note() const {
-    std::string text = fmt::format("prompt={} cached={} tokens={} tokens/s={:.1f}", prompt, cached,
-                                   generated, tokens_per_second);
-    if (first_token) text += fmt::format(" first={:.3f}s", *first_token);
-    return text + " finish=" + finish;
-  }
-};
 
 }  // namespace
 

@@ -1,11 +1,8 @@
 #include "server/http/connection.h"
 
-#include <fmt/core.h>
-
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "files/display.h"
 #include "server/http/http_exchange.h"
 #include "server/http/response_head.h"
 
@@ -111,7 +108,7 @@ bool Connection::on_header() {
   const HttpRequest& request = reader_->request();
   router_ = context_->router;
   match_ = router_->find(request.method, request.path);
-  refusal_ = refusal_of(request);
+  refusal_ = refusal_of(request, match_, context_->options.access);
   if (refusal_ && reader_->has_body()) {
     refuse(refusal_->error, refusal_->extra);
     return false;
@@ -121,39 +118,6 @@ bool Connection::on_header() {
     send();
   }
   return state_ == State::kReading;
-}
-
-std::optional<Connection::Refusal> Connection::refusal_of(const HttpRequest& request) {
-  if (request.method == "OPTIONS" && (!match_.allowed.empty() || request.path == "*")) {
-    return std::nullopt;
-  }
-  if (match_.allowed.empty()) {
-    return Refusal{{404,
-                    "invalid_request_error",
-                    fmt::format("There is no {}.", in_quotes(request.path)),
-                    {},
-                    "not_found"},
-                   {}};
-  }
-  if (match_.route == nullptr) {
-    return Refusal{{405,
-                    "invalid_request_error",
-                    fmt::format("{} is asked by {}, not {}.", in_quotes(request.path),
-                                match_.allowed, in_quotes(request.method)),
-                    {},
-                    "method_not_allowed"},
-                   {{"Allow", match_.allowed}}};
-  }
-  if (match_.route->access == Access::kKey && !has_key(context_->options.access, request)) {
-    return Refusal{{401,
-                    "authentication_error",
-                    "The API key is missing or wrong; it is given as \"Authorization: Bearer "
-                    "KEY\" or \"X-API-Key: KEY\".",
-                    {},
-                    "invalid_api_key"},
-                   {{"WWW-Authenticate", "Bearer"}}};
-  }
-  return std::nullopt;
 }
 
 void Connection::answer_request() {

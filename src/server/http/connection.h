@@ -11,6 +11,7 @@
 #include "server/api/error.h"
 #include "server/http/answer.h"
 #include "server/http/context.h"
+#include "server/http/refusal.h"
 #include "server/http/request_reader.h"
 
 namespace orthrus::server {
@@ -42,17 +43,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kLingering,  // has said its last, and waits for the client to read it
     kClosed,
   };
-  struct Refusal {
-    ApiError error;
-    Headers extra;
-  };
 
   void wait_readable();
   void wait_writable();
   void on_readable();
   void read_requests();
   bool on_header();  // false: the connection is about to end
-  std::optional<Refusal> refusal_of(const HttpRequest& request);
   void answer_request();
   void refuse(const ApiError& error, const Headers& extra = {});
   void pull();  // what is new of the answer
