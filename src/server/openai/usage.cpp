@@ -23,6 +23,7 @@ void Usage::add_choice(const Generation& generation, int output_tokens, int reas
   passes_ += 1 + stats.ar_passes + stats.diffusion_passes;
   cycles_ += stats.cycles;
   accepted_in_cycles_ += stats.accepted;
+  if (stats.plain_step_seconds > 0) plain_step_seconds_ = stats.plain_step_seconds;
 }
 
 Json Usage::usage() const {
@@ -53,6 +54,7 @@ Json Usage::own(uint64_t seed) const {
   Json own = {{"seed", seed}};
   if (passes_ > 0) own["tokens_per_forward"] = static_cast<double>(generated_) / passes_;
   if (cycles_ > 0) own["acceptance_length"] = static_cast<double>(accepted_in_cycles_) / cycles_;
+  if (plain_step_seconds_ > 0) own["plain_step_seconds"] = plain_step_seconds_;
   return own;
 }
 

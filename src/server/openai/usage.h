@@ -26,7 +26,8 @@ class Usage {
   Json usage() const;
   // vLLM's "metrics": {"speculative_decoding": {...}}; null where no pass verified drafts.
   Json metrics() const;
-  // Our own: {"seed", "tokens_per_forward", "acceptance_length"}.
+  // Our own: {"seed", "tokens_per_forward", "acceptance_length", "plain_step_seconds"}, as far as
+  // they are known.
   Json own(uint64_t seed) const;
 
  private:
@@ -39,6 +40,7 @@ class Usage {
   std::vector<int> accepted_of_;  // [n]: passes that verified drafts and accepted n of them
   size_t most_drafted_ = 0;       // of one pass
   int64_t generated_ = 0, passes_ = 0, cycles_ = 0, accepted_in_cycles_ = 0;
+  double plain_step_seconds_ = 0;  // as the choice that ended last was told
 };
 
 }  // namespace orthrus::server::openai
