@@ -61,8 +61,7 @@ struct Dispatcher::Impl {
   void cancel(Unit& unit);
   int retry_after() const;
   void watch_time();
-  Request watched(const std::shared_ptr<Unit>& unit, Request request,
-                  std::function<void(const Step&)> on_step);
+  Request watched(const std::shared_ptr<Unit>& unit, Request request, Callbacks& callbacks);
   void on_done(const std::shared_ptr<Unit>& unit, int prompt, const Callbacks& callbacks,
                Generation generation);
 
@@ -144,14 +143,16 @@ void Dispatcher::Impl::watch_time() {
 }
 
 Request Dispatcher::Impl::watched(const std::shared_ptr<Unit>& unit, Request request,
-                                  std::function<void(const Step&)> on_step) {
-  request.on_prefill = [this, unit](int, int) {
+                                  Callbacks& callbacks) {
+  request.on_prefill = [this, unit, on_prefill = std::move(callbacks.on_prefill)](int done,
+                                                                                  int total) {
     begin(*unit);
+    if (on_prefill) on_prefill(done, total);
     return true;
   };
   std::optional<Clock::time_point> last;
   request.on_step = [this, unit, last, prompt = static_cast<int>(request.prompt.size()),
-                     on_step = std::move(on_step)](const Step& step) mutable {
+                     on_step = std::move(callbacks.on_step)](const Step& step) mutable {
     begin(*unit);
     if (!last) {
       const double seconds = seconds_since(unit->came);
@@ -224,11 +225,11 @@ bool Dispatcher::submit(const std::shared_ptr<Exchange>& exchange, std::vector<R
     for (; submitted < requests.size(); ++submitted) {
       const auto own = std::make_shared<Callbacks>(std::move(callbacks[submitted]));
       const int prompt = static_cast<int>(requests[submitted].prompt.size());
-      const AsyncEngine::Id id = impl->engine.submit(
-          impl->watched(unit, std::move(requests[submitted]), std::move(own->on_step)),
-          [impl, unit, own, prompt](Generation generation) {
-            impl->on_done(unit, prompt, *own, std::move(generation));
-          });
+      const AsyncEngine::Id id =
+          impl->engine.submit(impl->watched(unit, std::move(requests[submitted]), *own),
+                              [impl, unit, own, prompt](Generation generation) {
+                                impl->on_done(unit, prompt, *own, std::move(generation));
+                              });
       std::unique_lock lock(unit->mutex);
       unit->ids.push_back(id);
       const bool cancelled = unit->cancelled;

@@ -26,6 +26,8 @@ class Dispatcher {
   struct Callbacks {
     std::function<void(const Step&)> on_step;  // may be empty
     std::function<void(Generation)> on_done;   // once, after the last on_step
+    // May be empty. After each chunk of the prompt, with its tokens done and in all.
+    std::function<void(int done, int total)> on_prefill{};
   };
 
   Dispatcher(AsyncEngine& engine, Metrics& metrics, ServerInfo info, DispatchLimits limits);

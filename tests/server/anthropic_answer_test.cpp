@@ -164,6 +164,21 @@ TEST(AnthropicAnswer, ACallThatThePromptBegins) {
       Json::parse(R"([{"type": "tool_use", "id": "toolu_0", "name": "f", "input": {"a": 1}}])"));
 }
 
+TEST(AnthropicAnswer, LongPromptsAreReadWithSignsOfLife) {
+  const auto exchange = std::make_shared<FakeExchange>(test::request_of("POST", "/v1/messages"));
+  const auto callbacks =
+      std::make_shared<Answer>(exchange, request_with_tools(true), 10)->callbacks();
+  for (const int done : {4, 8, 10}) callbacks.on_prefill(done, 10);
+  callbacks.on_done(generation_of("a"));
+  const std::string stream = exchange->wait().body;
+  std::vector<std::string> names;
+  for (const auto& [name, data] : test::events_of(stream)) names.push_back(name);
+  names.resize(4);
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"message_start", "ping", "ping", "content_block_start"}));
+  EXPECT_EQ(played(stream)["content"][0]["text"], "a");
+}
+
 TEST(AnthropicAnswer, StopReasons) {
   MessagesRequest request = request_with_tools(false);
   request.stop_sequences = {"END"};

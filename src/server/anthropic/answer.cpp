@@ -19,8 +19,17 @@ Answer::Answer(std::shared_ptr<Exchange> exchange, MessagesRequest request, int 
 
 Dispatcher::Callbacks Answer::callbacks() {
   return {.on_step = [self = shared_from_this()](const Step& step) { self->step(step); },
-          .on_done = [self = shared_from_this()](
-                         const Generation& generation) { self->done(generation); }};
+          .on_done =
+              [self = shared_from_this()](const Generation& generation) { self->done(generation); },
+          .on_prefill = [self = shared_from_this()](int done,
+                                                    int total) { self->prefill(done, total); }};
+}
+
+// While a long prompt is read, so that the client does not take the server for dead.
+void Answer::prefill(int done, int total) {
+  if (!request_.stream || done >= total) return;
+  begin();
+  exchange_->write(event({{"type", "ping"}}));
 }
 
 void Answer::step(const Step& step) {
@@ -74,7 +83,8 @@ void Answer::put(std::span<const Delta> deltas) {
   }
 }
 
-// With the first token, until when an error can still have a status of its own.
+// With the first token, or the first part of a long prompt, until when an error can still have a
+// status of its own.
 void Answer::begin() {
   if (std::exchange(begun_, true)) return;
   if (request_.stream) {
@@ -86,8 +96,7 @@ void Answer::begin() {
     start["stop_reason"] = nullptr;
     start["stop_sequence"] = nullptr;
     start["usage"] = usage(0, 0);
-    exchange_->write(event({{"type", "message_start"}, {"message", std::move(start)}}) +
-                     event({{"type", "ping"}}));
+    exchange_->write(event({{"type", "message_start"}, {"message", std::move(start)}}));
   }
   put(parser_.put(request_.prompt.begun));
 }

@@ -20,6 +20,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   Dispatcher::Callbacks callbacks();
 
  private:
+  void prefill(int done, int total);
   void step(const Step& step);
   void done(const Generation& generation);
   void fail(const Generation& generation);
