@@ -1,10 +1,9 @@
 // POST /v1/chat/completions
-#include <fmt/format.h>
-
 #include <limits>
 #include <utility>
 #include <vector>
 
+#include "server/api/random_id.h"
 #include "server/openai/answer.h"
 #include "server/openai/chat_choice.h"
 #include "server/openai/chat_prompt.h"
@@ -68,7 +67,7 @@ void complete_chat(const ExchangePointer& exchange, Dispatcher& dispatcher) {
   options.output.parallel_calls = body.boolean("parallel_tool_calls").value_or(true);
   std::vector<Request> requests;
   for (int i = 0; i < fields.n; ++i) {
-    options.output.call_id = fmt::format("call_{}_{}_", id, i);
+    options.output.call_id = "call_" + random_id() + "_";
     const auto prompt_tokens = static_cast<int>(request.prompt.size());
     answer->add(std::make_unique<ChatChoice>(engine.tokenizer(), options),
                 i == 0 ? std::optional(prompt_tokens) : std::nullopt);
