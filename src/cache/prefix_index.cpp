@@ -116,13 +116,22 @@ void PrefixIndex::touch(Node* leaf) {
   }
 }
 
+// Whether its page could be free, or one that is known up to it alone: a sequence may hold a page
+// without those before it, where it had computed them itself when others' became known.
+bool PrefixIndex::bars(const Node& leaf) {
+  for (const Node* node = &leaf; node != nullptr; node = node->parent) {
+    if (node->page.holders() == 1) return true;
+  }
+  return false;
+}
+
 size_t PrefixIndex::evict(size_t pages) {
   size_t freed = 0;
   for (auto next = nodes_.begin(); freed < pages && next != nodes_.end();) {
     Node& node = **next++;
-    if (!node.children.empty() || node.page.holders() > 1) continue;
+    if (!node.children.empty() || !bars(node)) continue;
+    if (node.page.holders() == 1) ++freed;
     forget(node);
-    ++freed;
   }
   return freed;
 }

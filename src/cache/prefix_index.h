@@ -21,7 +21,7 @@ namespace orthrus {
 // apart by their tokens themselves, not by a hash of them.
 //
 // What was not used for longest goes first. A page that a sequence holds too is not given back by
-// forgetting it, and stays. Not thread-safe.
+// forgetting it, and stays, unless it is in the way of one that is. Not thread-safe.
 class PrefixIndex {
  public:
   // Keeps at most `most_pages` pages.
@@ -71,6 +71,7 @@ class PrefixIndex {
   Node* add(Children& children, Node* parent, std::string_view salt,
             std::span<const int32_t> tokens, const KvPage& page);
   void forget(Node& node);
+  static bool bars(const Node& leaf);
   void touch(Node* leaf);
 
   size_t most_pages_;

@@ -270,7 +270,7 @@ int Decoder::plan_cycle() {
 int Decoder::in_flight() const {
   int positions = 0;
   for (const Flight& flight : flights_) positions += flight.drafts + 1;
-  return positions;
+  return std::min(positions, params_.max_tokens - generated_);
 }
 
 Status Decoder::take_cycle(const CycleResult& result) {

@@ -52,16 +52,15 @@ void Call::submit(Scheduler& scheduler, Mailbox& mailbox) {
 
 void Call::take_news(Scheduler& scheduler) {
   const News news = scheduler.collect(*task_);
+  ended_ = news.ended;  // whatever a callback throws: nobody would tell it again
   const bool wanted_more = !transcript_.done();
   const bool wants_more = transcript_.take(news);
-  if (wanted_more && !wants_more && !news.ended) scheduler.cancel(*task_);
-  ended_ = news.ended;
+  if (wanted_more && !wants_more && !ended_) scheduler.cancel(*task_);
 }
 
 void Call::cancel(Scheduler& scheduler) {
-  if (ended_) return;
   if (!transcript_.done()) transcript_.cancel();
-  scheduler.cancel(*task_);
+  if (!ended_) scheduler.cancel(*task_);
 }
 
 Generation Call::failed(Status status) && {

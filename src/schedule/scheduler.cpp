@@ -195,7 +195,7 @@ bool Scheduler::shares_prefill(Task& task) {
 // With what the cache knows of it, and room for the rest of its prompt and a token; false, and
 // nothing has changed, where there is too little.
 bool Scheduler::begin(Task& task) try {
-  if (!take_cached(task)) return false;
+  take_cached(task);
   KvSequence& sequence = task.sequence_;
   const int rest = task.decoder_.prefill_end() - sequence.length() + 1;
   // Those that run get a page each before they would have to make room again.
@@ -221,20 +221,23 @@ bool Scheduler::begin(Task& task) try {
   return false;
 }
 
-// False where a page that it begins with cannot be copied for want of one.
-bool Scheduler::take_cached(Task& task) {
+// A page that it shares a part of is copied; where there is no room for a copy, that part is
+// computed again.
+void Scheduler::take_cached(Task& task) {
   PrefixIndex::Match match = index_.find(task.salt_, task.reusable());
-  const int length = match.length();
+  int length = match.length();
   std::vector<KvPage> pages = std::move(match.full);
   if (match.partial) {
     KvPage page = lane_->pool().acquire();
     if (!page && index_.evict(1) > 0) page = lane_->pool().acquire();
-    if (!page) return false;
-    lane_->copy_page(match.partial.data(), page.data());
-    pages.push_back(std::move(page));
+    if (page) {
+      lane_->copy_page(match.partial.data(), page.data());
+      pages.push_back(std::move(page));
+    } else {
+      length -= match.partial_length;
+    }
   }
   task.sequence_.adopt(std::move(pages), length);
-  return true;
 }
 
 bool Scheduler::reserve(KvSequence& sequence, int count) {

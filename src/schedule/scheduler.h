@@ -72,7 +72,7 @@ class Scheduler {
   TaskPointer next_to_admit();
   bool shares_prefill(Task& task);
   bool begin(Task& task);
-  bool take_cached(Task& task);
+  void take_cached(Task& task);
 
   void run_pass();
   void gather();

@@ -24,10 +24,8 @@ Task::Task(const ModelConfig& config, KvPool& pool, const TaskSpec& spec, const 
       decoder_(config, sequence_, spec.prompt, *policy_, spec.params) {}
 
 std::span<const int32_t> Task::reusable() const {
-  const bool begins = !prefilled_;
-  if (begins && decoder_.params().prompt_logprobs) return {};
-  const int end = decoder_.prefill_end() - (begins ? 1 : 0);
-  return decoder_.tokens().first(static_cast<size_t>(end));
+  if (!prefilled_ && decoder_.params().prompt_logprobs) return {};
+  return decoder_.tokens().first(static_cast<size_t>(decoder_.prefill_end() - 1));
 }
 
 }  // namespace orthrus

@@ -68,7 +68,8 @@ class Task {
   friend class Scheduler;
 
   bool in_cycles() const { return slot_ >= 0; }
-  // Whose bits the cache may have already: all but the token whose logits are needed.
+  // Whose bits the cache may have already: all but a last token, whose logits are needed, or which
+  // is what its next pass has.
   std::span<const int32_t> reusable() const;
 
   uint64_t id_;

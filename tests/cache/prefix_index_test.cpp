@@ -109,6 +109,21 @@ TEST_F(Index, KeepsWhatSequencesHold) {
   EXPECT_EQ(index_.evict(3), 2u);
 }
 
+// Somebody computed the same beginning himself, and goes on behind what is known already.
+TEST_F(Index, FreesWhatIsKnownOnlyUpToAPageThatIsHeld) {
+  learn(text(2 * kPageSize));
+  KvSequence sequence(pool_);
+  ASSERT_EQ(sequence.reserve(5 * kPageSize), Status::kOk);
+  sequence.commit(5 * kPageSize);
+  index_.insert("", text(5 * kPageSize), sequence);
+  EXPECT_EQ(index_.pages(), 5u);
+  EXPECT_EQ(index_.evictable(), 2u);
+  EXPECT_EQ(index_.evict(5), 2u);
+  EXPECT_EQ(pool_.held(), 5u);
+  sequence.clear();
+  EXPECT_EQ(pool_.held(), index_.pages());
+}
+
 TEST(PrefixIndex, KeepsNoMorePagesThanItMay) {
   KvPool pool = test_pool(100);
   PrefixIndex index(5);

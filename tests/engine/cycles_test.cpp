@@ -5,6 +5,7 @@
 
 #include "backends/cpu/cpu_model.h"
 #include "engine/engine_impl.h"
+#include "support/cache_pages.h"
 #include "support/model.h"
 #include "support/pass_cycles.h"
 #include "support/wrapped_model.h"
@@ -207,6 +208,57 @@ TEST_F(WholeCycles, WithoutRoomForThemPassesGoOn) {
     engine.fake().cycles_until_no_room = cycles;
     EXPECT_EQ(generate(engine, std::span(&request, 1))[0].output_ids, whole.output_ids) << cycles;
   }
+}
+
+// To the last position of the cache, which cycles in flight never go beyond.
+TEST_F(WholeCycles, EndWhereTheCacheEnds) {
+  EngineOptions options;
+  options.cache_memory = bytes_of_pages(model_->config(), 2);
+  const CycleEngine engine(*model_, options);
+  Request request = easy_request(1000);
+  request.options.ignore_eos = true;
+  const Generation got = generate(engine, std::span(&request, 1))[0];
+  EXPECT_EQ(got.status, Status::kOk);
+  EXPECT_EQ(got.output_ids.size(), 128 - request.prompt.size());
+  request.options.max_tokens = static_cast<int>(got.output_ids.size());
+  EXPECT_EQ(got.output_ids, by_passes(std::span(&request, 1))[0].output_ids);
+}
+
+// With a cache so small that they give way to each other, some are computed again while others'
+// cycles are in flight; and some are cancelled then.
+TEST_F(WholeCycles, GiveWayAndComeBack) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  EngineOptions options;
+  options.cache_memory = bytes_of_pages(model_->config(), 6);
+  options.max_batch = 5;
+  CycleEngine engine(*model_, options);
+  int preemptions = 0;
+  for (int round = 0; round < 4; ++round) {
+    std::vector<Request> asked = requests(random, 10);
+    for (Request& r : asked) r.options.max_tokens = static_cast<int>(60 + random() % 60);
+    const std::vector<Generation> want = by_passes(asked);
+    for (Request& r : asked) {
+      r.options.priority = static_cast<int>(random() % 2);
+      if (random() % 4 > 0) continue;
+      r.on_step = [left = random() % 40](const Step&) mutable { return left-- > 0; };
+    }
+    const std::vector<Generation> got = generate(engine, asked);
+    for (size_t i = 0; i < asked.size(); ++i) {
+      const std::vector<int32_t>& ids = got[i].output_ids;
+      ASSERT_EQ(got[i].status, Status::kOk);
+      ASSERT_LE(ids.size(), want[i].output_ids.size());
+      EXPECT_TRUE(std::equal(ids.begin(), ids.end(), want[i].output_ids.begin())) << i;
+      if (got[i].finish_reason != FinishReason::kCancelled) {
+        EXPECT_EQ(ids.size(), want[i].output_ids.size());
+      }
+      preemptions += got[i].stats.preemptions;
+    }
+  }
+  EXPECT_GT(preemptions, 0);
+  EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
+  EXPECT_GT(engine.fake().most_sequences, 1);
 }
 
 TEST_F(WholeCycles, TheRejectionRuleIsTheHosts) {
