@@ -7,10 +7,13 @@
 #include <utility>
 
 namespace orthrus::server::openai {
-namespace {
-
-std::string event(const Json& data) {
-  return "data: " + to_text(data) + "\n\n";
+namespace {  // A choice's members behind its index.
+Json choice_json(size_t index, Json members) {
+  Json choice = Json::object();
+  choice["index"] = index;
+  for (auto& [name, value] : members.items()) choice[name] = std::move(value);
+  if (!choice.contains("finish_reason")) choice["finish_reason"] = nullptr;
+  return choice;
 }
 
 }  // namespace
@@ -107,10 +110,9 @@ void Answer::begin_stream() {
 
 void Answer::end_stream() {
   if (envelope_.include_usage) {
-    Json chunk = envelope(envelope_.chunk_object);
-    chunk["choices"] = Json::array();
-    add_numbers(chunk);
-    exchange_->write(event(chunk));
+    Json numbers = Json::object();
+    add_numbers(numbers);
+    write_chunk("", numbers);
   }
   exchange_->write("data: [DONE]\n\n");
   exchange_->end();
@@ -118,29 +120,41 @@ void Answer::end_stream() {
 
 void Answer::send(size_t index, Json members, Json own) {
   begin_stream();
-  Json choice = {{"index", index}};
-  choice.update(members);
-  if (!choice.contains("finish_reason")) choice["finish_reason"] = nullptr;
+  const Json choice = choice_json(index, std::move(members));
   const bool last = !choice["finish_reason"].is_null() && left_ == 0;
-  Json chunk = envelope(envelope_.chunk_object);
-  chunk["choices"] = Json::array({std::move(choice)});
+  Json more = Json::object();
   if (envelope_.include_usage) {
-    chunk["usage"] = nullptr;
+    more["usage"] = nullptr;
   } else if (last) {
-    add_numbers(chunk);
-    chunk.erase("usage");
+    add_numbers(more);
+    more.erase("usage");
   }
-  if (!own.is_null()) chunk["orthrus"] = std::move(own);
-  exchange_->write(event(chunk));
+  if (!own.is_null()) more["orthrus"] = std::move(own);
+  write_chunk(to_text(choice), more);
+}
+
+// The engine waits for this: what stands in every piece is made once.
+void Answer::write_chunk(std::string_view choice, const Json& more) {
+  if (chunk_head_.empty()) {
+    chunk_head_ = "data: " + to_text(envelope(envelope_.chunk_object));
+    chunk_head_.back() = ',';
+    chunk_head_ += "\"choices\":[";
+  }
+  std::string chunk = chunk_head_;
+  chunk.append(choice) += ']';
+  if (more.empty()) {
+    chunk += '}';
+  } else {
+    chunk.append(",").append(to_text(more), 1);
+  }
+  exchange_->write(std::move(chunk += "\n\n"));
 }
 
 void Answer::respond() {
   Json body = envelope(envelope_.object);
   Json choices = Json::array();
   for (size_t i = 0; i < parts_.size(); ++i) {
-    Json choice = {{"index", i}};
-    choice.update(parts_[i].whole);
-    choices.push_back(std::move(choice));
+    choices.push_back(choice_json(i, std::move(parts_[i].whole)));
   }
   body["choices"] = std::move(choices);
   add_numbers(body);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/dispatch.h"
@@ -53,6 +54,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void begin_stream();
   void end_stream();
   void send(size_t index, Json members, Json own = nullptr);
+  void write_chunk(std::string_view choice, const Json& more);
   void respond();
   Json envelope(const std::string& object) const;
   Json stop_reason(const Generation& generation) const;
@@ -64,7 +66,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
   const int64_t created_;
   std::vector<Part> parts_;
   Usage usage_;
-  size_t left_ = 0;  // choices that are not done
+  size_t left_ = 0;         // choices that are not done
+  std::string chunk_head_;  // of each piece of a stream, up to its choices
   bool streaming_ = false;
   bool failed_ = false;
 };

@@ -80,8 +80,9 @@ Json ChatChoice::take_delta() {
         break;
     }
   }
-  Json members = {{"delta", std::move(delta)}};
-  members.update(take_tokens());
+  Json members = Json::object();
+  members["delta"] = std::move(delta);
+  take_tokens(members);
   return members;
 }
 
@@ -97,8 +98,9 @@ Json ChatChoice::take_whole() {
          {"type", "function"},
          {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
   }
-  Json members = {{"message", std::move(message)}};
-  members.update(take_tokens());
+  Json members = Json::object();
+  members["message"] = std::move(message);
+  take_tokens(members);
   return members;
 }
 
@@ -128,12 +130,11 @@ void ChatChoice::add_tokens(std::vector<ShownToken> tokens) {
   std::move(tokens.begin(), tokens.end(), std::back_inserter(tokens_));
 }
 
-Json ChatChoice::take_tokens() {
+void ChatChoice::take_tokens(Json& members) {
   const std::vector<ShownToken> tokens = std::exchange(tokens_, {});
-  Json members = {{"logprobs", nullptr}};
+  members["logprobs"] = nullptr;
   if (options_.logprobs && !tokens.empty()) members["logprobs"] = chat_logprobs(tokenizer_, tokens);
   if (options_.return_token_ids) members["token_ids"] = token_ids(tokens);
-  return members;
 }
 
 }  // namespace orthrus::server::openai

@@ -37,7 +37,7 @@ class ChatChoice final : public Choice {
   bool shows_tokens() const { return options_.logprobs || options_.return_token_ids; }
   void add(std::vector<Delta> deltas);
   void add_tokens(std::vector<ShownToken> tokens);
-  Json take_tokens();
+  void take_tokens(Json& members);
 
   const Tokenizer* tokenizer_;
   ChatChoiceOptions options_;

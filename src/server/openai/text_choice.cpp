@@ -39,9 +39,10 @@ bool TextChoice::has_delta() const {
 }
 
 Json TextChoice::take_delta() {
-  Json members = {{"text", ""}, {"logprobs", nullptr}};
+  Json members = Json::object();
+  members["text"] = waits_ ? std::string() : std::exchange(text_, {});
+  members["logprobs"] = nullptr;
   if (waits_) return members;
-  members["text"] = std::exchange(text_, {});
   const std::vector<ShownToken> tokens = std::exchange(tokens_, {});
   if (options_.logprobs && !tokens.empty()) {
     members["logprobs"] = text_logprobs(tokenizer_, tokens, *options_.logprobs > 0);
