@@ -31,6 +31,7 @@ class AsyncEngine {
  public:
   using Id = uint64_t;
 
+  // Throws as Engine::start_session.
   explicit AsyncEngine(Engine engine);
   // Cancels what is not done, each of which hears of it.
   ~AsyncEngine();

@@ -90,7 +90,10 @@ void AsyncEngine::Impl::take_news() {
   }
 }
 
-AsyncEngine::AsyncEngine(Engine engine) : impl_(std::make_unique<Impl>(std::move(engine))) {}
+AsyncEngine::AsyncEngine(Engine engine) {
+  engine.start_session();  // throws where it cannot be used
+  impl_ = std::make_unique<Impl>(std::move(engine));
+}
 
 AsyncEngine::~AsyncEngine() {
   {

@@ -398,6 +398,72 @@ TEST_F(Async, WhatTheWholeCacheHoldsMakesRoom) {
   expect_idle(engine);
 }
 
+// They are all there before any has begun: the first one computes the prompt for the others.
+TEST_F(Async, ThoseWithOnePromptWaitForOnePrefill) {
+  Ends ends;
+  AsyncEngine engine = start();
+  Event all_wait, first_runs;
+  Request first = request(0, 2);
+  std::once_flag once;
+  first.on_step = [&](const Step&) {
+    std::call_once(once, [&] {
+      first_runs.happen();
+      all_wait.wait();
+    });
+    return true;
+  };
+  engine.submit(first, ends.hear(0));
+  first_runs.wait();
+  const auto submit = [&](int number, const char* salt) {
+    Request r = request(1, 10, 130);
+    r.options.prefill_chunk = 7;
+    r.options.cache_salt = salt;
+    engine.submit(r, ends.hear(number));
+  };
+  for (int i = 1; i <= 5; ++i) submit(i, "");
+  submit(6, "another");
+  all_wait.happen();
+  const std::vector<Generation> got = ends.wait(7);
+  const std::vector<int> order = ends.order();
+  const std::vector<int32_t>* tokens = nullptr;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (order[i] == 0) continue;
+    const bool computes = order[i] == 1 || order[i] == 6;
+    EXPECT_EQ(got[i].stats.cached_tokens, computes ? 0 : 129) << order[i];
+    EXPECT_EQ(got[i].stats.prefill_passes, computes ? 19 : 1) << order[i];
+    if (tokens == nullptr) tokens = &got[i].output_ids;
+    EXPECT_EQ(got[i].output_ids, *tokens);
+  }
+  expect_idle(engine);
+}
+
+TEST_F(Async, ACallbackMayGenerate) {
+  Ends ends;
+  AsyncEngine engine = start(2);
+  const Request inner = request(2, 10);
+  const std::vector<int32_t> want = load({.threads = 1}).generate(inner).output_ids;
+  int generated = 0;
+  for (int i = 0; i < 4; ++i) {
+    Request outer = request(3 + i, 20);
+    outer.on_step = [&, left = 3](const Step&) mutable {
+      if (left-- <= 0) return true;
+      EXPECT_EQ(engine.engine().generate(inner).output_ids, want);
+      ++generated;
+      return true;
+    };
+    engine.submit(outer, ends.hear(i));
+  }
+  for (const Generation& g : ends.wait(4)) EXPECT_EQ(g.output_ids.size(), 20u);
+  EXPECT_EQ(generated, 12);
+  expect_idle(engine);
+}
+
+TEST_F(Async, AnEngineThatWasMovedFromIsRefused) {
+  Engine engine = load({.threads = 1});
+  const Engine moved = std::move(engine);
+  EXPECT_THROW(AsyncEngine(std::move(engine)), Error);
+}
+
 // While this engine's thread is in a callback, generate() of another thread runs the passes of
 // both.
 TEST_F(Async, SharesPassesWithOtherThreads) {

@@ -135,6 +135,46 @@ TEST_F(TinyCode, StopStringsEndTextAndIdsWhereverTheyFallInACycle) {
   EXPECT_GT(checked, 10);
 }
 
+// What a pass gave beyond the token that completes a stop string was never generated.
+TEST_F(TinyCode, AStopStringIsNamedAndLogprobsEndWithItsLastToken) {
+  Request r = request(80);
+  r.options.logprobs = 2;
+  const Generation whole = engine_->generate(r);
+  ASSERT_EQ(whole.logprobs.size(), 80u);
+  EXPECT_EQ(whole.stop_string, "");
+  int cut = 0;
+  for (size_t at = 4; at + 5 < whole.text.size(); at += 19) {
+    const std::string stop = whole.text.substr(at, 3);
+    if ((stop[0] & 0xc0) == 0x80) continue;
+    for (const Mode mode : {Mode::kAr, Mode::kDual}) {
+      r.options.mode = mode;
+      r.options.stop = {"\x01never", stop, stop + "\x01"};
+      std::vector<TokenLogprobs> streamed;
+      r.on_step = [&](const Step& step) {
+        EXPECT_EQ(step.logprobs.size(), step.tokens.size());
+        streamed.insert(streamed.end(), step.logprobs.begin(), step.logprobs.end());
+        cut += static_cast<int>(step.tokens.size()) < step.accepted + 1;
+        return true;
+      };
+      const Generation g = engine_->generate(r);
+      EXPECT_EQ(g.stop_string, stop);
+      ASSERT_EQ(g.logprobs.size(), g.output_ids.size());
+      EXPECT_EQ(streamed, g.logprobs);
+      EXPECT_TRUE(std::equal(g.logprobs.begin(), g.logprobs.end(), whole.logprobs.begin()));
+      for (size_t i = 0; i < g.logprobs.size(); ++i) {
+        EXPECT_EQ(g.logprobs[i].chosen.token, g.output_ids[i]);
+      }
+    }
+  }
+  EXPECT_GT(cut, 0);
+  // An end token is no stop string.
+  r = request(60);
+  r.options.stop_token_ids = {whole.output_ids[20]};
+  const Generation ended = engine_->generate(r);
+  EXPECT_EQ(ended.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(ended.stop_string, "");
+}
+
 // The end token of this checkpoint is one that it is known to generate.
 TEST_F(TinyCode, EndTokensStopUnlessIgnored) {
   Request r = request(60);

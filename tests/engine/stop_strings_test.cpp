@@ -54,6 +54,21 @@ TEST(StopStrings, SpecialTokensCountButAreNoText) {
   EXPECT_EQ(stops.finish(), "");
 }
 
+TEST(StopStrings, TheEarliestOneIsNamedAndOfThoseTheLongest) {
+  const auto which = [](std::vector<std::string> wanted, std::string_view text) {
+    StopStrings stops(std::move(wanted));
+    stops.put(text);
+    return stops.which();
+  };
+  EXPECT_EQ(which({"world", "o w", "lo"}, "hello world"), "lo");
+  EXPECT_EQ(which({"lo", "lo wor", "lo w"}, "hello world"), "lo wor");
+  EXPECT_EQ(which({"lo wor", "lo"}, "hello world"), "lo wor");
+  EXPECT_EQ(which({"lo world!", "lo"}, "hello world"), "lo");
+  EXPECT_EQ(which({"ell", "ello", "hello there"}, "hello world"), "ello");
+  EXPECT_EQ(which({"word"}, "hello wor"), "");
+  EXPECT_EQ(which({}, "hello"), "");
+}
+
 // However the text is cut into pieces, what comes through is the text before the earliest stop.
 TEST(StopStrings, PiecesDoNotMatter) {
   const unsigned seed = std::random_device{}();
@@ -78,6 +93,7 @@ TEST(StopStrings, PiecesDoNotMatter) {
       found_within = stops.found();
     }
     got += stops.finish();
+    ASSERT_EQ(stops.which().empty(), !found_within);
     size_t first = std::string::npos;
     for (const std::string& stop : wanted) first = std::min(first, text.find(stop));
     ASSERT_EQ(found_within, first != std::string::npos);
@@ -91,6 +107,7 @@ TEST(StopStrings, PiecesDoNotMatter) {
       for (const std::string& stop : wanted)
         at_stop |= text.compare(got.size(), stop.size(), stop) == 0;
       ASSERT_TRUE(at_stop) << "the text must end where a stop string begins";
+      ASSERT_EQ(text.compare(got.size(), stops.which().size(), stops.which()), 0);
     }
   }
 }
