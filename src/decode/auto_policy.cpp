@@ -226,7 +226,8 @@ Verification AutoPolicy::plan_whole(int most) {
   most_ = most;
   probing_ = !pays;
   plain_steps_ = 0;
-  Verification plan{pays ? block.largest : most, 0};
+  // One sequence's rows are nearly free, several sequences' are not.
+  Verification plan{!pays ? most : sequences_ == 1 ? block.largest : block.drafts, 0};
   double accepted = 1;
   for (int d = 1; d <= plan.drafts; ++d) plan.expected_accepted += accepted *= acceptance(d);
   return plan;
