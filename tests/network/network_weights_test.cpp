@@ -188,7 +188,7 @@ TEST(Weights, StorageTypesThatHoldTheSameNumbersGiveTheSameLogits) {
     CpuForwardPass pass(model, ops);
     const std::vector<int32_t> tokens{1, 2, 3, 40};
     const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};
-    ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    ASSERT_EQ(run_and_commit(pass, std::span(&span, 1)), Status::kOk);
     logits.emplace_back(pass.logits(0).row(0), pass.logits(0).row(0) + 50);
   }
   EXPECT_EQ(logits[0], logits[1]);
@@ -209,7 +209,7 @@ TEST(Weights, MayLieUnalignedInTheirFile) {
       CpuForwardPass pass(model, ops);
       const std::vector<int32_t> tokens{1, 2, 3, 40};
       const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};
-      EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+      EXPECT_EQ(run_and_commit(pass, std::span(&span, 1)), Status::kOk);
       return std::vector<float>(pass.logits(0).row(0), pass.logits(0).row(0) + 50);
     };
     const std::vector<float> aligned = logits();
@@ -242,7 +242,7 @@ TEST(Weights, OnesOfAnotherTypeAreCloseAndWhatDoesNotFitIsNamed) {
     TestSequence s(model, ops);
     CpuForwardPass pass(model, ops);
     const Span span{&s.sequence, tokens, View::kAutoregressive, 3, 4};
-    ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    ASSERT_EQ(run_and_commit(pass, std::span(&span, 1)), Status::kOk);
     const std::vector<float> got(pass.logits(0).row(0), pass.logits(0).row(0) + 50);
     if (type == DType::kF32) want = got;
     const float tolerance = type == DType::kF16 ? 0.01f : 0.1f;

@@ -82,7 +82,7 @@ TEST(Chat, JoinedPiecesAreTheAnswer) {
       contents.at(index) += choice["delta"].value("content", "");
     }
     for (size_t i = 0; i < 2; ++i) {
-      EXPECT_EQ(contents[i], answer["choices"][i]["message"]["content"]);
+      EXPECT_EQ(Json(contents[i]), answer["choices"][i]["message"]["content"]);
     }
     for (const char* number : {"prompt_tokens", "completion_tokens", "total_tokens"}) {
       EXPECT_EQ(pieces.back()["usage"][number], answer["usage"][number]);

@@ -288,7 +288,7 @@ TEST(Completions, JoinedPiecesAreTheAnswer) {
         EXPECT_EQ(choice["finish_reason"].is_null(), i + 2 < pieces.size());
       }
       const Json& expected = answer["choices"][0];
-      EXPECT_EQ(text, expected["text"]) << block_size << stop;
+      EXPECT_EQ(Json(text), expected["text"]) << block_size << stop;
       EXPECT_EQ(ids, expected["token_ids"]) << block_size << stop;
       EXPECT_EQ(pieces[pieces.size() - 2]["choices"][0]["finish_reason"],
                 expected["finish_reason"]);
