@@ -46,11 +46,16 @@ struct Dispatcher::Impl {
     if (limits.timeout.count() > 0) clock = std::thread([this] { watch_time(); });
   }
 
+  // Ends what is not done, and waits for it: the engine's thread comes here with each one's end.
   ~Impl() {
-    {
-      const std::lock_guard lock(mutex);
-      ending = true;
-    }
+    std::unique_lock lock(mutex);
+    const auto left = units;
+    lock.unlock();
+    for (const auto& unit : left) cancel(*unit);
+    lock.lock();
+    changed.wait(lock, [&] { return units.empty(); });
+    ending = true;
+    lock.unlock();
     changed.notify_all();
     if (clock.joinable()) clock.join();
   }
@@ -100,6 +105,7 @@ void Dispatcher::Impl::leave(const std::shared_ptr<Unit>& unit) {
   const std::lock_guard lock(mutex);
   units.erase(unit);
   usual_seconds += 0.1 * (seconds_since(unit->came) - usual_seconds);
+  changed.notify_all();  // while it is locked: whoever waits for the last one may end all this
 }
 
 void Dispatcher::Impl::cancel(Unit& unit) {
