@@ -8,7 +8,7 @@
 namespace orthrus {
 
 // What a backend throws where its device fails, whatever it was asked to do: an Error(kSystem) that
-// says how. While decoding it becomes Status::kDeviceLost, in run_jobs.
+// says how. While decoding it becomes Status::kDeviceLost, in Scheduler::step.
 class DeviceLost : public Error {
  public:
   explicit DeviceLost(const std::string& message) : Error(ErrorKind::kSystem, message) {}
