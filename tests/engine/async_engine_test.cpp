@@ -312,6 +312,17 @@ TEST_F(Async, WhatACallbackThrowsEndsItsRequestAlone) {
   expect_idle(engine);
 }
 
+// Where it has ended anyway, and nothing else happens that its end could be noticed with.
+TEST_F(Async, ACallbackMayThrowAtTheVeryEnd) {
+  Ends ends;
+  AsyncEngine engine = start();
+  Request r = request(2, 1);
+  r.on_step = [](const Step&) -> bool { throw std::runtime_error("enough"); };
+  engine.submit(r, ends.hear(0));
+  EXPECT_EQ(ends.wait(1)[0].finish_reason, FinishReason::kCancelled);
+  expect_idle(engine);
+}
+
 TEST_F(Async, SaysWhatItDoes) {
   AsyncEngine engine = start(2, 10);
   EXPECT_EQ(engine.load().cache_pages, 10);
