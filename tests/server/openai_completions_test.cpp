@@ -316,7 +316,7 @@ TEST(Completions, ChoicesOfAStreamAreTellApart) {
     EXPECT_FALSE(piece.contains("usage"));
   }
   EXPECT_EQ(finished, 4);
-  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(texts[i], answer["choices"][i]["text"]);
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(answer["choices"][i]["text"], texts[i]);
 }
 
 TEST(Completions, EveryPassIsAPieceWhereAskedFor) {
