@@ -53,7 +53,7 @@ int Server::port() const {
 
 void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
   Impl& impl = *impl_;
-  impl.metrics.emplace(info.model, engine.config().block_size);
+  impl.metrics.emplace(info.model, std::max(0, engine.config().block_size - 1));
   impl.engine.emplace(std::move(engine));
   if (const int64_t pages = impl.engine->load().cache_pages; pages > 0) {
     info.context_length =
