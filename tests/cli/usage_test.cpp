@@ -115,7 +115,9 @@ TEST(Usage, HelpFitsTheTerminal) {
 
 TEST(Usage, Commands) {
   expect_all({
-      {{"frob"}, 2, "\"frob\" is not a command; valid is one of generate, chat, serve, inspect, tokenize"},
+      {{"frob"},
+       2,
+       "\"frob\" is not a command; valid is one of generate, chat, serve, inspect, tokenize"},
       {{"generat"}, 2, "\"generat\" is not a command; did you mean generate?"},
       {{"Bench"}, 2, "\"Bench\" is not a command; did you mean bench?"},
       {{"version"}, 2, "\"version\" is not a command; did you mean --version?"},

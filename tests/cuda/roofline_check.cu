@@ -4,8 +4,8 @@
 
 #include "checks.h"
 #include "device.cuh"
-#include "kernels/cuda/matmul_job.cuh"
 #include "kernels/cuda/device_features.h"
+#include "kernels/cuda/matmul_job.cuh"
 #include "kernels/cuda/roofline.h"
 
 namespace orthrus::cuda {

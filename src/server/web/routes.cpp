@@ -43,7 +43,7 @@ void add_routes(Router& router) {
     const bool index = file.name == "index.html";
     router.add(
         {.method = "GET",
-         .path = "/" + std::string(index ? "" : file.name),
+         .path = std::string("/").append(index ? "" : file.name),
          .access = Access::kOpen,
          .at_once = true,
          .handler = [&file](std::shared_ptr<Exchange> exchange) { answer(*exchange, file); }});
