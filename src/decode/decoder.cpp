@@ -1,6 +1,7 @@
 #include "decode/decoder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "decode/logprobs.h"
@@ -25,9 +26,6 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
       params_(std::move(params)) {
   // Never more than a block: decoding allocates nothing of this later.
   const auto most = static_cast<size_t>(params_.block_size);
-  if (RowContext::wanted(params_.sampling)) {
-    context_.emplace(params_.sampling, prompt, config.vocab_size, params_.max_tokens);
-  }
   tokens_.reserve(prompt.size() + static_cast<size_t>(params_.max_tokens));
   block_.reserve(most);
   drafts_.reserve(most);
@@ -39,6 +37,10 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
 }
 
 Span Decoder::next(int most_prompt_tokens) {
+  // Not before it is needed: many may wait, and it has a count for each token of the vocabulary.
+  if (!context_ && generated_ == 0 && RowContext::wanted(params_.sampling)) {
+    context_.emplace(params_.sampling, tokens_, config_->vocab_size, params_.max_tokens);
+  }
   if (phase_ == Phase::kCycle) begin_cycle();
   switch (phase_) {
     case Phase::kPrefill:
@@ -60,7 +62,10 @@ Status Decoder::take(const HeadRows& rows) {
   switch (phase_) {
     case Phase::kPrefill:
       ++counts_.prefill_passes;
-      if (params_.prompt_logprobs && anchor_ < 0) take_prompt_logprobs(rows);
+      if (params_.prompt_logprobs && anchor_ < 0 && !take_prompt_logprobs(rows)) {
+        phase_ = Phase::kDone;
+        return Status::kNonFiniteLogits;
+      }
       sequence_->commit(prefilling_);
       if (sequence_->length() < prefill_end()) return Status::kOk;
       if (anchor_ >= 0) {
@@ -110,14 +115,16 @@ void Decoder::start_again() {
   phase_ = Phase::kPrefill;
 }
 
-// Row i predicts the token after its own.
-void Decoder::take_prompt_logprobs(const HeadRows& rows) {
+// Row i predicts the token after its own. False when a logit is not finite.
+bool Decoder::take_prompt_logprobs(const HeadRows& rows) {
   for (int i = 0; i < rows.rows(); ++i) {
     const int next = sequence_->length() + i + 1;
     if (next == prompt_length_) break;
     prompt_logprobs_.push_back(token_logprobs(row_of(rows, i), tokens_[static_cast<size_t>(next)],
                                               *params_.prompt_logprobs));
+    if (std::isnan(prompt_logprobs_.back().chosen.logprob)) return false;
   }
+  return true;
 }
 
 // The rejection rule wants whole distributions; otherwise the pass chooses tokens.

@@ -115,7 +115,7 @@ class Decoder {
 
   bool by_rejection() const;
   bool wants_logits() const { return by_rejection() || params_.logprobs; }
-  void take_prompt_logprobs(const HeadRows& rows);
+  bool take_prompt_logprobs(const HeadRows& rows);
   Span span(std::span<const int32_t> tokens, View view, int logits_begin) const;
   const RowContext* context() const { return context_ ? &*context_ : nullptr; }
   std::span<const float> adjusted(const HeadRows& rows, int i);

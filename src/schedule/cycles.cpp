@@ -34,7 +34,10 @@ void Scheduler::join_cycles() {
     const CycleStart start = task->decoder_.begin_cycles();
     task->takes_cycles_ = slot < cycles.slots() && cycles.takes(start);
     if (!task->takes_cycles_) continue;
-    if (cycles.join(slot, start) != Status::kOk) return give_cycles_up();
+    if (cycles.join(slot, start) != Status::kOk) {  // no room for its context, perhaps
+      task->takes_cycles_ = false;
+      continue;
+    }
     task->slot_ = slot;
   }
 }

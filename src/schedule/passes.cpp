@@ -72,13 +72,16 @@ void Scheduler::run(std::span<Task* const> tasks, std::span<const Span> spans) {
     time.draft = time.draft && span.view == View::kDiffusion;
   }
   const int sequences = decoding();
-  const auto start = Task::Clock::now();
   for (size_t i = 0; i < tasks.size(); ++i) {
-    tasks[i]->policy_->share_passes(sequences);
-    take(*tasks[i], pass.head_rows(i));
+    Task& task = *tasks[i];
+    task.policy_->share_passes(sequences);
+    const auto start = Task::Clock::now();
+    take(task, pass.head_rows(i));
+    // The rejection rule looks at whole rows of logits here. What log-probabilities take is not
+    // drafting's.
+    if (task.params().logprobs || task.params().prompt_logprobs) continue;
+    time.seconds += std::chrono::duration<double>(Task::Clock::now() - start).count();
   }
-  // Whole rows of logits, where they are asked for, are chosen from here.
-  time.seconds += std::chrono::duration<double>(Task::Clock::now() - start).count();
   times_.add(time);
 }
 

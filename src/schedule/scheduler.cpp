@@ -101,10 +101,13 @@ EngineLoad Scheduler::load() const {
 void Scheduler::step() {
   try {
     drop_cancelled();
-    if (*device_lost_) return end_all(Status::kDeviceLost);
-    admit();
-    run_pass();
-    run_cycles();
+    if (*device_lost_) {
+      end_all(Status::kDeviceLost);
+    } else {
+      admit();
+      run_pass();
+      run_cycles();
+    }
   } catch (const DeviceLost&) {
     *device_lost_ = true;
     end_all(Status::kDeviceLost);
@@ -171,6 +174,7 @@ Scheduler::TaskPointer Scheduler::next_to_admit() {
 bool Scheduler::shares_prefill(Task& task) {
   const auto computes = [&](const Task& other) {
     if (!other.decoder_.prefilling() || other.salt_ != task.salt_) return false;
+    if (other.priority_ > task.priority_) return false;  // what is urgent waits for nothing
     const auto theirs =
         other.decoder_.tokens().first(static_cast<size_t>(other.decoder_.prefill_end()));
     const auto own = task.reusable();
@@ -195,16 +199,16 @@ bool Scheduler::shares_prefill(Task& task) {
 // With what the cache knows of it, and room for the rest of its prompt and a token; false, and
 // nothing has changed, where there is too little.
 bool Scheduler::begin(Task& task) try {
-  take_cached(task);
+  PrefixIndex::Match match = index_.find(task.salt_, task.reusable());
   KvSequence& sequence = task.sequence_;
-  const int rest = task.decoder_.prefill_end() - sequence.length() + 1;
+  const int positions = task.decoder_.prefill_end() + 1;
   // Those that run get a page each before they would have to make room again.
-  const size_t wanted = sequence.pages_missing(rest) + running_.size();
-  if (lane_->pool().available() + index_.evictable() < wanted && !running_.empty()) {
-    sequence.clear();
-    return false;
-  }
-  if (!reserve(sequence, rest)) {
+  const size_t wanted = sequence.pages_missing(positions) - match.full.size() + running_.size();
+  size_t room = lane_->pool().available();
+  if (room < wanted) room += index_.evictable();
+  if (room < wanted && !running_.empty()) return false;
+  adopt(task, std::move(match));
+  if (!reserve(sequence, positions - sequence.length())) {
     sequence.clear();
     return false;
   }
@@ -223,8 +227,7 @@ bool Scheduler::begin(Task& task) try {
 
 // A page that it shares a part of is copied; where there is no room for a copy, that part is
 // computed again.
-void Scheduler::take_cached(Task& task) {
-  PrefixIndex::Match match = index_.find(task.salt_, task.reusable());
+void Scheduler::adopt(Task& task, PrefixIndex::Match match) {
   int length = match.length();
   std::vector<KvPage> pages = std::move(match.full);
   if (match.partial) {
@@ -327,7 +330,7 @@ void Scheduler::end(Task& task, Status status) {
   task.plain_step_seconds_ = times_.expected(1);
   task.finished_ = true;
   const Lock lock(mutex_);
-  if (task.learns_) learnt_[task.params().sampling.greedy()] = task.learnt_;
+  if (task.learns_ && task.prefilled_) learnt_[task.params().sampling.greedy()] = task.learnt_;
   task.news_.ended = true;
   task.news_.status = status;
   task.mailbox_->ready = true;

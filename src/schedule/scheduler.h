@@ -72,7 +72,7 @@ class Scheduler {
   TaskPointer next_to_admit();
   bool shares_prefill(Task& task);
   bool begin(Task& task);
-  void take_cached(Task& task);
+  void adopt(Task& task, PrefixIndex::Match match);
 
   void run_pass();
   void gather();

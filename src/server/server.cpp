@@ -21,14 +21,15 @@ Router loading_routes(const std::string& version) {
 
 }  // namespace
 
-// Ends from the last to the first: no handler runs once HTTP is gone, and once the engine is gone,
-// no callback.
+// Ends from the last to the first: no handler runs once HTTP is gone, and once the dispatcher is
+// gone, which waits for all of its own, no callback.
 struct Server::Impl {
   Impl(HttpOptions options, const std::string& version)
       : http(std::in_place, std::move(options), loading_routes(version)) {}
 
   ~Impl() {
     http.reset();
+    dispatcher.reset();
     engine.reset();
   }
 

@@ -127,7 +127,10 @@ struct HttpServer::Impl {
       if (context->draining) return;
       const bool full = context->connections.size() >= context->options.limits.connections;
       const std::shared_ptr<Connection> giving_way = full ? idlest() : nullptr;
-      if (full && !giving_way) return;
+      if (full && !giving_way) {
+        out_of_room = true;  // one of them may be idle soon
+        return;
+      }
       Protocol::socket socket(context->io);
       error_code error;
       acceptors[i].accept(socket, error);
