@@ -3,10 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,65 +12,12 @@
 #include "server/api/error.h"
 #include "server/api/fields.h"
 #include "server/dispatch.h"
-#include "server/http/exchange.h"
+#include "server/fake_exchange.h"
 #include "server/http/router.h"
 #include "server/metrics.h"
 #include "server/openai/routes.h"
 
 namespace orthrus::server::test {
-
-// Keeps what it is answered with.
-class FakeExchange final : public Exchange {
- public:
-  explicit FakeExchange(HttpRequest request) : request_(std::move(request)) {}
-
-  const HttpRequest& request() const override { return request_; }
-
-  void respond(int status, std::string_view, std::string body, Headers) override {
-    finish([&] { status_ = status, body_ = std::move(body); });
-  }
-  void fail(const ApiError& error, Headers) override {
-    finish([&] { status_ = error.status, body_ = openai_json(error); });
-  }
-  void begin_stream(int status, std::string_view, Headers) override {
-    const std::lock_guard lock(mutex_);
-    status_ = status;
-  }
-  void write(std::string piece) override {
-    const std::lock_guard lock(mutex_);
-    if (!done_) body_ += piece;
-  }
-  void end() override {
-    finish([] {});
-  }
-  void on_close(std::function<void()>) override {}
-  void note(std::string) override {}
-
-  struct Answer {
-    int status = 0;
-    std::string body;
-  };
-  Answer wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return done_; });
-    return {status_, body_};
-  }
-
- private:
-  void finish(const std::function<void()>& set) {
-    const std::lock_guard lock(mutex_);
-    if (std::exchange(done_, true)) return;
-    set();
-    changed_.notify_all();
-  }
-
-  const HttpRequest request_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool done_ = false;
-  int status_ = 0;
-  std::string body_;
-};
 
 // The pieces of a stream: the objects of its data lines. The last line must be [DONE].
 inline std::vector<Json> pieces_of(const std::string& stream) {
@@ -109,8 +53,7 @@ class OpenAiServer {
 
   FakeExchange::Answer send(const std::string& method, const std::string& path,
                             const std::string& body = "") {
-    const auto exchange = std::make_shared<FakeExchange>(HttpRequest{
-        .method = method, .path = path, .query = "", .headers = {}, .body = body, .id = "test"});
+    const auto exchange = std::make_shared<FakeExchange>(request_of(method, path, body));
     const Router::Match match = router_.find(method, path);
     if (match.route == nullptr) {
       ADD_FAILURE() << "no route " << method << " " << path;
