@@ -12,6 +12,7 @@ namespace orthrus {
 
 // What an engine is doing, and what it has done since it was loaded.
 struct EngineLoad {
+  int batch = 0;                // requests that run together at most
   int running = 0;              // requests whose keys and values are in the cache
   int waiting = 0;              // requests that wait for their turn
   int64_t cache_pages = 0;      // that the cache may have; a page has 64 positions

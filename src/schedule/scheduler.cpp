@@ -25,6 +25,7 @@ Scheduler::Scheduler(const DeviceModel& model, std::unique_ptr<Lane> lane,
   members_.reserve(batch);
   spans_.reserve(batch);
   if (lane_->cycles() != nullptr) by_slot_.resize(static_cast<size_t>(lane_->cycles()->slots()));
+  load_.batch = limits.batch;
   load_.cache_pages = static_cast<int64_t>(limits.pages);
 }
 

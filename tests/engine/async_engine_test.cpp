@@ -325,6 +325,8 @@ TEST_F(Async, ACallbackMayThrowAtTheVeryEnd) {
 
 TEST_F(Async, SaysWhatItDoes) {
   AsyncEngine engine = start(2, 10);
+  EXPECT_EQ(engine.load().batch, 2);
+  EXPECT_GT(start(0).load().batch, 2);  // the engine's own default
   EXPECT_EQ(engine.load().cache_pages, 10);
   expect_idle(engine);
   EXPECT_EQ(engine.load().prefix_queries, 0u);
