@@ -40,7 +40,7 @@ struct Step {
   std::span<const int32_t> tokens;            // that it emitted; never empty
   std::string_view text;                      // that became certain with them; may be empty
   int drafted = 0;                            // drafts that the pass verified; 0 in a plain AR step
-  int accepted = 0;                           // how many of them were right
+  int accepted = 0;                           // how many of `tokens` were drafts of these
   std::span<const TokenLogprobs> logprobs{};  // of each token, where they were asked for
 };
 

@@ -59,7 +59,8 @@ struct Request {
 
   // Called after every pass that emitted tokens; returning false ends the generation there.
   std::function<bool(const Step&)> on_step;
-  // Called after every prefill pass with prompt tokens done and in all; false ends the generation.
+  // Called after every prefill pass with prompt tokens done, more each time, and in all; false ends
+  // the generation.
   std::function<bool(int done, int total)> on_prefill;
 };
 

@@ -161,20 +161,14 @@ void Decoder::begin_cycle() {
       policy_->plan(most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_});
   const int count = std::clamp(plan.drafts, 0, most);
   draft_distributions_.clear();
+  drafting_ = count;
   if (count > 0) {
-    ++counts_.drafted[static_cast<size_t>(count)];
     block_.assign(static_cast<size_t>(count), config_->mask_token_id);
     phase_ = Phase::kDraft;
     return;
   }
   verified_ = std::clamp(plan.leftover, 0, left);
-  if (verified_ > 0) {
-    ++counts_.cycles;
-    ++counts_.leftover[static_cast<size_t>(verified_)];
-    counts_.expected_accepted += plan.expected_accepted;
-  } else {
-    ++counts_.drafted[0];
-  }
+  expected_accepted_ = verified_ > 0 ? plan.expected_accepted : 0;
   phase_ = Phase::kVerify;
 }
 
@@ -192,14 +186,12 @@ void Decoder::take_drafts(const HeadRows& rows) {
   for (int i = 0; i < rows.rows(); ++i) {
     if (!take_draft(rows, i, p + i + 1)) break;  // as bad as they like, but tokens
   }
-  if (!drafts_.empty()) ++counts_.cycles;
   const Verification chosen = policy_->verified(probabilities_);
   verified_ = std::clamp(chosen.drafts, 0, static_cast<int>(drafts_.size()));
   if (!draft_distributions_.empty()) {
     draft_distributions_.resize(static_cast<size_t>(verified_));
   }
-  ++counts_.verified[static_cast<size_t>(verified_)];
-  counts_.expected_accepted += chosen.expected_accepted;
+  expected_accepted_ = chosen.expected_accepted;
   phase_ = Phase::kVerify;
 }
 
@@ -230,9 +222,11 @@ Status Decoder::accept(const HeadRows& rows, int p) {
   }
   drafted_ = n;
   accepted_ = result.accepted;
-  counts_.accepted += accepted_;
   policy_->observe_accepted(accepted_);
-  if (!prefill) sequence_->commit(result.emitted);
+  if (!prefill) {
+    count_cycle();
+    sequence_->commit(result.emitted);
+  }
   if (more) {
     keep_leftover();
     phase_ = Phase::kCycle;
@@ -240,6 +234,19 @@ Status Decoder::accept(const HeadRows& rows, int p) {
     phase_ = Phase::kDone;
   }
   return Status::kOk;
+}
+
+void Decoder::count_cycle() {
+  const auto drafted = static_cast<size_t>(drafting_), verified = static_cast<size_t>(verified_);
+  if (drafting_ > 0) {
+    ++counts_.verified[verified];
+  } else if (verified_ > 0) {
+    ++counts_.leftover[verified];
+  }
+  if (drafting_ > 0 || verified_ == 0) ++counts_.drafted[drafted];
+  if (!drafts_.empty() && (drafting_ > 0 || verified_ > 0)) ++counts_.cycles;
+  counts_.expected_accepted += expected_accepted_;
+  counts_.accepted += accepted_;
 }
 
 // The block's drafts for positions beyond the new anchor. They were made knowing the old anchor

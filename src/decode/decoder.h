@@ -111,6 +111,7 @@ class Decoder {
   Span verify();                           // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
   // 3. Accept: the longest prefix the AR view agrees to, after p positions
   Status accept(const HeadRows& rows, int p);
+  void count_cycle();  // once it is over: one that was cut short begins again
   void keep_leftover();
 
   bool by_rejection() const;
@@ -139,7 +140,9 @@ class Decoder {
   std::vector<float> probabilities_;  // of the drafts, for the policy
   int misses_ = 0;                    // drafts of the block that were wrong, of those before
   int prefilling_ = 0;                // prompt tokens of the span of the current pass
-  int verified_ = 0;                  // n: drafts that the current cycle verifies
+  int drafting_ = 0;                  // drafts that the current cycle makes
+  int verified_ = 0;                  // n: those that it verifies
+  double expected_accepted_ = 0;      // of these
   std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
   std::vector<int32_t> emitted_;                   // by the last take()
   int drafted_ = 0;                                // in the cycle that emitted

@@ -74,7 +74,8 @@ bool Transcript::emit(const News& news, const News::Emission& emission, size_t f
     fail(Status::kOutOfMemory);
     return false;
   }
-  const Step step{tokens.first(kept), text, emission.drafted, emission.accepted, logprobs};
+  const int accepted = std::min(emission.accepted, static_cast<int>(kept));
+  const Step step{tokens.first(kept), text, emission.drafted, accepted, logprobs};
   const bool go_on = call_user(request_->on_step, step);
   if (last || stops_.found()) {
     const bool ended = stops_.found() || is_end(tokens[kept - 1]);

@@ -295,16 +295,21 @@ void Scheduler::preempt(Task& task) {
 // What the pass or the cycle gave, to its owner; and where it is done, its end.
 void Scheduler::publish(Task& task, bool prefill) {
   const Decoder& decoder = task.decoder_;
-  const bool first_prefill = prefill && !task.prefilled_;
+  const int done = task.sequence_.length();
+  // What is computed again was told before.
+  const bool further = prefill && !task.prefilled_ && done > task.told_prefilled_;
   if (prefill && !decoder.prefilling()) {
-    if (first_prefill) task.prefilled_ = Task::Clock::now();
+    if (!task.prefilled_) task.prefilled_ = Task::Clock::now();
     const auto known = decoder.tokens().first(static_cast<size_t>(task.sequence_.length()));
     index_.insert(task.salt_, known, task.sequence_);
   }
   try {
     const Lock lock(mutex_);
     News& news = task.news_;
-    if (first_prefill) news.prefilled.push_back(task.sequence_.length());
+    if (further) {
+      news.prefilled.push_back(done);
+      task.told_prefilled_ = done;
+    }
     const auto emitted = decoder.emitted();
     if (!emitted.empty()) {
       news.tokens.insert(news.tokens.end(), emitted.begin(), emitted.end());

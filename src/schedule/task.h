@@ -27,7 +27,7 @@ struct News {
   std::vector<Emission> emissions;      // one for each pass that emitted tokens
   std::vector<int32_t> tokens;          // of all of them
   std::vector<TokenLogprobs> logprobs;  // of these, where asked for
-  std::vector<int> prefilled;           // prompt tokens done, after each pass of the prefill
+  std::vector<int> prefilled;           // prompt tokens done, ascending, as passes did them
   bool ended = false;                   // nothing more will come
   Status status = Status::kOk;          // of how it ended
 };
@@ -87,6 +87,7 @@ class Task {
   bool finished_ = false;     // its end has been told
   uint64_t waits_for_ = 0;    // the task that computes what it begins with, too
   int cached_tokens_ = 0;
+  int told_prefilled_ = 0;  // prompt tokens that the owner knows to be done
   int preemptions_ = 0;
   double plain_step_seconds_ = 0;
   Clock::time_point submitted_ = Clock::now();

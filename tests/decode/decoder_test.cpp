@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 
 #include "kernels/cpu/cpu_ops.h"
@@ -205,6 +206,44 @@ TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
   }
   EXPECT_GT(accepted, 0);
   EXPECT_GT(leftover, 0);
+}
+
+// A sequence that loses its keys, wherever it is, computes them again. What it was about to do then
+// is no cycle: every cycle gives its accepted drafts and a token more.
+TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
+  const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  const CpuOps ops(2);
+  const std::vector<int32_t> prompt{100, 200, 300, 400};
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  TestSequence s(model, ops);
+  CpuForwardPass pass(model, ops);
+  RandomPolicy policy(seed);
+  Decoder decoder(model.config, s.sequence, prompt, policy,
+                  {.block_size = 16, .max_tokens = 120, .prefill_chunk = 64});
+  int cut = 0;
+  while (!decoder.done()) {
+    const Span span = decoder.next();
+    if (!decoder.prefilling() && random() % 5 == 0) {
+      s.sequence.clear();
+      decoder.start_again();
+      ++cut;
+      continue;
+    }
+    ASSERT_EQ(s.sequence.reserve(static_cast<int>(span.tokens.size())), Status::kOk);
+    ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    ASSERT_EQ(decoder.take(pass.head_rows(0)), Status::kOk);
+  }
+  ASSERT_GT(cut, 0);
+  const DecodeCounts& counts = decoder.counts();
+  const auto sum = [](const std::vector<int>& of) {
+    return std::accumulate(of.begin(), of.end(), 0);
+  };
+  EXPECT_EQ(1 + counts.ar_passes + counts.accepted, 120);
+  EXPECT_EQ(counts.ar_passes, sum(counts.drafted) + sum(counts.leftover));
+  EXPECT_EQ(counts.ar_passes, counts.drafted[0] + counts.cycles);
+  EXPECT_EQ(sum(counts.verified), sum(counts.drafted) - counts.drafted[0]);
 }
 
 TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {

@@ -450,6 +450,26 @@ TEST_F(Async, ThoseWithOnePromptWaitForOnePrefill) {
   expect_idle(engine);
 }
 
+// One that decodes needs the pages of another, which is at its prompt and computes it again later.
+TEST_F(Async, APromptThatIsComputedAgainIsNotToldAgain) {
+  const AsyncEngine engine = start(0, 5);
+  Request decodes = request(1, 200);
+  decodes.options.mode = Mode::kAr;
+  Request gives_way = request(2, 5, 150);
+  gives_way.options.prefill_chunk = 1;
+  std::vector<int> told;
+  gives_way.on_prefill = [&](int done, int) {
+    told.push_back(done);
+    return true;
+  };
+  const std::vector<Generation> got = engine.engine().generate(std::vector{decodes, gives_way});
+  EXPECT_EQ(got[1].output_ids.size(), 5u);
+  EXPECT_GT(got[1].stats.preemptions, 0);
+  EXPECT_GT(got[1].stats.prefill_passes, 150);
+  EXPECT_EQ(std::ranges::adjacent_find(told, std::greater_equal()), told.end());
+  EXPECT_EQ(told.back(), 150);
+}
+
 TEST_F(Async, ACallbackMayGenerate) {
   Ends ends;
   AsyncEngine engine = start(2);

@@ -152,6 +152,7 @@ TEST_F(TinyCode, AStopStringIsNamedAndLogprobsEndWithItsLastToken) {
       std::vector<TokenLogprobs> streamed;
       r.on_step = [&](const Step& step) {
         EXPECT_EQ(step.logprobs.size(), step.tokens.size());
+        EXPECT_LE(static_cast<size_t>(step.accepted), step.tokens.size());
         streamed.insert(streamed.end(), step.logprobs.begin(), step.logprobs.end());
         cut += static_cast<int>(step.tokens.size()) < step.accepted + 1;
         return true;
