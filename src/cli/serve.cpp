@@ -111,7 +111,6 @@ class ServeCommand {
                                               : detect_chat_format(options_.model.directory);
     info.defaults.sampling = config.generation;
     info.defaults.stop = config.stop_strings;
-    info.max_batch = options_.max_batch;
     info.context_length = config.max_position_embeddings;
     return info;
   }

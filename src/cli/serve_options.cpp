@@ -56,7 +56,7 @@ void ServeOptions::add_to(CLI::App& app) {
 
   add_whole_number(app, "--max-queue", max_queue,
                    {0, 1'000'000, "a whole number from 0 (any number) to 1000000"},
-                   "Most requests that wait; further ones get 429")
+                   "Most requests that wait beside those that run; further ones get 429")
       ->group(kLimits);
   add_count(app, "--max-batch", max_batch,
             "Most requests that share a forward pass; by default what suits the device", 4096)

@@ -21,8 +21,26 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Why requests are ended before their end.
+enum class Why { kClientGone, kTimeout, kShutdown, kFailed };
+
 double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
+}
+
+bool is_whole(const Generation& generation) {
+  return generation.finish_reason == FinishReason::kStop ||
+         generation.finish_reason == FinishReason::kLength;
+}
+
+// What the log calls its end.
+std::string_view end_of(const Generation& generation, std::optional<Why> cancelled) {
+  if (generation.finish_reason == FinishReason::kCancelled) {
+    if (cancelled == Why::kTimeout) return "timeout";
+    if (cancelled == Why::kShutdown) return "shutdown";
+    if (cancelled == Why::kFailed) return "failed";
+  }
+  return name_of(generation.finish_reason);
 }
 
 }  // namespace
@@ -30,12 +48,13 @@ double seconds_since(Clock::time_point then) {
 // The requests of one exchange.
 struct Dispatcher::Unit {
   std::shared_ptr<Exchange> exchange;
+  OnFail on_fail;
   Clock::time_point came = Clock::now();
-  std::atomic<bool> begun = false;  // one of them does not wait any more
+  bool failed = false;  // on_fail was called; of the engine's thread alone
 
   std::mutex mutex;
   std::vector<AsyncEngine::Id> ids;
-  bool cancelled = false;
+  std::optional<Why> cancelled;
   size_t left = 0;  // that are not done
   Totals totals;
 };
@@ -51,7 +70,7 @@ struct Dispatcher::Impl {
     std::unique_lock lock(mutex);
     const auto left = units;
     lock.unlock();
-    for (const auto& unit : left) cancel(*unit);
+    for (const auto& unit : left) cancel(*unit, Why::kShutdown);
     lock.lock();
     changed.wait(lock, [&] { return units.empty(); });
     ending = true;
@@ -61,9 +80,12 @@ struct Dispatcher::Impl {
   }
 
   bool admit(const std::shared_ptr<Unit>& unit);
-  void begin(Unit& unit);
   void leave(const std::shared_ptr<Unit>& unit);
-  void cancel(Unit& unit);
+  void cancel(Unit& unit, Why why);
+  void fail(Unit& unit, const ApiError& error);
+  void call(Unit& unit, const auto& callback, auto&&... arguments);
+  ApiError error_of(const Generation& generation, std::optional<Why> cancelled) const;
+  ApiError timeout_error() const;
   int retry_after() const;
   void watch_time();
   Request watched(const std::shared_ptr<Unit>& unit, Request request, Callbacks& callbacks);
@@ -79,43 +101,78 @@ struct Dispatcher::Impl {
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::set<std::shared_ptr<Unit>> units;
-  int waiting = 0;           // of them
   double usual_seconds = 1;  // that one takes, lately
   bool ending = false;
   std::thread clock;
 };
 
-// Adds it to those that wait, unless there are too many.
+// Adds it to those that run or wait, unless there are too many. What may run at once does not wait,
+// though it has not begun: a burst that finds the engine idle is no queue.
 bool Dispatcher::Impl::admit(const std::shared_ptr<Unit>& unit) {
+  const size_t most =
+      static_cast<size_t>(engine.load().batch) + static_cast<size_t>(limits.max_queue);
   const std::lock_guard lock(mutex);
-  if (limits.max_queue > 0 && waiting >= limits.max_queue) return false;
+  if (limits.max_queue > 0 && units.size() >= most) return false;
   units.insert(unit);
-  ++waiting;
   return true;
 }
 
-void Dispatcher::Impl::begin(Unit& unit) {
-  if (unit.begun.exchange(true)) return;
-  const std::lock_guard lock(mutex);
-  --waiting;
-}
-
 void Dispatcher::Impl::leave(const std::shared_ptr<Unit>& unit) {
-  begin(*unit);
   const std::lock_guard lock(mutex);
   units.erase(unit);
   usual_seconds += 0.1 * (seconds_since(unit->came) - usual_seconds);
   changed.notify_all();  // while it is locked: whoever waits for the last one may end all this
 }
 
-void Dispatcher::Impl::cancel(Unit& unit) {
+void Dispatcher::Impl::cancel(Unit& unit, Why why) {
   std::vector<AsyncEngine::Id> ids;
   {
     const std::lock_guard lock(unit.mutex);
-    unit.cancelled = true;
+    if (unit.cancelled) return;
+    unit.cancelled = why;
     if (unit.left > 0) ids = unit.ids;
   }
   for (const AsyncEngine::Id id : ids) engine.cancel(id);
+}
+
+// Of the engine's thread. An answer without one of its choices is none: the others end, too.
+void Dispatcher::Impl::fail(Unit& unit, const ApiError& error) {
+  if (std::exchange(unit.failed, true)) return;
+  cancel(unit, Why::kFailed);
+  if (unit.on_fail) {
+    unit.on_fail(error);
+  } else {
+    unit.exchange->fail(error);
+  }
+}
+
+// Unless the exchange has failed. What it throws is a failure.
+void Dispatcher::Impl::call(Unit& unit, const auto& callback, auto&&... arguments) {
+  if (!callback || unit.failed) return;
+  try {
+    callback(std::forward<decltype(arguments)>(arguments)...);
+  } catch (const std::exception& error) {
+    fail(unit, as_api_error(error));
+  }
+}
+
+ApiError Dispatcher::Impl::error_of(const Generation& generation,
+                                    std::optional<Why> cancelled) const {
+  if (generation.finish_reason == FinishReason::kFailed) {
+    return {500, "server_error",
+            fmt::format("Generation failed: {}.", describe(generation.status))};
+  }
+  if (cancelled == Why::kTimeout) return timeout_error();
+  return {503, "server_error", "The request was ended before its answer was."};
+}
+
+ApiError Dispatcher::Impl::timeout_error() const {
+  const std::chrono::duration<double> most = limits.timeout;
+  return {504,
+          "timeout_error",
+          fmt::format("The request took longer than {:g} seconds.", most.count()),
+          {},
+          "timeout"};
 }
 
 // Seconds until the queue has moved on, by what requests took lately.
@@ -135,13 +192,8 @@ void Dispatcher::Impl::watch_time() {
     }
     lock.unlock();
     for (const std::shared_ptr<Unit>& unit : late) {
-      const std::chrono::duration<double> most = limits.timeout;
-      unit->exchange->fail({504,
-                            "server_error",
-                            fmt::format("The request took longer than {:g} seconds.", most.count()),
-                            {},
-                            "timeout"});
-      cancel(*unit);
+      cancel(*unit, Why::kTimeout);
+      unit->exchange->fail(timeout_error());  // does not wait for the end of the pass
     }
     late.clear();
     lock.lock();
@@ -152,14 +204,12 @@ Request Dispatcher::Impl::watched(const std::shared_ptr<Unit>& unit, Request req
                                   Callbacks& callbacks) {
   request.on_prefill = [this, unit, on_prefill = std::move(callbacks.on_prefill)](int done,
                                                                                   int total) {
-    begin(*unit);
-    if (on_prefill) on_prefill(done, total);
+    call(*unit, on_prefill, done, total);
     return true;
   };
   std::optional<Clock::time_point> last;
   request.on_step = [this, unit, last, prompt = static_cast<int>(request.prompt.size()),
                      on_step = std::move(callbacks.on_step)](const Step& step) mutable {
-    begin(*unit);
     if (!last) {
       const double seconds = seconds_since(unit->came);
       metrics.add_prompt(prompt);
@@ -171,7 +221,7 @@ Request Dispatcher::Impl::watched(const std::shared_ptr<Unit>& unit, Request req
     }
     last = Clock::now();
     metrics.add_step(step);
-    if (on_step) on_step(step);
+    call(*unit, on_step, step);
     return true;
   };
   return request;
@@ -181,17 +231,19 @@ void Dispatcher::Impl::on_done(const std::shared_ptr<Unit>& unit, int prompt,
                                const Callbacks& callbacks, Generation generation) {
   metrics.add_done(generation, seconds_since(unit->came));
   bool last = false;
+  std::optional<Why> cancelled;
   {
     const std::lock_guard lock(unit->mutex);
-    unit->totals.add(prompt, generation);
+    cancelled = unit->cancelled;
+    unit->totals.add(prompt, generation, end_of(generation, cancelled));
     last = --unit->left == 0;
     // Before the answer's end, which the line of the log follows.
     if (last) unit->exchange->note(unit->totals.note());
   }
-  try {
-    if (callbacks.on_done) callbacks.on_done(std::move(generation));
-  } catch (const std::exception& error) {
-    unit->exchange->fail(as_api_error(error));
+  if (is_whole(generation)) {
+    call(*unit, callbacks.on_done, std::move(generation));
+  } else {
+    fail(*unit, error_of(generation, cancelled));
   }
   if (last) leave(unit);
 }
@@ -203,7 +255,7 @@ Dispatcher::Dispatcher(AsyncEngine& engine, Metrics& metrics, ServerInfo info,
 Dispatcher::~Dispatcher() = default;
 
 bool Dispatcher::submit(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests,
-                        std::vector<Callbacks> callbacks) {
+                        std::vector<Callbacks> callbacks, OnFail on_fail) {
   Impl* const impl = impl_.get();
   if (impl->draining) {
     exchange->fail({503, "server_error", "The server is about to end.", {}, "draining"},
@@ -215,15 +267,15 @@ bool Dispatcher::submit(const std::shared_ptr<Exchange>& exchange, std::vector<R
   }
   const auto unit = std::make_shared<Unit>();
   unit->exchange = exchange;
+  unit->on_fail = std::move(on_fail);
   unit->left = requests.size();
   if (!impl->admit(unit)) {
-    exchange->fail(
-        {429,
-         "rate_limit_error",
-         fmt::format("{} requests wait already, which is as many as may.", impl->limits.max_queue),
-         {},
-         "rate_limit_exceeded"},
-        {{"Retry-After", std::to_string(impl->retry_after())}});
+    exchange->fail({429,
+                    "rate_limit_error",
+                    "As many requests run and wait already as may; try again later.",
+                    {},
+                    "rate_limit_exceeded"},
+                   {{"Retry-After", std::to_string(impl->retry_after())}});
     return false;
   }
   size_t submitted = 0;
@@ -238,7 +290,7 @@ bool Dispatcher::submit(const std::shared_ptr<Exchange>& exchange, std::vector<R
                               });
       std::unique_lock lock(unit->mutex);
       unit->ids.push_back(id);
-      const bool cancelled = unit->cancelled;
+      const bool cancelled = unit->cancelled.has_value();
       lock.unlock();
       if (cancelled) impl->engine.cancel(id);
     }
@@ -249,11 +301,11 @@ bool Dispatcher::submit(const std::shared_ptr<Exchange>& exchange, std::vector<R
     const bool last = unit->left == 0;
     lock.unlock();
     if (last) impl->leave(unit);
-    impl->cancel(*unit);
+    impl->cancel(*unit, Why::kFailed);
     throw;
   }
   exchange->on_close([impl, weak = std::weak_ptr(unit)] {
-    if (const auto held = weak.lock()) impl->cancel(*held);
+    if (const auto held = weak.lock()) impl->cancel(*held, Why::kClientGone);
   });
   return true;
 }
@@ -285,7 +337,7 @@ void Dispatcher::cancel_all() {
     const std::lock_guard lock(impl_->mutex);
     units = impl_->units;
   }
-  for (const std::shared_ptr<Unit>& unit : units) impl_->cancel(*unit);
+  for (const std::shared_ptr<Unit>& unit : units) impl_->cancel(*unit, Why::kShutdown);
 }
 
 EngineLoad Dispatcher::load() const {

@@ -13,9 +13,11 @@
 namespace orthrus::server {
 
 class Metrics;
+struct ApiError;
 
 struct DispatchLimits {
-  int max_queue = 0;                     // most requests that wait; 0: any number
+  // Most requests beside those that may run at once, EngineLoad::batch; 0: any number.
+  int max_queue = 0;
   std::chrono::milliseconds timeout{0};  // after which a request ends as it is; 0: never
 };
 
@@ -25,10 +27,13 @@ class Dispatcher {
   // On the engine's thread, between passes: they must be quick. What they throw ends the request.
   struct Callbacks {
     std::function<void(const Step&)> on_step;  // may be empty
-    std::function<void(Generation)> on_done;   // once, after the last on_step
+    std::function<void(Generation)> on_done;   // once, after the last on_step; of a whole one
     // May be empty. After each chunk of the prompt, with its tokens done and in all.
     std::function<void(int done, int total)> on_prefill{};
   };
+  // Likewise. Once, when one of an exchange's requests fails or is ended early: the others end, and
+  // no callback of theirs comes any more. Empty: Exchange::fail.
+  using OnFail = std::function<void(const ApiError&)>;
 
   Dispatcher(AsyncEngine& engine, Metrics& metrics, ServerInfo info, DispatchLimits limits);
   ~Dispatcher();
@@ -40,10 +45,10 @@ class Dispatcher {
   // Error(kUsage), before anything has begun, as Engine::generate does. False where there are too
   // many, or the server is about to end: the exchange has its answer then, 429 or 503.
   //
-  // When the client goes, or time is up, they end as kCancelled, and the callbacks hear of it. An
-  // exchange that time ran out for has its answer then, 504, unless it streams.
+  // They end early when the client goes, time is up (504), or all is cancelled (503). An exchange
+  // that time ran out for has its answer at once, unless it streams; then on_fail tells it.
   bool submit(const std::shared_ptr<Exchange>& exchange, std::vector<Request> requests,
-              std::vector<Callbacks> callbacks);
+              std::vector<Callbacks> callbacks, OnFail on_fail = {});
 
   const Engine& engine() const;
   const ServerInfo& info() const;

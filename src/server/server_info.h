@@ -17,7 +17,6 @@ struct ServerInfo {
   int64_t started = 0;                         // seconds since 1970
   ChatFormat chat_format = ChatFormat::kNone;  // as found, or as --chat-format says
   GenerateOptions defaults;                    // of a request that says nothing: the checkpoint's
-  int max_batch = 0;                           // requests that share a pass; 0: what suits
   int context_length = 0;                      // prompt and answer together, in tokens
 };
 

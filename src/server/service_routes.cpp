@@ -62,7 +62,7 @@ Json properties(const Dispatcher& dispatcher) {
           {"device", name_of(engine.device())},
           {"threads", engine.threads()},
           {"weights", std::move(weights)},
-          {"max_batch", info.max_batch},
+          {"max_batch", load.batch},
           {"cache",
            {{"type", name_of(engine.kv_cache())},
             {"pages", load.cache_pages},

@@ -2,19 +2,16 @@
 
 #include <fmt/core.h>
 
-#include <string_view>
-
 namespace orthrus::server {
 
-void Totals::add(int prompt_tokens, const Generation& generation) {
+void Totals::add(int prompt_tokens, const Generation& generation, std::string_view end) {
   prompt += prompt_tokens;
   cached += generation.stats.cached_tokens;
   generated += generation.stats.generated;
   tokens_per_second += generation.stats.tokens_per_second();
-  const std::string_view reason = name_of(generation.finish_reason);
-  if (finish.find(reason) != std::string::npos) return;
+  if (finish.find(end) != std::string::npos) return;
   if (!finish.empty()) finish += ',';
-  finish += reason;
+  finish += end;
 }
 
 std::string Totals::note() const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "orthrus/generation.h"
 
@@ -16,7 +17,8 @@ struct Totals {
   std::optional<double> first_token;
   std::string finish;  // "stop", or "stop,length" of two
 
-  void add(int prompt_tokens, const Generation& generation);
+  // `end`: the word for its end.
+  void add(int prompt_tokens, const Generation& generation, std::string_view end);
   std::string note() const;  // "prompt=12 cached=0 tokens=8 ..."
 };
 

@@ -202,23 +202,25 @@ TEST(AnthropicAnswer, StopReasons) {
 }
 
 TEST(AnthropicAnswer, Failures) {
-  Generation generation;
-  generation.finish_reason = FinishReason::kFailed;
-  generation.status = Status::kOutOfMemory;
-  const auto exchange = std::make_shared<FakeExchange>(test::request_of("POST", "/v1/messages"));
-  std::make_shared<Answer>(exchange, request_with_tools(true), 10)->callbacks().on_done(generation);
-  EXPECT_EQ(exchange->wait().status, 500);
-
-  FakeExchange::Answer answer = answered(request_with_tools(true), generation);
-  EXPECT_EQ(answer.status, 200);
-  const auto events = test::events_of(answer.body);
-  EXPECT_EQ(events.back().first, "error");
-  EXPECT_EQ(events.back().second["error"]["type"], "api_error");
-  EXPECT_EQ(events.back().second["request_id"], "test");
-
-  generation.finish_reason = FinishReason::kCancelled;
-  answer = answered(request_with_tools(false), generation);
-  EXPECT_EQ(answer.status, 503);
+  const auto failed = [](bool stream, int steps, const ApiError& error) {
+    const auto exchange = std::make_shared<FakeExchange>(test::request_of("POST", "/v1/messages"));
+    const auto answer = std::make_shared<Answer>(exchange, request_with_tools(stream), 10);
+    const std::vector<int32_t> token = {1};
+    for (int i = 0; i < steps; ++i) answer->callbacks().on_step({.tokens = token, .text = "a"});
+    answer->fail(error);
+    return exchange->wait();
+  };
+  EXPECT_EQ(failed(true, 0, {500, "server_error", "no"}).status, 500);
+  EXPECT_EQ(failed(false, 1, {503, "server_error", "no"}).status, 503);
+  for (const auto& [status, type] : {std::pair{500, "api_error"}, {504, "timeout_error"}}) {
+    const FakeExchange::Answer answer = failed(true, 1, {status, "server_error", "no"});
+    EXPECT_EQ(answer.status, 200);
+    const auto events = test::events_of(answer.body);
+    EXPECT_EQ(events.back().first, "error");
+    EXPECT_EQ(events.back().second["error"]["type"], type);
+    EXPECT_EQ(events.back().second["error"]["message"], "no");
+    EXPECT_EQ(events.back().second["request_id"], "test");
+  }
 }
 
 TEST(AnthropicAnswer, StreamsComeToTheSame) {

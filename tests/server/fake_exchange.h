@@ -34,28 +34,37 @@ class FakeExchange final : public Exchange {
       : request_(std::move(request)), errors_(errors) {}
 
   const HttpRequest& request() const override { return request_; }
+  std::string take_body() override { return std::exchange(request_.body, {}); }
 
   void respond(int status, std::string_view, std::string body, Headers) override {
-    finish([&] { status_ = status, body_ = std::move(body); });
+    {
+      const std::lock_guard lock(mutex_);
+      if (status_ != 0) return;
+      status_ = status;
+      body_ = std::move(body);
+    }
+    end();
   }
-  void fail(const ApiError& error, Headers) override {
-    finish([&] {
-      status_ = error.status;
-      body_ = errors_ != nullptr ? errors_(error, request_.id) : openai_json(error);
-    });
+  void fail(const ApiError& error, Headers extra) override {
+    respond(error.status, "application/json",
+            errors_ != nullptr ? errors_(error, request_.id) : openai_json(error),
+            std::move(extra));
   }
   void begin_stream(int status, std::string_view, Headers) override {
     const std::lock_guard lock(mutex_);
-    status_ = status;
+    if (status_ == 0) status_ = status;
   }
   void write(std::string piece) override {
     const std::lock_guard lock(mutex_);
     if (!done_) body_ += piece;
   }
   void end() override {
-    finish([] {});
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    changed_.notify_all();
   }
   void on_close(std::function<void()>) override {}
+  void run_elsewhere(std::function<void()> work) override { work(); }
   void note(std::string) override {}
 
   struct Answer {
@@ -69,14 +78,7 @@ class FakeExchange final : public Exchange {
   }
 
  private:
-  void finish(const std::function<void()>& set) {
-    const std::lock_guard lock(mutex_);
-    if (std::exchange(done_, true)) return;
-    set();
-    changed_.notify_all();
-  }
-
-  const HttpRequest request_;
+  HttpRequest request_;
   const ErrorForm errors_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -18,6 +18,7 @@ namespace {
 class FakeExchange : public Exchange {
  public:
   const HttpRequest& request() const override { return request_; }
+  std::string take_body() override { return {}; }
   void respond(int status, std::string_view, std::string, Headers) override {
     const std::lock_guard lock(mutex);
     if (status_ == 0) status_ = status;
@@ -33,6 +34,7 @@ class FakeExchange : public Exchange {
   void write(std::string) override {}
   void end() override {}
   void on_close(std::function<void()> callback) override { close = std::move(callback); }
+  void run_elsewhere(std::function<void()> work) override { work(); }
   void note(std::string text) override {
     const std::lock_guard lock(mutex);
     note_ = std::move(text);
@@ -75,6 +77,10 @@ class Outcome {
     changed_.wait(lock, [&] { return generation_.has_value(); });
     return *generation_;
   }
+  bool is_done() {
+    const std::lock_guard lock(mutex_);
+    return generation_.has_value();
+  }
 
  private:
   void set_held(bool held) {
@@ -93,6 +99,7 @@ class Outcome {
 class Dispatch : public testing::Test {
  protected:
   static constexpr int kTokens = 24;
+  static constexpr int kBatch = 3;
 
   void start(DispatchLimits limits) {
     dispatcher_ = std::make_unique<Dispatcher>(*engine_, metrics_, ServerInfo{}, limits);
@@ -121,8 +128,8 @@ class Dispatch : public testing::Test {
   std::string metrics() { return metrics_.text(dispatcher_->load()); }
 
   Metrics metrics_{"tiny", 32};
-  std::unique_ptr<AsyncEngine> engine_ =
-      std::make_unique<AsyncEngine>(Engine::load(ORTHRUS_MODELS "/tiny-code"));
+  std::unique_ptr<AsyncEngine> engine_ = std::make_unique<AsyncEngine>(
+      Engine::load(ORTHRUS_MODELS "/tiny-code", {.max_batch = kBatch}));
   std::unique_ptr<Dispatcher> dispatcher_;
 };
 
@@ -172,32 +179,55 @@ TEST_F(Dispatch, ClientsThatGoEndTheirRequests) {
   outcome.wait_for_tokens();
   one->close();
   outcome.release();
-  EXPECT_EQ(outcome.wait().finish_reason, FinishReason::kCancelled);
   wait_until_idle();
+  EXPECT_FALSE(outcome.is_done());
+  EXPECT_TRUE(one->note_.ends_with(" finish=cancelled")) << one->note_;
   one->close();  // once more, when it is done
   EXPECT_NE(metrics().find("finished_reason=\"abort\",model_name=\"tiny\"} 1\n"),
             std::string::npos);
 }
 
+// What fits into a batch is no queue, though it has not begun: while the engine is held in a step,
+// nothing that comes does.
 TEST_F(Dispatch, RefusesWhatTheQueueHasNoRoomFor) {
   start({.max_queue = 2});
-  // While the engine is held in a step, nothing that comes begins.
-  Outcome held, second, third, fourth;
+  Outcome held, late;
   held.hold();
   ASSERT_TRUE(submit(exchange(), held));
   held.wait_for_tokens();
-  EXPECT_TRUE(submit(exchange(), second));
-  EXPECT_TRUE(submit(exchange(), third));
+  std::vector<std::unique_ptr<Outcome>> others;
+  for (int i = 1; i < kBatch + 2; ++i) {
+    others.push_back(std::make_unique<Outcome>());
+    EXPECT_TRUE(submit(exchange(), *others.back())) << i;
+  }
   const auto refused = exchange();
-  EXPECT_FALSE(submit(refused, fourth));
+  EXPECT_FALSE(submit(refused, late));
   EXPECT_EQ(refused->status_, 429);
   EXPECT_TRUE(refused->extra_.find("Retry-After"));
   held.release();
-  second.wait();
-  third.wait();
+  for (const auto& other : others) other->wait();
   wait_until_idle();
-  EXPECT_TRUE(submit(exchange(), fourth));
-  fourth.wait();
+  EXPECT_TRUE(submit(exchange(), late));
+  late.wait();
+}
+
+TEST_F(Dispatch, AChoiceThatFailsEndsTheOthers) {
+  start({});
+  Outcome other, same;
+  std::vector<int> statuses;
+  const auto fail = [&](const ApiError& error) { statuses.push_back(error.status); };
+  const auto broken = exchange();
+  ASSERT_TRUE(dispatcher_->submit(
+      broken, {request(), request(1900)},
+      {{.on_step = [](const Step&) { throw std::runtime_error("broken"); }, .on_done = {}},
+       other.callbacks()},
+      fail));
+  wait_until_idle();
+  EXPECT_EQ(statuses, std::vector<int>{500});
+  EXPECT_FALSE(other.is_done());
+  EXPECT_TRUE(broken->note_.ends_with(" finish=failed")) << broken->note_;
+  ASSERT_TRUE(submit(exchange(), same));
+  EXPECT_EQ(same.wait().output_ids.size(), 24u);
 }
 
 TEST_F(Dispatch, EndsWhatTakesTooLong) {
@@ -216,15 +246,39 @@ TEST_F(Dispatch, EndsWhatTakesTooLong) {
     EXPECT_EQ(late->status_, 504);
   }
   held.release();
-  EXPECT_EQ(held.wait().finish_reason, FinishReason::kCancelled);
-  EXPECT_EQ(waiting.wait().finish_reason, FinishReason::kCancelled);
+  wait_until_idle();
+  EXPECT_FALSE(held.is_done() || waiting.is_done());
+  EXPECT_TRUE(one->note_.ends_with(" finish=timeout")) << one->note_;
+}
+
+// A stream is told by its own callback.
+TEST_F(Dispatch, SaysThatATimeoutIsOne) {
+  start({.timeout = std::chrono::milliseconds(1)});
+  Outcome held;
+  std::optional<ApiError> told;
+  held.hold();
+  const auto one = exchange();
+  ASSERT_TRUE(dispatcher_->submit(one, {request(800)}, {held.callbacks()},
+                                  [&](const ApiError& error) { told = error; }));
+  held.wait_for_tokens();
+  for (bool late = false; !late; std::this_thread::yield()) {
+    const std::lock_guard lock(one->mutex);
+    late = one->status_ != 0;
+  }
+  held.release();
+  wait_until_idle();
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->status, 504);
+  EXPECT_EQ(told->type, "timeout_error");
+  EXPECT_EQ(told->message, "The request took longer than 0.001 seconds.");
 }
 
 TEST_F(Dispatch, DrainsAndCancels) {
   start({});
   Outcome held, refused;
   held.hold();
-  ASSERT_TRUE(submit(exchange(), held, 800));
+  const auto running = exchange();
+  ASSERT_TRUE(submit(running, held, 800));
   held.wait_for_tokens();
   dispatcher_->drain();
   const auto late = exchange();
@@ -233,8 +287,10 @@ TEST_F(Dispatch, DrainsAndCancels) {
   EXPECT_FALSE(dispatcher_->idle());
   dispatcher_->cancel_all();
   held.release();
-  EXPECT_EQ(held.wait().finish_reason, FinishReason::kCancelled);
   wait_until_idle();
+  EXPECT_FALSE(held.is_done());
+  EXPECT_EQ(running->status_, 503);
+  EXPECT_TRUE(running->note_.ends_with(" finish=shutdown")) << running->note_;
 }
 
 TEST_F(Dispatch, CallbacksThatThrowEndTheirRequestAlone) {

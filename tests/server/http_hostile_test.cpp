@@ -43,11 +43,13 @@ class Hostile : public testing::Test {
       exchange->respond(200, "text/plain", std::string(30 << 20, 'x'));
     });
     for (const char* const method : {"GET", "POST"}) {
+      router.add(method, "/taken", [this](std::shared_ptr<Exchange> exchange) {
+        exchange->take_body();
+        hold(std::move(exchange));
+      });
       router.add(method, "/held", [this](std::shared_ptr<Exchange> exchange) {
         exchange->on_close([this] { ++closed_; });
-        const std::lock_guard lock(mutex_);
-        held_.push_back(std::move(exchange));
-        changed_.notify_all();
+        hold(std::move(exchange));
       });
     }
     router.add("GET", "/stream", [this](std::shared_ptr<Exchange> exchange) {
@@ -73,6 +75,11 @@ class Hostile : public testing::Test {
   int port() const { return server_->port(); }
   void expect_served() { EXPECT_EQ(ask(port(), "GET", "/open").body, "open"); }
 
+  void hold(std::shared_ptr<Exchange> exchange) {
+    const std::lock_guard lock(mutex_);
+    held_.push_back(std::move(exchange));
+    changed_.notify_all();
+  }
   void wait_for_held(size_t count) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return held_.size() >= count; });
@@ -320,6 +327,16 @@ TEST_F(Hostile, BodiesOfAllRequestsTogetherAreBounded) {
   let_go();
   first.read_response();
   EXPECT_EQ(ask(port(), "POST", "/echo", std::string(600, 'd')).status, 200);
+}
+
+TEST_F(Hostile, BodiesThatWereTakenCountNoMore) {
+  serve({.bodies_bytes = 1000});
+  HttpClient first(port());
+  first.send(http_request("POST", "/taken", std::string(600, 'a')));
+  wait_for_held(1);
+  EXPECT_EQ(ask(port(), "POST", "/echo", std::string(600, 'b')).status, 200);
+  let_go();
+  EXPECT_EQ(first.read_response()->status, 200);
 }
 
 TEST_F(Hostile, AFloodOfPipelinedRequestsIsNotReadAhead) {

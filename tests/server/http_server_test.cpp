@@ -41,6 +41,12 @@ Router router() {
   });
   router.add("GET", "/broken",
              [](std::shared_ptr<Exchange>) { throw std::runtime_error("it broke"); });
+  router.add("GET", "/elsewhere", [](std::shared_ptr<Exchange> exchange) {
+    exchange->run_elsewhere([exchange] { exchange->respond(200, "text/plain", "elsewhere"); });
+  });
+  router.add("GET", "/broken-elsewhere", [](std::shared_ptr<Exchange> exchange) {
+    exchange->run_elsewhere([] { throw std::runtime_error("it broke"); });
+  });
   router.add("GET", "/dropped", [](std::shared_ptr<Exchange>) {});
   router.add("GET", "/half", [](std::shared_ptr<Exchange> exchange) {
     exchange->begin_stream(200, "text/plain");
@@ -261,6 +267,8 @@ TEST(HttpServer, AnswersWhatHandlersThrow) {
   const HttpResponse broken = ask(server.port(), "GET", "/broken");
   EXPECT_EQ(broken.status, 500);
   EXPECT_EQ(error_message(broken), "it broke");
+  EXPECT_EQ(ask(server.port(), "GET", "/elsewhere").body, "elsewhere");
+  EXPECT_EQ(error_message(ask(server.port(), "GET", "/broken-elsewhere")), "it broke");
   EXPECT_EQ(ask(server.port(), "GET", "/dropped").status, 500);
   // A stream that nobody goes on with is cut, not ended.
   HttpClient client(server.port());

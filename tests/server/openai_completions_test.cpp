@@ -6,6 +6,7 @@
 namespace orthrus::server {
 namespace {
 
+using test::FakeExchange;
 using test::server;
 
 constexpr const char* kPath = "/v1/completions";
@@ -317,6 +318,27 @@ TEST(Completions, ChoicesOfAStreamAreTellApart) {
   }
   EXPECT_EQ(finished, 4);
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(answer["choices"][i]["text"], texts[i]);
+}
+
+// Which begins before the time is up; how long that takes is the machine's affair.
+TEST(Completions, AStreamThatTakesTooLongSaysSo) {
+  for (std::chrono::milliseconds timeout{50};; timeout *= 2) {
+    test::OpenAiServer slow(ChatFormat::kQwen25, {.timeout = timeout});
+    const FakeExchange::Answer answer = slow.send("POST", kPath,
+                                                  Json{{"prompt", kPrompt},
+                                                       {"max_tokens", 2000},
+                                                       {"ignore_eos", true},
+                                                       {"stream", true},
+                                                       {"n", 2}}
+                                                      .dump());
+    if (answer.status == 504) continue;
+    ASSERT_EQ(answer.status, 200);
+    const Json error = test::pieces_of(answer.body).back();
+    ASSERT_TRUE(error.contains("error")) << error;
+    EXPECT_EQ(error["error"]["type"], "timeout_error");
+    EXPECT_EQ(error["error"]["code"], "timeout");
+    break;
+  }
 }
 
 TEST(Completions, EveryPassIsAPieceWhereAskedFor) {

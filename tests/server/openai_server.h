@@ -41,10 +41,10 @@ inline std::vector<Json> pieces_of(const std::string& stream) {
 class OpenAiServer {
  public:
   // The model has no chat template of its own.
-  explicit OpenAiServer(ChatFormat format = ChatFormat::kQwen25)
+  explicit OpenAiServer(ChatFormat format = ChatFormat::kQwen25, DispatchLimits limits = {})
       : engine_(Engine::load(ORTHRUS_MODELS "/tiny-code", {.threads = 2})),
         metrics_("tiny-code", engine_.engine().config().block_size - 1),
-        dispatcher_(engine_, metrics_, info_of(engine_.engine(), format), {}) {
+        dispatcher_(engine_, metrics_, info_of(engine_.engine(), format), limits) {
     openai::add_routes(router_, dispatcher_);
   }
 
@@ -87,7 +87,6 @@ class OpenAiServer {
                     .started = 1,
                     .chat_format = format,
                     .defaults = {},
-                    .max_batch = 0,
                     .context_length = engine.config().max_position_embeddings};
     info.defaults.sampling = engine.config().generation;
     info.defaults.stop = engine.config().stop_strings;

@@ -100,6 +100,7 @@ TEST(Serve, AnswersUntilItIsToldToEnd) {
   EXPECT_EQ(props["model"], "tiny");
   EXPECT_EQ(props["block_size"], 16);
   EXPECT_EQ(props["context_length"], 2048);
+  EXPECT_EQ(props["max_batch"], 64);
   EXPECT_EQ(ask(port, "GET", "/nothing").status, 404);
   const HttpResponse answer =
       ask(port, "POST", "/v1/completions", completion(8), "X-Request-Id: mine\r\n");

@@ -25,6 +25,7 @@ class Asked : public Exchange {
     request_.headers = std::move(headers);
   }
   const HttpRequest& request() const override { return request_; }
+  std::string take_body() override { return {}; }
   void respond(int status, std::string_view content_type, std::string body,
                Headers extra) override {
     this->status = status;
@@ -37,6 +38,7 @@ class Asked : public Exchange {
   void write(std::string) override {}
   void end() override {}
   void on_close(std::function<void()>) override {}
+  void run_elsewhere(std::function<void()> work) override { work(); }
   void note(std::string) override {}
 
   int status = 0;

@@ -28,21 +28,18 @@ Dispatcher::Callbacks Answer::callbacks() {
 // While a long prompt is read, so that the client does not take the server for dead.
 void Answer::prefill(int done, int total) {
   if (!request_.stream || done >= total) return;
-  begin();
+  open();
   exchange_->write(event({{"type", "ping"}}));
 }
 
 void Answer::step(const Step& step) {
-  begin();
+  open();
   seen_ += step.text.size();
   put(parser_.put(step.text));
 }
 
 void Answer::done(const Generation& generation) {
-  const bool whole = generation.finish_reason == FinishReason::kStop ||
-                     generation.finish_reason == FinishReason::kLength;
-  if (!whole) return fail(generation);
-  begin();
+  open();
   const std::string_view text = generation.text;
   put(parser_.put(text.substr(std::min(seen_, text.size()))));
   put(parser_.finish());
@@ -63,13 +60,8 @@ void Answer::done(const Generation& generation) {
   exchange_->end();
 }
 
-void Answer::fail(const Generation& generation) {
-  const ApiError error =
-      generation.finish_reason == FinishReason::kFailed
-          ? ApiError(500, "server_error",
-                     fmt::format("Generation failed: {}.", describe(generation.status)))
-          : ApiError(503, "server_error", "The request was ended before its answer was.");
-  if (!begun_ || !request_.stream) return exchange_->fail(error);
+void Answer::fail(const ApiError& error) {
+  if (!opened_ || !request_.stream) return exchange_->fail(error);
   exchange_->write(event(error_body(error, exchange_->request().id)));
   exchange_->end();
 }
@@ -85,8 +77,8 @@ void Answer::put(std::span<const Delta> deltas) {
 
 // With the first token, or the first part of a long prompt, until when an error can still have a
 // status of its own.
-void Answer::begin() {
-  if (std::exchange(begun_, true)) return;
+void Answer::open() {
+  if (std::exchange(opened_, true)) return;
   if (request_.stream) {
     exchange_->begin_stream(200, "text/event-stream; charset=utf-8",
                             {{"Cache-Control", "no-cache"},

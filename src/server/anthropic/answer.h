@@ -16,16 +16,17 @@ class Answer : public std::enable_shared_from_this<Answer> {
  public:
   Answer(std::shared_ptr<Exchange> exchange, MessagesRequest request, int prompt_tokens);
 
-  // They hold the answer, and are called by one thread.
+  // They hold the answer, and are called by one thread, as fail() is.
   Dispatcher::Callbacks callbacks();
+  // In place of what has not come yet.
+  void fail(const ApiError& error);
 
  private:
   void prefill(int done, int total);
   void step(const Step& step);
   void done(const Generation& generation);
-  void fail(const Generation& generation);
   void put(std::span<const Delta> deltas);
-  void begin();
+  void open();
 
   Json message(Json content) const;
   void add_end(Json& object, const Generation& generation) const;
@@ -39,7 +40,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   ContentBlocks blocks_;
   ContentEvents events_;
   size_t seen_ = 0;  // bytes of the generation's text
-  bool begun_ = false;
+  bool opened_ = false;
 };
 
 }  // namespace orthrus::server::anthropic

@@ -18,7 +18,7 @@ using ExchangePointer = std::shared_ptr<Exchange>;
 void create_message(const ExchangePointer& exchange, Dispatcher& dispatcher) {
   const Engine& engine = dispatcher.engine();
   const ServerInfo& info = dispatcher.info();
-  const Json json = parse_body(exchange->request().body);
+  const Json json = parse_body(exchange->take_body());
   MessagesRequest fields =
       read_request(Fields(json), info, engine.config(), fmt::format("toolu_{}_", random_id()));
   Request request{.prompt = engine.encode(fields.prompt.text),
@@ -30,12 +30,14 @@ void create_message(const ExchangePointer& exchange, Dispatcher& dispatcher) {
     throw invalid_request(fmt::format("prompt is too long: {} tokens > {} maximum", prompt_tokens,
                                       info.context_length - 1));
   }
+  fields.prompt.text = {};  // which may be long, and has served
   const auto answer = std::make_shared<Answer>(exchange, std::move(fields), prompt_tokens);
-  dispatcher.submit(exchange, {std::move(request)}, {answer->callbacks()});
+  dispatcher.submit(exchange, {std::move(request)}, {answer->callbacks()},
+                    [answer](const ApiError& error) { answer->fail(error); });
 }
 
 void count_tokens(const ExchangePointer& exchange, const Dispatcher& dispatcher) {
-  const Json json = parse_body(exchange->request().body);
+  const Json json = parse_body(exchange->take_body());
   const MessagesPrompt prompt = read_prompt(Fields(json), dispatcher.info().chat_format, "");
   const size_t tokens = dispatcher.engine().encode(prompt.text).size();
   exchange->respond(200, "application/json", to_text({{"input_tokens", tokens}}),

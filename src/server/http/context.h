@@ -3,9 +3,13 @@
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <list>
 #include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "server/http/http_server.h"
@@ -20,13 +24,25 @@ struct Context {
       : options(std::move(given)),
         bodies(std::make_shared<BodyMemory>(options.limits.bodies_bytes)) {}
 
+  // On a thread for handlers; dropped where there is none any more.
+  void run_elsewhere(std::function<void()> work) {
+    const std::lock_guard lock(mutex);
+    if (workers != nullptr) boost::asio::post(*workers, std::move(work));
+  }
+  void set_workers(boost::asio::thread_pool* pool) {
+    const std::lock_guard lock(mutex);
+    workers = pool;
+  }
+
   const HttpOptions options;
   const std::shared_ptr<BodyMemory> bodies;
   boost::asio::io_context io{1};
-  std::function<void(std::function<void()>)> run_elsewhere;  // on a thread for handlers
   std::atomic<bool> draining = false;
   std::atomic<int> answering = 0;
   std::atomic<int> open = 0;
+
+  std::mutex mutex;
+  boost::asio::thread_pool* workers = nullptr;
 
   // Of the event loop alone.
   std::shared_ptr<const Router> router;

@@ -30,6 +30,8 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const HttpRequest& request() const = 0;
+  // The request's body, which is held no longer then: for the handler, once.
+  virtual std::string take_body() = 0;
 
   // The whole answer at once.
   virtual void respond(int status, std::string_view content_type, std::string body,
@@ -46,6 +48,10 @@ class Exchange {
   // Calls it once, from any thread, when the client has gone before the answer was at its end; at
   // once if it has gone already. It is dropped, uncalled, after the answer.
   virtual void on_close(std::function<void()> callback) = 0;
+
+  // Runs it on one of the threads of handlers, also when this returns before that; never where the
+  // server is about to end. What it throws becomes the answer, as a handler's.
+  virtual void run_elsewhere(std::function<void()> work) = 0;
 
   // What the line of the log says of this request beside what is in HTTP: "prompt=12 ...". The last
   // call counts.

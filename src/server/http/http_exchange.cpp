@@ -53,6 +53,17 @@ void HttpExchange::on_close(std::function<void()> callback) {
   answer_->on_close(std::move(callback));
 }
 
+std::string HttpExchange::take_body() {
+  body_share_.reset();
+  return std::exchange(request_.body, {});
+}
+
+void HttpExchange::run_elsewhere(std::function<void()> work) {
+  context_->run_elsewhere([self = shared_from_this(), work = std::move(work)] {
+    run([&work](const std::shared_ptr<Exchange>&) { work(); }, self);
+  });
+}
+
 void HttpExchange::note(std::string text) {
   const std::lock_guard lock(mutex_);
   note_ = std::move(text);

@@ -9,7 +9,6 @@
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <cerrno>
 #include <thread>
 #include <utility>
@@ -54,9 +53,7 @@ struct HttpServer::Impl {
                       : Listening::on_unix_socket(context->options.unix_socket)),
         workers(static_cast<size_t>(context->options.handler_threads)) {
     context->router = std::make_shared<const Router>(std::move(router));
-    context->run_elsewhere = [this](std::function<void()> work) {
-      asio::post(workers, std::move(work));
-    };
+    context->set_workers(&workers);
     context->on_room = [this] { accept_again(); };
     for (const int socket : listening.sockets()) {
       // The acceptor closes a socket of its own, at a moment that the event loop chooses.
@@ -78,6 +75,7 @@ struct HttpServer::Impl {
       timer.cancel();
       while (!context->connections.empty()) context->connections.front()->close();
     });
+    context->set_workers(nullptr);
     workers.join();
     loop.join();
   }

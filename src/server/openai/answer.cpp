@@ -30,24 +30,24 @@ Answer::Answer(std::shared_ptr<Exchange> exchange, Envelope envelope, std::vecto
       created_(std::time(nullptr)) {}
 
 void Answer::add(std::unique_ptr<Choice> choice, std::optional<int> prompt_tokens) {
-  parts_.push_back({.choice = std::move(choice), .shares_prompt = !prompt_tokens, .whole = {}});
+  parts_.push_back({.choice = std::move(choice), .shares_prompt = !prompt_tokens, .generation = {}});
   usage_.add_prompt(prompt_tokens.value_or(0));
   ++left_;
 }
 
-std::vector<Dispatcher::Callbacks> Answer::callbacks() {
+void Answer::begin(Dispatcher& dispatcher, std::vector<Request> requests) {
+  const auto self = shared_from_this();
   std::vector<Dispatcher::Callbacks> callbacks;
   for (size_t i = 0; i < parts_.size(); ++i) {
     callbacks.push_back(
-        {.on_step = [self = shared_from_this(), i](const Step& step) { self->step(i, step); },
-         .on_done = [self = shared_from_this(),
-                     i](const Generation& generation) { self->done(i, generation); }});
+        {.on_step = [self, i](const Step& step) { self->step(i, step); },
+         .on_done = [self, i](Generation generation) { self->done(i, std::move(generation)); }});
   }
-  return callbacks;
+  dispatcher.submit(exchange_, std::move(requests), std::move(callbacks),
+                    [self](const ApiError& error) { self->fail(error); });
 }
 
 void Answer::step(size_t index, const Step& step) {
-  if (failed_) return;
   usage_.add_step(step);
   Choice& choice = *parts_[index].choice;
   choice.put(step);
@@ -60,38 +60,32 @@ void Answer::step(size_t index, const Step& step) {
        {{"tokens", step.tokens.size()}, {"drafted", step.drafted}, {"accepted", step.accepted}});
 }
 
-void Answer::done(size_t index, const Generation& generation) {
-  if (failed_) return;
-  const bool whole = generation.finish_reason == FinishReason::kStop ||
-                     generation.finish_reason == FinishReason::kLength;
-  if (!whole) return fail(generation);
-  Part& part = parts_[index];
+void Answer::done(size_t index, Generation generation) {
+  --left_;
+  if (!envelope_.stream) {
+    parts_[index].generation = std::move(generation);
+    // It may be megabytes, as with the log-probabilities of a prompt; the engine does not wait.
+    if (left_ == 0) exchange_->run_elsewhere([self = shared_from_this()] { self->respond(); });
+    return;
+  }
+  send(index, finish(index, generation));
+  if (left_ == 0) end_stream();
+}
+
+Json Answer::finish(size_t index, const Generation& generation) {
+  const Part& part = parts_[index];
   Choice& choice = *part.choice;
   choice.finish(generation);
   usage_.add_choice(generation, choice.output_tokens(generation),
                     choice.reasoning_tokens(generation), part.shares_prompt);
-  --left_;
   if (envelope_.stream && choice.has_delta()) send(index, choice.take_delta());
   Json members = envelope_.stream ? choice.take_delta() : choice.take_whole();
   members["finish_reason"] = choice.finish_reason(generation);
   members["stop_reason"] = stop_reason(generation);
-  if (!envelope_.stream) {
-    part.whole = std::move(members);
-    if (left_ == 0) respond();
-    return;
-  }
-  send(index, std::move(members));
-  if (left_ == 0) end_stream();
+  return members;
 }
 
-// One choice that cannot be given ends the whole answer.
-void Answer::fail(const Generation& generation) {
-  failed_ = true;
-  const ApiError error =
-      generation.finish_reason == FinishReason::kFailed
-          ? ApiError(500, "server_error",
-                     fmt::format("Generation failed: {}.", describe(generation.status)))
-          : ApiError(503, "server_error", "The request was ended before its answer was.");
+void Answer::fail(const ApiError& error) {
   if (!streaming_) return exchange_->fail(error);
   exchange_->write("data: " + openai_json(error) + "\n\n");
   exchange_->write("data: [DONE]\n\n");
@@ -154,7 +148,7 @@ void Answer::respond() {
   Json body = envelope(envelope_.object);
   Json choices = Json::array();
   for (size_t i = 0; i < parts_.size(); ++i) {
-    choices.push_back(choice_json(i, std::move(parts_[i].whole)));
+    choices.push_back(choice_json(i, finish(i, parts_[i].generation)));
   }
   body["choices"] = std::move(choices);
   add_numbers(body);

@@ -37,19 +37,21 @@ class Answer : public std::enable_shared_from_this<Answer> {
   // before's.
   void add(std::unique_ptr<Choice> choice, std::optional<int> prompt_tokens);
 
-  // Of each choice, once all are added. They hold the answer, and are called by one thread.
-  std::vector<Dispatcher::Callbacks> callbacks();
+  // Has the engine make them, of a request each. The dispatcher holds the answer until it is at its
+  // end. Throws as Dispatcher::submit.
+  void begin(Dispatcher& dispatcher, std::vector<Request> requests);
 
  private:
   struct Part {
     std::unique_ptr<Choice> choice;
     bool shares_prompt = false;
-    Json whole;  // of a finished choice of an answer that is not streamed
+    Generation generation;  // of a finished choice of an answer that is not streamed
   };
 
   void step(size_t index, const Step& step);
-  void done(size_t index, const Generation& generation);
-  void fail(const Generation& generation);
+  void done(size_t index, Generation generation);
+  void fail(const ApiError& error);
+  Json finish(size_t index, const Generation& generation);  // the members of its last piece
 
   void begin_stream();
   void end_stream();
@@ -69,7 +71,6 @@ class Answer : public std::enable_shared_from_this<Answer> {
   size_t left_ = 0;         // choices that are not done
   std::string chunk_head_;  // of each piece of a stream, up to its choices
   bool streaming_ = false;
-  bool failed_ = false;
 };
 
 }  // namespace orthrus::server::openai

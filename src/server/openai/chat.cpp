@@ -36,7 +36,7 @@ std::optional<int> read_logprobs(const Fields& body) {
 void complete_chat(const ExchangePointer& exchange, Dispatcher& dispatcher) {
   const Engine& engine = dispatcher.engine();
   const ServerInfo& info = dispatcher.info();
-  const Json json = parse_body(exchange->request().body);
+  const Json json = parse_body(exchange->take_body());
   const Fields body(json);
   check_model(body, info);
   GenerationFields fields = read_generation(body, info, engine.config(), read_max_tokens(body));
@@ -74,7 +74,7 @@ void complete_chat(const ExchangePointer& exchange, Dispatcher& dispatcher) {
     requests.push_back(request);
     ++request.options.sampling.seed;
   }
-  dispatcher.submit(exchange, std::move(requests), answer->callbacks());
+  answer->begin(dispatcher, std::move(requests));
 }
 
 }  // namespace orthrus::server::openai

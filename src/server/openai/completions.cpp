@@ -44,7 +44,7 @@ void refuse_what_is_not_done(const Fields& body, int n) {
 void complete_text(const ExchangePointer& exchange, Dispatcher& dispatcher) {
   const Engine& engine = dispatcher.engine();
   const ServerInfo& info = dispatcher.info();
-  const Json json = parse_body(exchange->request().body);
+  const Json json = parse_body(exchange->take_body());
   const Fields body(json);
   check_model(body, info);
   const bool echo = body.boolean("echo").value_or(false);
@@ -95,7 +95,7 @@ void complete_text(const ExchangePointer& exchange, Dispatcher& dispatcher) {
       ++request.options.sampling.seed;
     }
   }
-  dispatcher.submit(exchange, std::move(requests), answer->callbacks());
+  answer->begin(dispatcher, std::move(requests));
 }
 
 }  // namespace orthrus::server::openai

@@ -28,7 +28,7 @@ std::vector<int32_t> read_and_encode(const Fields& body, const Dispatcher& dispa
 }  // namespace
 
 void tokenize(const ExchangePointer& exchange, const Dispatcher& dispatcher) {
-  const Json json = parse_body(exchange->request().body);
+  const Json json = parse_body(exchange->take_body());
   const Fields body(json);
   check_model(body, dispatcher.info());
   const std::vector<int32_t> ids = read_and_encode(body, dispatcher);
@@ -43,7 +43,7 @@ void tokenize(const ExchangePointer& exchange, const Dispatcher& dispatcher) {
 }
 
 void detokenize(const ExchangePointer& exchange, const Dispatcher& dispatcher) {
-  const Json json = parse_body(exchange->request().body);
+  const Json json = parse_body(exchange->take_body());
   const Fields body(json);
   check_model(body, dispatcher.info());
   body.required("tokens", "a list of token ids");
