@@ -1,10 +1,14 @@
-// Requests beside each other: tokens a second of Engine::generate, prompts included.
+// Requests beside each other: tokens a second of Engine::generate.
 //
-//   batch_bench MODEL DEVICE STREAMS PROMPT_TOKENS TOKENS [ROUNDS]
+//   batch_bench MODEL DEVICE STREAMS PROMPT_TOKENS TOKENS [ROUNDS [TEMPERATURE]]
 //
 // MODEL is a path, or a published shape with made-up weights (qwen3-8b); DEVICE cpu or cuda. Each
-// round asks for other prompts, plainly and with mode auto, by turns. The tokens a second of
-// decoding alone are the difference of two runs with different TOKENS.
+// round asks for other prompts, plainly and with mode auto, by turns. What it says: the whole call,
+// prompts included; and, from the first token of the last stream to the last token of the first to
+// end, decoding with all streams at a time, and where those tokens stood on average.
+//
+// The drafts of made-up weights are never right where decoding is greedy. At a temperature the
+// noise is the same in both views: the higher it is, the more drafts are right.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,6 +23,13 @@
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+struct Load {
+  int streams, prompt, tokens;
+  float temperature;
+};
+
 orthrus::Engine open(const std::string& model, std::string_view device) {
   orthrus::EngineOptions options;
   if (device == "cuda") options.device.kind = orthrus::Device::Kind::kCuda;
@@ -27,15 +38,16 @@ orthrus::Engine open(const std::string& model, std::string_view device) {
                : orthrus::Engine::load(model, options);
 }
 
-std::vector<orthrus::Request> requests(int count, int prompt, int tokens, int round,
-                                       orthrus::Mode mode) {
-  std::vector<orthrus::Request> requests(static_cast<size_t>(count));
-  for (int i = 0; i < count; ++i) {
+std::vector<orthrus::Request> requests(const Load& load, int round, orthrus::Mode mode) {
+  std::vector<orthrus::Request> requests(static_cast<size_t>(load.streams));
+  for (int i = 0; i < load.streams; ++i) {
     orthrus::Request& request = requests[static_cast<size_t>(i)];
-    for (int at = 0; at < prompt; ++at) {
+    for (int at = 0; at < load.prompt; ++at) {
       request.prompt.push_back(5 + (i * 7919 + at * 104729 + round * 31) % 4000);
     }
-    request.options.max_tokens = tokens;
+    request.options.max_tokens = load.tokens;
+    request.options.sampling.temperature = load.temperature;
+    request.options.sampling.seed = static_cast<uint64_t>(i);
     request.options.ignore_eos = true;
     request.options.mode = mode;
     request.options.cache_salt = orthrus::name_of(mode);  // neither has the other's prompts
@@ -43,36 +55,93 @@ std::vector<orthrus::Request> requests(int count, int prompt, int tokens, int ro
   return requests;
 }
 
+// When tokens came, in the order of time.
+class Timeline {
+ public:
+  explicit Timeline(size_t streams) : done_(streams) {}
+
+  void add(size_t stream, int tokens) {
+    events_.push_back({Clock::now(), stream, done_[stream], tokens});
+    done_[stream] += tokens;
+  }
+
+  // All streams at a time.
+  void print(int prompt) const {
+    size_t begun = 0;
+    int tokens = 0;
+    double positions = 0;
+    Clock::time_point begin{}, end{};
+    for (const Event& event : events_) {
+      const bool all = begun == done_.size();
+      if (all) {
+        end = event.time, tokens += event.tokens;
+        positions += event.tokens * (prompt + event.before + 0.5 * event.tokens);
+        if (event.before + event.tokens == done_[event.stream]) break;
+      } else if (event.before == 0 && ++begun == done_.size()) {
+        begin = event.time;
+      }
+    }
+    if (tokens == 0) return std::puts("; never all at a time"), void();
+    const double seconds = std::chrono::duration<double>(end - begin).count();
+    std::printf("; all at a time %.0f tokens/s, behind %.0f on average\n", tokens / seconds,
+                positions / tokens);
+  }
+
+ private:
+  struct Event {
+    Clock::time_point time;
+    size_t stream;
+    int before, tokens;  // of the stream
+  };
+  std::vector<Event> events_;
+  std::vector<int> done_;
+};
+
+void measure(const orthrus::Engine& engine, const Load& load, int round, orthrus::Mode mode) {
+  auto asked = requests(load, round, mode);
+  Timeline timeline(asked.size());
+  for (size_t i = 0; i < asked.size(); ++i) {
+    asked[i].on_step = [&timeline, i](const orthrus::Step& step) {
+      timeline.add(i, static_cast<int>(step.tokens.size()));
+      return true;
+    };
+  }
+  const auto start = Clock::now();
+  const auto answers = engine.generate(asked);
+  const std::chrono::duration<double> took = Clock::now() - start;
+  size_t total = 0;
+  int accepted = 0, cycles = 0;
+  for (const orthrus::Generation& answer : answers) {
+    total += answer.output_ids.size();
+    accepted += answer.stats.accepted;
+    cycles += answer.stats.diffusion_passes;
+  }
+  std::printf("%-4s %.3f s, %.0f tokens/s, %d drafts accepted of %d draft passes",
+              std::string(orthrus::name_of(mode)).c_str(), took.count(),
+              static_cast<double>(total) / took.count(), accepted, cycles);
+  timeline.print(load.prompt);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   if (argc < 6) {
-    std::fprintf(stderr, "usage: %s MODEL cpu|cuda STREAMS PROMPT_TOKENS TOKENS [ROUNDS]\n",
+    std::fprintf(stderr,
+                 "usage: %s MODEL cpu|cuda STREAMS PROMPT_TOKENS TOKENS [ROUNDS [TEMPERATURE]]\n",
                  argv[0]);
     return 2;
   }
-  const int streams = std::atoi(argv[3]), prompt = std::atoi(argv[4]), tokens = std::atoi(argv[5]);
+  const Load load = {std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]),
+                     argc > 7 ? std::strtof(argv[7], nullptr) : 0};
   const int rounds = argc > 6 ? std::atoi(argv[6]) : 3;
-  if (std::min({streams, prompt, tokens, rounds}) < 1) {
+  if (std::min({load.streams, load.prompt, load.tokens, rounds}) < 1) {
     std::fprintf(stderr, "Streams, tokens and rounds are whole numbers from 1.\n");
     return 2;
   }
   const orthrus::Engine engine = open(argv[1], argv[2]);
   for (int round = 0; round < rounds; ++round) {
-    for (const orthrus::Mode mode : {orthrus::Mode::kAr, orthrus::Mode::kAuto}) {
-      const auto asked = requests(streams, prompt, tokens, round, mode);
-      const auto start = std::chrono::steady_clock::now();
-      const auto answers = engine.generate(asked);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      size_t total = 0;
-      int accepted = 0;
-      for (const orthrus::Generation& answer : answers) {
-        total += answer.output_ids.size();
-        accepted += answer.stats.accepted;
-      }
-      std::printf("%-4s %.3f s, %.0f tokens/s, %d drafts accepted\n",
-                  std::string(orthrus::name_of(mode)).c_str(), took.count(),
-                  static_cast<double>(total) / took.count(), accepted);
+    for (const auto mode : {orthrus::Mode::kAr, orthrus::Mode::kAuto}) {
+      measure(engine, load, round, mode);
     }
   }
   return 0;

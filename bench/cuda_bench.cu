@@ -89,6 +89,7 @@ struct Layer {
 class PassKernels {
  public:
   static constexpr int kMostRows = 4096, kMostPositions = 33 * 1024, kMostBlock = 128;
+  static constexpr int kCachePositions = 73 * 1024;  // of all sequences
 
   PassKernels(const Shape& shape, cudaStream_t stream) : shape_(shape), stream_(stream) {
     const auto weights = [&](int rows, int cols) {
@@ -107,7 +108,7 @@ class PassKernels {
     head_ = weights(shape.vocabulary, shape.hidden);
     const Heads& heads = shape.heads;
     layer_stride_ = static_cast<size_t>(heads.kv_heads) * tile_elements(heads.head_dim);
-    const int pages = kMostPositions / kTilePositions;
+    const int pages = kCachePositions / kTilePositions;
     cache_ = Array<Bf16>(pages * shape.layers * layer_stride_);
     block_ = Array<Bf16>(kMostBlock / kTilePositions * layer_stride_);
     fill(cache_, 9), fill(block_, 10);
@@ -132,16 +133,23 @@ class PassKernels {
         Array<char>(attention_workspace_bytes(heads, kMostRows, 2 * kMostPositions));
     ids_ = Array<int32_t>(rows), count_ = Array<int>(2), head_rows_ = Array<int>(1);
     ids_.clear(), head_rows_.clear();
-    span_ = Array<KvSpan>(1), span_count_ = Array<int>(std::vector<int>{1});
+    spans_ = Array<KvSpan>(kMostRows), span_count_ = Array<int>(1);
   }
 
-  // The rows of the passes to come, and the position of the first.
-  void set(View view, int rows, int position) {
-    view_ = view, rows_ = rows, positions_ = 1024;
+  // The rows of the passes to come, of each of some sequences, and the position of the first.
+  void set(View view, int rows, int position, int sequences = 1) {
+    view_ = view, rows_ = rows * sequences, positions_ = 1024;
     while (positions_ < position + rows) positions_ *= 2;
-    const KvSpan span = {0, rows, position, 0, view == View::kDiffusion ? 0 : -1};
-    const int counts[] = {rows, 1};
-    CHECK_CUDA(cudaMemcpy(span_.data(), &span, sizeof span, cudaMemcpyHostToDevice));
+    const int pages = (position + rows + kTilePositions - 1) / kTilePositions;
+    std::vector<KvSpan> spans;
+    for (int i = 0; i < sequences; ++i) {
+      spans.push_back({i * rows, rows, position, i * pages, view == View::kDiffusion ? 0 : -1});
+    }
+    const int counts[] = {rows_, 1};
+    CHECK_CUDA(cudaMemcpy(spans_.data(), spans.data(), spans.size() * sizeof(KvSpan),
+                          cudaMemcpyHostToDevice));
+    CHECK_CUDA(
+        cudaMemcpy(span_count_.data(), &sequences, sizeof sequences, cudaMemcpyHostToDevice));
     CHECK_CUDA(cudaMemcpy(count_.data(), counts, sizeof counts, cudaMemcpyHostToDevice));
   }
 
@@ -200,11 +208,11 @@ class PassKernels {
   }
   KvBatch batch(size_t layer) const {
     return {
-        span_.data(),
+        spans_.data(),
         span_count_.data(),
         table_.data(),
         // A layer's pages lie together: where its tiles lie is found in fewer TLB entries.
-        {cache_.data() + layer * (kMostPositions / kTilePositions) * layer_stride_, layer_stride_},
+        {cache_.data() + layer * (kCachePositions / kTilePositions) * layer_stride_, layer_stride_},
         {block_.data(), layer_stride_}};
   }
   void norm(const Layer& layer, const int* rows, int bucket, const int* count) const {
@@ -262,7 +270,7 @@ class PassKernels {
   Array<char> top_workspace_, attention_workspace_;
   Array<int32_t> ids_;
   Array<int> table_, count_, head_rows_, span_count_;
-  Array<KvSpan> span_;
+  Array<KvSpan> spans_;
 };
 
 void measure(const Shape& shape, double copy, cudaStream_t stream) {
@@ -298,6 +306,16 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
       network.set(View::kAr, rows, context);
       line("attention, all layers", rows, context, network.kv_bytes(context),
            network.time([&] { network.attentions(); }));
+    }
+  }
+  for (const int context : {448, 512, 700, 1024}) {
+    for (const int sequences : {16, 48, 64}) {
+      network.set(View::kAr, 1, context, sequences);
+      const double kv = network.kv_bytes(context) * sequences;
+      line("sequences' attention", sequences, context, kv,
+           network.time([&] { network.attentions(); }));
+      line("sequences' pass", sequences, context, weights + kv,
+           network.time([&] { network.pass(false); }));
     }
   }
   for (const int rows : {256, 1024, 4096}) {
