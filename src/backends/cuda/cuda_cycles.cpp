@@ -55,8 +55,8 @@ CudaCycles::CudaCycles(PassKernels& network, int ordinal) : network_(&network), 
   drafts_ = DeviceArray<int32_t>(slots * static_cast<size_t>(state_.block_size));
   page_table_ = DeviceArray<int>(slots * static_cast<size_t>(state_.most_pages));
   clock_ = DeviceArray<CycleClock>(1);
-  cycle_ = DeviceArray<int>(1);
-  require(cudaMemsetAsync(cycle_.data(), 0, sizeof(int), network.stream()));
+  cycle_ = DeviceArray<uint32_t>(1);
+  upload(cycle_.data(), &CycleState::kFirstCycle, 1, network.stream());
   state_.of_slot = of_slot_.data();
   state_.stops = stops_.data();
   state_.drafts = drafts_.data();
@@ -126,8 +126,8 @@ int CudaCycles::most_position(int slot, int drafts) const {
   const auto s = static_cast<size_t>(slot);
   const Tenant& tenant = tenants_[s];
   int most = tenant.position + drafts + 1;
-  for (int cycle = finished_; cycle < started_; ++cycle) {
-    const auto& part = flights_[static_cast<size_t>(cycle % kMostInFlight)].parts[s];
+  for (uint32_t cycle = finished_; cycle != started_; ++cycle) {
+    const auto& part = flights_[cycle % kMostInFlight].parts[s];
     if (part.tenant == tenant.number) most += part.drafts + 1;
   }
   return std::min(most, tenant.end);

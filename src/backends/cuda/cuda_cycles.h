@@ -28,7 +28,7 @@ class CudaCycles final : public CycleRunner {
   Status start(std::span<const CycleRequest> by_slot) override;
   CycleTimes finish() override;
   const CycleResult* result(int slot) const override;
-  int in_flight() const override { return started_ - finished_; }
+  int in_flight() const override { return static_cast<int>(started_ - finished_); }
   void drain() override;
 
  private:
@@ -71,7 +71,7 @@ class CudaCycles final : public CycleRunner {
   void tell_pages(int slot, int first, int end);
   void enqueue(const Shape& shape);
   static_assert(CycleState::kExchanges == kMostInFlight);
-  Flight& flight(int cycle) { return flights_[static_cast<size_t>(cycle % kMostInFlight)]; }
+  Flight& flight(uint32_t cycle) { return flights_[cycle % kMostInFlight]; }
 
   PassKernels* network_;
   int ordinal_;
@@ -83,7 +83,7 @@ class CudaCycles final : public CycleRunner {
   DeviceArray<int32_t> drafts_;
   DeviceArray<int> page_table_;  // [slots][most_pages]
   DeviceArray<CycleClock> clock_;
-  DeviceArray<int> cycle_;
+  DeviceArray<uint32_t> cycle_;
   ContextMemory contexts_;
   DeviceArray<std::byte> input_memory_;
   int input_rows_ = 0;
@@ -93,9 +93,10 @@ class CudaCycles final : public CycleRunner {
   std::vector<Tenant> tenants_;  // [slots]
   std::vector<Landed> landed_;   // [slots], of the last finish()
   std::array<Flight, kMostInFlight> flights_;
-  uint64_t joined_ = 0;             // tenants so far
-  int started_ = 0, finished_ = 0;  // cycles
-  uint64_t last_end_ = 0;           // of the cycle before, by the device's clock
+  uint64_t joined_ = 0;  // tenants so far
+  // Numbers of the next cycle to start and to finish.
+  uint32_t started_ = CycleState::kFirstCycle, finished_ = CycleState::kFirstCycle;
+  uint64_t last_end_ = 0;  // of the cycle before, by the device's clock
 };
 
 }  // namespace orthrus::cuda

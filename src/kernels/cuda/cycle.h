@@ -65,7 +65,9 @@ struct CycleExchange {
 
 // On the device, but for the exchanges.
 struct CycleState {
-  static constexpr int kExchanges = 2;
+  static constexpr uint32_t kExchanges = 2;  // a power of two, since numbers wrap around
+  // Of 32 bits, cycles' numbers wrap around: the second one's is 0, so that every run does.
+  static constexpr uint32_t kFirstCycle = ~uint32_t{0};
   static constexpr int kMostSlots = 256;
 
   int slots = 0;
@@ -78,7 +80,7 @@ struct CycleState {
   int vocabulary = 0;
   int32_t* drafts = nullptr;  // [slots][block_size]
   CycleClock* clock = nullptr;
-  int* cycle = nullptr;  // how many have ended; uses exchange [*cycle % kExchanges]
+  uint32_t* cycle = nullptr;  // the one that runs, or comes; it uses exchange [*cycle % kExchanges]
   CycleExchange exchanges[kExchanges];
 };
 
