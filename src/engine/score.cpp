@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/float_environment.h"
+#include "decode/logprobs.h"
 #include "engine/engine_impl.h"
 #include "engine/request.h"
 #include "orthrus/error.h"
@@ -14,13 +15,6 @@ namespace {
 
 // Rows of a pass, which bounds the logits held at a time: 39 MB with a vocabulary of 151,936.
 constexpr int kRows = 64;
-
-double log_probability(const float* logits, int size, int32_t token) {
-  const float most = *std::max_element(logits, logits + size);
-  double sum = 0;
-  for (int i = 0; i < size; ++i) sum += std::exp(logits[i] - most);
-  return double{logits[token]} - most - std::log(sum);
-}
 
 }  // namespace
 
@@ -66,7 +60,8 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
     const ConstRows logits = lane->pass().head_rows(0).logits;
     for (int r = begin; r < rows; ++r) {
       const int32_t next = tokens[static_cast<size_t>(position + r + 1)];
-      const double score = log_probability(logits.row(r - begin), logits.cols, next);
+      const double score =
+          token_logprob({logits.row(r - begin), static_cast<size_t>(logits.cols)}, next);
       if (!std::isfinite(score)) {
         throw Error(ErrorKind::kSystem,
                     fmt::format("Scoring failed after {} tokens: {}.", position + r,

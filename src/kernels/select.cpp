@@ -1,8 +1,12 @@
 #include "kernels/select.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+
+#include "base/ceil_div.h"
+#include "kernels/cpu/logits.h"
 
 namespace orthrus {
 namespace {
@@ -58,10 +62,21 @@ void keep_min_p(std::vector<Candidate>& kept, float min_p) {
 }  // namespace
 
 std::optional<int32_t> argmax(std::span<const float> logits) {
-  bool finite = true;
-  for (const float logit : logits) finite &= is_finite(logit);
-  if (!finite) return std::nullopt;
-  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  using cpu::kLogitTile;
+  std::array<float, 64> largest;
+  float most = -std::numeric_limits<float>::infinity();
+  size_t tile = 0;  // the first that has it
+  for (size_t begin = 0; begin < logits.size(); begin += largest.size() * kLogitTile) {
+    const auto part =
+        logits.subspan(begin, std::min(largest.size() * kLogitTile, logits.size() - begin));
+    const auto tiles = std::span(largest).first(ceil_div(part.size(), kLogitTile));
+    if (!cpu::largest_of_tiles(part, tiles)) return std::nullopt;
+    const auto best = std::ranges::max_element(tiles);
+    if (*best <= most) continue;
+    most = *best;
+    tile = begin + static_cast<size_t>(best - tiles.begin()) * kLogitTile;
+  }
+  return static_cast<int32_t>(std::ranges::find(logits.subspan(tile), most) - logits.begin());
 }
 
 std::vector<Candidate> filter(std::span<const float> logits, const SamplingParams& params) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -14,6 +15,19 @@ namespace {
 TEST(Argmax, TakesTheLowestIdOnATie) {
   EXPECT_EQ(argmax(std::vector<float>{1, 3, 2, 3}), 1);
   EXPECT_EQ(argmax(std::vector<float>{-5}), 0);
+}
+
+TEST(Argmax, IsTheLargestWhereverItStands) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<float> logits(1 + random() % (trial % 10 == 0 ? 100000 : 2000));
+    for (float& l : logits) l = static_cast<float>(static_cast<int>(random() % 2000) - 1900);
+    ASSERT_EQ(argmax(logits), std::max_element(logits.begin(), logits.end()) - logits.begin());
+    logits[random() % logits.size()] = std::array{NAN, INFINITY, -INFINITY}[trial % 3];
+    ASSERT_EQ(argmax(logits), std::nullopt);
+  }
 }
 
 TEST(Select, LogitsThatAreNotFiniteSelectNothing) {
