@@ -82,11 +82,12 @@ def layer_shapes(config: BaseConfig) -> dict[str, tuple[int, ...]]:
 
 def tensor_shapes(config: BaseConfig) -> dict[str, tuple[int, ...]]:
     """All tensors of the network by their full names, as Hugging Face has them."""
-    shapes = {"model.embed_tokens.weight": (config.vocab_size, config.hidden_size)}
+    matrix = (config.vocab_size, config.hidden_size)
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": matrix}
     for i in range(config.layers):
         for name, shape in layer_shapes(config).items():
             shapes[f"model.layers.{i}.{name}"] = shape
     shapes["model.norm.weight"] = (config.hidden_size,)
     if not config.tied:
-        shapes["lm_head.weight"] = (config.vocab_size, config.hidden_size)
+        shapes["lm_head.weight"] = matrix
     return shapes

@@ -36,10 +36,10 @@ class Fields:
         value = self.values.get(name)
         if value is None and default is not None:
             return default
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not 0 < value < float("inf"):
-            raise self.refuse(name, "it must be a number above 0")
-        return float(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if 0 < value < float("inf"):
+                return float(value)
+        raise self.refuse(name, "it must be a number above 0")
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.values.get(name)

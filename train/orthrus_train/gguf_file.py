@@ -1,8 +1,8 @@
 """Reads a base from a GGUF file: its metadata, its vocabulary, its tensors dequantized."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -165,8 +165,17 @@ def _texts(fields: Fields, name: str) -> list[str]:
     return values
 
 
+def _pair(fields: Fields, merge: str) -> tuple[str, str]:
+    parts = merge.split(" ")
+    if len(parts) != 2:
+        raise TrainError(
+            f'{fields.file}: tokenizer.ggml.merges has {merge!r}; it must be "left right".'
+        )
+    return parts[0], parts[1]
+
+
 def _token_types(fields: Fields, count: int) -> list[int]:
-    types: Mapping | Any = fields.values.get("tokenizer.ggml.token_type")
+    types = fields.values.get("tokenizer.ggml.token_type")
     if not isinstance(types, list) or len(types) != count:
         raise TrainError(
             f"{fields.file}: tokenizer.ggml.token_type must be a list of {count} numbers, one for "
@@ -191,7 +200,7 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
         raise fields.refuse("tokenizer.ggml.pre", f"supported is {' or '.join(_SPLITS)}")
     tokens = _texts(fields, "tokenizer.ggml.tokens")
     types = _token_types(fields, len(tokens))
-    merges = [tuple(m.split(" ")) for m in _texts(fields, "tokenizer.ggml.merges")]
+    merges = [_pair(fields, m) for m in _texts(fields, "tokenizer.ggml.merges")]
     vocab = {t: i for i, (t, kind) in enumerate(zip(tokens, types)) if kind == _NORMAL}
     added = [i for i, kind in enumerate(types) if kind in (_CONTROL, _USER_DEFINED)]
     # The library gives an added token the id that the vocabulary has for its text.
@@ -220,7 +229,7 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
 def open_tensors(file: GgufFile, names: list[str]) -> dict[str, Callable[[], Tensor]]:
     """For each of these names (Hugging Face's) that the file has, what reads the tensor."""
     return {
-        name: lambda name=name: file.tensor(gguf_name(name))
+        name: partial(file.tensor, gguf_name(name))
         for name in names
         if gguf_name(name) in file.tensors
     }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,13 @@ def _shards(directory: Path) -> list[Path]:
     return [directory / name for name in names]
 
 
+def _read_tensor(file: Any, path: Path, name: str) -> Tensor:
+    try:
+        return file.get_tensor(name)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as e:
+        raise TrainError(f"{path}: tensor {name} cannot be read: {e}.") from e
+
+
 def open_tensors(directory: Path, stack: ExitStack) -> dict[str, Callable[[], Tensor]]:
     """For each tensor's name, what reads it. The files stay open as long as `stack`."""
     tensors: dict[str, Callable[[], Tensor]] = {}
@@ -168,7 +176,7 @@ def open_tensors(directory: Path, stack: ExitStack) -> dict[str, Callable[[], Te
         try:
             file = stack.enter_context(safe_open(path, framework="pt", device="cpu"))
             for name in file.keys():
-                tensors[name] = lambda file=file, name=name: file.get_tensor(name)
+                tensors[name] = partial(_read_tensor, file, path, name)
         except (SafetensorError, OSError, ValueError) as e:
             raise TrainError(f"{path}: is not a safetensors file that can be read: {e}.") from e
     return tensors
