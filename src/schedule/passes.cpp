@@ -35,14 +35,33 @@ void Scheduler::gather() {
     beside = true;
     if (!task->in_cycles() && !waits_for_cycles(*task)) add_span(task, 0);
   }
-  int budget = beside ? model_->prefill_chunk_beside() : model_->prefill_chunk();
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
-    const TaskPointer task = running_[i];
-    if (!task->decoder_.prefilling() || task->finished_) continue;
+  gather_prompts(beside ? model_->prefill_chunk_beside() : model_->prefill_chunk());
+}
+
+// Prompts had room from the beginning, so nobody gives way here.
+void Scheduler::gather_prompts(int budget) {
+  prompts_.clear();
+  for (const TaskPointer& task : running_) {
+    if (task->decoder_.prefilling() && !task->finished_) prompts_.push_back(task);
+  }
+  if (prompts_.size() > 1) {
+    const auto left = [](const Task& task) {
+      return task.decoder_.prefill_end() - task.sequence_.length();
+    };
+    std::ranges::sort(prompts_, [&](const TaskPointer& a, const TaskPointer& b) {
+      if (first_come_ || a->priority_ != b->priority_ || left(*a) == left(*b)) {
+        return Task::goes_first(a, b);
+      }
+      return left(*a) < left(*b);
+    });
+    first_come_ = !first_come_;
+  }
+  for (size_t i = 0; i < prompts_.size() && budget > 0; ++i) {
     const size_t had = spans_.size();
-    add_span(task, budget);
+    add_span(prompts_[i], budget);
     if (spans_.size() > had) budget -= static_cast<int>(spans_.back().tokens.size());
   }
+  prompts_.clear();
 }
 
 void Scheduler::add_span(const TaskPointer& task, int most_prompt_tokens) try {

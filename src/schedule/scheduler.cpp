@@ -24,6 +24,7 @@ Scheduler::Scheduler(const DeviceModel& model, std::unique_ptr<Lane> lane,
   running_.reserve(batch);
   members_.reserve(batch);
   spans_.reserve(batch);
+  prompts_.reserve(batch);
   if (lane_->cycles() != nullptr) by_slot_.resize(static_cast<size_t>(lane_->cycles()->slots()));
   load_.batch = limits.batch;
   load_.cache_pages = static_cast<int64_t>(limits.pages);
@@ -171,27 +172,31 @@ Scheduler::TaskPointer Scheduler::next_to_admit() {
   return nullptr;
 }
 
-// Whether one that runs is computing the beginning of this one's prompt, a page of it at least.
+// Whether one that runs is computing what this one's prompt begins with, and a page of it at least.
+// Its whole pages are known as it goes.
 bool Scheduler::shares_prefill(Task& task) {
-  const auto computes = [&](const Task& other) {
-    if (!other.decoder_.prefilling() || other.salt_ != task.salt_) return false;
-    if (other.priority_ > task.priority_) return false;  // what is urgent waits for nothing
-    const auto theirs =
-        other.decoder_.tokens().first(static_cast<size_t>(other.decoder_.prefill_end()));
-    const auto own = task.reusable();
-    const auto end = std::ranges::mismatch(own, theirs).in1;
-    // What it has computed in whole pages was, or will be, found in the cache when it is done.
-    return end - own.begin() >= other.cached_tokens_ + kPageSize;
+  const auto known = [](const Task& other) {
+    return other.sequence_.length() / kPageSize * kPageSize;
   };
   if (task.waits_for_ != 0) {
     const auto other = std::ranges::find_if(
         running_, [&](const auto& other) { return other->id_ == task.waits_for_; });
-    if (other != running_.end() && (*other)->decoder_.prefilling()) return true;
+    if (other != running_.end() && (*other)->decoder_.prefilling() &&
+        task.shared_ > known(**other)) {
+      return true;
+    }
     task.waits_for_ = 0;
   }
-  for (const TaskPointer& other : running_) {
-    if (!computes(*other)) continue;
-    task.waits_for_ = other->id_;
+  const auto own = task.reusable();
+  for (const TaskPointer& running : running_) {
+    const Task& other = *running;
+    if (!other.decoder_.prefilling() || other.salt_ != task.salt_) continue;
+    if (other.priority_ > task.priority_) continue;  // what is urgent waits for nothing
+    const auto theirs =
+        other.decoder_.tokens().first(static_cast<size_t>(other.decoder_.prefill_end()));
+    task.shared_ = static_cast<int>(std::ranges::mismatch(own, theirs).in1 - own.begin());
+    if (task.shared_ < known(other) + kPageSize) continue;
+    task.waits_for_ = other.id_;
     return true;
   }
   return false;
@@ -298,10 +303,11 @@ void Scheduler::publish(Task& task, bool prefill) {
   const int done = task.sequence_.length();
   // What is computed again was told before.
   const bool further = prefill && !task.prefilled_ && done > task.told_prefilled_;
-  if (prefill && !decoder.prefilling()) {
-    if (!task.prefilled_) task.prefilled_ = Task::Clock::now();
-    const auto known = decoder.tokens().first(static_cast<size_t>(task.sequence_.length()));
-    index_.insert(task.salt_, known, task.sequence_);
+  if (prefill) {
+    if (!decoder.prefilling() && !task.prefilled_) task.prefilled_ = Task::Clock::now();
+    // Others that begin alike may wait for it. Of the page that it is at they would have a copy.
+    const int known = decoder.prefilling() ? done / kPageSize * kPageSize : done;
+    index_.insert(task.salt_, decoder.tokens().first(static_cast<size_t>(known)), task.sequence_);
   }
   try {
     const Lock lock(mutex_);

@@ -26,7 +26,9 @@ struct ScheduleLimits {
 //
 // - First come, first served, among those of one priority. A request begins when there is room for
 //   its prompt. Of those that begin alike one computes what they share; the others wait for it.
-// - Each pass has the next span of every sequence that decodes, and beside them a chunk of prompts.
+// - Each pass has the next span of every sequence that decodes, and beside them a chunk of prompts:
+//   of the one with the least left to compute, in every second pass of the one that came first. So
+//   a short prompt does not wait for all of a long one, which has half of the chunks at least.
 // - A sequence that finds no room takes it from what the cache remembers, then from the request
 //   that would go last, which forgets its keys and values, waits, and computes them again.
 // - Where the device runs whole cycles, sequences join them when their prompt is done.
@@ -76,6 +78,7 @@ class Scheduler {
 
   void run_pass();
   void gather();
+  void gather_prompts(int budget);
   void add_span(const TaskPointer& task, int most_prompt_tokens);
   void run(std::span<Task* const> tasks, std::span<const Span> spans);
   void take(Task& task, const HeadRows& rows);
@@ -106,6 +109,8 @@ class Scheduler {
   std::vector<TaskPointer> running_;  // those that go first, first
   std::vector<Task*> members_;        // of the pass
   std::vector<Span> spans_;
+  std::vector<TaskPointer> prompts_;  // that are being computed
+  bool first_come_ = false;           // whose turn the next chunk of prompts is
   std::vector<CycleRequest> by_slot_;
   bool cycles_given_up_ = false;  // until nobody runs
   Task::Clock::time_point load_noted_{};

@@ -12,6 +12,7 @@
 #include <random>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "support/cache_pages.h"
 #include "support/expect_error_parts.h"
@@ -468,6 +469,57 @@ TEST_F(Async, APromptThatIsComputedAgainIsNotToldAgain) {
   EXPECT_GT(got[1].stats.prefill_passes, 150);
   EXPECT_EQ(std::ranges::adjacent_find(told, std::greater_equal()), told.end());
   EXPECT_EQ(told.back(), 150);
+}
+
+// All of them begin together, the long one first. Nobody says how much of a prompt is in one pass.
+TEST_F(Async, AShortPromptDoesNotWaitForALongOneNorTheLongOneForAllShortOnes) {
+  constexpr int kLong = 900, kShort = 24;
+  const AsyncEngine engine = start(kShort + 1);
+  std::vector<size_t> order;  // as their first tokens come
+  std::vector<int> done(kShort + 1), done_at_first_token;
+  std::vector<Request> requests;
+  for (size_t i = 0; i <= kShort; ++i) {
+    Request& r = requests.emplace_back(request(static_cast<int32_t>(i), 3, i == 0 ? kLong : 100));
+    r.on_prefill = [&, i](int so_far, int) {
+      done[i] = so_far;
+      return true;
+    };
+    r.on_step = [&, i, first = true](const Step&) mutable {
+      if (std::exchange(first, false)) {
+        order.push_back(i);
+        done_at_first_token.push_back(done[0]);
+      }
+      return true;
+    };
+  }
+  engine.engine().generate(requests);
+  ASSERT_EQ(order.size(), requests.size());
+  EXPECT_NE(order.front(), 0u);
+  EXPECT_LT(done_at_first_token.front(), kLong / 2);
+  EXPECT_NE(order.back(), 0u);
+}
+
+// Another one's prompt begins alike, and goes on for long.
+TEST_F(Async, OneThatSharesABeginningWaitsForThatAlone) {
+  const AsyncEngine engine = start();
+  Request leads = request(1, 3, 900);
+  leads.options.prefill_chunk = 50;
+  Request follows = leads;
+  follows.prompt.resize(200);
+  follows.prompt.back() = 0;
+  int led = 0, led_at_first_token = 0;
+  leads.on_prefill = [&](int done, int) {
+    led = done;
+    return true;
+  };
+  follows.on_step = [&, first = true](const Step&) mutable {
+    if (std::exchange(first, false)) led_at_first_token = led;
+    return true;
+  };
+  const std::vector<Generation> got = engine.engine().generate(std::vector{leads, follows});
+  EXPECT_EQ(got[0].stats.cached_tokens, 0);
+  EXPECT_EQ(got[1].stats.cached_tokens, 199);
+  EXPECT_LT(led_at_first_token, 500);
 }
 
 TEST_F(Async, ACallbackMayGenerate) {
