@@ -1,0 +1,100 @@
+"""What training needs to go on as if it had not stopped.
+
+What a step draws at random is a function of seed, worker and step, so no generator's state is kept.
+"""
+
+import dataclasses
+import math
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .errors import TrainError
+from .files import written_whole
+from .heads import Heads
+from .heads_file import HeadsFile
+
+NAME = "checkpoint.pt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What must be the same when a training goes on."""
+
+    base: str  # fingerprint
+    base_name: str
+    block_size: int
+    mask_token_id: int
+    rows: int
+    batch: int
+    workers: int
+    loss: str
+    seed: int
+
+
+@dataclasses.dataclass
+class Place:
+    """How far it was."""
+
+    step: int = 0
+    seconds: float = 0.0
+
+
+def save(
+    directory: Path,
+    heads: Heads,
+    optimizer: torch.optim.Optimizer,
+    identity: Identity,
+    place: Place,
+) -> None:
+    state = {
+        "identity": dataclasses.asdict(identity),
+        "place": dataclasses.asdict(place),
+        "values": heads.values.data,
+        "tensors": {name: list(value.shape) for name, value in heads.named().items()},
+        "optimizer": optimizer.state_dict()["state"],
+    }
+    with written_whole(directory / NAME) as part:
+        torch.save(state, part)
+
+
+def read(path: Path) -> dict:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise TrainError(f"{path}: is not a checkpoint that can be read: {error}") from error
+
+
+def load(
+    directory: Path, heads: Heads, optimizer: torch.optim.Optimizer, identity: Identity
+) -> Place:
+    """Fills heads and optimizer."""
+    path = directory / NAME
+    if not path.exists():
+        raise TrainError(f"{path}: is missing; there is nothing to resume.")
+    state = read(path)
+    for name, value in dataclasses.asdict(identity).items():
+        if state["identity"].get(name) != value:
+            raise TrainError(
+                f"{path}: was made with {name} {state['identity'].get(name)}, and this training has "
+                f"{value}: resume with what it began with, or begin anew in another directory."
+            )
+    values: Tensor = state["values"]
+    heads.values.data.copy_(values)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+    return Place(**state["place"])
+
+
+def heads_in(path: Path) -> HeadsFile:
+    """A checkpoint's heads, in float32."""
+    state = read(path)
+    identity, values, tensors = state["identity"], state["values"], {}
+    for name, shape in state["tensors"].items():
+        size = math.prod(shape)
+        tensors[name], values = values[:size].view(shape).numpy(), values[size:]
+    return HeadsFile(
+        tensors, identity["block_size"], identity["mask_token_id"], identity["base_name"]
+    )

@@ -1,0 +1,192 @@
+"""Files of heads: safetensors in BF16, GGUF in Q8_0. NumPy only, so that converting needs no PyTorch.
+
+Names of tensors and keys are those that the engine reads (src/checkpoint/heads.h). In both formats
+norms and biases are F32: they are few, and they are added or multiplied as they are.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import TrainError
+from .files import written_whole
+
+ARCHITECTURE = "orthrus-heads"
+NAME = re.compile(r"model\.layers\.(\d+)\.self_attn\.([qkvo])_(proj|norm)_diff\.(weight|bias)")
+GGUF_NAME = re.compile(r"blk\.(\d+)\.attn_(q|k|v|output)(_norm)?_diff\.(weight|bias)")
+
+
+@dataclass
+class HeadsFile:
+    """Heads as they are in a file; tensors by Hugging Face's names, float32."""
+
+    tensors: dict[str, np.ndarray]
+    block_size: int | None = None
+    mask_token_id: int | None = None
+    base: str | None = None
+
+
+def gguf_name(name: str) -> str:
+    match = NAME.fullmatch(name)
+    if match is None:
+        raise TrainError(f"{name}: is not a tensor of heads")
+    layer, which, what, kind = match.groups()
+    part = {"o": "output"}.get(which, which) + ("_norm" if what == "norm" else "")
+    return f"blk.{layer}.attn_{part}_diff.{kind}"
+
+
+def huggingface_name(name: str) -> str | None:
+    """None where it is no tensor of heads."""
+    match = GGUF_NAME.fullmatch(name)
+    if match is None:
+        return None
+    layer, which, norm, kind = match.groups()
+    part = {"output": "o"}.get(which, which) + ("_norm" if norm else "_proj")
+    return f"model.layers.{layer}.self_attn.{part}_diff.{kind}"
+
+
+def read(path: Path) -> HeadsFile:
+    try:
+        with open(path, "rb") as file:
+            is_gguf = file.read(4) == b"GGUF"
+        return _read_gguf(path) if is_gguf else _read_safetensors(path)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise TrainError(f"{path}: cannot be read as heads: {error}") from error
+
+
+def _read_safetensors(path: Path) -> HeadsFile:
+    """By hand: NumPy has no bfloat16, so the safetensors package gives none."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            raise ValueError(f"its header of {length} bytes does not fit into it")
+        header = json.loads(file.read(length))
+        data = file.read()
+
+    def widened(entry: dict) -> np.ndarray:
+        begin, end = entry["data_offsets"]
+        stored = data[begin:end]
+        if entry["dtype"] == "BF16":
+            numbers = (np.frombuffer(stored, "<u2").astype(np.uint32) << 16).view(np.float32)
+        else:
+            numbers = np.frombuffer(stored, {"F32": "<f4", "F16": "<f2"}[entry["dtype"]]).astype(
+                np.float32
+            )
+        return numbers.reshape(entry["shape"])
+
+    metadata = header.pop("__metadata__", {})
+    tensors = {name: widened(entry) for name, entry in header.items() if NAME.fullmatch(name)}
+    block_size, mask = metadata.get("block_size"), metadata.get("mask_token_id")
+    return HeadsFile(
+        tensors,
+        int(block_size) if block_size else None,
+        int(mask) if mask else None,
+        metadata.get("base"),
+    )
+
+
+def _read_gguf(path: Path) -> HeadsFile:
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    tensors = {}
+    for tensor in reader.tensors:
+        name = huggingface_name(tensor.name)
+        if name is not None:
+            tensors[name] = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+
+    def field(key: str):
+        found = reader.get_field(key)
+        return None if found is None else found.contents()
+
+    return HeadsFile(
+        tensors,
+        field("orthrus.diffusion.block_size"),
+        field("tokenizer.ggml.mask_token_id"),
+        field("orthrus.heads.base"),
+    )
+
+
+def _complete(heads: HeadsFile) -> tuple[int, int, str]:
+    if heads.block_size is None or heads.mask_token_id is None or heads.base is None:
+        raise TrainError(
+            "heads need a block size, a mask token id and the name of their base to be written"
+        )
+    return heads.block_size, heads.mask_token_id, heads.base
+
+
+def as_bfloat16(x: np.ndarray) -> np.ndarray:
+    """The upper halves of float32, rounded to the nearest, ties to even; of finite numbers."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+
+
+def write_safetensors(heads: HeadsFile, path: Path) -> None:
+    block_size, mask, base = _complete(heads)
+    header: dict = {
+        "__metadata__": {
+            "format": "pt",
+            "block_size": str(block_size),
+            "mask_token_id": str(mask),
+            "base": base,
+        }
+    }
+    parts, offset = [], 0
+    for name, tensor in heads.tensors.items():
+        matrix = tensor.ndim == 2
+        stored = as_bfloat16(tensor).tobytes() if matrix else tensor.astype("<f4").tobytes()
+        kind = "BF16" if matrix else "F32"
+        header[name] = {
+            "dtype": kind,
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + len(stored)],
+        }
+        parts.append(stored)
+        offset += len(stored)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with written_whole(path) as part, open(part, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.writelines(parts)
+
+
+def write_gguf(heads: HeadsFile, path: Path) -> None:
+    """Matrices in Q8_0: blocks of 32 columns."""
+    import gguf
+
+    block_size, mask, base = _complete(heads)
+    with written_whole(path) as part:
+        writer = gguf.GGUFWriter(part, ARCHITECTURE)
+        writer.add_type("adapter")
+        writer.add_uint32("orthrus.diffusion.block_size", block_size)
+        writer.add_uint32("tokenizer.ggml.mask_token_id", mask)
+        writer.add_string("orthrus.heads.base", base)
+        for name, tensor in heads.tensors.items():
+            if tensor.ndim == 2:
+                kind = gguf.GGMLQuantizationType.Q8_0
+                if tensor.shape[1] % 32:
+                    raise TrainError(
+                        f"{name}: has {tensor.shape[1]} columns; Q8_0 needs a multiple of 32"
+                    )
+                writer.add_tensor(
+                    gguf_name(name), gguf.quants.quantize(tensor, kind), raw_dtype=kind
+                )
+            else:
+                writer.add_tensor(gguf_name(name), tensor)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+def write(heads: HeadsFile, path: Path) -> None:
+    """By the name's end: .gguf or .safetensors."""
+    if path.suffix == ".gguf":
+        write_gguf(heads, path)
+    elif path.suffix == ".safetensors":
+        write_safetensors(heads, path)
+    else:
+        raise TrainError(f"{path}: heads are written as .safetensors or .gguf")

@@ -1,0 +1,76 @@
+"""The log of a training: a line of JSON for each record in log.jsonl, and lines for who watches."""
+
+import json
+import time
+from pathlib import Path
+
+from .schedule import Progress
+
+NAME = "log.jsonl"
+
+
+def duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def read(directory: Path) -> list[dict]:
+    path = directory / NAME
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+class Log:
+    """Only the first worker's writes and prints."""
+
+    def __init__(self, directory: Path, writes: bool, step: int):
+        """step: where training begins; records of later steps, which were lost, are dropped."""
+        self._writes = writes
+        self._path = directory / NAME
+        if not writes:
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        kept = [r for r in read(directory) if r.get("step", 0) <= step] if step > 0 else []
+        self._path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+
+    def record(self, record: dict) -> None:
+        if self._writes:
+            with open(self._path, "a") as file:
+                file.write(json.dumps(record) + "\n")
+
+    def say(self, text: str) -> None:
+        if self._writes:
+            print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+    def step(self, summary: dict, progress: Progress, fraction: float) -> None:
+        self.record(summary)
+        left = progress.seconds_left(fraction)
+        self.say(
+            f"step {summary['step']}  {fraction:4.0%}  loss {summary['loss']:.4f}  "
+            f"accepted {summary['accepted']:.2f} of {len(summary['by_position'])}  "
+            f"{summary['rows_per_second']:,.0f} rows/s  "
+            + ("" if left is None else f"{duration(left)} left")
+        )
+        if parts := summary.get("seconds_of_parts"):
+            total = sum(parts.values())
+            self.say(
+                "  "
+                + ", ".join(
+                    f"{name or 'between steps'} {s / total:.0%}" for name, s in parts.items()
+                )
+            )
+
+    def held_out(self, step: int, records: list[dict]) -> None:
+        self.record({"step": step, "held_out": records})
+        self.say(
+            f"step {step}, held out: "
+            + ", ".join(
+                f"{'greedy' if r['temperature'] == 0 else 'at ' + str(r['temperature'])} {r['decoding']:.2f} "
+                f"of {r['rows']}"
+                for r in records
+                if r["kind"] == "all"
+            )
+        )
+
+    def begin(self, settings: dict) -> None:
+        self.record({"settings": settings})

@@ -1,0 +1,64 @@
+"""`train`: heads for a base, from the base's own texts."""
+
+import argparse
+from pathlib import Path
+
+from .base import Base
+from .dataset import Dataset
+from .loss import KINDS
+from .mask_token import mask_token_id
+from .options import block, count, number, whole
+from .trainer import Trainer, TrainOptions
+from .workers import Workers
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    default = TrainOptions()
+    parser.add_argument("base", help="a Hugging Face directory or a GGUF file")
+    parser.add_argument("--data", type=Path, required=True, help="a directory that generate made")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="a directory for checkpoint, log and heads"
+    )
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=number(0.01, 1e6))
+    length.add_argument("--steps", type=count)
+    parser.add_argument("--resume", action="store_true", help="go on with what is in the output")
+    parser.add_argument("--init", type=Path, help="heads to begin with, in place of the AR view's")
+    parser.add_argument("--block-size", type=block, default=default.block_size)
+    parser.add_argument("--loss", choices=KINDS, default=default.loss)
+    parser.add_argument("--learning-rate", type=number(0, 1), default=default.learning_rate)
+    parser.add_argument("--warmup", type=whole, default=default.warmup, help="steps")
+    parser.add_argument("--smoothing", type=number(0, 1), default=default.smoothing)
+    parser.add_argument(
+        "--batch", type=count, default=default.batch, help="sequences of a step, of each GPU"
+    )
+    parser.add_argument(
+        "--rows", type=count, default=default.rows, help="rows of blocks in each sequence"
+    )
+    parser.add_argument("--seed", type=whole, default=default.seed)
+    parser.add_argument("--log-every", type=count, default=default.log_every, help="steps")
+    parser.add_argument(
+        "--evaluations", type=whole, default=default.evaluations, help="while training"
+    )
+    parser.add_argument(
+        "--checkpoint-minutes", type=number(0, 1e6), default=default.checkpoint_minutes
+    )
+    parser.add_argument("--mask-token-id", type=whole, help="by default an unused token")
+    parser.add_argument("--device", help="cpu or cuda")
+    parser.add_argument("--profile", action="store_true", help="say what parts of a step take")
+
+
+def options_of(args: argparse.Namespace, mask: int) -> TrainOptions:
+    names = set(vars(args)) & set(TrainOptions.__dataclass_fields__)
+    return TrainOptions(**{**{n: getattr(args, n) for n in names}, "mask_token_id": mask})
+
+
+def run(args: argparse.Namespace) -> None:
+    workers = Workers(args.device)
+    base = Base.load(args.base, workers.device, workers.dtype)
+    data = Dataset.open(args.data, base)
+    options = options_of(args, mask_token_id(base, args.mask_token_id))
+    trainer = Trainer(base, data, args.output, workers, options)
+    trainer.run()
+    trainer.export()
+    workers.close()

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+from safetensors.torch import load_file
+
+from orthrus_train import heads_file
+from orthrus_train.errors import TrainError
+from orthrus_train.heads import Heads
+from orthrus_train.heads_file import as_bfloat16
+
+
+def test_bfloat16_rounds_as_pytorch_does(rng):
+    x = rng.standard_normal(1000).astype(np.float32) * 10.0 ** rng.integers(-30, 30, 1000)
+    expected = torch.from_numpy(x.astype(np.float32)).bfloat16().view(torch.int16).numpy()
+    assert (as_bfloat16(x.astype(np.float32)).view(np.int16) == expected).all()
+
+
+@pytest.mark.parametrize("base", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("ending", ["safetensors", "gguf"])
+def test_heads_come_back(base, ending, request, tmp_path):
+    base = request.getfixturevalue(base)
+    heads, other = Heads(base), Heads(base)
+    heads.values.data.add_(torch.randn(heads.values.shape) * 0.01)
+    path = tmp_path / f"heads.{ending}"
+    heads_file.write(heads.in_file(8, 259, "tiny"), path)
+    file = other.load(path)
+    assert (file.block_size, file.mask_token_id, file.base) == (8, 259, "tiny")
+    tolerance = dict(rtol=2**-8, atol=0) if ending == "safetensors" else dict(rtol=0, atol=0.01)
+    for name, value in heads.named().items():
+        found = other.named()[name]
+        if value.dim() == 1:
+            assert torch.equal(found, value)  # norms and biases stay as they are
+        else:
+            torch.testing.assert_close(found, value, **tolerance)
+
+
+def test_names_and_types_are_the_engines(qwen2, tmp_path):
+    path = tmp_path / "heads.safetensors"
+    heads_file.write(Heads(qwen2).in_file(16, 259, "tiny"), path)
+    tensors = load_file(path)
+    prefix = "model.layers.1.self_attn."
+    assert tensors[prefix + "o_proj_diff.weight"].dtype == torch.bfloat16
+    assert tensors[prefix + "q_proj_diff.bias"].dtype == torch.float32
+    assert len(tensors) == 2 * 7
+
+
+def test_files_that_do_not_fit_are_told(qwen2, qwen3, tmp_path):
+    path = tmp_path / "heads.safetensors"
+    heads_file.write(Heads(qwen2).in_file(16, 259, "tiny"), path)
+    with pytest.raises(TrainError, match="has no tensor .*q_norm_diff"):
+        Heads(qwen3).load(path)
+    for damage in (b"", path.read_bytes()[:100], b"GGUF" + bytes(30), bytes(8) + b"{}"):
+        path.write_bytes(damage)
+        with pytest.raises(TrainError, match="heads.safetensors"):
+            Heads(qwen3).load(path)
+    file = Heads(qwen3).in_file(16, 259, "tiny")
+    name = "model.layers.0.self_attn.q_proj_diff.weight"
+    save_file({**file.tensors, name: np.full_like(file.tensors[name], np.nan)}, path)
+    with pytest.raises(TrainError, match="q_proj_diff.* not finite"):
+        Heads(qwen3).load(path)
+    with pytest.raises(TrainError, match="are written as"):
+        heads_file.write(file, tmp_path / "heads.bin")
