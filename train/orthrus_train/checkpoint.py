@@ -35,7 +35,7 @@ class Identity:
 
 
 @dataclasses.dataclass
-class Place:
+class Reached:
     """How far it was."""
 
     step: int = 0
@@ -47,11 +47,11 @@ def save(
     heads: Heads,
     optimizer: torch.optim.Optimizer,
     identity: Identity,
-    place: Place,
+    reached: Reached,
 ) -> None:
     state = {
         "identity": dataclasses.asdict(identity),
-        "place": dataclasses.asdict(place),
+        "reached": dataclasses.asdict(reached),
         "values": heads.values.data,
         "tensors": {name: list(value.shape) for name, value in heads.named().items()},
         "optimizer": optimizer.state_dict()["state"],
@@ -69,7 +69,7 @@ def read(path: Path) -> dict:
 
 def load(
     directory: Path, heads: Heads, optimizer: torch.optim.Optimizer, identity: Identity
-) -> Place:
+) -> Reached:
     """Fills heads and optimizer."""
     path = directory / NAME
     if not path.exists():
@@ -85,7 +85,7 @@ def load(
     heads.values.data.copy_(values)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
-    return Place(**state["place"])
+    return Reached(**state["reached"])
 
 
 def heads_in(path: Path) -> HeadsFile:

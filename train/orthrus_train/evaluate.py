@@ -12,6 +12,7 @@ from .errors import TrainError
 from .files import written_whole
 from .heads import Heads
 from .held_out import ALL, Tallies, as_records, measured
+from .machine import add_device_argument, place_of, usual_dtype
 from .mask_token import mask_token_id
 from .memory import fitting_sequences
 from .options import count, counts, number, whole
@@ -23,7 +24,7 @@ BATCH = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("base", help="a Hugging Face directory or a GGUF file")
+    parser.add_argument("--model", required=True, help="the base: a directory or a .gguf file")
     parser.add_argument("--heads", type=Path, required=True, help="a file of heads")
     parser.add_argument("--data", type=Path, required=True, help="a directory that generate made")
     parser.add_argument(
@@ -33,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trees", type=counts, default=TREES, help="nodes of draft trees, as 8,16,32 (default)"
     )
     parser.add_argument(
-        "--temperature", type=number(0, 100), default=0.7, help="beside greedy; 0: only greedy"
+        "--temperature", type=number(0, 100), default=1.0, help="beside greedy; 0: only greedy"
     )
     parser.add_argument("--texts", type=count, default=64, help="of those held out, at most")
     parser.add_argument("--json", type=Path, help="a file to write the figures to")
     parser.add_argument("--mask-token-id", type=whole, help="by default what the heads' file says")
-    parser.add_argument("--device", help="cpu or cuda")
+    add_device_argument(parser)
 
 
 def ways(block_size: int, rows: list[int], trees: list[int], temperature: float) -> list[Way]:
@@ -99,8 +100,8 @@ def evaluate(
 
 
 def run(args: argparse.Namespace) -> None:
-    workers = Workers(args.device)
-    base = Base.load(args.base, workers.device, workers.dtype)
+    workers = Workers(place_of(args.device))
+    base = Base.load(args.model, workers.device, usual_dtype(workers.device))
     tallies = evaluate(base, Dataset.open(args.data, base), args.heads, workers, args)
     if workers.first:
         print("accepted drafts of a cycle (of a block anywhere), on held-out texts")

@@ -9,7 +9,7 @@ from .errors import TrainError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, help="a training's")
-    parser.add_argument("-o", "--output", type=Path, help="by default training.png in it")
+    parser.add_argument("--out", type=Path, help="by default training.png in it")
 
 
 def draw(directory: Path, output: Path) -> None:
@@ -74,6 +74,6 @@ def draw(directory: Path, output: Path) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    output = args.output or args.directory / "training.png"
+    output = args.out or args.directory / "training.png"
     draw(args.directory, output)
     print(output)

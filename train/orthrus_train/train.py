@@ -6,6 +6,7 @@ from pathlib import Path
 from .base import Base
 from .dataset import Dataset
 from .loss import KINDS
+from .machine import add_device_argument, place_of, usual_dtype
 from .mask_token import mask_token_id
 from .options import block, count, number, whole
 from .trainer import Trainer, TrainOptions
@@ -14,10 +15,10 @@ from .workers import Workers
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = TrainOptions()
-    parser.add_argument("base", help="a Hugging Face directory or a GGUF file")
+    parser.add_argument("--model", required=True, help="the base: a directory or a .gguf file")
     parser.add_argument("--data", type=Path, required=True, help="a directory that generate made")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="a directory for checkpoint, log and heads"
+        "--out", type=Path, required=True, help="a directory for checkpoint, log and heads"
     )
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=number(0.01, 1e6))
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint-minutes", type=number(0, 1e6), default=default.checkpoint_minutes
     )
     parser.add_argument("--mask-token-id", type=whole, help="by default an unused token")
-    parser.add_argument("--device", help="cpu or cuda")
+    add_device_argument(parser)
     parser.add_argument("--profile", action="store_true", help="say what parts of a step take")
 
 
@@ -54,11 +55,11 @@ def options_of(args: argparse.Namespace, mask: int) -> TrainOptions:
 
 
 def run(args: argparse.Namespace) -> None:
-    workers = Workers(args.device)
-    base = Base.load(args.base, workers.device, workers.dtype)
+    workers = Workers(place_of(args.device))
+    base = Base.load(args.model, workers.device, usual_dtype(workers.device))
     data = Dataset.open(args.data, base)
     options = options_of(args, mask_token_id(base, args.mask_token_id))
-    trainer = Trainer(base, data, args.output, workers, options)
+    trainer = Trainer(base, data, args.out, workers, options)
     trainer.run()
     trainer.export()
     workers.close()

@@ -11,7 +11,7 @@ from . import checkpoint, heads_file
 from .acceptance import Measure, Way
 from .base import Base
 from .blocks import TILE, Blocks, training_blocks
-from .checkpoint import Identity, Place
+from .checkpoint import Identity, Reached
 from .dataset import Dataset
 from .diffusion import Passes
 from .errors import TrainError
@@ -24,7 +24,7 @@ from .schedule import Progress, learning_rate
 from .stopwatch import Stopwatch
 from .workers import Workers
 
-EVALUATED_TEMPERATURE = 0.7
+EVALUATED_TEMPERATURE = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class Trainer:
             loss=options.loss,
             seed=options.seed,
         )
-        self.place = Place()
+        self.reached = Reached()
         if options.resume:
-            self.place = checkpoint.load(directory, self.heads, self.optimizer, self.identity)
+            self.reached = checkpoint.load(directory, self.heads, self.optimizer, self.identity)
         # Sums since the last line of the log: loss, whole blocks, and by position those that survive.
         self.figures = torch.zeros(2 + options.block_size, device=base.device)
         self.watch = Stopwatch(base.device, options.profile)
@@ -116,22 +116,22 @@ class Trainer:
 
     def run(self) -> Heads:
         options = self.options
-        progress = Progress(self.workers, options.steps, options.minutes, self.place.seconds)
-        log = Log(self.directory, self.workers.first, self.place.step)
+        progress = Progress(self.workers, options.steps, options.minutes, self.reached.seconds)
+        log = Log(self.directory, self.workers.first, self.reached.step)
         log.begin(self.settings())
         saved = logged = progress.elapsed()
-        evaluated = math.floor(progress.at(self.place.step) * options.evaluations)
-        first, norm = self.place.step, None
-        while (fraction := progress.at(self.place.step)) < 1:
+        evaluated = math.floor(progress.at(self.reached.step) * options.evaluations)
+        first, norm = self.reached.step, None
+        while (fraction := progress.at(self.reached.step)) < 1:
             last_norm, norm = norm, self.step(fraction)
             # A step behind, so that the GPU is never waited for while it has nothing to do.
             if last_norm is not None and not math.isfinite(float(last_norm)):
-                raise self._diverged(self.place.step - 1)
-            self.place.step += 1
-            if self.place.step % options.log_every == 0:
-                steps = self.place.step - first
+                raise self._diverged(self.reached.step - 1)
+            self.reached.step += 1
+            if self.reached.step % options.log_every == 0:
+                steps = self.reached.step - first
                 summary = self._summary(fraction, progress.elapsed() - logged, steps)
-                first = self.place.step
+                first = self.reached.step
                 log.step(summary, progress, fraction)
                 late = progress.elapsed() - saved > options.checkpoint_minutes * 60
                 if self.workers.of_first(float(late)):
@@ -140,17 +140,17 @@ class Trainer:
                 logged = progress.elapsed()
             if math.floor(fraction * options.evaluations) > evaluated:
                 evaluated = math.floor(fraction * options.evaluations)
-                log.held_out(self.place.step, self.evaluate())
+                log.held_out(self.reached.step, self.evaluate())
                 logged = progress.elapsed()
         self._save(progress, norm)
-        log.held_out(self.place.step, self.evaluate())
+        log.held_out(self.reached.step, self.evaluate())
         return self.heads
 
     def step(self, fraction: float) -> torch.Tensor:
         """One update of the heads. Gives the gradient's norm, on the device."""
-        options, place = self.options, self.place
+        options, reached = self.options, self.reached
         self.watch.mark("data")
-        rng = np.random.default_rng([options.seed, self.workers.rank, place.step])
+        rng = np.random.default_rng([options.seed, self.workers.rank, reached.step])
         texts = self.data.batch(rng.choice(self.data.training, options.batch))
         blocks = training_blocks(rng, texts.own.numpy(), options.rows, options.block_size)
         for begin in range(0, options.batch, self.at_a_time):
@@ -164,7 +164,7 @@ class Trainer:
         # A gradient that is not finite changes nothing: the weights stay those of the step before.
         gradient *= (1 / norm).clamp(max=1)
         gradient.masked_fill_(~norm.isfinite(), 0)
-        rate = learning_rate(options.learning_rate, place.step, options.warmup, fraction)
+        rate = learning_rate(options.learning_rate, reached.step, options.warmup, fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -213,7 +213,7 @@ class Trainer:
         whole = max(1.0, sums[1])
         by_position = [round(x / whole, 4) for x in sums[2:]]
         summary = {
-            "step": self.place.step,
+            "step": self.reached.step,
             "fraction": round(fraction, 4),
             "loss": round(sums[0] / (steps * options.batch * workers.count), 5),
             "accepted": round(sum(by_position), 4),
@@ -232,10 +232,10 @@ class Trainer:
     def _save(self, progress: Progress, norm: torch.Tensor | None) -> None:
         """Only what is known to be good: also of the last step."""
         if norm is not None and not math.isfinite(float(norm)):
-            raise self._diverged(self.place.step - 1)
-        self.place.seconds = progress.elapsed()
+            raise self._diverged(self.reached.step - 1)
+        self.reached.seconds = progress.elapsed()
         if self.workers.first:
-            checkpoint.save(self.directory, self.heads, self.optimizer, self.identity, self.place)
+            checkpoint.save(self.directory, self.heads, self.optimizer, self.identity, self.reached)
 
     def export(self) -> None:
         """heads.safetensors in the directory, of the heads as they are."""

@@ -1,41 +1,23 @@
 """The processes that train together, one a GPU, as torchrun starts them; or one alone."""
 
-import os
-
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .errors import TrainError
+from .machine import Place
 
 
 class Workers:
-    def __init__(self, device: str | None = None):
-        """device: cpu or cuda; by default a GPU where there is one."""
-        variables = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
-        self.rank, self.count, local = (int(os.environ.get(k, v)) for k, v in variables.items())
-        kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if kind not in ("cpu", "cuda"):
-            raise TrainError(f"--device is {kind}; valid is cpu or cuda.")
-        if kind == "cuda":
-            found = torch.cuda.device_count()
-            if local >= found:
-                raise TrainError(f"process {local} of this machine has no GPU: {found} are found.")
-            torch.cuda.set_device(local)
-        self.device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
+    def __init__(self, place: Place):
+        self.rank, self.count, self.device = place.rank, place.world, place.device
         self._joined = self.count > 1 and not dist.is_initialized()
         if self._joined:
-            dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
     @property
     def first(self) -> bool:
         """Of them all, the one that writes and prints."""
         return self.rank == 0
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What bases compute in here."""
-        return torch.bfloat16 if self.device.type == "cuda" else torch.float32
 
     def sum(self, tensor: Tensor) -> Tensor:
         """In place, over all."""

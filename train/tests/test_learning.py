@@ -1,0 +1,50 @@
+import numpy as np
+import torch
+
+from orthrus_train.acceptance import GREEDY
+from orthrus_train.base import Base
+from orthrus_train.dataset import Dataset, Meta, shard_path, write_meta, write_shard
+from orthrus_train.diffusion import Passes
+from orthrus_train.machine import place_of
+from orthrus_train.trainer import Trainer, TrainOptions
+from orthrus_train.workers import Workers
+
+from .conftest import MASK, config
+
+
+def test_heads_learn_within_a_minute(tmp_path):
+    """A random base, whose greedy texts are no riddle, and heads that guess them better and better."""
+    base = Base.random(config(hidden_size=64, intermediate_size=128, layers=2), seed=6)
+    count, length = 96, 96
+    ids = torch.randint(0, 256, (count, 1), generator=torch.Generator().manual_seed(7))
+    passes = Passes(base, MASK, compiled=False)
+    for _ in range(length - 1):
+        hidden = passes.teacher(ids).hidden[:, -1]
+        ids = torch.cat([ids, (hidden @ base.head.T)[:, :256].argmax(-1, keepdim=True)], 1)
+    own = torch.full_like(ids, GREEDY)
+    own[:, 0] = 0
+    directory = tmp_path / "data"
+    write_meta(directory, Meta(base.fingerprint(), "tiny", 264, length, ("text",)))
+    kind = torch.zeros(count)
+    write_shard(shard_path(directory, 0, 0), ids, own, kind, torch.arange(count))
+    data = Dataset.open(directory, base, held_out=0.1)
+    options = TrainOptions(
+        steps=150,
+        minutes=None,
+        batch=4,
+        rows=128,
+        block_size=8,
+        mask_token_id=MASK,
+        learning_rate=3e-3,
+        warmup=10,
+    )
+    trainer = Trainer(base, data, tmp_path / "out", Workers(place_of("cpu")), options)
+
+    def accepted() -> float:
+        return next(r for r in trainer.evaluate() if r["temperature"] == 0)["decoding"]
+
+    before = accepted()
+    trainer.run()
+    after = accepted()
+    print("accepted", before, after)
+    assert np.isfinite(after) and after > before + 1
