@@ -4,8 +4,7 @@
 //
 // MODEL is a path, or a published shape with made-up weights (qwen3-8b); DEVICE cpu or cuda. Each
 // round asks for other prompts, plainly and with mode auto, by turns. What it says: the whole call,
-// prompts included; and, from the first token of the last stream to the last token of the first to
-// end, decoding with all streams at a time, and where those tokens stood on average.
+// prompts included; and decoding while all streams do, and where those tokens stood on average.
 //
 // The drafts of made-up weights are never right where decoding is greedy. At a temperature the
 // noise is the same in both views: the higher it is, the more drafts are right.
@@ -13,6 +12,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,25 +65,27 @@ class Timeline {
     done_[stream] += tokens;
   }
 
-  // All streams at a time.
+  // All streams at a time: from the first token of the stream that begins last, to another one of
+  // its tokens, so that passes are counted whole.
   void print(int prompt) const {
-    size_t begun = 0;
+    size_t begun = 0, last = 0, end = 0, first = 0;
+    for (size_t i = 0; i < events_.size(); ++i) {
+      const Event& event = events_[i];
+      if (begun < done_.size() && event.before == 0 && ++begun == done_.size()) {
+        last = event.stream, first = end = i;
+      }
+      if (begun == done_.size() && event.stream == last) end = i;
+      if (begun == done_.size() && event.before + event.tokens == done_[event.stream]) break;
+    }
+    if (end == first) return std::puts("; never all at a time"), void();
     int tokens = 0;
     double positions = 0;
-    Clock::time_point begin{}, end{};
-    for (const Event& event : events_) {
-      const bool all = begun == done_.size();
-      if (all) {
-        end = event.time, tokens += event.tokens;
-        positions += event.tokens * (prompt + event.before + 0.5 * event.tokens);
-        if (event.before + event.tokens == done_[event.stream]) break;
-      } else if (event.before == 0 && ++begun == done_.size()) {
-        begin = event.time;
-      }
+    for (const Event& event : std::span(events_).subspan(first + 1, end - first)) {
+      tokens += event.tokens;
+      positions += event.tokens * (prompt + event.before + 0.5 * event.tokens);
     }
-    if (tokens == 0) return std::puts("; never all at a time"), void();
-    const double seconds = std::chrono::duration<double>(end - begin).count();
-    std::printf("; all at a time %.0f tokens/s, behind %.0f on average\n", tokens / seconds,
+    const std::chrono::duration<double> took = events_[end].time - events_[first].time;
+    std::printf("; all at a time %.0f tokens/s, behind %.0f on average\n", tokens / took.count(),
                 positions / tokens);
   }
 
@@ -110,15 +112,17 @@ void measure(const orthrus::Engine& engine, const Load& load, int round, orthrus
   const auto answers = engine.generate(asked);
   const std::chrono::duration<double> took = Clock::now() - start;
   size_t total = 0;
-  int accepted = 0, cycles = 0;
+  int accepted = 0;
+  size_t drafts = 0;
   for (const orthrus::Generation& answer : answers) {
     total += answer.output_ids.size();
     accepted += answer.stats.accepted;
-    cycles += answer.stats.diffusion_passes;
+    const std::vector<int>& verified = answer.stats.verified;  // cycles, by drafts
+    for (size_t n = 1; n < verified.size(); ++n) drafts += n * static_cast<size_t>(verified[n]);
   }
-  std::printf("%-4s %.3f s, %.0f tokens/s, %d drafts accepted of %d draft passes",
+  std::printf("%-4s %.3f s, %.0f tokens/s, %d of %zu drafts accepted",
               std::string(orthrus::name_of(mode)).c_str(), took.count(),
-              static_cast<double>(total) / took.count(), accepted, cycles);
+              static_cast<double>(total) / took.count(), accepted, drafts);
   timeline.print(load.prompt);
 }
 
