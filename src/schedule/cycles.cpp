@@ -5,6 +5,12 @@
 #include "schedule/scheduler.h"
 
 namespace orthrus {
+namespace {
+
+// Looking for room that there is not costs a few passes' time.
+constexpr int kPassesWithoutCycles = 256;
+
+}  // namespace
 
 // The next cycle begins before the one that is waited for has landed.
 void Scheduler::run_cycles() try {
@@ -19,7 +25,7 @@ void Scheduler::run_cycles() try {
 }
 
 void Scheduler::join_cycles() {
-  if (cycles_given_up_) return;
+  if (passes_till_cycles_ > 0) return;
   CycleRunner& cycles = *lane_->cycles();
   int slot = 0;
   for (const TaskPointer& task : running_) {
@@ -90,9 +96,9 @@ void Scheduler::leave_cycles(Task& task) {
   task.decoder_.leave_cycles();
 }
 
-// They need memory that there is not: those who run go on pass by pass.
+// They need memory that there is not: those who run go on pass by pass, for a while.
 void Scheduler::give_cycles_up() {
-  cycles_given_up_ = true;
+  passes_till_cycles_ = kPassesWithoutCycles;
   for (const TaskPointer& task : running_) leave_cycles(*task);
   lane_->cycles()->drain();
 }

@@ -17,14 +17,16 @@ Status run_on(ForwardPass& pass, std::span<const Span> spans) try {
 
 void Scheduler::run_pass() {
   gather();
-  if (!spans_.empty()) run(members_, spans_);
+  if (spans_.empty()) return;
+  if (passes_till_cycles_ > 0) --passes_till_cycles_;
+  run(members_, spans_);
 }
 
 // Those that go first come first: whoever must give way to them has no span yet.
 void Scheduler::gather() {
   members_.clear();
   spans_.clear();
-  CycleRunner* const cycles = cycles_given_up_ ? nullptr : lane_->cycles();
+  CycleRunner* const cycles = passes_till_cycles_ > 0 ? nullptr : lane_->cycles();
   const auto waits_for_cycles = [&](const Task& task) {
     return cycles != nullptr && task.decoder_.can_cycle() && task.takes_cycles_;
   };

@@ -117,7 +117,7 @@ void Scheduler::step() {
     end_all(Status::kOutOfMemory);
   }
   std::erase_if(running_, [](const auto& task) { return task->finished_; });
-  if (running_.empty()) cycles_given_up_ = false;
+  if (running_.empty()) passes_till_cycles_ = 0;
   note_load();
 }
 

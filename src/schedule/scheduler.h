@@ -112,7 +112,7 @@ class Scheduler {
   std::vector<TaskPointer> prompts_;  // that are being computed
   bool first_come_ = false;           // whose turn the next chunk of prompts is
   std::vector<CycleRequest> by_slot_;
-  bool cycles_given_up_ = false;  // until nobody runs
+  int passes_till_cycles_ = 0;  // those that cycles were given up for
   Task::Clock::time_point load_noted_{};
 
   mutable std::mutex mutex_;

@@ -210,6 +210,24 @@ TEST_F(WholeCycles, WithoutRoomForThemPassesGoOn) {
   }
 }
 
+TEST_F(WholeCycles, AreTriedAgainThoughNobodyPauses) {
+  CycleEngine engine(*model_);
+  Request request = easy_request(400);
+  request.options.ignore_eos = true;
+  request.options.mode = Mode::kAr;
+  const Generation whole = by_passes(std::span(&request, 1))[0];
+  engine.fake().cycles_until_no_room = 3;
+  request.on_step = [&, step = 0](const Step&) mutable {
+    if (++step != 20) return true;
+    EXPECT_EQ(engine.fake().cycles_until_no_room, 0);  // they were given up
+    engine.fake().cycles_until_no_room = -1;
+    engine.fake().most_in_flight = 0;
+    return true;
+  };
+  EXPECT_EQ(generate(engine, std::span(&request, 1))[0].output_ids, whole.output_ids);
+  EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
+}
+
 // To the last position of the cache, which cycles in flight never go beyond.
 TEST_F(WholeCycles, EndWhereTheCacheEnds) {
   EngineOptions options;
