@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # From nothing to all tests run. Arguments go to ctest (-R NAME, --repeat until-fail:3, ...). With
-# ORTHRUS_WERROR=ON in the environment, as in CI, compiler warnings are errors.
+# ORTHRUS_WERROR=ON in the environment, as in CI, compiler warnings are errors. The Python package is
+# built and tested in a virtual environment, build/venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/setup.sh libgtest-dev python3-pip tmux chromium
-cmake --preset release -DORTHRUS_BUILD_TESTS=ON -DORTHRUS_WERROR="${ORTHRUS_WERROR:-OFF}"
+scripts/setup.sh libgtest-dev python3-dev python3-pip python3-venv tmux chromium
+[ -e build/venv/bin/python ] || python3 -m venv build/venv
+build/venv/bin/python -m pip install --quiet --disable-pip-version-check -r python/tests/requirements.txt
+cmake --preset release -DORTHRUS_BUILD_TESTS=ON -DORTHRUS_WERROR="${ORTHRUS_WERROR:-OFF}" \
+  -DORTHRUS_BUILD_PYTHON=ON -DPython_EXECUTABLE="$PWD/build/venv/bin/python"
 cmake --build --preset release
 status=0
 ctest --preset release "$@" || status=$?

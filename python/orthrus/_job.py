@@ -1,0 +1,137 @@
+"""A request under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _native
+from ._loop import news_of_running_loop
+from .results import Generation, Step, generation_of, step_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be submitted, checked."""
+
+    prompt_ids: NDArray[np.int32]
+    options: list[_native.Options]  # of each choice
+    reader: Callable[[str], dict[str, Any]] | None = None  # a chat's answer as a message
+
+
+class Job:
+    """One choice. The engine stops working on it when it is cancelled or forgotten."""
+
+    def __init__(
+        self,
+        engine: _native.Engine,
+        asked: Asked,
+        choice: int,
+        *,
+        steps: bool = False,
+        in_loop: bool = False,
+    ) -> None:
+        self._asked = asked
+        self._options = asked.options[choice]
+        self._bell = asyncio.Event() if in_loop else None
+        self._news = news_of_running_loop() if in_loop else None
+        self._key = self._news.add(self._bell) if self._news and self._bell else 0
+        try:
+            self._native = engine.submit(
+                asked.prompt_ids,
+                self._options,
+                steps,
+                self._news.waker if self._news else None,
+                self._key,
+            )
+        except BaseException:
+            self._forget_bell()
+            raise
+
+    def wait(self) -> None:
+        """Until there is news. A signal's exception, as KeyboardInterrupt, comes out of it."""
+        self._native.wait()
+
+    async def news(self) -> None:
+        """The same within the loop."""
+        assert self._bell is not None
+        await self._bell.wait()
+        self._bell.clear()
+
+    def steps(self) -> list[Step]:
+        with_logprobs = self._options.logprobs is not None
+        return [step_of(step, with_logprobs) for step in self._native.take()]
+
+    def ended(self) -> bool:
+        return self._native.result() is not None
+
+    def generation(self) -> Generation:
+        """After ended(). Raises GenerationError where it failed."""
+        self._forget_bell()
+        native = self._native.result()
+        assert native is not None
+        generation = generation_of(native, self._asked.prompt_ids, self._options)
+        if self._asked.reader is None:
+            return generation
+        return replace(generation, message=self._asked.reader(generation.text))
+
+    def cancel(self) -> None:
+        self._native.cancel()
+
+    def _forget_bell(self) -> None:
+        if self._news is not None:
+            self._news.remove(self._key)
+            self._news = None
+
+
+def run(engine: _native.Engine, asked: list[Asked]) -> list[Generation]:
+    """All together, to their ends. Where one fails, or a signal comes, the others are cancelled."""
+    jobs: list[list[Job]] = []
+    try:
+        for one in asked:
+            choices: list[Job] = []
+            jobs.append(choices)
+            choices.extend(Job(engine, one, i) for i in range(len(one.options)))
+        for choices in jobs:
+            for job in choices:
+                while not job.ended():
+                    job.wait()
+                    job.steps()  # which tells of memory that failed
+        return [_joined(choices) for choices in jobs]
+    except BaseException:
+        _cancel(jobs)
+        raise
+
+
+async def run_in_loop(engine: _native.Engine, asked: list[Asked]) -> list[Generation]:
+    jobs: list[list[Job]] = []
+    try:
+        for one in asked:
+            choices: list[Job] = []
+            jobs.append(choices)
+            choices.extend(Job(engine, one, i, in_loop=True) for i in range(len(one.options)))
+        for choices in jobs:
+            for job in choices:
+                while not job.ended():
+                    await job.news()
+                    job.steps()
+        return [_joined(choices) for choices in jobs]
+    except BaseException:
+        _cancel(jobs)
+        raise
+
+
+def _joined(choices: list[Job]) -> Generation:
+    first, *others = [job.generation() for job in choices]
+    return replace(first, others=tuple(others)) if others else first
+
+
+def _cancel(jobs: list[list[Job]]) -> None:
+    for choices in jobs:
+        for job in choices:
+            job.cancel()

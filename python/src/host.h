@@ -1,0 +1,35 @@
+// The engine that Python's objects share.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "orthrus/async_engine.h"
+
+namespace orthrus::python {
+
+// Holds an AsyncEngine until it is closed. Its thread never takes the GIL, so that passes wait for
+// no Python code, and the interpreter may end at any time.
+class Host {
+ public:
+  explicit Host(Engine engine);
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  // Throws Error: kUsage once it was closed, kSystem in a process that was forked since, where the
+  // engine's thread is not.
+  std::shared_ptr<AsyncEngine> engine() const;
+  bool closed() const;
+
+  // Cancels what is not done, and gives the memory back. Call it without the GIL: it waits for the
+  // pass that runs.
+  void close();
+
+ private:
+  const unsigned process_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<AsyncEngine> engine_;
+};
+
+}  // namespace orthrus::python

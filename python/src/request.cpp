@@ -1,0 +1,72 @@
+#include "request.h"
+
+#include <fmt/core.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <string>
+#include <utility>
+
+#include "orthrus/error.h"
+#include "orthrus/request.h"
+
+namespace nb = nanobind;
+
+namespace orthrus::python {
+namespace {
+
+Mode parse_mode(const std::string& text) {
+  for (const Mode mode : {Mode::kAr, Mode::kDual, Mode::kAuto}) {
+    if (name_of(mode) == text) return mode;
+  }
+  throw Error(ErrorKind::kUsage, fmt::format("mode is '{}'; valid is ar, dual or auto.", text));
+}
+
+AcceptRule parse_accept(const std::string& text) {
+  if (text == "match") return AcceptRule::kMatch;
+  if (text == "rejection") return AcceptRule::kRejection;
+  throw Error(ErrorKind::kUsage, fmt::format("accept is '{}'; valid is match or rejection.", text));
+}
+
+}  // namespace
+
+void bind_options(nb::module_& module) {
+  using Options = GenerateOptions;
+  using Sampling = SamplingParams;
+  nb::class_<Options> bound(module, "Options");
+  bound.def(nb::init<>());
+  bound.def_rw("max_tokens", &Options::max_tokens)
+      .def_rw("stop", &Options::stop)
+      .def_rw("ignore_eos", &Options::ignore_eos)
+      .def_rw("stop_token_ids", &Options::stop_token_ids)
+      .def_rw("logprobs", &Options::logprobs, nb::arg().none())
+      .def_rw("prompt_logprobs", &Options::prompt_logprobs, nb::arg().none())
+      .def_rw("block_size", &Options::block_size)
+      .def_rw("prefill_chunk", &Options::prefill_chunk)
+      .def_rw("priority", &Options::priority)
+      .def_rw("cache_salt", &Options::cache_salt);
+  bound.def("set_mode", [](Options& o, const std::string& text) { o.mode = parse_mode(text); });
+  bound.def("set_accept",
+            [](Options& o, const std::string& text) { o.accept = parse_accept(text); });
+  bound.def("bias", [](Options& o, int32_t token, float bias) {
+    o.sampling.logit_bias.push_back({token, bias});
+  });
+  const auto sampling = [&bound](const char* name, auto Sampling::*member) {
+    using Value = std::remove_reference_t<decltype(std::declval<Sampling&>().*member)>;
+    bound.def_prop_rw(
+        name, [member](const Options& o) { return o.sampling.*member; },
+        [member](Options& o, Value value) { o.sampling.*member = value; });
+  };
+  sampling("temperature", &Sampling::temperature);
+  sampling("top_k", &Sampling::top_k);
+  sampling("top_p", &Sampling::top_p);
+  sampling("min_p", &Sampling::min_p);
+  sampling("seed", &Sampling::seed);
+  sampling("repetition_penalty", &Sampling::repetition_penalty);
+  sampling("presence_penalty", &Sampling::presence_penalty);
+  sampling("frequency_penalty", &Sampling::frequency_penalty);
+  bound.def_prop_ro("greedy", [](const Options& o) { return o.sampling.greedy(); });
+}
+
+}  // namespace orthrus::python
