@@ -1,6 +1,7 @@
 #include "cli/command_line.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -177,14 +178,25 @@ class WordReader {
   void read_environment() {
     for (CLI::Option* const option : command_.get_options()) {
       const std::string& variable = option->get_envname();
-      if (variable.empty() || find_given(*option) != nullptr) continue;
+      if (variable.empty() || find_given(*option) != nullptr || is_excluded(*option)) continue;
       const char* const value = std::getenv(variable.c_str());
-      if (value == nullptr || *value == '\0') continue;
+      if (value == nullptr) continue;
+      if (*value == '\0') {
+        problems_.push_back(variable + " is empty; give it a value, or unset it.");
+        continue;
+      }
       given_.push_back(
           {.option = option,
            .values = takes_many(*option) ? split_at_commas(value) : std::vector<std::string>{value},
            .by_variable = true});
     }
+  }
+
+  // By a word.
+  bool is_excluded(CLI::Option& option) const {
+    return std::ranges::any_of(given_, [&](const Given& given) {
+      return !given.by_variable && given.option->get_excludes().count(&option) > 0;
+    });
   }
 
   void check_together() {
@@ -203,8 +215,7 @@ class WordReader {
       for (size_t j = i + 1; j < given_.size(); ++j) {
         if (given_[i].option->get_excludes().count(given_[j].option) == 0) continue;
         problems_.push_back(fmt::format("{} and {} cannot be given together.",
-                                        cli::name_of(*given_[i].option),
-                                        cli::name_of(*given_[j].option)));
+                                        name_as_given(given_[i]), name_as_given(given_[j])));
       }
     }
     if (!problems_.empty()) return;  // a missing option may be the one that was misspelt
@@ -219,6 +230,10 @@ class WordReader {
     const auto found = std::find_if(given_.begin(), given_.end(),
                                     [&](const Given& given) { return given.option == &option; });
     return found == given_.end() ? nullptr : &*found;
+  }
+
+  static std::string name_as_given(const Given& given) {
+    return given.by_variable ? given.option->get_envname() : cli::name_of(*given.option);
   }
 
   [[noreturn]] void fail() const {
@@ -274,6 +289,21 @@ void add_variables(CLI::App& command, const std::string& prefix) {
     for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
     option->envname(prefix + '_' + name);
   }
+}
+
+std::vector<std::string> unknown_variables(const CLI::App& command, const std::string& prefix) {
+  std::vector<std::string> known, unknown;
+  for (const CLI::Option* const option : command.get_options()) {
+    if (!option->get_envname().empty()) known.push_back(option->get_envname());
+  }
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    std::string name(*variable);
+    name.resize(std::min(name.find('='), name.size()));
+    if (!name.starts_with(prefix + '_')) continue;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    unknown.push_back(as_typed(name) + " is not known" + did_you_mean(name, known));
+  }
+  return unknown;
 }
 
 std::vector<std::string> option_names(const CLI::App& command) {

@@ -22,10 +22,15 @@ std::string name_of(const CLI::Option& option);
 // "-m MODEL", the shortest way to give it.
 std::string usage_of(const CLI::Option& option);
 
-// Gives each option of `command` a variable of the environment: PREFIX_API_KEY for --api-key. It is
-// as if it were not there when it is empty; of an option that may be given several times, commas
-// separate the values.
+// Gives each option of `command` a variable of the environment: PREFIX_API_KEY for --api-key. An
+// empty one is an error: an API key that is missing in a script must not open the server. Of an
+// option that may be given several times, commas separate the values. Words go before variables,
+// also before those of options that they exclude.
 void add_variables(CLI::App& command, const std::string& prefix);
+
+// What is wrong with variables of the environment that begin so, and are none of the command's
+// options: "ORTHRUS_PROT is not known; did you mean ORTHRUS_PORT?".
+std::vector<std::string> unknown_variables(const CLI::App& command, const std::string& prefix);
 
 // The names by which a command's options can be given: "--model", "-m", ...
 std::vector<std::string> option_names(const CLI::App& command);

@@ -60,9 +60,11 @@ CLI::Option* add_size(CLI::App& app, const std::string& flags, uint64_t& bytes,
 void refuse_empty(CLI::Option* option) {
   option->check([option](const std::string& text) {
     if (text.empty()) {
-      throw Error(ErrorKind::kUsage,
-                  fmt::format("{}: the {} is empty.", name_of(*option),
-                              option->get_type_name() == "TEXT" ? "text" : "name"));
+      const std::string type = option->get_type_name();
+      throw Error(ErrorKind::kUsage, fmt::format("{}: the {} is empty.", name_of(*option),
+                                                 type == "TEXT"  ? "text"
+                                                 : type == "KEY" ? "key"
+                                                                 : "name"));
     }
     return std::string();
   });
@@ -170,11 +172,18 @@ void SeedOption::draw() {
 void SeedOption::add_to(CLI::App& app, const std::string& group) {
   const auto set = [this](const std::string& text) {
     if (text == "random") return draw();
+    drawn = false;
+    // Negative ones are OpenAI's: the same 64 bits.
+    if (const auto negative = number_in<int64_t>(text); negative && *negative < 0) {
+      value = static_cast<uint64_t>(*negative);
+      return;
+    }
+    constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
     constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
     value = parse_number(
         "--seed", text,
-        Range<uint64_t>{0, kMost, fmt::format("a whole number from 0 to {}, or random", kMost)});
-    drawn = false;
+        Range<uint64_t>{0, kMost,
+                        fmt::format("a whole number from {} to {}, or random", kLeast, kMost)});
   };
   app.add_option_function<std::string>("--seed", set,
                                        "The same seed gives the same tokens; random draws one")

@@ -10,7 +10,9 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/running.h"
 #include "cli/serve_options.h"
@@ -59,12 +61,18 @@ class ServeCommand {
  public:
   explicit ServeCommand(const ServeOptions& options) : options_(options) {}
 
-  int run() {
+  // `unknown`: what is to be told of variables of the environment.
+  int run(const std::vector<std::string>& unknown) {
+    for (const std::string& problem : unknown) log_.write(LogLevel::kWarning, problem);
     try {
       ModelFiles files = open();
       // Listens before it loads: a port that is in use is told at once, and health checks are
       // answered meanwhile.
       server::Server server(http_options(), version_number());
+      if (options_.open_to_others() && options_.api_keys.empty()) {
+        log_.write(LogLevel::kWarning,
+                   "whoever reaches this machine may use the model: --api-key sets a key");
+      }
       server::ServerInfo info = info_of(files.config());
       server.start(load_engine(std::move(files)), std::move(info), options_.limits());
       tell(server.dispatcher());
@@ -95,10 +103,6 @@ class ServeCommand {
     server::HttpOptions options = options_.http_options();
     options.limits.connections = most_connections();
     options.on_answered = [this](const server::HttpRecord& record) { log_.write(record); };
-    if (options_.open_to_others() && options_.api_keys.empty()) {
-      log_.write(LogLevel::kWarning,
-                 "whoever reaches this machine may use the model: --api-key sets a key");
-    }
     return options;
   }
 
@@ -125,14 +129,21 @@ class ServeCommand {
                     names_of(engine.weight_types()), name_of(engine.device()),
                     block_size > 0 ? fmt::format("blocks of up to {} tokens", block_size)
                                    : "no diffusion view",
-                    with_commas(info.context_length), name_of(info.chat_format)));
+                    with_commas(engine.config().max_position_embeddings),
+                    name_of(info.chat_format)));
+    if (info.cache_limits_context) {
+      log_.write(LogLevel::kWarning,
+                 fmt::format("the cache holds less than the model's context: requests may have {} "
+                             "tokens; --cache-memory gives more",
+                             with_commas(info.context_length)));
+    }
     log_.write(LogLevel::kInfo,
                fmt::format("cache {}, {} tokens of all requests", name_of(engine.kv_cache()),
                            with_commas(dispatcher.load().cache_pages * server::kCachePageTokens)));
     const SamplingParams& sampling = info.defaults.sampling;
     log_.write(LogLevel::kInfo,
                sampling.greedy()
-                   ? "requests that say nothing else are greedy, as the checkpoint suggests"
+                   ? "requests that say nothing else are greedy"
                    : fmt::format("requests that say nothing else have the checkpoint's temperature "
                                  "{}, top_k {}, top_p {}, min_p {}, repetition_penalty {}",
                                  sampling.temperature, sampling.top_k, sampling.top_p,
@@ -174,7 +185,9 @@ Command add_serve(CLI::App& root) {
   CLI::App& app = *root.add_subcommand("serve", "Answer requests over HTTP");
   options->add_to(app);
   app.footer(kExamples);
-  return {&app, [options] { return ServeCommand(*options).run(); }};
+  return {&app, [options, &app] {
+            return ServeCommand(*options).run(unknown_variables(app, kVariables));
+          }};
 }
 
 }  // namespace orthrus::cli

@@ -1,15 +1,28 @@
 #include "cli/serve_options.h"
 
+#include <fmt/core.h>
+
 #include <filesystem>
 
 #include "cli/choices.h"
 #include "cli/command_line.h"
+#include "cli/text.h"
+#include "orthrus/error.h"
 
 namespace orthrus::cli {
 namespace {
 
 constexpr const char* kAddress = "Address and access";
 constexpr const char* kLimits = "Limits";
+
+// What never comes would be of no use.
+std::string check_origin(const std::string& text) {
+  if (server::is_cors_origin(text)) return {};
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--cors-origin is {}; valid is *, null, or as browsers send it "
+                          "SCHEME://HOST or SCHEME://HOST:PORT, in lower case and without a path.",
+                          in_quotes(text)));
+}
 
 }  // namespace
 
@@ -29,30 +42,34 @@ void ServeOptions::add_to(CLI::App& app) {
                                "request, debug also for health checks")
       ->default_str("info");
 
-  refuse_empty(app.add_option("--host", host,
-                              "Address or name to listen on: 127.0.0.1 is for this machine, "
-                              "0.0.0.0 and :: are for everyone")
-                   ->type_name("HOST")
-                   ->default_str(host)
-                   ->group(kAddress));
-  add_whole_number(app, "--port", port, {0, 65535, "a whole number from 0 to 65535"},
-                   "Port to listen on; 0 picks a free one")
-      ->group(kAddress);
+  CLI::Option* const at = app.add_option("--host", host,
+                                         "Address or name to listen on: 127.0.0.1 is for this "
+                                         "machine, 0.0.0.0 and :: are for everyone")
+                              ->type_name("HOST")
+                              ->default_str(host)
+                              ->group(kAddress);
+  refuse_empty(at);
+  CLI::Option* const at_port =
+      add_whole_number(app, "--port", port, {0, 65535, "a whole number from 0 to 65535"},
+                       "Port to listen on; 0 picks a free one")
+          ->group(kAddress);
   refuse_empty(app.add_option("--unix-socket", unix_socket,
                               "Listen on a Unix socket of this name, in place of a port")
                    ->type_name("FILE")
+                   ->excludes(at)
+                   ->excludes(at_port)
                    ->group(kAddress));
   refuse_empty(
       app.add_option("--api-key", api_keys, "Answer only who has this key; again for another")
           ->type_name("KEY")
           ->allow_extra_args(false)
           ->group(kAddress));
-  refuse_empty(app.add_option("--cors-origin", cors_origins,
-                              "Let browsers ask from pages of this origin, or of all: \"*\"; again "
-                              "for another")
-                   ->type_name("ORIGIN")
-                   ->allow_extra_args(false)
-                   ->group(kAddress));
+  app.add_option("--cors-origin", cors_origins,
+                 "Let browsers ask from pages of this origin, or of all: \"*\"; again for another")
+      ->type_name("ORIGIN")
+      ->allow_extra_args(false)
+      ->check(check_origin)
+      ->group(kAddress);
 
   add_whole_number(app, "--max-queue", max_queue,
                    {0, 1'000'000, "a whole number from 0 (any number) to 1000000"},
@@ -70,7 +87,7 @@ void ServeOptions::add_to(CLI::App& app) {
                    {0, 604800, "a whole number from 0 (none) to 604800"},
                    "Seconds after which a request ends as it is")
       ->group(kLimits);
-  add_variables(app, "ORTHRUS");
+  add_variables(app, kVariables);
 }
 
 EngineOptions ServeOptions::engine_options() const {

@@ -14,6 +14,8 @@
 
 namespace orthrus::cli {
 
+inline constexpr const char* kVariables = "ORTHRUS";  // of the environment: what they begin with
+
 struct ServeOptions {
   ModelOptions model;
   ChatFormatOption format;

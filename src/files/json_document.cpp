@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "files/display.h"
+#include "files/json_sax.h"
 #include "files/recognize.h"
 #include "orthrus/error.h"
 
@@ -35,35 +36,11 @@ json given_twice(const json& first, const json& second) {
   return mark;
 }
 
-// Builds the value as its parser goes through the text. (The JSON library would build it by itself,
-// and call back, but then takes quadratic time for long arrays.)
-class Builder final : public nlohmann::json_sax<json> {
+class Builder final : public JsonSax<json> {
  public:
-  explicit Builder(const std::string& file) : file_(file) {}
+  explicit Builder(const std::string& file) : JsonSax(kMaxDepth), file_(file) {}
 
   JsonPointer take() { return std::move(result_); }
-
-  bool start_object(size_t) override { return open(json::value_t::object); }
-  bool start_array(size_t) override { return open(json::value_t::array); }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
-
-  bool key(std::string& key) override {
-    open_.back().key = std::move(key);
-    return true;
-  }
-
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
-    fail("is not valid JSON: " + describe(error));
-  }
-
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(int64_t value) override { return add(value); }
-  bool number_unsigned(uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
-  bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(json::binary_t&) override { return false; }  // never from JSON text
 
  private:
   // An object or array whose end has not come.
@@ -72,28 +49,26 @@ class Builder final : public nlohmann::json_sax<json> {
     std::string key = {};  // of an object's member that comes next
   };
 
-  bool open(json::value_t type) {
-    if (open_.size() == kMaxDepth) fail(fmt::format("is nested more than {} deep", kMaxDepth));
-    open_.push_back({JsonPointer(new json(type))});
-    return true;
-  }
+  void open(json::value_t type) override { open_.push_back({JsonPointer(new json(type))}); }
 
-  bool close() {
+  void close() override {
     const JsonPointer value = std::move(open_.back().value);
     open_.pop_back();
-    return add(std::move(*value));
+    add(std::move(*value));
   }
 
+  void set_key(std::string key) override { open_.back().key = std::move(key); }
+
   // Leaves the value to its owner unless it finds its place.
-  bool add(json&& value) {
+  void add(json&& value) override {
     if (open_.empty()) {
       result_.reset(new json(std::move(value)));
-      return true;
+      return;
     }
     auto& [parent, key] = open_.back();
     if (parent->is_array()) {
       parent->push_back(std::move(value));
-      return true;
+      return;
     }
     const auto [member, is_new] = parent->emplace(std::move(key), nullptr);
     if (is_new) {
@@ -103,10 +78,9 @@ class Builder final : public nlohmann::json_sax<json> {
       make_empty(*member);
       *member = std::move(mark);
     }
-    return true;
   }
 
-  [[noreturn]] void fail(std::string_view problem) const {
+  [[noreturn]] void fail(std::string_view problem) const override {
     throw Error(ErrorKind::kFile, fmt::format("{}: {}.", file_, problem));
   }
 
@@ -161,9 +135,8 @@ void JsonDeleter::operator()(json* value) const noexcept {
 
 JsonPointer parse_json_object(std::string_view text, const std::string& name) {
   refuse_other_than_json(text, name);
-  refuse_zero_bytes(text, name);
   Builder builder(name);
-  json::sax_parse(with_constants_quoted(text), &builder);
+  builder.parse(with_constants_quoted(text));
   JsonPointer value = builder.take();
   if (!value->is_object()) {
     throw Error(ErrorKind::kFile,

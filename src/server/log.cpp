@@ -101,9 +101,11 @@ void Log::write(LogLevel level, std::string_view message) {
 }
 
 void Log::write(const HttpRecord& record) {
-  const LogLevel level = record.status >= 500      ? LogLevel::kWarning
-                         : is_routine(record.path) ? LogLevel::kDebug
-                                                   : LogLevel::kInfo;
+  // A server that is not ready yet says so, which is no fault.
+  const bool routine = is_routine(record.path) && (record.status < 500 || record.status == 503);
+  const LogLevel level = routine                ? LogLevel::kDebug
+                         : record.status >= 500 ? LogLevel::kWarning
+                                                : LogLevel::kInfo;
   if (level < impl_->least) return;
   write(level, fmt::format("id={} {} {} {} {:.3f}s{}{}", record.id, printable(record.method),
                            printable(record.path), record.status, record.seconds,

@@ -57,8 +57,8 @@ void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
   impl.metrics.emplace(info.model, std::max(0, engine.config().block_size - 1));
   impl.engine.emplace(std::move(engine));
   if (const int64_t pages = impl.engine->load().cache_pages; pages > 0) {
-    info.context_length =
-        static_cast<int>(std::min<int64_t>(info.context_length, pages * kCachePageTokens));
+    info.cache_limits_context = pages * kCachePageTokens < info.context_length;
+    if (info.cache_limits_context) info.context_length = static_cast<int>(pages) * kCachePageTokens;
   }
   impl.dispatcher.emplace(*impl.engine, *impl.metrics, std::move(info), limits);
   Router router;

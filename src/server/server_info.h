@@ -18,6 +18,7 @@ struct ServerInfo {
   ChatFormat chat_format = ChatFormat::kNone;  // as found, or as --chat-format says
   GenerateOptions defaults;                    // of a request that says nothing: the checkpoint's
   int context_length = 0;                      // prompt and answer together, in tokens
+  bool cache_limits_context = false;           // to less than the model's
 };
 
 }  // namespace orthrus::server

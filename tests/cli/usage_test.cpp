@@ -286,8 +286,9 @@ TEST(Usage, Numbers) {
       {generate({"-p", "x", "--top-p", "1.1"}), 2, "--top-p is \"1.1\""},
       {generate({"-p", "x", "--min-p", "2"}), 2,
        "--min-p is \"2\"; valid is a number from 0 to 1."},
-      {generate({"-p", "x", "--seed", "-1"}), 2,
-       "--seed is \"-1\"; valid is a whole number from 0 to 18446744073709551615, or random."},
+      {generate({"-p", "x", "--seed", "-9223372036854775809"}), 2,
+       "--seed is \"-9223372036854775809\"; valid is a whole number from -9223372036854775808 to "
+       "18446744073709551615, or random."},
       {generate({"-p", "x", "--seed", "18446744073709551616"}), 2, "--seed is"},
       {generate({"-p", "x", "--block-size", "1"}), 2, "--block-size is \"1\"; valid is"},
       {generate({"-p", "x", "--block-size", "17"}), 2,

@@ -1,4 +1,5 @@
 // Every field at and past its bounds, and bodies that no client should send.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "server/openai_server.h"
@@ -130,7 +131,9 @@ TEST(Bounds, OfChatCompletions) {
 void expect_refusal(const std::string& path, const std::string& body, const std::string& message) {
   const auto answer = server().send("POST", path, body);
   EXPECT_EQ(answer.status, 400) << body.substr(0, 200);
-  EXPECT_EQ(Json::parse(answer.body)["error"]["message"], message) << body.substr(0, 200);
+  const Json error = Json::parse(answer.body)["error"];
+  EXPECT_EQ(error["message"], message) << body.substr(0, 200);
+  EXPECT_TRUE(error["param"].is_string() && error["code"].is_string()) << error;
 }
 
 TEST(Bounds, OfPrompts) {
@@ -177,6 +180,10 @@ TEST(Bounds, OfMessages) {
   refused("[{\"role\":\"wizard\",\"content\":\"a\"}]",
           "messages[0].role is \"wizard\"; it must be \"system\", \"user\", \"assistant\" or "
           "\"tool\".");
+  for (const char* const role : {"system", "user", "developer", "tool"}) {
+    refused(fmt::format("[{{\"role\":\"{}\",\"content\":null}}]", role),
+            "messages[0].content is missing; it must be a string or a list of text parts.");
+  }
   refused("[{\"role\":\"user\",\"content\":3}]",
           "messages[0].content is 3; it must be a string or a list of text parts.");
   refused("[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]",
@@ -188,6 +195,17 @@ TEST(Bounds, OfMessages) {
           "messages[0].content[0] is 3; it must be an object.");
   refused("[{\"role\":\"assistant\",\"tool_calls\":[{}]}]",
           "messages[0].tool_calls[0].function is missing; it must be an object.");
+}
+
+TEST(Bounds, OfSeeds) {
+  for (const char* const seed : {"18446744073709551616", "-9223372036854775809", "1.5"}) {
+    const auto answer = server().send("POST", "/v1/completions",
+                                      fmt::format("{{\"prompt\":\"a\",\"seed\":{}}}", seed));
+    EXPECT_NE(answer.body.find("it must be a whole number from -9223372036854775808 to "
+                               "18446744073709551615."),
+              std::string::npos)
+        << answer.body;
+  }
 }
 
 TEST(Bounds, OfBodies) {

@@ -210,6 +210,11 @@ TEST(Models, AreListed) {
   EXPECT_EQ(model["object"], "model");
   EXPECT_EQ(model["max_model_len"], 2048);
   EXPECT_EQ(Json::parse(server().send("GET", "/v1/models/tiny-code").body), model);
+  // As Anthropic's clients read them.
+  EXPECT_EQ(model["type"], "model");
+  EXPECT_EQ(model["display_name"], "tiny-code");
+  EXPECT_EQ(model["created_at"], "1970-01-01T00:00:01Z");
+  EXPECT_EQ(Json::parse(list.body)["has_more"], false);
   EXPECT_EQ(server().send("GET", "/v1/models/other").status, 404);
 }
 

@@ -66,9 +66,9 @@ TEST(Fields, NullIsAbsent) {
   const Json body = parse_body(R"({"a": null, "b": 1})");
   const Fields fields(body);
   EXPECT_FALSE(fields.has("a"));
-  EXPECT_FALSE(fields.integer("a", 0).has_value());
+  EXPECT_FALSE(fields.integer("a", 0, 5).has_value());
   EXPECT_FALSE(fields.text("c").has_value());
-  EXPECT_EQ(fields.integer("b", 0), 1);
+  EXPECT_EQ(fields.integer("b", 0, 5), 1);
 }
 
 TEST(Fields, IntegersHaveRanges) {
@@ -88,7 +88,7 @@ TEST(Fields, IntegersHaveRanges) {
     EXPECT_EQ(error.param, "n");
   }
   EXPECT_EQ(refusal([&] { read("9223372036854775808", 1, INT64_MAX); }).message,
-            "n is 9223372036854775808; it must be a whole number, 1 or more.");
+            "n is 9223372036854775808; it must be a whole number from 1 to 9223372036854775807.");
 }
 
 TEST(Fields, NumbersHaveRanges) {

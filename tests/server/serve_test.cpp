@@ -175,6 +175,83 @@ TEST(Serve, SaysWhatIsWrongAtTheStart) {
   EXPECT_NE(second.said().find("Address already in use"), std::string::npos) << second.said();
 }
 
+// What `orthrus serve` with these options says, and how it ends.
+void expect_usage_error(const std::vector<std::string>& options, const std::string& message) {
+  Serving serving(options);
+  EXPECT_EQ(serving.wait(), 2) << serving.said();
+  EXPECT_NE(serving.said().find(message), std::string::npos) << serving.said();
+}
+
+TEST(Serve, AnEmptyKeyDoesNotOpenTheServer) {
+  expect_usage_error({"--api-key", ""}, "--api-key: the key is empty.");
+  setenv("ORTHRUS_API_KEY", "", 1);
+  expect_usage_error({}, "ORTHRUS_API_KEY is empty; give it a value, or unset it.");
+  setenv("ORTHRUS_API_KEY", "one,,two", 1);
+  expect_usage_error({}, "ORTHRUS_API_KEY: the key is empty.");
+  unsetenv("ORTHRUS_API_KEY");
+}
+
+TEST(Serve, TellsVariablesThatNothingReads) {
+  setenv("ORTHRUS_MAX_QEUE", "3", 1);
+  Serving serving({"--port", "0"});
+  unsetenv("ORTHRUS_MAX_QEUE");
+  ASSERT_GT(serving.port(), 0) << serving.said();
+  EXPECT_NE(serving.said().find(
+                " warning ORTHRUS_MAX_QEUE is not known; did you mean ORTHRUS_MAX_QUEUE?\n"),
+            std::string::npos)
+      << serving.said();
+}
+
+TEST(Serve, AnAddressIsAPortOrASocket) {
+  expect_usage_error({"--port", "0", "--unix-socket", "s"},
+                     "--port and --unix-socket cannot be given together.");
+  setenv("ORTHRUS_UNIX_SOCKET", "s", 1);
+  {
+    Serving serving({"--port", "0"});  // words go before variables
+    EXPECT_GT(serving.port(), 0) << serving.said();
+  }
+  setenv("ORTHRUS_PORT", "0", 1);
+  expect_usage_error({}, "ORTHRUS_PORT and ORTHRUS_UNIX_SOCKET cannot be given together.");
+  unsetenv("ORTHRUS_UNIX_SOCKET");
+  unsetenv("ORTHRUS_PORT");
+}
+
+TEST(Serve, RefusesOriginsThatNoBrowserSends) {
+  for (const char* const origin :
+       {"", "foo bar", "localhost", "http://", "http://a/", "http://A", "http://a:", "http://a:x",
+        "http://a b", "a b://c", "**", "http://[::1"}) {
+    expect_usage_error({"--cors-origin", origin}, "; valid is *, null, or as browsers send it");
+  }
+  Serving serving({"--port", "0", "--cors-origin", "http://localhost:3000", "--cors-origin",
+                   "app+x://a-b.c", "--cors-origin", "https://[::1]:8443", "--cors-origin", "*"});
+  EXPECT_GT(serving.port(), 0) << serving.said();
+}
+
+TEST(Serve, WarnsOfOthersWhereItListens) {
+  Serving first({"--port", "0"});
+  Serving second({"--host", "0.0.0.0", "--port", std::to_string(first.port())});
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_EQ(second.said().find("whoever reaches"), std::string::npos) << second.said();
+  Serving open({"--host", "0.0.0.0", "--port", "0"});
+  EXPECT_TRUE(open.wait_for("whoever reaches this machine may use the model")) << open.said();
+}
+
+TEST(Serve, ASmallCacheIsToldAsSuch) {
+  Serving serving({"--port", "0", "--cache-memory", "1MiB"});
+  const int port = serving.port();
+  ASSERT_GT(port, 0) << serving.said();
+  EXPECT_NE(serving.said().find(" warning the cache holds less than the model's context"),
+            std::string::npos)
+      << serving.said();
+  nlohmann::json ids = nlohmann::json::array();
+  for (int i = 0; i < 2000; ++i) ids.push_back(5);
+  const std::string body = nlohmann::json{{"prompt", ids}}.dump();
+  const HttpResponse answer = ask(port, "POST", "/v1/completions", body);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("the server's cache (--cache-memory)"), std::string::npos)
+      << answer.body;
+}
+
 TEST(Serve, AUnixSocketIsRemovedAtTheEnd) {
   const std::string path =
       std::filesystem::temp_directory_path() / fmt::format("orthrus-serve-{}", getpid());

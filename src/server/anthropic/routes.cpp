@@ -27,8 +27,9 @@ void create_message(const ExchangePointer& exchange, Dispatcher& dispatcher) {
                   .on_prefill{}};
   const auto prompt_tokens = static_cast<int>(request.prompt.size());
   if (prompt_tokens >= info.context_length) {  // in words that clients look for
-    throw invalid_request(fmt::format("prompt is too long: {} tokens > {} maximum", prompt_tokens,
-                                      info.context_length - 1));
+    throw invalid_request(fmt::format(
+        "prompt is too long: {} tokens > {} maximum{}", prompt_tokens, info.context_length - 1,
+        info.cache_limits_context ? ", of the server's cache (--cache-memory)" : ""));
   }
   fields.prompt.text = {};  // which may be long, and has served
   const auto answer = std::make_shared<Answer>(exchange, std::move(fields), prompt_tokens);

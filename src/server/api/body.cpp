@@ -7,54 +7,17 @@
 #include <vector>
 
 #include "files/display.h"
-#include "files/json_document.h"
+#include "files/json_sax.h"
 #include "server/api/fields.h"
 
 namespace orthrus::server {
 namespace {
 
-[[noreturn]] void fail(std::string_view problem) {
-  throw invalid_request(fmt::format("The body {}.", problem), {}, "invalid_json");
-}
-
-class Builder final : public nlohmann::json_sax<Json> {
+class Builder final : public JsonSax<Json> {
  public:
+  Builder() : JsonSax(kMaxDepth) {}
+
   Json take() { return std::move(result_); }
-
-  bool start_object(size_t) override { return open(Json::value_t::object); }
-  bool start_array(size_t) override { return open(Json::value_t::array); }
-
-  // The library looks through all members of an ordered object to add one; this adds them unseen,
-  // and looks for those given twice once, at the end.
-  bool end_object() override {
-    const auto& members = open_.back().value.get_ref<const Json::object_t&>();
-    std::unordered_set<std::string_view> names;
-    names.reserve(members.size());
-    for (const auto& [name, value] : members) {
-      if (!names.insert(name).second) {
-        fail(fmt::format("has {} twice in one object", in_quotes(name)));
-      }
-    }
-    return close();
-  }
-  bool end_array() override { return close(); }
-
-  bool key(std::string& key) override {
-    open_.back().key = std::move(key);
-    return true;
-  }
-
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
-    fail("is not valid JSON: " + describe(error));
-  }
-
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(int64_t value) override { return add(value); }
-  bool number_unsigned(uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
-  bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(Json::binary_t&) override { return false; }  // never from JSON text
 
  private:
   // An object or array whose end has not come.
@@ -63,22 +26,34 @@ class Builder final : public nlohmann::json_sax<Json> {
     std::string key = {};  // of an object's member that comes next
   };
 
-  bool open(Json::value_t type) {
-    if (open_.size() == kMaxDepth) fail(fmt::format("is nested more than {} deep", kMaxDepth));
-    open_.push_back({Json(type)});
-    return true;
-  }
+  void open(Json::value_t type) override { open_.push_back({Json(type)}); }
 
-  bool close() {
+  void close() override {
+    if (open_.back().value.is_object()) refuse_doubles();
     Json value = std::move(open_.back().value);
     open_.pop_back();
-    return add(std::move(value));
+    add(std::move(value));
   }
 
-  bool add(Json&& value) {
+  // The library looks through all members of an ordered object to add one; this adds them unseen,
+  // and looks for those given twice once, at the end.
+  void refuse_doubles() const {
+    const auto& members = open_.back().value.get_ref<const Json::object_t&>();
+    std::unordered_set<std::string_view> names;
+    names.reserve(members.size());
+    for (const auto& [name, value] : members) {
+      if (!names.insert(name).second) {
+        fail(fmt::format("has {} twice in one object", in_quotes(name)));
+      }
+    }
+  }
+
+  void set_key(std::string key) override { open_.back().key = std::move(key); }
+
+  void add(Json&& value) override {
     if (open_.empty()) {
       result_ = std::move(value);
-      return true;
+      return;
     }
     auto& [parent, key] = open_.back();
     if (parent.is_array()) {
@@ -86,7 +61,10 @@ class Builder final : public nlohmann::json_sax<Json> {
     } else {
       parent.get_ref<Json::object_t&>().emplace_back(std::move(key), std::move(value));
     }
-    return true;
+  }
+
+  [[noreturn]] void fail(std::string_view problem) const override {
+    throw invalid_request(fmt::format("The body {}.", problem), {}, "invalid_json");
   }
 
   std::vector<Open> open_;
@@ -96,13 +74,13 @@ class Builder final : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Json parse_body(std::string_view body) {
-  if (const size_t zero = body.find('\0'); zero != body.npos) {
-    fail(fmt::format("is not valid JSON: byte {} is zero", zero));
-  }
   Builder builder;
-  Json::sax_parse(body, &builder);
+  builder.parse(body);
   Json value = builder.take();
-  if (!value.is_object()) fail(fmt::format("is {}; it must be a JSON object", shown(value)));
+  if (!value.is_object()) {
+    throw invalid_request(fmt::format("The body is {}; it must be a JSON object.", shown(value)),
+                          {}, "invalid_json");
+  }
   return value;
 }
 

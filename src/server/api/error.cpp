@@ -48,7 +48,8 @@ ApiError as_api_error(const std::exception& error) {
   if (const auto* api = dynamic_cast<const ApiError*>(&error)) return *api;
   const auto* own = dynamic_cast<const Error*>(&error);
   if (own != nullptr && own->kind() == ErrorKind::kUsage) {
-    return invalid_request(own->what(), field_of(own->what()));
+    const std::string field = field_of(own->what());
+    return invalid_request(own->what(), field, field.empty() ? "" : "invalid_value");
   }
   return {500, "server_error", error.what()};
 }

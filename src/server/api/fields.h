@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -36,6 +35,8 @@ std::string shown(const Json& value);
 // [[noreturn]]: "FIELD is VALUE; it must be VALID."
 [[noreturn]] void refuse(const std::string& field, const Json& value, std::string_view valid);
 
+inline constexpr int64_t kMostExact = int64_t{1} << 53;  // to here a double is what it says
+
 // Checked conversions; `field` is the name in messages. What is not there is for Fields to say.
 int64_t integer_of(const Json& value, const std::string& field, int64_t least, int64_t most);
 // `above`: the least is not valid itself.
@@ -57,8 +58,7 @@ class Fields {
   std::optional<bool> boolean(std::string_view name) const;
   std::optional<std::string> text(std::string_view name) const;
   // A whole number, also written as 5.0.
-  std::optional<int64_t> integer(std::string_view name, int64_t least,
-                                 int64_t most = std::numeric_limits<int64_t>::max()) const;
+  std::optional<int64_t> integer(std::string_view name, int64_t least, int64_t most) const;
   std::optional<double> number(std::string_view name, double least, double most,
                                bool above = false) const;
   // One of these texts.

@@ -29,12 +29,19 @@ void read_float(const Fields& body, std::string_view name, double least, double 
   if (const auto given = body.number(name, least, most)) value = normal(*given);
 }
 
-// Signed ones, too: the same 64 bits.
+// OpenAI's are signed, ours unsigned: either is the same 64 bits, as on the command line.
 std::optional<uint64_t> read_seed(const Fields& body) {
   const Json* value = body.find("seed");
   if (value == nullptr) return std::nullopt;
   if (value->is_number_unsigned()) return value->get<uint64_t>();
-  return static_cast<uint64_t>(*body.integer("seed", std::numeric_limits<int64_t>::min()));
+  if (value->is_number_integer()) return static_cast<uint64_t>(value->get<int64_t>());
+  const double number = value->is_number() ? value->get<double>() : 0.5;
+  if (std::trunc(number) != number || std::abs(number) > static_cast<double>(kMostExact)) {
+    body.refuse("seed",
+                fmt::format("a whole number from {} to {}", std::numeric_limits<int64_t>::min(),
+                            std::numeric_limits<uint64_t>::max()));
+  }
+  return static_cast<uint64_t>(static_cast<int64_t>(number));
 }
 
 int32_t read_token_id(const std::string& text, const std::string& field,

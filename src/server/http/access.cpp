@@ -21,6 +21,31 @@ bool is_one(const std::vector<std::string>& keys, std::string_view given) {
 
 }  // namespace
 
+bool is_cors_origin(std::string_view text) {
+  if (text == "*" || text == "null") return true;
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz", kDigits = "0123456789";
+  const auto only = [&](std::string_view part, std::string_view others) {
+    return !part.empty() && std::ranges::all_of(part, [&](char c) {
+      return kLetters.find(c) != kLetters.npos || kDigits.find(c) != kDigits.npos ||
+             others.find(c) != others.npos;
+    });
+  };
+  const size_t scheme = text.find("://");
+  if (scheme == text.npos || !only(text.substr(0, scheme), "+-.")) return false;
+  std::string_view host = text.substr(scheme + 3);
+  const size_t colon = host.rfind(':');
+  if (colon != host.npos && !host.ends_with(']')) {
+    const std::string_view port = host.substr(colon + 1);
+    if (port.empty() || port.size() > 5 || port.find_first_not_of(kDigits) != port.npos)
+      return false;
+    host = host.substr(0, colon);
+  }
+  if (host.starts_with('[') && host.ends_with(']')) {
+    return only(host.substr(1, host.size() - 2), ":.");
+  }
+  return only(host, "-._");
+}
+
 bool has_key(const AccessRules& rules, const HttpRequest& request) {
   if (rules.api_keys.empty()) return true;
   if (const auto key = request.headers.find("X-API-Key")) {

@@ -14,6 +14,10 @@ struct AccessRules {
   std::vector<std::string> cors_origins;  // pages that browsers let ask; "*" is all
 };
 
+// Whether a browser may send this as the origin of a page: "http://localhost:3000", "null" of a
+// file; or "*".
+bool is_cors_origin(std::string_view text);
+
 // Whether the request carries one of the keys: "Authorization: Bearer KEY", or "X-API-Key: KEY".
 // What it takes does not depend on how much of a key is right.
 bool has_key(const AccessRules& rules, const HttpRequest& request);

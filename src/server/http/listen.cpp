@@ -20,11 +20,11 @@ namespace {
 
 constexpr int kBacklog = 1024;
 
-[[noreturn]] void fail(const std::string& address, int error) {
-  const char* const hint =
-      error == EADDRINUSE ? "; is another server running there? --port 0 picks a free one" : "";
+[[noreturn]] void fail(const std::string& address, int error, const char* advice = "") {
+  const std::string hint =
+      error == EADDRINUSE ? std::string("; is another server running there?").append(advice) : ".";
   throw Error(ErrorKind::kSystem,
-              fmt::format("Cannot listen on {}: {}{}.", address, std::strerror(error), hint));
+              fmt::format("Cannot listen on {}: {}{}", address, std::strerror(error), hint));
 }
 
 std::string in_words(const sockaddr* address, socklen_t length) {
@@ -116,7 +116,7 @@ Listening Listening::on_host(const std::string& host, int port) {
       const bool absent = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
       const bool others = one->ai_next != nullptr || !listening.sockets_.empty();
       if (absent && others) continue;
-      fail(in_words(one->ai_addr, one->ai_addrlen), errno);
+      fail(in_words(one->ai_addr, one->ai_addrlen), errno, " --port 0 picks a free one.");
     }
     listening.sockets_.push_back(socket);
     sockaddr_storage bound{};

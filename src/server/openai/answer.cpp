@@ -7,7 +7,15 @@
 #include <utility>
 
 namespace orthrus::server::openai {
-namespace {  // A choice's members behind its index.
+namespace {
+
+// Of what tokens are a function of beside the request.
+std::string fingerprint(const Engine& engine, const ServerInfo& info) {
+  return fmt::format("orthrus-{}-{}-kv-{}-{}", info.version, names_of(engine.weight_types()),
+                     name_of(engine.kv_cache()), name_of(engine.device()));
+}
+
+// A choice's members behind its index.
 Json choice_json(size_t index, Json members) {
   Json choice = Json::object();
   choice["index"] = index;
@@ -18,24 +26,28 @@ Json choice_json(size_t index, Json members) {
 
 }  // namespace
 
-std::string fingerprint(const Engine& engine, const ServerInfo& info) {
-  return fmt::format("orthrus-{}-{}-kv-{}-{}", info.version, names_of(engine.weight_types()),
-                     name_of(engine.kv_cache()), name_of(engine.device()));
-}
-
-Answer::Answer(std::shared_ptr<Exchange> exchange, Envelope envelope, std::vector<int32_t> eos)
+Answer::Answer(std::shared_ptr<Exchange> exchange, Dispatcher& dispatcher, const AnswerNames& names,
+               GenerationFields fields)
     : exchange_(std::move(exchange)),
-      envelope_(std::move(envelope)),
-      eos_(std::move(eos)),
+      dispatcher_(dispatcher),
+      names_(names),
+      fields_(std::move(fields)),
       created_(std::time(nullptr)) {}
 
-void Answer::add(std::unique_ptr<Choice> choice, std::optional<int> prompt_tokens) {
-  parts_.push_back({.choice = std::move(choice), .shares_prompt = !prompt_tokens, .generation = {}});
-  usage_.add_prompt(prompt_tokens.value_or(0));
-  ++left_;
+void Answer::add(std::vector<int32_t> prompt,
+                 const std::function<std::unique_ptr<Choice>()>& new_choice) {
+  usage_.add_prompt(static_cast<int>(prompt.size()));
+  Request request{
+      .prompt = std::move(prompt), .options = fields_.options, .on_step{}, .on_prefill{}};
+  for (int i = 0; i < fields_.n; ++i) {
+    parts_.push_back({.choice = new_choice(), .shares_prompt = i > 0, .generation = {}});
+    requests_.push_back(request);
+    ++request.options.sampling.seed;
+  }
 }
 
-void Answer::begin(Dispatcher& dispatcher, std::vector<Request> requests) {
+void Answer::begin() {
+  left_ = parts_.size();
   const auto self = shared_from_this();
   std::vector<Dispatcher::Callbacks> callbacks;
   for (size_t i = 0; i < parts_.size(); ++i) {
@@ -43,16 +55,16 @@ void Answer::begin(Dispatcher& dispatcher, std::vector<Request> requests) {
         {.on_step = [self, i](const Step& step) { self->step(i, step); },
          .on_done = [self, i](Generation generation) { self->done(i, std::move(generation)); }});
   }
-  dispatcher.submit(exchange_, std::move(requests), std::move(callbacks),
-                    [self](const ApiError& error) { self->fail(error); });
+  dispatcher_.submit(exchange_, std::move(requests_), std::move(callbacks),
+                     [self](const ApiError& error) { self->fail(error); });
 }
 
 void Answer::step(size_t index, const Step& step) {
   usage_.add_step(step);
   Choice& choice = *parts_[index].choice;
   choice.put(step);
-  if (!envelope_.stream) return;
-  if (!envelope_.passes) {
+  if (!fields_.stream) return;
+  if (!fields_.passes) {
     if (choice.has_delta()) send(index, choice.take_delta());
     return;
   }
@@ -62,7 +74,7 @@ void Answer::step(size_t index, const Step& step) {
 
 void Answer::done(size_t index, Generation generation) {
   --left_;
-  if (!envelope_.stream) {
+  if (!fields_.stream) {
     parts_[index].generation = std::move(generation);
     // It may be megabytes, as with the log-probabilities of a prompt; the engine does not wait.
     if (left_ == 0) exchange_->run_elsewhere([self = shared_from_this()] { self->respond(); });
@@ -78,8 +90,8 @@ Json Answer::finish(size_t index, const Generation& generation) {
   choice.finish(generation);
   usage_.add_choice(generation, choice.output_tokens(generation),
                     choice.reasoning_tokens(generation), part.shares_prompt);
-  if (envelope_.stream && choice.has_delta()) send(index, choice.take_delta());
-  Json members = envelope_.stream ? choice.take_delta() : choice.take_whole();
+  if (fields_.stream && choice.has_delta()) send(index, choice.take_delta());
+  Json members = fields_.stream ? choice.take_delta() : choice.take_whole();
   members["finish_reason"] = choice.finish_reason(generation);
   members["stop_reason"] = stop_reason(generation);
   return members;
@@ -103,7 +115,7 @@ void Answer::begin_stream() {
 }
 
 void Answer::end_stream() {
-  if (envelope_.include_usage) {
+  if (fields_.include_usage) {
     Json numbers = Json::object();
     add_numbers(numbers);
     write_chunk("", numbers);
@@ -117,7 +129,7 @@ void Answer::send(size_t index, Json members, Json own) {
   const Json choice = choice_json(index, std::move(members));
   const bool last = !choice["finish_reason"].is_null() && left_ == 0;
   Json more = Json::object();
-  if (envelope_.include_usage) {
+  if (fields_.include_usage) {
     more["usage"] = nullptr;
   } else if (last) {
     add_numbers(more);
@@ -130,7 +142,7 @@ void Answer::send(size_t index, Json members, Json own) {
 // The engine waits for this: what stands in every piece is made once.
 void Answer::write_chunk(std::string_view choice, const Json& more) {
   if (chunk_head_.empty()) {
-    chunk_head_ = "data: " + to_text(envelope(envelope_.chunk_object));
+    chunk_head_ = "data: " + to_text(envelope(names_.chunk_object));
     chunk_head_.back() = ',';
     chunk_head_ += "\"choices\":[";
   }
@@ -145,7 +157,7 @@ void Answer::write_chunk(std::string_view choice, const Json& more) {
 }
 
 void Answer::respond() {
-  Json body = envelope(envelope_.object);
+  Json body = envelope(names_.object);
   Json choices = Json::array();
   for (size_t i = 0; i < parts_.size(); ++i) {
     choices.push_back(choice_json(i, finish(i, parts_[i].generation)));
@@ -155,12 +167,12 @@ void Answer::respond() {
   exchange_->respond(200, "application/json", to_text(body));
 }
 
-Json Answer::envelope(const std::string& object) const {
-  return {{"id", envelope_.id},
+Json Answer::envelope(std::string_view object) const {
+  return {{"id", std::string(names_.id) + exchange_->request().id},
           {"object", object},
           {"created", created_},
-          {"model", envelope_.model},
-          {"system_fingerprint", envelope_.fingerprint}};
+          {"model", dispatcher_.info().model},
+          {"system_fingerprint", fingerprint(dispatcher_.engine(), dispatcher_.info())}};
 }
 
 // As vLLM has it: the stop string or the further stop token that ended the text.
@@ -168,14 +180,15 @@ Json Answer::stop_reason(const Generation& generation) const {
   if (generation.finish_reason != FinishReason::kStop) return nullptr;
   if (!generation.stop_string.empty()) return generation.stop_string;
   const int32_t last = generation.output_ids.back();
-  const bool eos = std::find(eos_.begin(), eos_.end(), last) != eos_.end();
-  return eos ? Json(nullptr) : Json(last);
+  const std::vector<int32_t>& eos = dispatcher_.engine().config().eos_token_ids;
+  const bool is_eos = std::find(eos.begin(), eos.end(), last) != eos.end();
+  return is_eos ? Json(nullptr) : Json(last);
 }
 
 void Answer::add_numbers(Json& body) const {
   body["usage"] = usage_.usage();
   if (Json metrics = usage_.metrics(); !metrics.is_null()) body["metrics"] = std::move(metrics);
-  body["orthrus"] = usage_.own(envelope_.seed);
+  body["orthrus"] = usage_.own(fields_.options.sampling.seed);
 }
 
 }  // namespace orthrus::server::openai

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,31 +15,24 @@
 
 namespace orthrus::server::openai {
 
-// What stands in every piece of an answer, and how it is given.
-struct Envelope {
-  std::string id;            // "chatcmpl-..."
-  std::string object;        // "chat.completion"
-  std::string chunk_object;  // of a streamed piece: "chat.completion.chunk"
-  std::string model;
-  std::string fingerprint;  // of what the answer depends on besides the request
-  bool stream = false, include_usage = false, passes = false;
-  uint64_t seed = 0;  // of the first choice
+// What the answers of a path are called.
+struct AnswerNames {
+  std::string_view id;            // begins with this: "chatcmpl-"
+  std::string_view object;        // "chat.completion"
+  std::string_view chunk_object;  // of a streamed piece: "chat.completion.chunk"
 };
-
-// A fingerprint: version, weights, cache and device, of which tokens are a function.
-std::string fingerprint(const Engine& engine, const ServerInfo& info);
 
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
-  Answer(std::shared_ptr<Exchange> exchange, Envelope envelope, std::vector<int32_t> eos);
+  Answer(std::shared_ptr<Exchange> exchange, Dispatcher& dispatcher, const AnswerNames& names,
+         GenerationFields fields);
 
-  // Adds the next choice. `prompt_tokens`: of its prompt, or nothing where it shares the one
-  // before's.
-  void add(std::unique_ptr<Choice> choice, std::optional<int> prompt_tokens);
+  // Adds `n` choices of this prompt, the seed of each the next one's.
+  void add(std::vector<int32_t> prompt, const std::function<std::unique_ptr<Choice>()>& new_choice);
 
-  // Has the engine make them, of a request each. The dispatcher holds the answer until it is at its
-  // end. Throws as Dispatcher::submit.
-  void begin(Dispatcher& dispatcher, std::vector<Request> requests);
+  // Has the engine make them. The dispatcher holds the answer until it is at its end. Throws as
+  // Dispatcher::submit.
+  void begin();
 
  private:
   struct Part {
@@ -58,15 +51,17 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void send(size_t index, Json members, Json own = nullptr);
   void write_chunk(std::string_view choice, const Json& more);
   void respond();
-  Json envelope(const std::string& object) const;
+  Json envelope(std::string_view object) const;
   Json stop_reason(const Generation& generation) const;
   void add_numbers(Json& body) const;
 
   const std::shared_ptr<Exchange> exchange_;
-  const Envelope envelope_;
-  const std::vector<int32_t> eos_;
+  Dispatcher& dispatcher_;
+  const AnswerNames names_;
+  const GenerationFields fields_;
   const int64_t created_;
   std::vector<Part> parts_;
+  std::vector<Request> requests_;  // of each part, until they begin
   Usage usage_;
   size_t left_ = 0;         // choices that are not done
   std::string chunk_head_;  // of each piece of a stream, up to its choices

@@ -14,6 +14,7 @@
 namespace orthrus::server::openai {
 namespace {
 
+constexpr AnswerNames kNames{"chatcmpl-", "chat.completion", "chat.completion.chunk"};
 constexpr int kMostInt = std::numeric_limits<int>::max();
 
 // By default all the context that the prompt leaves, which is where the engine ends.
@@ -42,22 +43,8 @@ void complete_chat(const ExchangePointer& exchange, Dispatcher& dispatcher) {
   GenerationFields fields = read_generation(body, info, engine.config(), read_max_tokens(body));
   fields.options.logprobs = read_logprobs(body);
   const ChatPrompt prompt = read_chat_prompt(body, info.chat_format);
-  Request request{
-      .prompt = engine.encode(prompt.text), .options = fields.options, .on_step{}, .on_prefill{}};
-  check_fits(request.prompt.size(), info, "messages");
-
-  const std::string& id = exchange->request().id;
-  const auto answer = std::make_shared<Answer>(exchange,
-                                               Envelope{.id = "chatcmpl-" + id,
-                                                        .object = "chat.completion",
-                                                        .chunk_object = "chat.completion.chunk",
-                                                        .model = info.model,
-                                                        .fingerprint = fingerprint(engine, info),
-                                                        .stream = fields.stream,
-                                                        .include_usage = fields.include_usage,
-                                                        .passes = fields.passes,
-                                                        .seed = fields.options.sampling.seed},
-                                               engine.config().eos_token_ids);
+  std::vector<int32_t> ids = engine.encode(prompt.text);
+  check_fits(ids.size(), info, "messages");
 
   ChatChoiceOptions options{
       .output = output_options(info.chat_format, prompt.rendered(), prompt.tools, ""),
@@ -65,16 +52,12 @@ void complete_chat(const ExchangePointer& exchange, Dispatcher& dispatcher) {
       .logprobs = fields.options.logprobs.has_value(),
       .return_token_ids = fields.return_token_ids};
   options.output.parallel_calls = body.boolean("parallel_tool_calls").value_or(true);
-  std::vector<Request> requests;
-  for (int i = 0; i < fields.n; ++i) {
+  const auto answer = std::make_shared<Answer>(exchange, dispatcher, kNames, std::move(fields));
+  answer->add(std::move(ids), [&] {
     options.output.call_id = "call_" + random_id() + "_";
-    const auto prompt_tokens = static_cast<int>(request.prompt.size());
-    answer->add(std::make_unique<ChatChoice>(engine.tokenizer(), options),
-                i == 0 ? std::optional(prompt_tokens) : std::nullopt);
-    requests.push_back(request);
-    ++request.options.sampling.seed;
-  }
-  answer->begin(dispatcher, std::move(requests));
+    return std::make_unique<ChatChoice>(engine.tokenizer(), options);
+  });
+  answer->begin();
 }
 
 }  // namespace orthrus::server::openai

@@ -15,6 +15,7 @@
 namespace orthrus::server::openai {
 namespace {
 
+constexpr AnswerNames kNames{"cmpl-", "text_completion", "text_completion"};
 constexpr int kDefaultMaxTokens = 16;  // OpenAI's
 constexpr size_t kMostChoices = 1024;  // of all prompts together
 
@@ -61,41 +62,22 @@ void complete_text(const ExchangePointer& exchange, Dispatcher& dispatcher) {
                           "prompt", "invalid_value");
   }
 
-  const auto answer = std::make_shared<Answer>(exchange,
-                                               Envelope{.id = "cmpl-" + exchange->request().id,
-                                                        .object = "text_completion",
-                                                        .chunk_object = "text_completion",
-                                                        .model = info.model,
-                                                        .fingerprint = fingerprint(engine, info),
-                                                        .stream = fields.stream,
-                                                        .include_usage = fields.include_usage,
-                                                        .passes = fields.passes,
-                                                        .seed = fields.options.sampling.seed},
-                                               engine.config().eos_token_ids);
-
-  std::vector<Request> requests;
+  TextChoiceOptions options{.echo = {},
+                            .prompt = {},
+                            .logprobs = logprobs,
+                            .no_output = max_tokens == 0,
+                            .return_token_ids = fields.return_token_ids};
+  const auto answer = std::make_shared<Answer>(exchange, dispatcher, kNames, std::move(fields));
   for (TextPrompt& prompt : prompts) {
     check_fits(prompt.ids.size(), info, prompt.field);
-    const auto prompt_tokens = static_cast<int>(prompt.ids.size());
-    TextChoiceOptions options{.echo = {},
-                              .prompt = {},
-                              .logprobs = logprobs,
-                              .no_output = max_tokens == 0,
-                              .return_token_ids = fields.return_token_ids};
     if (echo) {
       options.prompt = prompt.ids;
       options.echo = prompt.text ? *prompt.text : tokenizer_of(dispatcher).decode(prompt.ids);
     }
-    Request request{
-        .prompt = std::move(prompt.ids), .options = fields.options, .on_step{}, .on_prefill{}};
-    for (int i = 0; i < fields.n; ++i) {
-      answer->add(std::make_unique<TextChoice>(engine.tokenizer(), options),
-                  i == 0 ? std::optional(prompt_tokens) : std::nullopt);
-      requests.push_back(request);
-      ++request.options.sampling.seed;
-    }
+    answer->add(std::move(prompt.ids),
+                [&] { return std::make_unique<TextChoice>(engine.tokenizer(), options); });
   }
-  answer->begin(dispatcher, std::move(requests));
+  answer->begin();
 }
 
 }  // namespace orthrus::server::openai

@@ -26,8 +26,10 @@ std::string text_of_parts(const Json& parts, const std::string& path) {
   return text;
 }
 
-std::string read_content(const Fields& message) {
+// An assistant's message may be calls alone.
+std::string read_content(const Fields& message, bool required) {
   const Json* content = message.find("content");
+  if (required) message.required("content", "a string or a list of text parts");
   if (content == nullptr) return {};
   if (content->is_array()) return text_of_parts(*content, message.path_of("content"));
   if (!content->is_string()) message.refuse("content", "a string or a list of text parts");
@@ -61,7 +63,7 @@ ChatMessage read_message(const Fields& fields) {
   if (message.role == "function") {
     fields.refuse("role", "\"tool\", which has taken the place of \"function\"");
   }
-  message.content = read_content(fields);
+  message.content = read_content(fields, message.role != "assistant");
   if (message.role != "assistant") return message;
   message.reasoning_content = fields.text("reasoning_content");
   if (!message.reasoning_content) message.reasoning_content = fields.text("reasoning");

@@ -1,4 +1,6 @@
-// GET /v1/models and /v1/models/{id}
+// GET /v1/models and /v1/models/{id}. Anthropic's clients ask the same paths: what they look for
+// stands beside what OpenAI's do.
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "files/display.h"
@@ -15,13 +17,22 @@ Json model_json(const ServerInfo& info) {
           {"owned_by", "orthrus"},
           {"root", info.model},
           {"parent", nullptr},
-          {"max_model_len", info.context_length}};
+          {"max_model_len", info.context_length},
+          {"type", "model"},
+          {"display_name", info.model},
+          {"created_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(info.started))},
+          {"max_input_tokens", info.context_length}};
 }
 
 }  // namespace
 
 void list_models(const ExchangePointer& exchange, const Dispatcher& dispatcher) {
-  const Json models = {{"object", "list"}, {"data", Json::array({model_json(dispatcher.info())})}};
+  const ServerInfo& info = dispatcher.info();
+  const Json models = {{"object", "list"},
+                       {"data", Json::array({model_json(info)})},
+                       {"has_more", false},
+                       {"first_id", info.model},
+                       {"last_id", info.model}};
   exchange->respond(200, "application/json", to_text(models));
 }
 

@@ -33,7 +33,9 @@ void add_routes(Router& router, Dispatcher& dispatcher) {
 void check_fits(size_t tokens, const ServerInfo& info, const std::string& field) {
   if (tokens < static_cast<size_t>(info.context_length)) return;
   throw invalid_request(
-      fmt::format("The prompt has {} tokens; this model's context of {} allows at most {}.", tokens,
+      fmt::format("The prompt has {} tokens; {} of {} allows at most {}.", tokens,
+                  info.cache_limits_context ? "the server's cache (--cache-memory)"
+                                            : "this model's context",
                   info.context_length, info.context_length - 1),
       field, "context_length_exceeded");
 }
