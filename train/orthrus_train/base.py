@@ -132,9 +132,7 @@ def _check_tokenizer(tokenizer: Tokenizer, config: BaseConfig, path: Path) -> No
         )
 
 
-def _check_memory(
-    config: BaseConfig, device: torch.device, dtype: torch.dtype, path: Path
-) -> None:
+def _check_memory(config: BaseConfig, device: torch.device, dtype: torch.dtype, path: Path) -> None:
     """Before minutes of reading: whether the weights alone fit a GPU."""
     if device.type != "cuda":
         return

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-ROLES = ("system", "user", "assistant", "tool")
+ROLES = ("system", "user", "assistant")
 START, END = "<|im_start|>", "<|im_end|>"
 _EMPTY_THINKING = "<think>\n\n</think>\n\n"
 
@@ -12,6 +12,7 @@ _EMPTY_THINKING = "<think>\n\n</think>\n\n"
 class ChatFormat:
     default_system: str | None  # the system message of a chat that has none
     thinking: str  # "never", "optional" (an empty block turns it off) or "always"
+    drops_thinking: bool = False  # what earlier answers thought is left out
 
 
 FORMATS = {
@@ -20,8 +21,8 @@ FORMATS = {
     "qwen2.5": ChatFormat(
         "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "never"
     ),
-    "qwen3": ChatFormat(None, "optional"),
-    "qwen3-thinking-2507": ChatFormat(None, "always"),
+    "qwen3": ChatFormat(None, "optional", drops_thinking=True),
+    "qwen3-thinking-2507": ChatFormat(None, "always", drops_thinking=True),
 }
 
 
@@ -68,16 +69,13 @@ def next_user_header() -> str:
 
 def render(messages: Sequence[Mapping[str, str]], format_name: str, thinking: bool) -> str:
     """A chat that ends with the user's words, up to where the answer begins."""
-    system = FORMATS[format_name].default_system
+    form = FORMATS[format_name]
     parts = []
-    if messages[0]["role"] != "system" and system:
-        parts.append(f"{START}system\n{system}{END}\n")
+    if messages[0]["role"] != "system" and form.default_system:
+        parts.append(f"{START}system\n{form.default_system}{END}\n")
     for message in messages:
-        role, content = message["role"], message["content"]
-        if role == "assistant":
-            # The models' templates drop what an earlier answer thought.
-            content = content.rsplit("</think>", 1)[-1].lstrip("\n")
-        elif role == "tool":
-            role, content = "user", f"<tool_response>\n{content}\n</tool_response>"
-        parts.append(f"{START}{role}\n{content}{END}\n")
+        content = message["content"]
+        if message["role"] == "assistant" and form.drops_thinking and "</think>" in content:
+            content = content.rsplit("</think>", 1)[1].lstrip("\n")
+        parts.append(f"{START}{message['role']}\n{content}{END}\n")
     return "".join(parts) + assistant_header(format_name, thinking)

@@ -41,7 +41,9 @@ class Meta:
     vocab_size: int
     length: int  # tokens of each sequence
     kinds: tuple[str, ...]  # names of the kinds of text
-    made: dict[str, Any] = field(default_factory=dict)  # seed and settings: for people, and resuming
+    made: dict[str, Any] = field(
+        default_factory=dict
+    )  # seed and settings: for people, and resuming
 
 
 class Batch(NamedTuple):
@@ -56,8 +58,11 @@ def shard_path(directory: Path, rank: int, number: int) -> Path:
 
 def shard_paths(directory: Path, rank: int | None = None) -> list[Path]:
     """The shards of one process, or of all, in order of their names."""
-    found = [p for p in directory.iterdir() if (m := _SHARD.fullmatch(p.name))
-             and (rank is None or int(m[1]) == rank)]
+    found = [
+        p
+        for p in directory.iterdir()
+        if (m := _SHARD.fullmatch(p.name)) and (rank is None or int(m[1]) == rank)
+    ]
     return sorted(found)
 
 
@@ -107,8 +112,10 @@ def read_meta(directory: Path) -> Meta:
     fields = Fields(str(path), values)
     fields.integer("format", _FORMAT, _FORMAT)
     kinds = values.get("kinds")
-    if not isinstance(kinds, list) or not 0 < len(kinds) < 256 or not all(
-        isinstance(k, str) for k in kinds
+    if (
+        not isinstance(kinds, list)
+        or not 0 < len(kinds) < 256
+        or not all(isinstance(k, str) for k in kinds)
     ):
         raise fields.refuse("kinds", "it must be a list of 1 to 255 texts")
     made = values.get("made", {})

@@ -25,8 +25,9 @@ from .dataset import (
 )
 from .errors import TrainError
 from .machine import Place, add_device_argument, place_of, usual_dtype
-from .prompts import Entry, PromptSource, read_prompts
-from .writer import Written, Writer, fitting_batch
+from .prompt_file import Entry, read_prompts
+from .prompt_source import PromptSource
+from .writer import Writer, Written, fitting_batch
 
 _SAMPLED_TEMPERATURES = (0.7, 1.0)
 _GRAM = 6  # tokens
@@ -35,13 +36,22 @@ _EMPTY_ROUNDS = 3  # in a row, after which more would not help
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="the base: a directory or a .gguf file")
-    parser.add_argument("--out", required=True, type=Path, help="the directory to write or continue")
     parser.add_argument(
-        "--prompts", type=Path, action="append", default=[], metavar="JSONL",
+        "--out", required=True, type=Path, help="the directory to write or continue"
+    )
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="JSONL",
         help='lines of {"messages": [...]} or {"text": ...}; without it the base asks itself',
     )
     parser.add_argument(
-        "--self-share", type=_share, default=0.3, metavar="SHARE",
+        "--self-share",
+        type=_share,
+        default=0.3,
+        metavar="SHARE",
         help="of sequences that the base begins itself where there are prompts (0.3)",
     )
     stop = parser.add_mutually_exclusive_group(required=True)
@@ -50,19 +60,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--length", type=_count, default=1024, help="tokens of a sequence (1024)")
     parser.add_argument("--batch", type=_count, help="sequences at once (as many as fit, to 1024)")
     parser.add_argument(
-        "--greedy", type=_share, default=0.7, metavar="SHARE",
+        "--greedy",
+        type=_share,
+        default=0.7,
+        metavar="SHARE",
         help="of greedy sequences (0.7); the others are sampled, at temperatures 0.7 and 1.0",
     )
     parser.add_argument(
-        "--thinking", type=_share, default=0.5, metavar="SHARE",
+        "--thinking",
+        type=_share,
+        default=0.5,
+        metavar="SHARE",
         help="of chats in which a base that can think may (0.5)",
     )
     parser.add_argument(
-        "--min-distinct", type=_share, default=0.55, metavar="SHARE",
+        "--min-distinct",
+        type=_share,
+        default=0.55,
+        metavar="SHARE",
         help=f"drop sequences with less distinct {_GRAM}-grams: loops (0.55)",
     )
     parser.add_argument(
-        "--min-own", type=_share, default=0.125, metavar="SHARE",
+        "--min-own",
+        type=_share,
+        default=0.125,
+        metavar="SHARE",
         help="drop sequences with less tokens of the base's own (0.125)",
     )
     parser.add_argument("--seed", type=int, default=0)
@@ -208,8 +230,13 @@ def _resume(directory: Path, meta: Meta, place: Place) -> tuple[int, int]:
 
 
 def _write_round(
-    writer: Writer, source: PromptSource, kept: Kept, args: argparse.Namespace,
-    place: Place, number: int, progress: Progress,
+    writer: Writer,
+    source: PromptSource,
+    kept: Kept,
+    args: argparse.Namespace,
+    place: Place,
+    number: int,
+    progress: Progress,
 ) -> int:
     """One shard. The same one for the same settings, however often it is begun."""
     seed = f"{args.seed}/{place.rank}/{number}"

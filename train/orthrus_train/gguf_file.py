@@ -57,7 +57,9 @@ class GgufFile:
         try:
             import gguf
         except ImportError as e:
-            raise TrainError(f"{path}: reading GGUF needs the package gguf (pip install gguf).") from e
+            raise TrainError(
+                f"{path}: reading GGUF needs the package gguf (pip install gguf)."
+            ) from e
         self.path = path
         self._dequantize = gguf.dequantize
         try:
@@ -130,7 +132,8 @@ def read_config(file: GgufFile) -> BaseConfig:
     bias = "blk.0.attn_q.bias" in file.tensors
     norm = "blk.0.attn_q_norm.weight" in file.tensors
     one = {
-        name: fields.ids(f"tokenizer.ggml.{name}_token_id", vocab_size) for name in ("bos", "padding")
+        name: fields.ids(f"tokenizer.ggml.{name}_token_id", vocab_size)
+        for name in ("bos", "padding")
     }
     config = BaseConfig(
         architecture=base if base != "orthrus" else "qwen3" if norm else "qwen2",
@@ -201,7 +204,7 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
     tokens = _texts(fields, "tokenizer.ggml.tokens")
     types = _token_types(fields, len(tokens))
     merges = [_pair(fields, m) for m in _texts(fields, "tokenizer.ggml.merges")]
-    vocab = {t: i for i, (t, kind) in enumerate(zip(tokens, types)) if kind == _NORMAL}
+    vocab = {t: i for i, (t, kind) in enumerate(zip(tokens, types, strict=True)) if kind == _NORMAL}
     added = [i for i, kind in enumerate(types) if kind in (_CONTROL, _USER_DEFINED)]
     # The library gives an added token the id that the vocabulary has for its text.
     vocab |= {tokens[i]: i for i in added}
@@ -216,10 +219,7 @@ def read_tokenizer(file: GgufFile) -> Tokenizer:
         )
         tokenizer.decoder = decoders.ByteLevel()
         tokenizer.add_tokens(
-            [
-                AddedToken(tokens[i], special=types[i] == _CONTROL, normalized=False)
-                for i in added
-            ]
+            [AddedToken(tokens[i], special=types[i] == _CONTROL, normalized=False) for i in added]
         )
     except Exception as e:  # the library throws plain Exception
         raise TrainError(f"{file.path}: has no tokenizer that can be used: {e}.") from e

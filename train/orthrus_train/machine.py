@@ -25,7 +25,9 @@ class Place:
 
 def add_device_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto",
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
         help="auto: a GPU where there is one; one process a GPU under torchrun",
     )
 

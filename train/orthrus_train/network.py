@@ -57,7 +57,9 @@ def project_qkv(
     batch, rows, _ = x.shape
 
     def project(name: str, heads: int) -> Tensor:
-        y = linear(x, layer[f"self_attn.{name}_proj.weight"], layer.get(f"self_attn.{name}_proj.bias"))
+        y = linear(
+            x, layer[f"self_attn.{name}_proj.weight"], layer.get(f"self_attn.{name}_proj.bias")
+        )
         return y.view(batch, rows, heads, config.head_dim).transpose(1, 2)
 
     q = project("q", config.heads)

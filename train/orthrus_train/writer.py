@@ -20,7 +20,7 @@ from .base import Base
 from .dataset import GREEDY, SAMPLED
 from .errors import TrainError
 from .network import mlp, project_output, project_qkv, rms_norm, rope_tables
-from .prompts import ANSWERING, ASKING, OPENING, WRITING, Prompt
+from .prompt_source import ANSWERING, ASKING, OPENING, WRITING, Prompt
 from .vocabulary import choosable, encode, end_ids
 
 SPAN = 256  # spans of the cache are multiples of it
@@ -72,7 +72,8 @@ class Writer:
             return torch.zeros(shape, dtype=torch.long, device=device)
 
         self.position = ints()
-        self.token, self.role, self.until = ints(batch), ints(batch), ints(batch)
+        self.token, self.role = ints(batch), ints(batch)
+        self.until = ints(batch)  # the position whose next token is the first after an opening
         # Tokens that are forced: queued ones from queue_at up to queue_end.
         self.queue = ints(batch, self.queue_size)
         self.queue_at, self.queue_end = ints(batch), ints(batch)
@@ -102,7 +103,7 @@ class Writer:
         self.header_sizes = torch.tensor([len(h) for h in headers], device=device)
 
     def _make_steps(self) -> dict[int, Callable[[], None]]:
-        """For each span, in ascending order, what does one step that looks at no more of the cache."""
+        """For each span, in ascending order: a step that looks at no more of the cache."""
         spans = sorted({min(s, self.length) for s in range(SPAN, self.length + SPAN, SPAN)})
         if self.base.device.type != "cuda":
             return {span: partial(self._step, span) for span in spans}
@@ -211,7 +212,7 @@ class Writer:
         self.role.copy_(torch.tensor([p.role for p in prompts]))
         self.answer_header.copy_(torch.tensor([2 if p.thinking else 1 for p in prompts]))
         self.temperature.copy_(torch.tensor(temperatures))
-        self.until.fill_(OPENING_TOKENS)
+        self.until.fill_(OPENING_TOKENS - 1)
         self.position.zero_()
         self.own.zero_()
         torch.manual_seed(seed)
