@@ -48,7 +48,7 @@ class Case {
         rows_(kMostRows * q_cols_),
         out_(rows_.size()),
         block_(3 * stride_),
-        spans_(16),
+        spans_(kMostRows),
         span_count_(1),
         workspace_(attention_workspace_bytes(heads, kMostRows, kManyPositions)) {
     fill(q_, checks.seed + 11, 2);
@@ -84,6 +84,16 @@ class Case {
     causal({{0, 1}, {length_ - 1, 1}, {length_ / 2, 1}});
     causal({{5, 7}, {length_ - 40, 40}, {0, 1}, {length_ / 3, 33}});
     causal({{0, std::min(length_, 250)}, {length_ - 1, 1}, {length_ / 2, 100}});
+    // So many that no split need be apart: at about the same position, and anywhere.
+    for (const int apart : {9, length_}) {
+      std::vector<Chunk> many;
+      for (int i = 0; i < 200; ++i) {
+        const int rows = i % 90 == 7 ? 3 : 1;
+        many.push_back(
+            {length_ - rows - static_cast<int>(hash(checks_.seed, i) % (apart - rows)), rows});
+      }
+      causal(many);
+    }
     for (const int rows : {1, 2, 8, 16, 32, 33, 64, 100, 128}) {
       for (const int p : {0, 1, 63, 64, 65, 256, length_ - 3}) diffusion(p, rows);
     }

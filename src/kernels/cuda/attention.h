@@ -5,7 +5,8 @@
 // give its largest, the sum of the exponentials below that, and the values weighted by them; the
 // tiles of a split, four at absolute positions, are merged in ascending order, and so are the
 // splits. What a query doesn't see leaves its sums as they are. In passes of at most 256 rows
-// splits are computed by different blocks, and a second kernel merges them.
+// splits are computed by different blocks, and a second kernel merges them, unless there are so
+// many sequences that all blocks have enough to do.
 //
 // Stale values of positions past a span's end may be anything; those of later rows of the same
 // span must be finite, since they are multiplied by zero.

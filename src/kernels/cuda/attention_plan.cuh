@@ -24,6 +24,7 @@ struct AttentionJob {
   int part_rows;
   float2* part_tops;   // largest score and sum
   float* part_values;  // [head_dim]
+  int blocks;          // of the attention kernel
 };
 
 // How a pass is cut up. No result depends on it.
@@ -90,15 +91,21 @@ __device__ inline AttentionItem item_of(const KvSpan& span, int row_block, int g
 __device__ inline AttentionPlan plan_of(const AttentionJob& job, bool few_rows_supported) {
   const int spans = *job.batch.span_count, group = job.heads.heads / job.heads.kv_heads;
   const bool several = spans > 1;
-  int rows = 0, items = 0;
+  int rows = 0, items = 0, tiles = 0, longest = 0;
   for (int s = several ? static_cast<int>(threadIdx.x) % 32 : 0; s < spans; s += 32) {
     const KvSpan span = job.batch.spans[s];
     rows = max(rows, span.first_row + span.rows);
-    items += job.heads.kv_heads * row_blocks(span, group, kFewRows) *
-             splits_of(tiles_of(span.first_position + span.rows));
+    const int of_span = tiles_of(span.first_position + span.rows);
+    items += job.heads.kv_heads * row_blocks(span, group, kFewRows) * splits_of(of_span);
+    tiles += job.heads.kv_heads * row_blocks(span, group, kBlockRows) * of_span;
+    longest = max(longest, of_span);
   }
-  if (several) rows = __reduce_max_sync(~0u, rows), items = __reduce_add_sync(~0u, items);
-  const bool apart = rows <= job.part_rows;
+  if (several) {
+    rows = __reduce_max_sync(~0u, rows), longest = __reduce_max_sync(~0u, longest);
+    items = __reduce_add_sync(~0u, items), tiles = __reduce_add_sync(~0u, tiles);
+  }
+  // Where a block's share is more than the longest context, there is nothing to gain by merging.
+  const bool apart = rows <= job.part_rows && 2 * tiles < 3 * longest * job.blocks;
   return {apart, apart && few_rows_supported && items <= kFewItems ? kFewRows : kBlockRows};
 }
 
