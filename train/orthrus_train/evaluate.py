@@ -18,9 +18,9 @@ from .memory import fitting_sequences
 from .options import count, counts, number, whole
 from .workers import Workers
 
-ROWS = 2048  # block rows of a sequence and pass
 TREES = (8, 16, 32, 64)
-BATCH = 8
+ON_GPU = (8, 2048)  # sequences of a pass, and block rows of each
+ON_PROCESSOR = (1, 256)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,8 +92,9 @@ def evaluate(
         raise TrainError(
             f"the data's texts have {data.length} tokens; blocks of {block_size} need more than two."
         )
-    batch = fitting_sequences(base, heads, data.length, ROWS, BATCH)
-    measure = Measure(passes, heads, block_size, batch, ROWS)
+    batch, rows_at_a_time = ON_GPU if base.device.type == "cuda" else ON_PROCESSOR
+    batch = fitting_sequences(base, heads, data.length, rows_at_a_time, batch)
+    measure = Measure(passes, heads, block_size, batch, rows_at_a_time)
     chosen = data.held_out[: args.texts]
     wanted = ways(block_size, rows, list(args.trees), args.temperature)
     return measured(measure, data, chosen, wanted, workers)

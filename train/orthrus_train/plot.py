@@ -50,7 +50,7 @@ def draw(directory: Path, output: Path) -> None:
                 x = range(1, found["rows"] + 1)
                 positions.plot(x, found["by_position"], label=f"step {record['step']}")
     positions.set(title="Drafts that survive, held out, greedy", xlabel="draft", ylim=(0, 1))
-    if held_out:
+    if positions.lines:
         positions.legend()
 
     last = [f for f in held_out[-1]["held_out"] if f["kind"] != "all"] if held_out else []

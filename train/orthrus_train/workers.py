@@ -41,6 +41,10 @@ class Workers:
         dist.all_gather_object(items, item)
         return items
 
+    def wait(self) -> None:
+        """Until all are here."""
+        self.of_first(0.0)
+
     def close(self) -> None:
         if self._joined:
             dist.destroy_process_group()

@@ -64,7 +64,7 @@ def texts(tmp_path: Path) -> Callable[..., Dataset]:
         size = base.config.vocab_size
         write_meta(directory, Meta(base.fingerprint(), "tiny", size, length, ("code", "prose")))
         kind = torch.arange(count) % 2
-        write_shard(shard_path(directory, 0, 0), tokens, own, kind, torch.arange(count))
+        write_shard(shard_path(directory, 0, 0), tokens, own, kind, torch.arange(count) // 2)
         return Dataset.open(directory, base, held_out=0.2)
 
     return make
