@@ -103,6 +103,20 @@ async def goes_while_it_waits(server):
     writer.transport.abort()
 
 
+async def wants_all_logprobs(server):
+    """Large answers, which are made beside the engine, and whose client may have gone by then."""
+    fields = {"n": 4, "max_tokens": 5, "echo": True, "logprobs": 20, "stream": random.random() < 0.5}
+    request = completion("x = 1\n" * 100, **fields)
+    if random.random() < 0.5:
+        status, _ = await server.ask(request)
+        assert status == 200, status
+    else:
+        _, writer = await server.connect()
+        writer.write(request)
+        await asyncio.sleep(random.random())
+        writer.transport.abort()
+
+
 async def comes_and_goes(server):
     for _ in range(50):
         _, writer = await server.connect()
@@ -144,8 +158,8 @@ async def floods_a_pipeline(server):
 
 
 WORST = [
-    one_byte_a_second, reads_one_byte_a_second, half_open, goes_while_it_streams, goes_while_it_waits, comes_and_goes,
-    sends_noise, nests_deeply, sends_too_much, asks_for_the_impossible, floods_a_pipeline,
+    one_byte_a_second, reads_one_byte_a_second, half_open, goes_while_it_streams, goes_while_it_waits, wants_all_logprobs,
+    comes_and_goes, sends_noise, nests_deeply, sends_too_much, asks_for_the_impossible, floods_a_pipeline,
 ]  # fmt: skip
 
 

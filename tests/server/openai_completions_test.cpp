@@ -320,6 +320,36 @@ TEST(Completions, ChoicesOfAStreamAreTellApart) {
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(answer["choices"][i]["text"], texts[i]);
 }
 
+// The engine does not wait for them: they come together at the end.
+TEST(Completions, EchoesOfAStreamAreThoseOfTheAnswer) {
+  const Json body = {{"prompt", {kPrompt, "import numpy"}},
+                     {"n", 2},
+                     {"max_tokens", 6},
+                     {"temperature", 1},
+                     {"seed", 4},
+                     {"echo", true},
+                     {"logprobs", 2}};
+  const Json whole = server().post(kPath, body.dump())["choices"];
+  const std::vector<Json> pieces = server().stream(kPath, body);
+  std::vector<std::string> texts(whole.size()), ends(whole.size());
+  std::vector<Json> logprobs(whole.size());
+  for (const Json& piece : pieces) {
+    const Json& choice = piece["choices"][0];
+    const auto i = choice["index"].get<size_t>();
+    EXPECT_EQ(ends[i], "") << "nothing comes behind the last piece";
+    texts[i] += choice["text"];
+    if (!choice["logprobs"].is_null()) logprobs[i] = choice["logprobs"];
+    if (!choice["finish_reason"].is_null()) ends[i] = choice["finish_reason"];
+  }
+  ASSERT_EQ(whole.size(), 4u);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(texts[i], whole[i]["text"]);
+    EXPECT_EQ(ends[i], whole[i]["finish_reason"]);
+    EXPECT_EQ(logprobs[i], whole[i]["logprobs"]);
+  }
+  EXPECT_TRUE(pieces.back().contains("orthrus"));
+}
+
 // Which begins before the time is up; how long that takes is the machine's affair.
 TEST(Completions, AStreamThatTakesTooLongSaysSo) {
   for (std::chrono::milliseconds timeout{50};; timeout *= 2) {

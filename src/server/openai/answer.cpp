@@ -47,7 +47,7 @@ void Answer::add(std::vector<int32_t> prompt,
 }
 
 void Answer::begin() {
-  left_ = parts_.size();
+  left_ = open_ = parts_.size();
   const auto self = shared_from_this();
   std::vector<Dispatcher::Callbacks> callbacks;
   for (size_t i = 0; i < parts_.size(); ++i) {
@@ -68,20 +68,35 @@ void Answer::step(size_t index, const Step& step) {
     if (choice.has_delta()) send(index, choice.take_delta());
     return;
   }
-  send(index, choice.take_delta(),
-       {{"tokens", step.tokens.size()}, {"drafted", step.drafted}, {"accepted", step.accepted}});
+  const Json pass = {
+      {"tokens", step.tokens.size()}, {"drafted", step.drafted}, {"accepted", step.accepted}};
+  send(index, choice.take_delta(), {{"orthrus", pass}});
 }
 
+// What the engine need not wait for is made elsewhere, once all are done: with the
+// log-probabilities of prompts an answer may have megabytes.
 void Answer::done(size_t index, Generation generation) {
   --left_;
-  if (!fields_.stream) {
-    parts_[index].generation = std::move(generation);
-    // It may be megabytes, as with the log-probabilities of a prompt; the engine does not wait.
-    if (left_ == 0) exchange_->run_elsewhere([self = shared_from_this()] { self->respond(); });
-    return;
+  if (fields_.stream && !fields_.options.prompt_logprobs) return end_choice(index, generation);
+  parts_[index].generation = std::move(generation);
+  if (left_ == 0) exchange_->run_elsewhere([self = shared_from_this()] { self->finish_all(); });
+}
+
+void Answer::finish_all() {
+  if (!fields_.stream) return respond();
+  for (size_t i = 0; i < parts_.size(); ++i) end_choice(i, parts_[i].generation);
+}
+
+void Answer::end_choice(size_t index, const Generation& generation) {
+  Json members = finish(index, generation);
+  const bool last = --open_ == 0;
+  Json more = Json::object();
+  if (last && !fields_.include_usage) {
+    add_numbers(more);
+    more.erase("usage");
   }
-  send(index, finish(index, generation));
-  if (left_ == 0) end_stream();
+  send(index, std::move(members), std::move(more));
+  if (last) end_stream();
 }
 
 Json Answer::finish(size_t index, const Generation& generation) {
@@ -124,19 +139,10 @@ void Answer::end_stream() {
   exchange_->end();
 }
 
-void Answer::send(size_t index, Json members, Json own) {
+void Answer::send(size_t index, Json members, Json more) {
   begin_stream();
-  const Json choice = choice_json(index, std::move(members));
-  const bool last = !choice["finish_reason"].is_null() && left_ == 0;
-  Json more = Json::object();
-  if (fields_.include_usage) {
-    more["usage"] = nullptr;
-  } else if (last) {
-    add_numbers(more);
-    more.erase("usage");
-  }
-  if (!own.is_null()) more["orthrus"] = std::move(own);
-  write_chunk(to_text(choice), more);
+  if (fields_.include_usage) more["usage"] = nullptr;
+  write_chunk(to_text(choice_json(index, std::move(members))), more);
 }
 
 // The engine waits for this: what stands in every piece is made once.

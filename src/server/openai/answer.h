@@ -44,11 +44,13 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void step(size_t index, const Step& step);
   void done(size_t index, Generation generation);
   void fail(const ApiError& error);
-  Json finish(size_t index, const Generation& generation);  // the members of its last piece
+  void finish_all();
+  void end_choice(size_t index, const Generation& generation);  // of a stream
+  Json finish(size_t index, const Generation& generation);      // the members of its last piece
 
   void begin_stream();
   void end_stream();
-  void send(size_t index, Json members, Json own = nullptr);
+  void send(size_t index, Json members, Json more = Json::object());
   void write_chunk(std::string_view choice, const Json& more);
   void respond();
   Json envelope(std::string_view object) const;
@@ -64,6 +66,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   std::vector<Request> requests_;  // of each part, until they begin
   Usage usage_;
   size_t left_ = 0;         // choices that are not done
+  size_t open_ = 0;         // of a stream: choices whose last piece has not been sent
   std::string chunk_head_;  // of each piece of a stream, up to its choices
   bool streaming_ = false;
 };
