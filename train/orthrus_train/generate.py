@@ -24,7 +24,7 @@ from .dataset import (
     write_shard,
 )
 from .errors import TrainError
-from .machine import Place, add_device_argument, place_of, usual_dtype
+from .machine import Place, add_compile_argument, add_device_argument, place_of, usual_dtype
 from .prompt_file import Entry, read_prompts
 from .prompt_source import PromptSource
 from .writer import Writer, Written, fitting_batch
@@ -89,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     add_device_argument(parser)
+    add_compile_argument(parser)
 
 
 def _count(text: str) -> int:
@@ -288,7 +289,8 @@ def run(args: argparse.Namespace) -> None:
         place.log(f"{args.out} has {_many(tokens)} tokens of this process: going on")
     batch = fitting_batch(base, args.length, args.batch)
     place.log(f"{base.config.name} on {place.device}: {batch} sequences of {args.length} at once")
-    writer = Writer(base, batch, args.length, args.length // 2)
+    compiles = args.compiles and place.device.type == "cuda"
+    writer = Writer(base, batch, args.length, args.length // 2, compiles)
     progress = Progress(place, args, tokens)
     empty = 0
     while not progress.is_done():

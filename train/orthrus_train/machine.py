@@ -32,6 +32,15 @@ def add_device_argument(parser: ArgumentParser) -> None:
     )
 
 
+def add_compile_argument(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-compile",
+        dest="compiles",
+        action="store_false",
+        help="write without torch.compile, which only GPUs use (it needs Triton and a C compiler)",
+    )
+
+
 def _from_torchrun(name: str, default: int) -> int:
     text = os.environ.get(name, str(default))
     if not text.isdecimal():

@@ -1,6 +1,7 @@
 """What a base writes: its own choices are those of a plain loop, and every token has its label."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -104,6 +105,18 @@ def test_a_writer_forgets_what_it_wrote_before() -> None:
     writer.write(prompts[::-1], temperatures, 9)
     again = writer.write(prompts, temperatures, 3)
     assert torch.equal(first.tokens, again.tokens) and torch.equal(first.own, again.own)
+
+
+def test_what_is_compiled_chooses_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The compiler's reading of the functions, whole, without what it makes of them for a device.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    base = talker(architecture="qwen2")
+    prompts, temperatures = prompts_of(base), [0.0, 1.0, 0.7, 0.0]
+    plain, compiled = (
+        Writer(base, 4, LENGTH, 48, compiles).write(prompts, temperatures, 3)
+        for compiles in (False, True)
+    )
+    assert torch.equal(plain.tokens, compiled.tokens) and torch.equal(plain.own, compiled.own)
 
 
 def test_ids_that_no_text_has_are_never_chosen() -> None:
