@@ -51,7 +51,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
                         .started = 0,
                         .chat_format = kFormats[input[0] / 2 % std::size(kFormats)],
                         .defaults = {},
-                        .max_batch = 0,
                         .context_length = 2048};
   try {
     const Json json = parse_body(text);
