@@ -46,7 +46,7 @@ def sparse_mask(blocks: Blocks, context: int) -> BlockMask:
     position, key_block = _keys(blocks, context)
     anchor, block = blocks.anchor.int(), blocks.block.int()
 
-    def visible(b, h, q, k):
+    def visible(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (position[k] < anchor[b, q]) | (key_block[b, k] == block[b, q])
 
     batch, rows = block.shape

@@ -20,12 +20,12 @@ class Blocks(NamedTuple):
     """Rows of a batch of B sequences, R of each; all int64 [B, R]."""
 
     anchor: Tensor  # the position of the row's anchor
-    index: Tensor  # the row's place in its block, 0 is the anchor's own
+    offset: Tensor  # the row's place in its block, 0 is the anchor's own
     block: Tensor  # which block of its sequence; -1: a row that fills up
 
     def positions(self) -> Tensor:
         """Where each row stands; the token that it predicts is one further."""
-        return self.anchor + self.index
+        return self.anchor + self.offset
 
     def to(self, device: torch.device | str) -> "Blocks":
         return Blocks(*(part.to(device, non_blocking=True) for part in self))
@@ -66,22 +66,22 @@ def equal_lengths(rows: int, length: int) -> list[list[int]]:
 def lay_out(
     tiles: Sequence[Sequence[int]], anchors: np.ndarray, rows: int
 ) -> tuple[np.ndarray, ...]:
-    """anchor, index and block of one sequence's rows; anchors: a position for each block, in order.
+    """anchor, offset and block of one sequence's rows; anchors: a position for each block, in order.
 
     With fewer anchors than blocks, the rows of the blocks without one fill up.
     """
-    anchor, index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    anchor, offset = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     block = np.full(rows, -1, np.int64)
     count = 0
     for number, lengths in enumerate(tiles):
         row = number * tile_of(rows)
         for length in lengths[: max(0, len(anchors) - count)]:
             anchor[row : row + length] = anchors[count]
-            index[row : row + length] = np.arange(length)
+            offset[row : row + length] = np.arange(length)
             block[row : row + length] = count
             row += length
             count += 1
-    return anchor, index, block
+    return anchor, offset, block
 
 
 def stack(layouts: Sequence[tuple[np.ndarray, ...]]) -> Blocks:

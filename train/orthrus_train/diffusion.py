@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -57,7 +57,7 @@ class Passes:
     def __init__(self, base: Base, mask_token_id: int, compiled: bool):
         self.base = base
         self.mask_token_id = mask_token_id
-        wrap: Callable = (
+        wrap: Callable[..., Any] = (
             functools.partial(torch.compile, dynamic=False) if compiled else lambda f: f
         )
         self._ar_layer = wrap(ar_layer)
@@ -79,7 +79,7 @@ class Passes:
         """Normed hidden states [B, R, D] of the blocks' rows, over the teacher's keys and values."""
         base = self.base
         anchors = tokens.gather(1, blocks.anchor)
-        ids = torch.where(blocks.index == 0, anchors, self.mask_token_id)
+        ids = torch.where(blocks.offset == 0, anchors, self.mask_token_id)
         x = F.embedding(ids, base.embed)
         cos, sin = rope_tables(base.config, blocks.positions()[:, None])
         mask = make_mask(blocks, tokens.shape[1])

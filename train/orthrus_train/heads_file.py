@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def _read_safetensors(path: Path) -> HeadsFile:
         header = json.loads(file.read(length))
         data = file.read()
 
-    def widened(entry: dict) -> np.ndarray:
+    def widened(entry: dict[str, Any]) -> np.ndarray:
         begin, end = entry["data_offsets"]
         stored = data[begin:end]
         if entry["dtype"] == "BF16":
@@ -98,7 +99,7 @@ def _read_gguf(path: Path) -> HeadsFile:
         if name is not None:
             tensors[name] = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
 
-    def field(key: str):
+    def field(key: str) -> Any:
         found = reader.get_field(key)
         return None if found is None else found.contents()
 
@@ -126,7 +127,7 @@ def as_bfloat16(x: np.ndarray) -> np.ndarray:
 
 def write_safetensors(heads: HeadsFile, path: Path) -> None:
     block_size, mask, base = _complete(heads)
-    header: dict = {
+    header: dict[str, Any] = {
         "__metadata__": {
             "format": "pt",
             "block_size": str(block_size),

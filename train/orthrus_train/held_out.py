@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def measured(
     return merged(workers.gathered(tallies))
 
 
-def as_records(tallies: Tallies) -> list[dict]:
+def as_records(tallies: Tallies) -> list[dict[str, Any]]:
     """For JSON."""
     return [
         {

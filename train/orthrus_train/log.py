@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from .schedule import Progress
 
@@ -15,7 +16,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def read(directory: Path) -> list[dict]:
+def read(directory: Path) -> list[dict[str, Any]]:
     path = directory / NAME
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -33,7 +34,7 @@ class Log:
         kept = [r for r in read(directory) if r.get("step", 0) <= step] if step > 0 else []
         self._path.write_text("".join(json.dumps(record) + "\n" for record in kept))
 
-    def record(self, record: dict) -> None:
+    def record(self, record: dict[str, Any]) -> None:
         if self._writes:
             with open(self._path, "a") as file:
                 file.write(json.dumps(record) + "\n")
@@ -42,7 +43,7 @@ class Log:
         if self._writes:
             print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
-    def step(self, summary: dict, progress: Progress, fraction: float) -> None:
+    def step(self, summary: dict[str, Any], progress: Progress, fraction: float) -> None:
         self.record(summary)
         left = progress.seconds_left(fraction)
         self.say(
@@ -60,7 +61,7 @@ class Log:
                 )
             )
 
-    def held_out(self, step: int, records: list[dict]) -> None:
+    def held_out(self, step: int, records: list[dict[str, Any]]) -> None:
         self.record({"step": step, "held_out": records})
         self.say(
             f"step {step}, held out: "
@@ -72,5 +73,5 @@ class Log:
             )
         )
 
-    def begin(self, settings: dict) -> None:
+    def begin(self, settings: dict[str, Any]) -> None:
         self.record({"settings": settings})

@@ -10,7 +10,7 @@ D-PACE (arXiv 2605.18810): by how much of the block's expected accepted length h
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +88,7 @@ def on_grid(values: Tensor, blocks: Blocks, block_size: int) -> Tensor:
     There are at most R blocks; rows that fill up have block -1, the last line.
     """
     grid = values.new_zeros(len(values) + 1, block_size)
-    return grid.index_put((blocks.block, blocks.index), values)
+    return grid.index_put((blocks.block, blocks.offset), values)
 
 
 def weights(accepting: Tensor, blocks: Blocks, block_size: int, smoothing: float) -> Tensor:
@@ -100,7 +100,7 @@ def weights(accepting: Tensor, blocks: Blocks, block_size: int, smoothing: float
     smooth = (1 - smoothing) * accepting + smoothing
     reached = on_grid(smooth, blocks, block_size).cumprod(-1)
     behind = reached.flip(-1).cumsum(-1).flip(-1)
-    return torch.where(blocks.block >= 0, behind[blocks.block, blocks.index], 0.0)
+    return torch.where(blocks.block >= 0, behind[blocks.block, blocks.offset], 0.0)
 
 
 def figures(loss: Tensor, hit: Tensor, blocks: Blocks, block_size: int) -> Figures:
@@ -119,7 +119,9 @@ class Loss:
         self.block_size = block_size
         self.kind = kind
         self.smoothing = smoothing
-        wrap: Callable = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
+        wrap: Callable[..., Any] = (
+            (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
+        )
         self._teacher = wrap(teacher_rows)
         self._student = wrap(student_rows)
         self._weights = wrap(weights)

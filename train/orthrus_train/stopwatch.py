@@ -1,6 +1,7 @@
 """What parts of a step take, on the device that does them."""
 
 import time
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ class Stopwatch:
     def __init__(self, device: torch.device, running: bool):
         self._cuda = device.type == "cuda"
         self._running = running
-        self._marks: list[tuple[str, torch.cuda.Event | float]] = []
+        self._marks: list[tuple[str, Any]] = []  # CUDA events, or seconds
 
     def mark(self, name: str) -> None:
         if not self._running:

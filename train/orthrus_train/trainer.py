@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -187,13 +188,13 @@ class Trainer:
         self.watch.mark("student backward")
         hidden.backward(gradient)
 
-    def evaluate(self) -> list[dict]:
+    def evaluate(self) -> list[dict[str, Any]]:
         """Of a few held-out texts, which the workers share out."""
         chosen = self.data.held_out[: self.options.evaluated]
         ways = [Way(t, self.options.block_size) for t in (0.0, EVALUATED_TEMPERATURE)]
         return as_records(measured(self.measure, self.data, chosen, ways, self.workers))
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """For the log."""
         return {
             **{k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options).items()},
@@ -205,7 +206,7 @@ class Trainer:
             "sequences_at_a_time": self.at_a_time,
         }
 
-    def _summary(self, fraction: float, seconds: float, steps: int) -> dict:
+    def _summary(self, fraction: float, seconds: float, steps: int) -> dict[str, Any]:
         """Of the steps since the last one."""
         options, workers = self.options, self.workers
         sums = workers.sum(self.figures).tolist()

@@ -1,5 +1,7 @@
 """The processes that train together, one a GPU, as torchrun starts them; or one alone."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -33,11 +35,11 @@ class Workers:
         dist.broadcast(shared, 0)
         return float(shared)
 
-    def gathered(self, item: object) -> list:
+    def gathered(self, item: object) -> list[Any]:
         """Everyone's item, in everyone's hands."""
         if self.count == 1:
             return [item]
-        items: list = [None] * self.count
+        items: list[Any] = [None] * self.count
         dist.all_gather_object(items, item)
         return items
 

@@ -1,6 +1,5 @@
 """Tiny bases, texts that they wrote, and trainings of them."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,31 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from orthrus_train.base import Base
+from orthrus_train.dataset import Dataset, Meta, shard_path, write_meta, write_shard
 
-from orthrus_train.base import Base  # noqa: E402
-from orthrus_train.config import BaseConfig  # noqa: E402
-from orthrus_train.dataset import Dataset, Meta, shard_path, write_meta, write_shard  # noqa: E402
+from .tiny_bases import tiny_config
 
 MASK = 259  # <|mask|> of the tokenizer of bytes
-
-
-def config(**changes: object) -> BaseConfig:
-    values = dict(
-        architecture="qwen3",
-        name="tiny",
-        vocab_size=264,
-        hidden_size=32,
-        intermediate_size=64,
-        layers=2,
-        heads=4,
-        kv_heads=2,
-        head_dim=8,
-        rope_theta=10000.0,
-        tied=True,
-        qk_norm=True,
-    )
-    return BaseConfig(**{**values, **changes})
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +22,12 @@ def one_thread() -> None:
 
 @pytest.fixture
 def qwen3() -> Base:
-    return Base.random(config(), seed=1)
+    return Base.random(tiny_config(name="tiny", tied=True), seed=1)
 
 
 @pytest.fixture
 def qwen2() -> Base:
-    return Base.random(
-        config(architecture="qwen2", attention_bias=True, qk_norm=False, tied=False), seed=2
-    )
+    return Base.random(tiny_config("qwen2", name="tiny"), seed=2)
 
 
 @pytest.fixture

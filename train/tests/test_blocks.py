@@ -25,11 +25,11 @@ def test_equal_lengths_never_cross_a_tile():
 
 
 def test_rows_without_an_anchor_fill_up():
-    anchor, index, block = lay_out([[3, 2, 3], [4, 4]], np.array([5, 9, 11]), rows=16)
+    anchor, offset, block = lay_out([[3, 2, 3], [4, 4]], np.array([5, 9, 11]), rows=16)
     assert block.tolist() == [0, 0, 0, 1, 1, 2, 2, 2] + [-1] * 8
-    assert index[:8].tolist() == [0, 1, 2, 0, 1, 0, 1, 2]
+    assert offset[:8].tolist() == [0, 1, 2, 0, 1, 0, 1, 2]
     assert anchor[:8].tolist() == [5, 5, 5, 9, 9, 11, 11, 11]
-    assert not anchor[8:].any() and not index[8:].any()
+    assert not anchor[8:].any() and not offset[8:].any()
 
 
 def test_anchors_are_before_tokens_that_the_base_chose():
@@ -42,8 +42,8 @@ def test_training_blocks_prefer_own_text_and_lie_in_the_sequence(rng, own_tokens
     own = np.zeros((2, 128), np.uint8)
     own[:, 8 : 8 + own_tokens] = 1
     blocks = training_blocks(rng, own, rows=128, block_size=16)
-    for anchor, index, block in zip(*(part.numpy() for part in blocks), strict=True):
-        anchors = anchor[index == 0]
+    for anchor, offset, block in zip(*(part.numpy() for part in blocks), strict=True):
+        anchors = anchor[offset == 0]
         assert (block >= 0).all() and (np.diff(anchors) > 0).all()
         assert anchors.max() + 16 < 128
         good = np.isin(anchors, usable_anchors(own[0], 16))

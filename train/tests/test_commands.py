@@ -3,43 +3,17 @@
 import json
 
 import pytest
-from safetensors.torch import save_file
 
 from orthrus_train import log
 from orthrus_train.__main__ import main
 from orthrus_train.plot import draw
 
 from .conftest import MASK
-
-
-def saved(base, directory):
-    """A Hugging Face directory."""
-    c = base.config
-    directory.mkdir()
-    settings = {
-        "architectures": ["Qwen3ForCausalLM"],
-        "vocab_size": c.vocab_size,
-        "hidden_size": c.hidden_size,
-        "intermediate_size": c.intermediate_size,
-        "num_hidden_layers": c.layers,
-        "num_attention_heads": c.heads,
-        "num_key_value_heads": c.kv_heads,
-        "head_dim": c.head_dim,
-        "rope_theta": c.rope_theta,
-        "tie_word_embeddings": True,
-        "eos_token_id": 258,
-    }
-    (directory / "config.json").write_text(json.dumps(settings))
-    base.tokenizer.save(str(directory / "tokenizer.json"))
-    tensors = {"model.embed_tokens.weight": base.embed, "model.norm.weight": base.norm}
-    for i, layer in enumerate(base.layers):
-        tensors |= {f"model.layers.{i}.{name}": tensor for name, tensor in layer.items()}
-    save_file(tensors, directory / "model.safetensors")
-    return directory
+from .tiny_bases import tensors_of, write_huggingface
 
 
 def test_train_evaluate_export_plot(qwen3, texts, tmp_path, capsys):
-    model = saved(qwen3, tmp_path / "base")
+    model = write_huggingface(tmp_path / "base", qwen3.config, tensors_of(qwen3))
     texts(qwen3)
     data, out = str(tmp_path / "data"), tmp_path / "out"
     common = ["--model", str(model), "--device", "cpu", "--data", data]
@@ -103,7 +77,7 @@ def test_what_is_not_there_is_told_in_a_line(command, tmp_path, capsys):
 
 def test_data_of_another_base_is_refused(qwen3, qwen2, texts, tmp_path, capsys):
     texts(qwen2)
-    model = saved(qwen3, tmp_path / "base")
+    model = write_huggingface(tmp_path / "base", qwen3.config, tensors_of(qwen3))
     words = ["train", "--model", str(model), "--device", "cpu", "--steps", "1"]
     assert main([*words, "--data", str(tmp_path / "data"), "--out", str(tmp_path / "o")]) == 1
     assert "made by another base" in capsys.readouterr().err

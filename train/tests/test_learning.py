@@ -9,13 +9,14 @@ from orthrus_train.machine import place_of
 from orthrus_train.trainer import Trainer, TrainOptions
 from orthrus_train.workers import Workers
 
-from .conftest import MASK, config
+from .conftest import MASK
+from .tiny_bases import tiny_config
 
 
 def test_heads_learn_within_a_minute(tmp_path):
     """A random base, whose greedy texts are no riddle, and heads that guess them better and better."""
-    base = Base.random(config(hidden_size=64, intermediate_size=128, layers=2), seed=6)
-    count, length = 96, 96
+    base = Base.random(tiny_config(tied=True), seed=6)
+    count, length = 192, 96
     ids = torch.randint(0, 256, (count, 1), generator=torch.Generator().manual_seed(7))
     passes = Passes(base, MASK, compiled=False)
     for _ in range(length - 1):
@@ -29,7 +30,7 @@ def test_heads_learn_within_a_minute(tmp_path):
     write_shard(shard_path(directory, 0, 0), ids, own, kind, torch.arange(count))
     data = Dataset.open(directory, base, held_out=0.1)
     options = TrainOptions(
-        steps=150,
+        steps=300,
         minutes=None,
         batch=4,
         rows=128,
@@ -47,4 +48,4 @@ def test_heads_learn_within_a_minute(tmp_path):
     trainer.run()
     after = accepted()
     print("accepted", before, after)
-    assert np.isfinite(after) and after > before + 1
+    assert np.isfinite(after) and after > before + 0.8

@@ -84,8 +84,8 @@ def test_equal_views_have_no_loss(case):
 
 def test_rows_that_fill_up_weigh_nothing(rng):
     block = torch.tensor([0, 0, 0, -1, 1, 1, -1, -1])
-    index = torch.tensor([0, 1, 2, 0, 0, 1, 0, 0])
-    blocks = Blocks(torch.zeros(8, dtype=torch.int64), index, block)
+    offset = torch.tensor([0, 1, 2, 0, 0, 1, 0, 0])
+    blocks = Blocks(torch.zeros(8, dtype=torch.int64), offset, block)
     accepting = torch.from_numpy(rng.random(8))
     found = weights(accepting, blocks, 4, SMOOTHING)
     torch.testing.assert_close(found, weights_in_words(accepting, blocks))
