@@ -1,8 +1,8 @@
 """What decoding would accept of the drafts, measured along texts that the base wrote.
 
-Greedy, the AR view's pick at a position is known. At a temperature the AR view picks with Gumbel noise
-and the draft is picked with the same noise (the engine's coupled drafts). Here the picks are the text's
-own tokens, so the noise is drawn from what it can have been, given them.
+Greedy, the AR view's pick at a position is known. At a temperature the AR view picks with Gumbel
+noise, and the draft is picked with the same noise (the engine's coupled drafts). Here the picks are
+the text's own tokens, so the noise is drawn from what it can have been, given them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,10 @@ class Way:
 
 @dataclass
 class Accepted:
-    """Of one sequence: for each way, the accepted drafts of a block at each position, -1 where none was."""
+    """Of one sequence: for each way, how many drafts of a block at each position are accepted.
+
+    -1 where no block was.
+    """
 
     ways: dict[Way, np.ndarray] = field(default_factory=dict)
 
@@ -52,8 +55,8 @@ def full_logits(hidden: Tensor, head: Tensor) -> Tensor:
 def noise_behind(scores: Tensor, picked: Tensor, generator: torch.Generator) -> Tensor:
     """Gumbel noise [rows, vocabulary] with which `picked` [rows] is the argmax of scores + noise.
 
-    The maximum of all is itself Gumbel around logsumexp, whatever token has it; the others are cut off
-    there (Maddison et al., arXiv 1411.0030).
+    The maximum of all is itself Gumbel around logsumexp, whatever token has it; the others are cut
+    off there (Maddison et al., arXiv 1411.0030).
     """
 
     def gumbel(*shape: int) -> Tensor:
@@ -138,7 +141,10 @@ class Measure:
         position: Tensor,
         generator: torch.Generator,
     ) -> np.ndarray:
-        """Accepted drafts of each block. student [blocks * rows, V], picks [T, V], position [blocks, rows]."""
+        """Accepted drafts of each block.
+
+        Logits: student [blocks * rows, V], picks [T, V]; position [blocks, rows].
+        """
         if way.temperature > 0:
             text = ids.roll(-1)  # the token behind each position; the last one is nobody's
         else:
@@ -183,7 +189,7 @@ def runs(own: np.ndarray, value: int) -> Iterator[tuple[int, int]]:
 
 
 def walk(accepted: np.ndarray, first: int, last: int) -> Walk:
-    """Cycles from the anchor `first`; at the end of the text no more than lead to its last token."""
+    """Cycles from the anchor `first`, of which the last one ends with the text's last token."""
     result = Walk()
     anchor = first
     while anchor + 1 < last and accepted[anchor] >= 0:

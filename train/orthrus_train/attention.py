@@ -19,7 +19,7 @@ NEVER = 2**30  # a position that is before no anchor
 
 
 def _keys(blocks: Blocks, context: int) -> tuple[Tensor, Tensor]:
-    """For each key the position that anchors are compared with, [T + R], and its block, [B, T + R]."""
+    """Of each key the position that anchors are compared with [T + R], and the block [B, T + R]."""
     batch, rows = blocks.block.shape
     device = blocks.block.device
     position = torch.full((context + rows,), NEVER, dtype=torch.int32, device=device)
@@ -59,7 +59,10 @@ def make_mask(blocks: Blocks, context: int) -> Mask:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
-    """q [B, heads, R, d], k and v [B, key heads, T + R, d]; on a GPU only inside a compiled function."""
+    """q [B, heads, R, d], k and v [B, key heads, T + R, d].
+
+    On a GPU only inside of compiled functions: flex attention alone would keep all scores.
+    """
     if isinstance(mask, BlockMask):
         return flex_attention(q, k, v, block_mask=mask, enable_gqa=True)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)

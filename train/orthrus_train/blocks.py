@@ -66,7 +66,7 @@ def equal_lengths(rows: int, length: int) -> list[list[int]]:
 def lay_out(
     tiles: Sequence[Sequence[int]], anchors: np.ndarray, rows: int
 ) -> tuple[np.ndarray, ...]:
-    """anchor, offset and block of one sequence's rows; anchors: a position for each block, in order.
+    """anchor, offset and block of one sequence's rows; `anchors` has a position for each block.
 
     With fewer anchors than blocks, the rows of the blocks without one fill up.
     """
@@ -89,7 +89,7 @@ def stack(layouts: Sequence[tuple[np.ndarray, ...]]) -> Blocks:
 
 
 def usable_anchors(own: np.ndarray, block_size: int) -> np.ndarray:
-    """Positions of one sequence whose next token the model chose itself, with room for a block behind."""
+    """Positions before tokens that the model chose itself, with room for a block behind them."""
     return np.flatnonzero(own[1 : len(own) - block_size + 1] > 0)
 
 

@@ -79,8 +79,8 @@ def load(
     for name, value in dataclasses.asdict(identity).items():
         if state["identity"].get(name) != value:
             raise TrainError(
-                f"{path}: was made with {name} {state['identity'].get(name)}, and this training has "
-                f"{value}: resume with what it began with, or begin anew in another directory."
+                f"{path}: was made with {name} {state['identity'].get(name)}, and this training "
+                f"has {value}: resume with what it began with, or begin in another directory."
             )
     values: Tensor = state["values"]
     heads.values.data.copy_(values)

@@ -1,6 +1,5 @@
 """The two passes of training: the AR view over whole sequences, the diffusion view over blocks."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -44,7 +43,7 @@ def diffusion_layer(
     sin: Tensor,
     mask: Mask,
 ) -> Tensor:
-    """One layer over the rows of blocks, x [B, R, D]. Only the attention is the diffusion view's."""
+    """One layer over the rows of blocks, x [B, R, D]. The attention alone is not the AR view's."""
     h = rms_norm(x, layer["input_layernorm.weight"], config.rms_norm_eps)
     q, k, v = project_qkv(h, heads, config, cos, sin)
     attended = attend(q, torch.cat([k_before, k], 2), torch.cat([v_before, v], 2), mask)
@@ -57,9 +56,10 @@ class Passes:
     def __init__(self, base: Base, mask_token_id: int, compiled: bool):
         self.base = base
         self.mask_token_id = mask_token_id
-        wrap: Callable[..., Any] = (
-            functools.partial(torch.compile, dynamic=False) if compiled else lambda f: f
-        )
+
+        def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+            return torch.compile(function, dynamic=False) if compiled else function
+
         self._ar_layer = wrap(ar_layer)
         self._diffusion_layer = wrap(diffusion_layer)
 
@@ -76,7 +76,7 @@ class Passes:
         return Teacher(base.final_norm(x), kv)
 
     def student(self, heads: Heads, tokens: Tensor, blocks: Blocks, kv: KeysAndValues) -> Tensor:
-        """Normed hidden states [B, R, D] of the blocks' rows, over the teacher's keys and values."""
+        """Normed hidden states [B, R, D] of blocks' rows, over the teacher's keys and values."""
         base = self.base
         anchors = tokens.gather(1, blocks.anchor)
         ids = torch.where(blocks.offset == 0, anchors, self.mask_token_id)

@@ -90,7 +90,8 @@ def evaluate(
         raise TrainError(f"--rows: {max(rows)} are more than the heads' blocks of {block_size}.")
     if data.length <= 2 * block_size:
         raise TrainError(
-            f"the data's texts have {data.length} tokens; blocks of {block_size} need more than two."
+            f"the data's texts have {data.length} tokens; blocks of {block_size} need more than "
+            f"{2 * block_size}."
         )
     batch, rows_at_a_time = ON_GPU if base.device.type == "cuda" else ON_PROCESSOR
     batch = fitting_sequences(base, heads, data.length, rows_at_a_time, batch)

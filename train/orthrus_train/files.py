@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` when all is written, and goes when it is not."""
+    """A name beside `path` to write to. It becomes `path` when all is written, else it goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:

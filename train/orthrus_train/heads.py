@@ -1,7 +1,7 @@
 """The trained part: each layer's attention in the diffusion view.
 
-All of it lies in one float32 buffer, its gradient in another: the optimizer, clipping and the sum over
-GPUs each take one tensor, and a checkpoint is one, too.
+All of it lies in one float32 buffer, its gradient in another: the optimizer, clipping and the sum
+over GPUs each take one tensor, and a checkpoint is one, too.
 """
 
 import math

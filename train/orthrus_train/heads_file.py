@@ -1,4 +1,4 @@
-"""Files of heads: safetensors in BF16, GGUF in Q8_0. NumPy only, so that converting needs no PyTorch.
+"""Files of heads: safetensors in BF16, GGUF in Q8_0. NumPy only: converting needs no PyTorch.
 
 Names of tensors and keys are those that the engine reads (src/checkpoint/heads.h). In both formats
 norms and biases are F32: they are few, and they are added or multiplied as they are.

@@ -63,15 +63,12 @@ class Log:
 
     def held_out(self, step: int, records: list[dict[str, Any]]) -> None:
         self.record({"step": step, "held_out": records})
-        self.say(
-            f"step {step}, held out: "
-            + ", ".join(
-                f"{'greedy' if r['temperature'] == 0 else 'at ' + str(r['temperature'])} {r['decoding']:.2f} "
-                f"of {r['rows']}"
-                for r in records
-                if r["kind"] == "all"
-            )
-        )
+        parts = []
+        for found in records:
+            if found["kind"] == "all":
+                name = f"at {found['temperature']:g}" if found["temperature"] else "greedy"
+                parts.append(f"{name} {found['decoding']:.2f} of {found['rows']}")
+        self.say(f"step {step}, held out: " + ", ".join(parts))
 
     def begin(self, settings: dict[str, Any]) -> None:
         self.record({"settings": settings})

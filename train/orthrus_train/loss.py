@@ -1,12 +1,13 @@
 """The loss, and its gradient in the student's last hidden states, made by hand.
 
-Logits of a row fill a vocabulary; for autograd some of them would have to be kept for each row of a
-step. Here a sequence's rows are taken at a time, their gradient carried back through the LM head at
-once, and only [rows, hidden] is left. The teacher's logits are computed once a position and looked up.
+Logits of a row fill a vocabulary; for autograd some would have to be kept for each row of a step.
+Here a sequence's rows are taken at a time, their gradient carried back through the LM head at once,
+and only [rows, hidden] is left. The teacher's logits are computed once a position and looked up.
 
-A row's loss is the forward divergence KL(AR view || diffusion view), or with "lk" -log of the overlap
-sum(min(p, q)), the probability that a draft is accepted (arXiv 2602.23881). Rows are weighted as in
-D-PACE (arXiv 2605.18810): by how much of the block's expected accepted length hangs on the row.
+A row's loss is the forward divergence KL(AR view || diffusion view), or with "lk" -log of the
+overlap sum(min(p, q)), the probability that a draft is accepted (arXiv 2602.23881). Rows are
+weighted as in D-PACE (arXiv 2605.18810): by how much of the block's expected accepted length hangs
+on the row.
 """
 
 from collections.abc import Callable
@@ -94,8 +95,8 @@ def on_grid(values: Tensor, blocks: Blocks, block_size: int) -> Tensor:
 def weights(accepting: Tensor, blocks: Blocks, block_size: int, smoothing: float) -> Tensor:
     """D-PACE's weight of each row [R]: the expected accepted drafts that are lost without its own.
 
-    The probability that draft i is reached is the product of those before it; smoothing, from 0 to 1,
-    keeps far rows from having none. Blocks of one sequence.
+    The probability that draft i is reached is the product of those before it; smoothing, from 0 to
+    1, keeps far rows from having none. Blocks of one sequence.
     """
     smooth = (1 - smoothing) * accepting + smoothing
     reached = on_grid(smooth, blocks, block_size).cumprod(-1)
@@ -119,9 +120,10 @@ class Loss:
         self.block_size = block_size
         self.kind = kind
         self.smoothing = smoothing
-        wrap: Callable[..., Any] = (
-            (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
-        )
+
+        def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+            return torch.compile(function, dynamic=False) if compiled else function
+
         self._teacher = wrap(teacher_rows)
         self._student = wrap(student_rows)
         self._weights = wrap(weights)

@@ -20,8 +20,8 @@ def sequence_bytes(base: Base, context: int, rows: int) -> int:
     c = base.config
     item = base.dtype.itemsize
     attention = (2 * c.heads + 2 * c.kv_heads) * c.head_dim
-    # Of a row and layer: the residual stream twice, both norms' outputs, queries, keys, values and what
-    # was attended, and gate, up and their product.
+    # Of a row and layer: the residual stream twice, both norms' outputs, queries, keys, values and
+    # what was attended, and gate, up and their product.
     row = (4 * c.hidden_size + attention + 3 * c.intermediate_size) * item
     keys = (context + rows) * 2 * c.kv_heads * c.head_dim * item
     return c.layers * (rows * row + context * 2 * c.kv_heads * c.head_dim * item + keys)
@@ -50,6 +50,6 @@ def fitting_sequences(base: Base, heads: Heads, context: int, rows: int, batch: 
     used = total - free
     needed = (each + fixed_bytes(heads) + loss_bytes(base, context, rows)) * MARGIN + used
     raise TrainError(
-        f"training needs about {needed / 1e9:.0f} GB on {base.device}, which has {total / 1e9:.0f} GB: "
-        f"give fewer --rows than {rows}, or use a GPU with more memory."
+        f"training needs about {needed / 1e9:.0f} GB on {base.device}, which has "
+        f"{total / 1e9:.0f} GB: give fewer --rows than {rows}, or use a GPU with more memory."
     )

@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from .base import Base
 from .dataset import Dataset
+from .errors import TrainError
 from .loss import KINDS
 from .machine import add_device_argument, place_of, usual_dtype
 from .mask_token import mask_token_id
@@ -46,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mask-token-id", type=whole, help="by default an unused token")
     add_device_argument(parser)
+    parser.add_argument(
+        "--no-compile", dest="compiled", action="store_false", help="only to look for faults"
+    )
     parser.add_argument("--profile", action="store_true", help="say what parts of a step take")
 
 
@@ -60,6 +66,12 @@ def run(args: argparse.Namespace) -> None:
     data = Dataset.open(args.data, base)
     options = options_of(args, mask_token_id(base, args.mask_token_id))
     trainer = Trainer(base, data, args.out, workers, options)
-    trainer.run()
+    try:
+        trainer.run()
+    except torch.OutOfMemoryError as error:
+        raise TrainError(
+            f"{workers.device} has too little memory for {trainer.at_a_time} sequences at a time; "
+            f"give a smaller --batch than {options.batch}, or fewer --rows than {options.rows}."
+        ) from error
     trainer.export()
     workers.close()

@@ -94,7 +94,7 @@ class Trainer:
         self.reached = Reached()
         if options.resume:
             self.reached = checkpoint.load(directory, self.heads, self.optimizer, self.identity)
-        # Sums since the last line of the log: loss, whole blocks, and by position those that survive.
+        # Sums since the log's last line: loss, whole blocks, and by position those that survive.
         self.figures = torch.zeros(2 + options.block_size, device=base.device)
         self.watch = Stopwatch(base.device, options.profile)
 

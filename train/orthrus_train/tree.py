@@ -1,4 +1,4 @@
-"""Draft trees (DDTree, arXiv 2604.12989): the likeliest paths by the product of the rows' marginals."""
+"""Draft trees (DDTree, arXiv 2604.12989): the likeliest paths by the product of rows' marginals."""
 
 import heapq
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def sizes_needed(marginals: Marginals, path: Sequence[int | None], most_nodes: i
     tree of n nodes accepts is the number of sizes that are n at most.
     """
     sizes: list[int] = []
-    # Negative log-probability, row, rank, whether the nodes above are the text's, those above's own.
+    # Negative log-probability, row, rank, whether the nodes above are the text's, their own cost.
     heap: list[tuple[float, int, int, bool, float]] = [(-marginals[0][0], 0, 0, True, 0.0)]
     for size in range(1, most_nodes + 1):
         if not heap:

@@ -14,7 +14,7 @@ from .tiny_bases import tiny_config
 
 
 def test_heads_learn_within_a_minute(tmp_path):
-    """A random base, whose greedy texts are no riddle, and heads that guess them better and better."""
+    """A random base, whose greedy texts are no riddle: heads guess them better and better."""
     base = Base.random(tiny_config(tied=True), seed=6)
     count, length = 192, 96
     ids = torch.randint(0, 256, (count, 1), generator=torch.Generator().manual_seed(7))

@@ -15,7 +15,7 @@ def one(blocks: Blocks, b: int) -> Blocks:
 
 
 def weights_in_words(accepting, blocks: Blocks) -> torch.Tensor:
-    """A row's weight: the sum, over the ends of its block from it on, of how likely each is reached."""
+    """A row's weight: the sum, over its block's rows from it on, of how likely each is reached."""
     result = torch.zeros_like(accepting)
     for number in range(int(blocks.block.max()) + 1):
         rows = torch.nonzero(blocks.block == number)[:, 0].tolist()
