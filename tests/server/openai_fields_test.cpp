@@ -8,11 +8,11 @@ namespace orthrus::server {
 namespace {
 
 template <typename Action>
-ApiError refusal(const Action& action) {
+ApiError refusal(const Action& action, int status = 400) {
   try {
     action();
   } catch (const ApiError& error) {
-    EXPECT_EQ(error.status, 400) << error.message;
+    EXPECT_EQ(error.status, status) << error.message;
     EXPECT_EQ(error.type, "invalid_request_error");
     return error;
   }
@@ -60,6 +60,21 @@ TEST(Body, ManyMembersTakeLinearTime) {
   for (int i = 0; i < 200'000; ++i) body += '"' + std::to_string(i) + "\":0,";
   body.back() = '}';
   EXPECT_EQ(parse_body(body).size(), 200'000u);
+}
+
+// Bodies of a size that HTTP allows, which would take gigabytes.
+TEST(Body, MillionsOfSmallValuesAreRefused) {
+  const auto body_of = [](std::string_view value) {
+    std::string body = "{\"a\":[";
+    while (body.size() < (size_t{32} << 20) - 20) body.append(value) += ',';
+    return body.append("0]}");
+  };
+  for (const char* const value : {"[]", "{}", "{\"\":0}", "\"\"", "0"}) {
+    const std::string body = body_of(value);
+    refusal([&] { parse_body(body); }, 413);
+  }
+  EXPECT_GT(parse_body(body_of("1000000"))["a"].size(), 4'000'000u);
+  EXPECT_NO_THROW(parse_body("{\"a\":\"" + std::string(size_t{31} << 20, 'x') + "\"}"));
 }
 
 TEST(Fields, NullIsAbsent) {

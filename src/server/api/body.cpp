@@ -13,6 +13,11 @@
 namespace orthrus::server {
 namespace {
 
+// What values take beside their texts, roughly: a list or an object with its first buffer; a
+// member with its key, and its name where doubles are looked for.
+constexpr size_t kStructure = sizeof(Json) + 80;
+constexpr size_t kMember = sizeof(Json) + 112;
+
 class Builder final : public JsonSax<Json> {
  public:
   Builder() : JsonSax(kMaxDepth) {}
@@ -26,7 +31,10 @@ class Builder final : public JsonSax<Json> {
     std::string key = {};  // of an object's member that comes next
   };
 
-  void open(Json::value_t type) override { open_.push_back({Json(type)}); }
+  void open(Json::value_t type) override {
+    spend(kStructure);
+    open_.push_back({Json(type)});
+  }
 
   void close() override {
     if (open_.back().value.is_object()) refuse_doubles();
@@ -48,9 +56,14 @@ class Builder final : public JsonSax<Json> {
     }
   }
 
-  void set_key(std::string key) override { open_.back().key = std::move(key); }
+  void set_key(std::string key) override {
+    spend(kMember + key.size());
+    open_.back().key = std::move(key);
+  }
 
   void add(Json&& value) override {
+    spend(sizeof(Json));
+    if (value.is_string()) spend(sizeof(std::string) + value.get_ref<std::string&>().size());
     if (open_.empty()) {
       result_ = std::move(value);
       return;
@@ -67,7 +80,17 @@ class Builder final : public JsonSax<Json> {
     throw invalid_request(fmt::format("The body {}.", problem), {}, "invalid_json");
   }
 
+  void spend(size_t bytes) {
+    bytes_ += bytes;
+    if (bytes_ <= kMostBodyMemory) return;
+    throw ApiError(
+        413, "invalid_request_error",
+        fmt::format("The body has more values than fit into {} MiB.", kMostBodyMemory >> 20), {},
+        "body_too_large");
+  }
+
   std::vector<Open> open_;
+  size_t bytes_ = 0;
   Json result_;
 };
 

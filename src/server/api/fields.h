@@ -19,8 +19,10 @@ using Json = nlohmann::ordered_json;
 
 // The JSON object that `body` is. Throws ApiError (400) for anything else: other values, text that
 // is not JSON in UTF-8, numbers that no double holds, members that are given twice, and nesting
-// deeper than kMaxDepth. Time and memory are linear in the body, whose size HTTP limits.
+// deeper than kMaxDepth; 413 for values that need more than kMostBodyMemory, as millions of empty
+// lists do in a body of the size that HTTP allows. Time is linear in the body.
 inline constexpr size_t kMaxDepth = 64;
+inline constexpr size_t kMostBodyMemory = size_t{128} << 20;
 Json parse_body(std::string_view body);
 
 // Without the quotes, escapes and errors that dump() may throw: what is not UTF-8 becomes U+FFFD.
