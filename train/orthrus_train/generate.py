@@ -131,7 +131,8 @@ class Kept:
     def rows(self, written: Written) -> Tensor:
         """bool [batch]."""
         own = (written.own != PROMPT).float().mean(-1)
-        return (distinct_share(written.tokens) >= self.min_distinct) & (own >= self.min_own)
+        kept: Tensor = (distinct_share(written.tokens) >= self.min_distinct) & (own >= self.min_own)
+        return kept
 
 
 def distinct_share(tokens: Tensor) -> Tensor:
@@ -143,6 +144,15 @@ def distinct_share(tokens: Tensor) -> Tensor:
         grams = grams * np.uint64(0x9E3779B97F4A7C15) + ids[:, i : i + count] + np.uint64(1)
     distinct = [len(np.unique(row)) for row in grams]
     return torch.tensor(distinct, dtype=torch.float32) / count
+
+
+def group_of(tokens: Tensor, own: Tensor) -> int:
+    """A hash of what stands before the base's own first word, the questions that it asked itself
+    included: it asks the same ones now and then, and gives the same greedy answer.
+    """
+    prompt = int((own == PROMPT).cumprod(0).sum())
+    digest = hashlib.sha256(tokens[:prompt].numpy().tobytes()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def draw_temperatures(batch: int, greedy: float, seed: str) -> list[float]:
@@ -168,7 +178,7 @@ class Progress:
 
     def is_done(self) -> bool:
         if self.wanted is not None:
-            return self.tokens >= self.wanted
+            return bool(self.tokens >= self.wanted)
         assert self.minutes is not None
         return time.monotonic() - self.began >= 60 * self.minutes
 
@@ -257,8 +267,8 @@ def _write_round(
     written = writer.write(prompts, temperatures, chance, watch)
     rows = kept.rows(written)
     kind = torch.tensor([p.kind for p in prompts])[rows]
-    group = torch.tensor([p.group for p in prompts])[rows]
     tokens, own = written.tokens[rows], written.own[rows]
+    group = torch.tensor([group_of(*row) for row in zip(tokens, own, strict=True)])
     write_shard(shard_path(args.out, place.rank, number), tokens, own, kind, group)
     progress.tokens += tokens.numel()
     progress.kept_now += tokens.numel()

@@ -14,7 +14,7 @@ from .errors import TrainError
 from .generate import _count
 from .machine import Place, add_device_argument, place_of, usual_dtype
 from .prompt_file import Entry, read_prompts, write_prompts
-from .prompt_source import OPENING, SELF, Prompt, PromptSource
+from .prompt_source import OPENING, SELF, Begun, PromptSource
 from .python_sources import python_prompts
 from .vocabulary import end_ids
 from .writer import OPENING_TOKENS, Writer, fitting_batch
@@ -51,12 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_argument(parser)
 
 
-def _entry(base: Base, words: list[int], prompt: Prompt, system: str | None) -> Entry | None:
-    """What was asked, where it came to an end; or how a document began."""
+def _entry(base: Base, tokens: list[int], begun: Begun) -> Entry | None:
+    """What was asked; or how a document began. None where nothing was."""
     ends = end_ids(base.tokenizer, base.config.eos_ids)
-    words = words[len(prompt.ids) :]
+    words = tokens[begun.words_at :]
     length = next((i for i, word in enumerate(words) if word in ends), None)
-    if prompt.role == OPENING:
+    if begun.prompt.role == OPENING:
         text = base.tokenizer.decode(words[:OPENING_TOKENS][:length])
         return Entry(SELF, text=text) if text.strip() else None
     if length is None:
@@ -65,8 +65,8 @@ def _entry(base: Base, words: list[int], prompt: Prompt, system: str | None) -> 
     if not question:
         return None
     messages: tuple[dict[str, str], ...] = ({"role": "user", "content": question},)
-    if system is not None:
-        messages = ({"role": "system", "content": system}, *messages)
+    if begun.system is not None:
+        messages = ({"role": "system", "content": begun.system}, *messages)
     return Entry(SELF, messages=messages)
 
 
@@ -81,11 +81,11 @@ def ask(base: Base, count: int, batch: int | None, seed: int, place: Place) -> I
     for number in range(10 * (count // writer.batch + 1)):
         name = f"ask/{seed}/{number}"
         random_ = random.Random(name)
-        openings = [source.begun(random_, f"{name}/{row}") for row in range(writer.batch)]
-        prompts = [prompt for prompt, _ in openings]
+        all_begun = [source.begun(random_) for _ in range(writer.batch)]
+        prompts = [begun.prompt for begun in all_begun]
         tokens = writer.write(prompts, [1.0] * writer.batch, random_.getrandbits(56)).tokens
-        for row, (prompt, system) in enumerate(openings):
-            entry = _entry(base, tokens[row].tolist(), prompt, system)
+        for row, begun in enumerate(all_begun):
+            entry = _entry(base, tokens[row].tolist(), begun)
             key = None if entry is None else entry.text or entry.messages[-1]["content"]
             if entry is None or key is None or key in seen:
                 continue

@@ -34,6 +34,9 @@ from .vocabulary import choosable, encode, end_ids
 
 SPAN = 256  # spans of the cache are multiples of it
 OPENING_TOKENS = 32  # sampled at the beginning of a document; from there on the text is its own
+QUESTION_TOKENS = (
+    160  # of a question at most; longer ones are ended there, to leave room for answers
+)
 MIN_P = 0.05  # tokens less likely than this share of the likeliest one are not sampled
 _HEADROOM = 0.85  # of a GPU's free memory
 
@@ -107,6 +110,8 @@ class Writer:
         self.base, self.batch, self.length = base, batch, length
         self.allowed = choosable(base.tokenizer, c.vocab_size, c.eos_ids).to(device)
         self.ends = torch.tensor(end_ids(base.tokenizer, c.eos_ids), device=device)
+        end = base.tokenizer.token_to_id(chat.END)
+        self.end_of_turn = self.ends[0] if end is None else torch.tensor(end, device=device)
         self.cos, self.sin = rope_tables(c, torch.arange(length, device=device))
         self.places = torch.arange(length, device=device)
         self._make_headers(device)
@@ -117,7 +122,7 @@ class Writer:
 
         self.position = ints()
         self.token, self.role = ints(batch), ints(batch)
-        self.until = ints(batch)  # the position whose next token is the first after an opening
+        self.until = ints(batch)  # where a question must end, or a document's opening
         # Tokens that are forced: queued ones from queue_at up to queue_end.
         self.queue = ints(batch, self.queue_size)
         self.queue_at, self.queue_end = ints(batch), ints(batch)
@@ -177,6 +182,8 @@ class Writer:
         chosen = self._choose(self._logits(span))
         forced = self.queue_at < self.queue_end
         at = self.queue_at.clamp(max=self.queue_size - 1)
+        too_long = (self.role == ASKING) & (self.position >= self.until)
+        chosen = torch.where(too_long, self.end_of_turn, chosen)
         chosen = torch.where(forced, self.queue.gather(1, at[:, None])[:, 0], chosen)
         is_own = ~forced & ((self.role == ANSWERING) | (self.role == WRITING))
         label = torch.where(self.temperature > 0, SAMPLED, GREEDY)
@@ -218,7 +225,8 @@ class Writer:
             role = torch.where(self.role == ASKING, ANSWERING, ASKING)
         else:
             role = torch.full_like(self.role, OPENING)
-            self.until.copy_(torch.where(over, self.position + OPENING_TOKENS, self.until))
+        until = self.position + (QUESTION_TOKENS if has_chat else OPENING_TOKENS)
+        self.until.copy_(torch.where(over, until, self.until))
         header = torch.where(role == ANSWERING, self.answer_header, 0)
         width = self.headers.shape[1]
         queue = self.queue[:, :width]
@@ -251,7 +259,8 @@ class Writer:
         self.role.copy_(torch.tensor([p.role for p in prompts]))
         self.answer_header.copy_(torch.tensor([2 if p.thinking else 1 for p in prompts]))
         self.temperature.copy_(torch.tensor(temperatures))
-        self.until.fill_(OPENING_TOKENS - 1)
+        has_chat = self.base.config.chat != "none"
+        self.until.fill_((QUESTION_TOKENS if has_chat else OPENING_TOKENS) - 1)
         self.position.zero_()
         self.own.zero_()
         torch.manual_seed(seed)

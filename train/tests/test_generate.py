@@ -107,6 +107,15 @@ def test_prompts_come_from_files_and_kinds_are_kept(tmp_path: Path, model: Path)
         run(model, out, "--tokens", "1k", "--prompts", str(prompts), "--self-share", "0.5")
 
 
+def test_equal_questions_are_of_one_group() -> None:
+    tokens = torch.tensor([[1, 2, 3, 4], [1, 2, 5, 6], [1, 3, 3, 4], [1, 2, 3, 4]])
+    own = torch.tensor([[0, 0, 1, 0], [0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 0, 1]])
+    one, other_answer, other_question, longer = map(generate.group_of, tokens, own)
+    assert one == other_answer
+    assert len({one, other_question, longer}) == 3
+    assert all(0 <= group < 1 << 63 for group in (one, other_question, longer))
+
+
 def test_loops_and_texts_of_others_are_dropped() -> None:
     random = torch.Generator().manual_seed(0)
     tokens = torch.randint(0, 50000, (4, 100), generator=random, dtype=torch.int32)

@@ -113,9 +113,10 @@ def test_prompts_are_drawn_by_their_seed() -> None:
     assert {p.role for p in by_kind[SELF]} == {ASKING}
     assert {p.role for p in by_kind["text"]} == {WRITING}
     assert 100 < len(by_kind[SELF]) < 200
-    # What is drawn twice is of one group; what the base begins never is.
-    assert len({p.group for p in by_kind["text"]}) == len({tuple(p.ids) for p in by_kind["text"]})
-    assert len({p.group for p in by_kind[SELF]}) == len(by_kind[SELF])
+    begun = [base.tokenizer.decode(p.ids) for p in by_kind[SELF]]
+    bare = [text for text in begun if text.endswith("user\n")]
+    assert 0.1 < len(bare) / len(begun) < 0.4
+    assert any(text.endswith("user\nHow do I") for text in begun)
     long = PromptSource(base, [Entry("text", text="x" * 200)], 0.0, 0.0, 64).draw(1, "0")
     assert len(long[0].ids) == 64
 

@@ -14,7 +14,7 @@ from orthrus_train.vocabulary import choosable, encode
 from orthrus_train.writer import OPENING_TOKENS, Writer, Written
 
 from .test_network import logits_of
-from .tiny_bases import END, talker
+from .tiny_bases import END, talker, tiny_config
 
 LENGTH = 96
 START_OF_USER = "\n<|im_start|>user\n"
@@ -29,7 +29,7 @@ def prompts_of(base: Base) -> list[Prompt]:
         ("x" * 40, WRITING),
     ]
     ids = [(encode(base.tokenizer, text), role) for text, role in texts]
-    return [Prompt(i, role, 0, n, False) for n, (i, role) in enumerate(ids)]
+    return [Prompt(i, role, 0, False) for i, role in ids]
 
 
 def write(
@@ -129,6 +129,16 @@ def test_ids_that_no_text_has_are_never_chosen() -> None:
     assert not torch.isin(own, torch.tensor([*special, 260, 261, 262, 263])).any()
 
 
+def test_long_questions_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "QUESTION_TOKENS", 20)
+    base = Base.random(tiny_config(), 1)  # one that hardly ends by itself
+    prompts = prompts_of(base)[:1] * 8
+    written = write(base, prompts, [0.0] * 8)
+    for tokens, own in zip(written.tokens.tolist(), written.own.tolist(), strict=True):
+        assert END in tokens[len(prompts[0].ids) : 21]
+        assert own == expected_labels(base, prompts[0], tokens, GREEDY)
+
+
 def test_a_base_without_chat_begins_documents() -> None:
     base = talker(chat="none")
     prompts = PromptSource(base, [], 1.0, 0.0, 48).draw(4, "0")
@@ -147,7 +157,7 @@ def test_a_base_without_chat_begins_documents() -> None:
 def test_thinking_is_opened_and_closed_unless_it_is_wanted() -> None:
     base = talker(chat="qwen3")
     prompts = [
-        Prompt(encode(base.tokenizer, "<|im_start|>user\n"), ASKING, 0, 0, t) for t in (True, False)
+        Prompt(encode(base.tokenizer, "<|im_start|>user\n"), ASKING, 0, t) for t in (True, False)
     ]
     written = write(base, prompts * 8, [0.0] * 16)
     empty = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
