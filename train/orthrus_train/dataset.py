@@ -26,6 +26,7 @@ from torch import Tensor
 from .base import Base
 from .errors import TrainError
 from .fields import Fields
+from .files import written_whole
 
 PROMPT, GREEDY, SAMPLED = 0, 1, 2  # what `own` holds
 
@@ -134,12 +135,10 @@ def read_meta(directory: Path) -> Meta:
 def write_shard(path: Path, tokens: Tensor, own: Tensor, kind: Tensor, group: Tensor) -> None:
     tensors = {"tokens": tokens, "own": own, "kind": kind, "group": group}
     tensors = {n: t.to("cpu", _DTYPES[n]).contiguous() for n, t in tensors.items()}
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        save_file(tensors, temporary)
-        os.replace(temporary, path)
+        with written_whole(path) as part:
+            save_file(tensors, part)
     except (OSError, SafetensorError) as e:
-        temporary.unlink(missing_ok=True)
         raise TrainError(f"{path}: cannot be written: {e}.") from e
 
 

@@ -25,6 +25,7 @@ from .dataset import (
 )
 from .errors import TrainError
 from .machine import Place, add_compile_argument, add_device_argument, place_of, usual_dtype
+from .options import count, many, number, whole
 from .prompt_file import Entry, read_prompts
 from .prompt_source import PromptSource
 from .writer import Writer, Written, fitting_batch
@@ -49,76 +50,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--self-share",
-        type=_share,
+        type=number(0, 1),
         default=0.3,
         metavar="SHARE",
         help="of sequences that the base begins itself where there are prompts (0.3)",
     )
     stop = parser.add_mutually_exclusive_group(required=True)
-    stop.add_argument("--minutes", type=_positive, help="how long to write")
-    stop.add_argument("--tokens", type=_count, help="how many tokens the directory is to have")
-    parser.add_argument("--length", type=_count, default=1024, help="tokens of a sequence (1024)")
-    parser.add_argument("--batch", type=_count, help="sequences at once (as many as fit, to 1024)")
+    stop.add_argument("--minutes", type=number(0.001, 1e6), help="how long to write")
+    stop.add_argument("--tokens", type=many, help="how many tokens the directory is to have")
+    parser.add_argument("--length", type=count, default=1024, help="tokens of a sequence (1024)")
+    parser.add_argument("--batch", type=count, help="sequences at once (as many as fit, to 1024)")
     parser.add_argument(
         "--greedy",
-        type=_share,
+        type=number(0, 1),
         default=0.7,
         metavar="SHARE",
         help="of greedy sequences (0.7); the others are sampled, at temperatures 0.7 and 1.0",
     )
     parser.add_argument(
         "--thinking",
-        type=_share,
+        type=number(0, 1),
         default=0.5,
         metavar="SHARE",
         help="of chats in which a base that can think may (0.5)",
     )
     parser.add_argument(
         "--min-distinct",
-        type=_share,
+        type=number(0, 1),
         default=0.55,
         metavar="SHARE",
         help=f"drop sequences with less distinct {_GRAM}-grams: loops (0.55)",
     )
     parser.add_argument(
         "--min-own",
-        type=_share,
+        type=number(0, 1),
         default=0.125,
         metavar="SHARE",
         help="drop sequences with less tokens of the base's own (0.125)",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole, default=0)
     add_device_argument(parser)
     add_compile_argument(parser)
-
-
-def _count(text: str) -> int:
-    """A whole number above 0; k and M are thousands and millions."""
-    factor = {"k": 1_000, "M": 1_000_000}.get(text[-1:], 1)
-    digits = text[:-1] if factor > 1 else text
-    if not digits.isascii() or not digits.isdecimal() or not 0 < int(digits) * factor < 1 << 62:
-        raise argparse.ArgumentTypeError(f"{text!r}; it must be a whole number above 0, as 16M")
-    return int(digits) * factor
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}; it must be a number above 0")
-    return value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; it must be a number from 0 to 1")
-    return value
 
 
 @dataclass(frozen=True)
@@ -138,12 +110,12 @@ class Kept:
 def distinct_share(tokens: Tensor) -> Tensor:
     """float32 [batch]: how many of a sequence's 6-grams are different ones, at most 1."""
     ids = tokens.numpy().astype(np.uint64)
-    count = ids.shape[1] - _GRAM + 1
-    grams = np.zeros((len(ids), count), dtype=np.uint64)
+    places = ids.shape[1] - _GRAM + 1
+    grams = np.zeros((len(ids), places), dtype=np.uint64)
     for i in range(_GRAM):  # a hash: that two meet is too unlikely to matter
-        grams = grams * np.uint64(0x9E3779B97F4A7C15) + ids[:, i : i + count] + np.uint64(1)
+        grams = grams * np.uint64(0x9E3779B97F4A7C15) + ids[:, i : i + places] + np.uint64(1)
     distinct = [len(np.unique(row)) for row in grams]
-    return torch.tensor(distinct, dtype=torch.float32) / count
+    return torch.tensor([n / places for n in distinct])
 
 
 def group_of(tokens: Tensor, own: Tensor) -> int:
@@ -233,7 +205,7 @@ def _read_all(paths: list[Path]) -> tuple[list[Entry], str]:
 def _resume(directory: Path, meta: Meta, place: Place) -> tuple[int, int]:
     """The next round's number, and how many tokens this process has kept so far."""
     write_meta(directory, meta)
-    for leftover in directory.glob(f".shard-{place.rank:04}-*.tmp"):
+    for leftover in directory.glob(f"shard-{place.rank:04}-*.part"):
         leftover.unlink(missing_ok=True)
     done = shard_paths(directory, place.rank)
     tokens = sum(read_shard(p, read_meta(directory))["tokens"].numel() for p in done)

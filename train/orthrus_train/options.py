@@ -18,6 +18,12 @@ def count(text: str) -> int:
     return _integer(text, 1, 10**9, "a whole number")
 
 
+def many(text: str) -> int:
+    """A count that may end in k or M: thousands, millions."""
+    factor = {"k": 1_000, "M": 1_000_000}.get(text[-1:], 1)
+    return factor * count(text[:-1] if factor > 1 else text)
+
+
 def whole(text: str) -> int:
     return _integer(text, 0, 2**62, "a whole number")
 

@@ -1,7 +1,6 @@
 """Prompts in JSONL: lines of {"messages": [...]} or {"text": ...}, and for either a "kind"."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from . import chat
 from .errors import TrainError
+from .files import written_whole
 
 _SHOWN_MISTAKES = 10
 
@@ -100,10 +100,8 @@ def write_prompts(path: Path, entries: Iterable[Entry]) -> None:
         if entry.messages:
             value = {"messages": list(entry.messages)}
         lines.append(json.dumps(value | {"kind": entry.kind}, ensure_ascii=False) + "\n")
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("".join(lines), encoding="utf-8")
-        os.replace(temporary, path)
+        with written_whole(path) as part:
+            part.write_text("".join(lines), encoding="utf-8")
     except OSError as e:
         raise TrainError(f"{path}: cannot be written: {e.strerror or e}.") from e

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .base import Base
 from .errors import TrainError
-from .generate import _count
 from .machine import Place, add_device_argument, place_of, usual_dtype
+from .options import count, whole
 from .prompt_file import Entry, read_prompts, write_prompts
 from .prompt_source import OPENING, SELF, Begun, PromptSource
 from .python_sources import python_prompts
@@ -38,16 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='lines of {"messages": [...]} or {"text": ...}; an answer at the end is left out',
     )
     parser.add_argument(
-        "--python", type=_count, metavar="N", help="take N from this installation's Python sources"
+        "--python", type=count, metavar="N", help="take N from this installation's Python sources"
     )
     parser.add_argument(
         "--ask",
-        type=_count,
+        type=count,
         metavar="N",
         help=f"let the base ask N questions ({_USUAL} where there are no other prompts)",
     )
-    parser.add_argument("--batch", type=_count, help="questions at once (as many as fit, to 1024)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=count, help="questions at once (as many as fit, to 1024)")
+    parser.add_argument("--seed", type=whole, default=0)
     add_device_argument(parser)
 
 
@@ -70,7 +70,7 @@ def _entry(base: Base, tokens: list[int], begun: Begun) -> Entry | None:
     return Entry(SELF, messages=messages)
 
 
-def ask(base: Base, count: int, batch: int | None, seed: int, place: Place) -> Iterator[Entry]:
+def ask(base: Base, wanted: int, batch: int | None, seed: int, place: Place) -> Iterator[Entry]:
     """Different questions that the base asks when it stands where the user's words would."""
     length = min(_LENGTH, base.config.max_positions // 16 * 16)
     source = PromptSource(base, [], 1.0, 0.0, length // 2)
@@ -78,7 +78,7 @@ def ask(base: Base, count: int, batch: int | None, seed: int, place: Place) -> I
     seen: set[str] = set()
     asked = 0
     # Many end late or were asked before, but not nine of ten.
-    for number in range(10 * (count // writer.batch + 1)):
+    for number in range(10 * (wanted // writer.batch + 1)):
         name = f"ask/{seed}/{number}"
         random_ = random.Random(name)
         all_begun = [source.begun(random_) for _ in range(writer.batch)]
@@ -92,10 +92,10 @@ def ask(base: Base, count: int, batch: int | None, seed: int, place: Place) -> I
             seen.add(key)
             yield entry
             asked += 1
-            if asked == count:
+            if asked == wanted:
                 return
-        place.log(f"{asked} questions of {count}")
-    place.log(f"the base asks the same again and again: {asked} questions, not {count}")
+        place.log(f"{asked} questions of {wanted}")
+    place.log(f"the base asks the same again and again: {asked} questions, not {wanted}")
 
 
 def run(args: argparse.Namespace) -> None:

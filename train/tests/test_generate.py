@@ -51,7 +51,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         run(model, parts, "--tokens", "1600")
     assert len(shard_paths(parts)) == 1
-    (parts / ".shard-0000-00001.safetensors.tmp").write_bytes(b"half")
+    (parts / "shard-0000-00001.safetensors.part").write_bytes(b"half")
     monkeypatch.setattr(Writer, "_step", step)
     run(model, parts, "--tokens", "1600")
     assert contents(parts) == contents(whole)
