@@ -16,7 +16,7 @@ constexpr double kPriorWeight = 2;
 constexpr double kRecentPrior = 8;
 constexpr double kVainRate = 0.05;  // a running mean's share of the new value
 constexpr double kNextPlace = 0.95;
-constexpr double kFirstGuess = 0.6;  // of the first place, before anything was seen
+constexpr double kFirstGuess = 0.8;  // of the first place, before anything was seen
 
 constexpr int kLeastPatience = 3;
 constexpr int kMostPatience = 128;
@@ -42,57 +42,87 @@ double shifted(double usual, double met, double expected) {
 
 }  // namespace
 
-double AcceptanceHistory::long_run(int place) const {
+double AcceptanceHistory::acceptance(int place) const {
   // A place that was hardly reached is taken to be a little worse than the one before.
   double share = kFirstGuess / kNextPlace;
   for (int i = 0; i < std::min(place, kPlaces); ++i) {
-    share =
-        (long_[i].accepted + kPriorWeight * kNextPlace * share) / (long_[i].seen + kPriorWeight);
+    share = (places_[i].accepted + kPriorWeight * kNextPlace * share) /
+            (places_[i].seen + kPriorWeight);
   }
   return share;
 }
 
-double AcceptanceHistory::acceptance(int place) const {
-  if (recent_.seen <= 0) return long_run(place);
-  const double expected = recent_expected_ / recent_.seen;
-  const double met = (recent_.accepted + kRecentPrior * expected) / (recent_.seen + kRecentPrior);
-  return shifted(long_run(place), met, expected);
-}
-
-double AcceptanceHistory::acceptance_in_a_stretch_like(std::span<const double> acceptances,
-                                                       int place) const {
-  double met = 0, expected = 0;
-  for (size_t i = 0; i < acceptances.size(); ++i) {
-    met += acceptances[i] / static_cast<double>(acceptances.size());
-    expected += long_run(static_cast<int>(i) + 1) / static_cast<double>(acceptances.size());
-  }
-  return shifted(long_run(place), met, expected);
-}
-
 void AcceptanceHistory::observe(int place, double weight, double accepted) {
-  recent_expected_ += weight * long_run(place);
-  for (Share* share : {&recent_, &long_[std::min(place, kPlaces) - 1]}) {
-    share->accepted += weight * accepted;
-    share->seen += weight;
-  }
+  Share& share = places_[std::min(place, kPlaces) - 1];
+  share.accepted += weight * accepted;
+  share.seen += weight;
 }
 
 void AcceptanceHistory::end_cycle() {
-  recent_ = {recent_.accepted * kRecentMemory, recent_.seen * kRecentMemory};
-  recent_expected_ *= kRecentMemory;
-  for (Share& share : long_) {
+  for (Share& share : places_) {
     share = {share.accepted * kLongMemory, share.seen * kLongMemory};
   }
 }
 
-void AcceptanceHistory::begin_sequence() {
-  recent_ = {};
-  recent_expected_ = 0;
+double RecentAcceptance::acceptance(int place) const {
+  const double usual = history_->acceptance(place);
+  if (recent_.seen <= 0) return usual;
+  const double expected = expected_ / recent_.seen;
+  const double met = (recent_.accepted + kRecentPrior * expected) / (recent_.seen + kRecentPrior);
+  return shifted(usual, met, expected);
+}
+
+double RecentAcceptance::acceptance_in_a_stretch_like(std::span<const double> acceptances,
+                                                      int place) const {
+  double met = 0, expected = 0;
+  for (size_t i = 0; i < acceptances.size(); ++i) {
+    met += acceptances[i] / static_cast<double>(acceptances.size());
+    expected +=
+        history_->acceptance(static_cast<int>(i) + 1) / static_cast<double>(acceptances.size());
+  }
+  return shifted(history_->acceptance(place), met, expected);
+}
+
+void RecentAcceptance::observe(int place, double weight, double accepted) {
+  expected_ += weight * history_->acceptance(place);
+  recent_.accepted += weight * accepted;
+  recent_.seen += weight;
+  history_->observe(place, weight, accepted);
+}
+
+void RecentAcceptance::end_cycle() {
+  recent_ = {recent_.accepted * kRecentMemory, recent_.seen * kRecentMemory};
+  expected_ *= kRecentMemory;
+  history_->end_cycle();
 }
 
 AutoPolicy::AutoPolicy(PolicyState& state, const PassTimes& times)
-    : state_(&state), times_(&times), plain_steps_(std::max(0, state.patience - kFirstPatience)) {
-  state.history.begin_sequence();
+    : state_(&state), history_(state.history), times_(&times) {}
+
+// A text that has not drafted yet may be of another kind than those before it.
+bool AutoPolicy::probe_is_due() const {
+  return probe_again_ || state_->plain_steps >= state_->patience * sequences_ ||
+         (!drafts_ && plain_steps_ >= kFirstPatience * sequences_);
+}
+
+void AutoPolicy::step_plainly() {
+  ++plain_steps_;
+  ++state_->plain_steps;
+}
+
+void AutoPolicy::begin_block(bool pays) {
+  probing_ = !pays;
+  probe_again_ = false;
+  drafts_ = true;
+  state_->plain_steps = pays ? std::max(state_->plain_steps - plain_steps_, 0) : 0;
+  plain_steps_ = 0;
+}
+
+// Where blocks have paid, a pause is likely to be a short one.
+void AutoPolicy::end_block(int drafts, int verified, int accepted) {
+  history_.end_cycle();
+  const bool paid = 1 + accepted > plain_rate() * (draft_time(drafts) + time(verified + 1));
+  if (paid) state_->patience = std::max(state_->patience / 2, kLeastPatience);
 }
 
 // What several sequences gain by drafting together is less sure than what one does: the others may
@@ -142,43 +172,32 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
   probabilities_.clear();
   drafted_ = probing_ = false;
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
-  // Of blocks nothing is learnt from one plain step to the next.
-  const bool waiting = plain_steps_ > 0 && plain_steps_ < patience();
-  const double plain = plain_rate();
+  const bool waiting = waits();
   Block block;
   if (!waiting) {
     block = best_block(most, state_->verified_in_vain,
-                       [&](int place) { return state_->history.acceptance(place); });
+                       [&](int place) { return history_.acceptance(place); });
   }
-  rate_ = std::max(plain, block.rate);
+  rate_ = std::max(plain_rate(), block.rate);
   if (!left.probabilities.empty()) {
     probabilities_.assign(left.probabilities.begin(), left.probabilities.end());
     misses_ = left.misses;
     const Prefix prefix = best_prefix();
     if (prefix.drafts > 0 && prefix.gain > 0) {
-      if (waiting) ++plain_steps_;
+      if (waiting) step_plainly();
       return {.leftover = prefix.drafts, .expected_accepted = prefix.expected};
     }
     probabilities_.clear();
   }
-  if (waiting) {
-    ++plain_steps_;
+  const bool pays = !waiting && this->pays(block);
+  if (!pays && !probe_is_due()) {
+    step_plainly();
     return {};
   }
   most_ = most;
-  if (pays(block)) {
-    plain_steps_ = 0;
-    // At most about twice the last one, so that a few lucky drafts do not stake a long block.
-    last_drafts_ = std::min(block.drafts, 2 * last_drafts_ + 1);
-    return {last_drafts_};
-  }
-  if (plain_steps_ < patience()) {
-    ++plain_steps_;
-    return {};
-  }
-  probing_ = true;
-  plain_steps_ = 0;
-  last_drafts_ = std::min(most, kProbeDrafts);
+  begin_block(pays);
+  // At most about twice the last one, so that a few lucky drafts do not stake a long block.
+  last_drafts_ = pays ? std::min(block.drafts, 2 * last_drafts_ + 1) : std::min(most, kProbeDrafts);
   return {last_drafts_};
 }
 
@@ -201,31 +220,28 @@ void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double ve
                                   int most_patience) {
   // Would a block of the right size pay, were the stretch all like these drafts?
   const auto acceptance = [&](int place) {
-    return state_->history.acceptance_in_a_stretch_like(acceptances, place);
+    return history_.acceptance_in_a_stretch_like(acceptances, place);
   };
   const bool pays = this->pays(best_block(most_, verified_in_vain, acceptance));
   state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, most_patience);
-  if (pays) plain_steps_ = patience();
+  probe_again_ = pays;
 }
 
 // What a block costs hardly depends on its size where cycles run whole, and that is what a probe of
 // the largest shows.
 Verification AutoPolicy::plan_whole(int most) {
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
-  if (plain_steps_ > 0 && plain_steps_ < patience()) {
-    ++plain_steps_;
-    return {};
-  }
-  const auto acceptance = [&](int place) { return state_->history.acceptance(place); };
-  const Block block = best_block(most, 1, acceptance);
-  const bool pays = this->pays(block);
-  if (!pays && plain_steps_ < patience()) {
-    ++plain_steps_;
+  const bool waiting = waits();
+  const auto acceptance = [&](int place) { return history_.acceptance(place); };
+  Block block;
+  if (!waiting) block = best_block(most, 1, acceptance);
+  const bool pays = !waiting && this->pays(block);
+  if (!pays && !probe_is_due()) {
+    step_plainly();
     return {};
   }
   most_ = most;
-  probing_ = !pays;
-  plain_steps_ = 0;
+  begin_block(pays);
   // One sequence's rows are nearly free, several sequences' are not.
   Verification plan{!pays ? most : sequences_ == 1 ? block.largest : block.drafts, 0};
   double accepted = 1;
@@ -238,10 +254,10 @@ void AutoPolicy::observe_whole(int drafts, int accepted) {
   acceptances_.clear();
   for (int place = 1; place <= std::min(drafts, accepted + 1); ++place) {
     acceptances_.push_back(place <= accepted ? 1 : 0);
-    state_->history.observe(place, 1, acceptances_.back());
+    history_.observe(place, 1, acceptances_.back());
   }
-  state_->history.end_cycle();
   if (std::exchange(probing_, false)) learn_from_probe(acceptances_, 1, kMostPatienceWhole);
+  end_block(drafts, drafts, accepted);
 }
 
 void AutoPolicy::observe_accepted(int accepted) {
@@ -253,14 +269,14 @@ void AutoPolicy::observe_accepted(int accepted) {
     if (place <= verified_) {
       const bool right = place <= accepted;
       state_->calibration(misses_).observe(probabilities_[i], right);
-      if (drafted_) state_->history.observe(place, 1, right ? 1 : 0);
+      if (drafted_) history_.observe(place, 1, right ? 1 : 0);
       if (!right) break;
     } else if (drafted_) {
-      state_->history.observe(place, reached, acceptances_[i]);
+      history_.observe(place, reached, acceptances_[i]);
       reached *= acceptances_[i];
     }
   }
-  if (drafted_) state_->history.end_cycle();
+  if (drafted_) end_block(static_cast<int>(probabilities_.size()), verified_, accepted);
 }
 
 }  // namespace orthrus

@@ -11,36 +11,45 @@
 
 namespace orthrus {
 
-// How far drafts go: for each place of a block, how many drafts are accepted there of those whose
-// predecessors were. The long run knows the places; the last few cycles, all places together, say
-// whether this stretch of text is easier or harder than that.
+// How far drafts go in the long run: for each place of a block, how many drafts are accepted there
+// of those whose predecessors were.
 class AcceptanceHistory {
  public:
   static constexpr int kPlaces = 64;  // places beyond share the last one's
 
+  struct Share {
+    double accepted = 0, seen = 0;
+  };
+
   // P(draft `place` accepted | all before it accepted), place 1, 2, ...
   double acceptance(int place) const;
-
-  // The same if drafts 1, 2, ... were accepted as often as this, each given the ones before.
-  double acceptance_in_a_stretch_like(std::span<const double> acceptances, int place) const;
-
   // Draft `place` was reached with this weight, and accepted with this probability.
   void observe(int place, double weight, double accepted);
   void end_cycle();
 
-  void begin_sequence();  // another text: what the last few cycles said is forgotten
-
  private:
-  struct Share {
-    double accepted = 0, seen = 0;
-  };
-  double long_run(int place) const;
-  std::array<Share, kPlaces> long_{};
-  Share recent_;
-  double recent_expected_ = 0;  // of recent_.seen, what the long run would have had accepted
+  std::array<Share, kPlaces> places_{};
 };
 
-// What a policy has learnt, which outlives a request.
+// The same of one text. Its last few cycles, all places together, say whether this stretch of it is
+// easier or harder than the long run. What is observed here becomes part of that.
+class RecentAcceptance {
+ public:
+  explicit RecentAcceptance(AcceptanceHistory& history) : history_(&history) {}
+
+  double acceptance(int place) const;
+  // The same if drafts 1, 2, ... were accepted as often as this, each given the ones before.
+  double acceptance_in_a_stretch_like(std::span<const double> acceptances, int place) const;
+  void observe(int place, double weight, double accepted);
+  void end_cycle();
+
+ private:
+  AcceptanceHistory* history_;
+  AcceptanceHistory::Share recent_;
+  double expected_ = 0;  // of recent_.seen, what the long run would have had accepted
+};
+
+// What policies have learnt, which outlives a request. All sequences that run learn in it together.
 struct PolicyState {
   // By drafts of the block that were wrong before, 0, 1, or more: what is left over after a wrong
   // one is less often right than it says.
@@ -51,7 +60,8 @@ struct PolicyState {
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
   // probabilities tell exactly which, 1 where they tell nothing.
   double verified_in_vain = 1;
-  int patience = 12;  // plain steps until the next probe, while drafting does not pay
+  int patience = 12;    // plain steps until the next probe, while drafting does not pay
+  int plain_steps = 0;  // of all sequences since the last probe
 };
 
 // With s_i the probability that drafts 1..i are all accepted, t(r) the time of a pass of r rows and
@@ -72,11 +82,11 @@ struct PolicyState {
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
 // block is drafted as a probe, after 12 plain steps, then after twice as many, and so on to 128, so
 // that probing costs at most a percent or two, once at least in a longer generation; a probe that
-// would have paid is followed by another at once.
+// would have paid is followed by another at once, and blocks that pay shorten the pause after them.
 //
 // Where several sequences share passes, all of them are taken to do alike: r rows of one are then
-// r * sequences rows of a pass. Drafting then has to promise a little more, and probes are as many
-// as of one sequence.
+// r * sequences rows of a pass. Drafting then has to promise a little more. They probe as seldom as
+// one alone would, by turns, so that a probe is a few rows of a pass and not a pass of its own.
 class AutoPolicy : public Policy {
  public:
   // Starts from what `state` has learnt, and goes on learning in it. `times` are those of the
@@ -106,8 +116,12 @@ class AutoPolicy : public Policy {
   double draft_time(int rows) const { return times_->expected_draft(rows * sequences_); }
   double plain_rate() const { return 1 / time(1); }
   bool pays(const Block& block) const;
-  // Together they probe as seldom as one would alone.
-  int patience() const { return state_->patience * sequences_; }
+  bool probe_is_due() const;
+  // Of blocks nothing is learnt from one plain step to the next.
+  bool waits() const { return plain_steps_ % state_->patience != 0 && !probe_is_due(); }
+  void step_plainly();
+  void begin_block(bool pays);
+  void end_block(int drafts, int verified, int accepted);
   // With at least one draft; acceptance(i) is P(draft i accepted | all before it). Of the drafts
   // that are expected to fail, this share is verified.
   template <typename Acceptance>
@@ -120,9 +134,12 @@ class AutoPolicy : public Policy {
                         int most_patience);
 
   PolicyState* state_;
+  RecentAcceptance history_;
   const PassTimes* times_;
   int sequences_ = 1;
-  int plain_steps_ = 0;   // since the last draft
+  int plain_steps_ = 0;       // since the last draft
+  bool drafts_ = false;       // it has drafted
+  bool probe_again_ = false;  // the last probe would have paid
   bool probing_ = false;  // the block of this cycle, or of one in flight, was not expected to pay
   int last_drafts_ = 1;   // made in the last cycle that drafted
   double rate_ = 0;       // the best expected when the current cycle began

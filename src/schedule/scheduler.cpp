@@ -31,15 +31,9 @@ Scheduler::Scheduler(const DeviceModel& model, std::unique_ptr<Lane> lane,
 }
 
 std::shared_ptr<Task> Scheduler::submit(const TaskSpec& spec, Mailbox& mailbox) {
-  PolicyState learnt;
-  uint64_t id = 0;
-  {
-    const Lock lock(mutex_);
-    if (spec.chooses) learnt = learnt_[spec.params.sampling.greedy()];
-    id = next_id_++;
-  }
-  auto task =
-      std::make_shared<Task>(model_->config(), lane_->pool(), spec, learnt, times_, id, mailbox);
+  PolicyState& learnt = learnt_[spec.params.sampling.greedy()];
+  auto task = std::make_shared<Task>(model_->config(), lane_->pool(), spec, learnt, times_,
+                                     next_id_++, mailbox);
   const Lock lock(mutex_);
   const auto place = std::ranges::upper_bound(waiting_, task, Task::goes_first);
   waiting_.insert(place, task);
@@ -342,7 +336,6 @@ void Scheduler::end(Task& task, Status status) {
   task.plain_step_seconds_ = times_.expected(1);
   task.finished_ = true;
   const Lock lock(mutex_);
-  if (task.learns_ && task.prefilled_) learnt_[task.params().sampling.greedy()] = task.learnt_;
   task.news_.ended = true;
   task.news_.status = status;
   task.mailbox_->ready = true;

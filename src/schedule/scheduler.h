@@ -105,6 +105,7 @@ class Scheduler {
   std::atomic<bool>* device_lost_;
   PrefixIndex index_;
   PassTimes times_;
+  PolicyState learnt_[2];  // by whether decoding is greedy
 
   std::vector<TaskPointer> running_;  // those that go first, first
   std::vector<Task*> members_;        // of the pass
@@ -115,13 +116,12 @@ class Scheduler {
   int passes_till_cycles_ = 0;  // those that cycles were given up for
   Task::Clock::time_point load_noted_{};
 
+  std::atomic<uint64_t> next_id_ = 1;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool leading_ = false;
-  uint64_t next_id_ = 1;
   std::vector<TaskPointer> waiting_;  // those that go first, first
   bool cancelled_ = false;            // some task was
-  PolicyState learnt_[2];             // by whether decoding is greedy
   EngineLoad load_{};
 };
 

@@ -11,16 +11,14 @@ std::unique_ptr<Policy> make_policy(const TaskSpec& spec, PolicyState& learnt,
 
 }  // namespace
 
-Task::Task(const ModelConfig& config, KvPool& pool, const TaskSpec& spec, const PolicyState& learnt,
+Task::Task(const ModelConfig& config, KvPool& pool, const TaskSpec& spec, PolicyState& learnt,
            const PassTimes& times, uint64_t id, Mailbox& mailbox)
     : id_(id),
       priority_(spec.priority),
       salt_(spec.salt),
       mailbox_(&mailbox),
       sequence_(pool),
-      learnt_(learnt),
-      policy_(make_policy(spec, learnt_, times)),
-      learns_(spec.chooses),
+      policy_(make_policy(spec, learnt, times)),
       decoder_(config, sequence_, spec.prompt, *policy_, spec.params) {}
 
 std::span<const int32_t> Task::reusable() const {

@@ -46,7 +46,7 @@ class Task {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Task(const ModelConfig& config, KvPool& pool, const TaskSpec& spec, const PolicyState& learnt,
+  Task(const ModelConfig& config, KvPool& pool, const TaskSpec& spec, PolicyState& learnt,
        const PassTimes& times, uint64_t id, Mailbox& mailbox);
 
   const DecodeCounts& counts() const { return decoder_.counts(); }
@@ -77,9 +77,7 @@ class Task {
   std::string salt_;
   Mailbox* mailbox_;
   KvSequence sequence_;
-  PolicyState learnt_;
   std::unique_ptr<Policy> policy_;
-  bool learns_;
   Decoder decoder_;
 
   int slot_ = -1;             // of the whole cycles that it is in

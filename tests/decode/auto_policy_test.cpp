@@ -4,9 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <random>
+#include <vector>
 
 namespace orthrus {
 namespace {
@@ -334,6 +337,50 @@ TEST(AutoPolicy, SeveralSequencesShareThePass) {
     }
     EXPECT_EQ(cycles_with_drafts > 100, drafts) << sequences << ": " << cycles_with_drafts;
   }
+}
+
+// Where rows cost in proportion, and drafts are worth little. What one probe says they all know.
+TEST(AutoPolicy, SequencesThatShareThePassProbeByTurns) {
+  constexpr int kSequences = 8, kPasses = 190;
+  Learnt state;
+  std::vector<LearningPolicy> policies(kSequences, LearningPolicy(state));
+  std::vector<int> drafting(kSequences), probes(kSequences);
+  for (int pass = 0; pass < kPasses; ++pass) {
+    int rows = 0, at_once = 0;
+    for (int i = 0; i < kSequences; ++i) {
+      LearningPolicy& policy = policies[i];
+      policy.share_passes(kSequences);
+      if (drafting[i] > 0) {  // the pass that verifies
+        rows += policy.verified(std::vector<float>(static_cast<size_t>(drafting[i]), 0.1f)).drafts;
+        drafting[i] = 0;
+      } else {
+        drafting[i] = policy.plan(kMost, {}).drafts;
+        probes[i] += drafting[i] > 0;
+        at_once += drafting[i] > 0;
+      }
+      rows += std::max(drafting[i], 1);
+      if (drafting[i] == 0) policy.observe_accepted(0);
+    }
+    EXPECT_LE(at_once, 1) << "pass " << pass;
+    state.times.add({linear(rows) * 1e-3, rows, false});
+  }
+  EXPECT_EQ(*std::ranges::max_element(probes), 1);
+  const int all = std::accumulate(probes.begin(), probes.end(), 0);
+  EXPECT_GE(all, 3);
+  EXPECT_LE(all, 6);
+}
+
+TEST(AutoPolicy, BeginsWithWhatDraftsAreUsuallyWorth) {
+  constexpr unsigned kSeeds = 40;
+  double rates = 0;
+  for (unsigned seed = 0; seed < kSeeds; ++seed) {
+    Learnt state;
+    for (int i = 0; i < 3; ++i) state.times.add({gentle(1) * 1e-3, 1, false});
+    state.times.add({gentle(50) * 1e-3, 50, false});  // a prompt
+    LearningPolicy policy(state);
+    rates += Simulation(gentle, always(0.9), seed).run(policy, 60).rate() / kSeeds;
+  }
+  EXPECT_GT(rates, 1.23);
 }
 
 TEST(PassTimes, MediansInterpolationAndLargerPassesThatTookLess) {
