@@ -64,8 +64,7 @@ class Job:
         self._bell.clear()
 
     def steps(self) -> list[Step]:
-        with_logprobs = self._options.logprobs is not None
-        return [step_of(step, with_logprobs) for step in self._native.take()]
+        return [step_of(step) for step in self._native.take()]
 
     def ended(self) -> bool:
         return self._native.result() is not None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 __version__: str
 
 FlatLogprobs = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
-StepTuple = tuple[str, NDArray[np.int32], int, int, FlatLogprobs]
+StepTuple = tuple[str, NDArray[np.int32], int, int, FlatLogprobs | None]
 MessageTuple = tuple[str, str, str | None, list[tuple[str, str]]]
 
 class Options:

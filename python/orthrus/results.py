@@ -108,9 +108,9 @@ def logprobs_of(flat: _native.FlatLogprobs) -> Logprobs:
     return Logprobs(*flat)
 
 
-def step_of(native: _native.StepTuple, with_logprobs: bool) -> Step:
+def step_of(native: _native.StepTuple) -> Step:
     text, token_ids, drafted, accepted, flat = native
-    return Step(text, token_ids, drafted, accepted, logprobs_of(flat) if with_logprobs else None)
+    return Step(text, token_ids, drafted, accepted, None if flat is None else logprobs_of(flat))
 
 
 def generation_of(

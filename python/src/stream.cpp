@@ -26,7 +26,7 @@ StepNews copied(const Step& step) {
 }
 
 nb::object tuple_of(StepNews step) {
-  const nb::object logprobs = python::tuple_of(step.logprobs);
+  const nb::object logprobs = step.logprobs.empty() ? nb::none() : python::tuple_of(step.logprobs);
   return nb::make_tuple(step.text, array_of(std::move(step.tokens)), step.drafted, step.accepted,
                         logprobs);
 }
