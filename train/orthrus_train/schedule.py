@@ -19,12 +19,20 @@ class Progress:
         elapsed: float = 0.0,
     ):
         """One of steps and minutes. elapsed: seconds that training took before it was resumed."""
+        self._elapsed_before = elapsed
         self._workers = workers
         self._steps = steps
         self._seconds = 0.0 if minutes is None else minutes * 60
         self._begin = time.monotonic() - elapsed
         self._seen = 0.0
         self._calls = 0
+
+    def first_step_done(self) -> None:
+        """The clock begins here: compiling takes a minute or two, which are not training.
+
+        Were they counted, a short training would begin where its learning rate has half gone down.
+        """
+        self._begin = time.monotonic() - self._elapsed_before
 
     def elapsed(self) -> float:
         """Seconds, by this worker's own clock."""

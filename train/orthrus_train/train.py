@@ -24,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, help="a directory for checkpoint, log and heads"
     )
     length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--minutes", type=number(0.01, 1e6))
+    length.add_argument(
+        "--minutes",
+        type=number(0.01, 1e6),
+        help="of training; reading and compiling, a minute or two on a GPU, come on top",
+    )
     length.add_argument("--steps", type=count)
     parser.add_argument("--resume", action="store_true", help="go on with what is in the output")
     parser.add_argument("--init", type=Path, help="heads to begin with, in place of the AR view's")

@@ -120,15 +120,20 @@ class Trainer:
         progress = Progress(self.workers, options.steps, options.minutes, self.reached.seconds)
         log = Log(self.directory, self.workers.first, self.reached.step)
         log.begin(self.settings())
-        saved = logged = progress.elapsed()
+        saved = logged = 0.0  # set after the first step
         evaluated = math.floor(progress.at(self.reached.step) * options.evaluations)
-        first, norm = self.reached.step, None
+        begun, first, norm = False, self.reached.step, None
         while (fraction := progress.at(self.reached.step)) < 1:
             last_norm, norm = norm, self.step(fraction)
             # A step behind, so that the GPU is never waited for while it has nothing to do.
             if last_norm is not None and not math.isfinite(float(last_norm)):
                 raise self._diverged(self.reached.step - 1)
             self.reached.step += 1
+            if not begun:
+                begun = True
+                float(norm)  # waits for the device
+                progress.first_step_done()
+                saved = logged = progress.elapsed()
             if self.reached.step % options.log_every == 0:
                 steps = self.reached.step - first
                 summary = self._summary(fraction, progress.elapsed() - logged, steps)
@@ -221,7 +226,7 @@ class Trainer:
             "by_position": by_position,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "rows_per_second": round(
-                steps * options.batch * options.rows * workers.count / seconds
+                steps * options.batch * options.rows * workers.count / max(seconds, 1e-9)
             ),
         }
         if self.base.device.type == "cuda":
