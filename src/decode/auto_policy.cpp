@@ -100,9 +100,10 @@ AutoPolicy::AutoPolicy(PolicyState& state, const PassTimes& times)
     : state_(&state), history_(state.history), times_(&times) {}
 
 // A text that has not drafted yet may be of another kind than those before it.
-bool AutoPolicy::probe_is_due() const {
-  return probe_again_ || state_->plain_steps >= state_->patience * sequences_ ||
-         (!drafts_ && plain_steps_ >= kFirstPatience * sequences_);
+bool AutoPolicy::probe_is_due(int rarer) const {
+  const int64_t times = int64_t{sequences_} * rarer;
+  return probe_again_ || state_->plain_steps >= state_->patience * times ||
+         (!drafts_ && plain_steps_ >= kFirstPatience * times);
 }
 
 void AutoPolicy::step_plainly() {
@@ -114,7 +115,7 @@ void AutoPolicy::begin_block(bool pays) {
   probing_ = !pays;
   probe_again_ = false;
   drafts_ = true;
-  state_->plain_steps = pays ? std::max(state_->plain_steps - plain_steps_, 0) : 0;
+  state_->plain_steps = pays ? std::max<int64_t>(state_->plain_steps - plain_steps_, 0) : 0;
   plain_steps_ = 0;
 }
 
@@ -172,7 +173,7 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
   probabilities_.clear();
   drafted_ = probing_ = false;
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
-  const bool waiting = waits();
+  const bool waiting = waits(1);
   Block block;
   if (!waiting) {
     block = best_block(most, state_->verified_in_vain,
@@ -190,7 +191,7 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
     probabilities_.clear();
   }
   const bool pays = !waiting && this->pays(block);
-  if (!pays && !probe_is_due()) {
+  if (!pays && !probe_is_due(1)) {
     step_plainly();
     return {};
   }
@@ -231,12 +232,12 @@ void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double ve
 // the largest shows.
 Verification AutoPolicy::plan_whole(int most) {
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
-  const bool waiting = waits();
+  const bool waiting = waits(sequences_);
   const auto acceptance = [&](int place) { return history_.acceptance(place); };
   Block block;
   if (!waiting) block = best_block(most, 1, acceptance);
   const bool pays = !waiting && this->pays(block);
-  if (!pays && !probe_is_due()) {
+  if (!pays && !probe_is_due(sequences_)) {
     step_plainly();
     return {};
   }

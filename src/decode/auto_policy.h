@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #include "decode/calibration.h"
@@ -60,8 +61,8 @@ struct PolicyState {
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
   // probabilities tell exactly which, 1 where they tell nothing.
   double verified_in_vain = 1;
-  int patience = 12;    // plain steps until the next probe, while drafting does not pay
-  int plain_steps = 0;  // of all sequences since the last probe
+  int patience = 12;        // plain steps until the next probe, while drafting does not pay
+  int64_t plain_steps = 0;  // of all sequences since the last probe
 };
 
 // With s_i the probability that drafts 1..i are all accepted, t(r) the time of a pass of r rows and
@@ -87,6 +88,8 @@ struct PolicyState {
 // Where several sequences share passes, all of them are taken to do alike: r rows of one are then
 // r * sequences rows of a pass. Drafting then has to promise a little more. They probe as seldom as
 // one alone would, by turns, so that a probe is a few rows of a pass and not a pass of its own.
+// Where cycles run whole it is one, for which all of them wait, so there they probe less by as
+// many.
 class AutoPolicy : public Policy {
  public:
   // Starts from what `state` has learnt, and goes on learning in it. `times` are those of the
@@ -116,9 +119,12 @@ class AutoPolicy : public Policy {
   double draft_time(int rows) const { return times_->expected_draft(rows * sequences_); }
   double plain_rate() const { return 1 / time(1); }
   bool pays(const Block& block) const;
-  bool probe_is_due() const;
+  // `rarer`: by how much, than where a probe is a few more rows of passes that run anyway.
+  bool probe_is_due(int rarer) const;
   // Of blocks nothing is learnt from one plain step to the next.
-  bool waits() const { return plain_steps_ % state_->patience != 0 && !probe_is_due(); }
+  bool waits(int rarer) const {
+    return plain_steps_ % state_->patience != 0 && !probe_is_due(rarer);
+  }
   void step_plainly();
   void begin_block(bool pays);
   void end_block(int drafts, int verified, int accepted);

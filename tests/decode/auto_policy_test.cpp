@@ -370,6 +370,26 @@ TEST(AutoPolicy, SequencesThatShareThePassProbeByTurns) {
   EXPECT_LE(all, 6);
 }
 
+// There a probe of one has all others wait for its draft pass.
+TEST(AutoPolicy, WholeCyclesOfManySequencesProbeSeldom) {
+  constexpr int kSequences = 8;
+  Learnt state;
+  for (int i = 0; i < 3; ++i) state.times.add({1e-3, kSequences, false});
+  state.times.add({8e-3, 8 * kSequences, false});
+  std::vector<LearningPolicy> policies(kSequences, LearningPolicy(state));
+  int probes = 0;
+  for (int cycle = 0; cycle < 280; ++cycle) {
+    for (LearningPolicy& policy : policies) {
+      policy.share_passes(kSequences);
+      const int drafts = policy.plan_whole(kMost).drafts;
+      policy.observe_whole(drafts, 0);
+      probes += drafts > 0;
+    }
+  }
+  EXPECT_GE(probes, 1);
+  EXPECT_LE(probes, 2);  // after 12 cycles of each, by as many as there are, and then after 24
+}
+
 TEST(AutoPolicy, BeginsWithWhatDraftsAreUsuallyWorth) {
   constexpr unsigned kSeeds = 40;
   double rates = 0;
