@@ -14,7 +14,7 @@ cmake --build --preset release
 build/venv/bin/python -m pip install --quiet --disable-pip-version-check -e 'train[test]'
 status=0
 ctest --preset release "$@" || status=$?
-ORTHRUS="$PWD/build/orthrus" build/venv/bin/python -m pytest -q train || status=$?
+PYTHONPATH="$PWD/build/python/package" ORTHRUS="$PWD/build/orthrus" build/venv/bin/python -m pytest -q train || status=$?
 model=qwen2.5-coder-0.5b
 if [ ! -e models/$model-orthrus/$model-instruct-q4_k_m.gguf ]; then
   echo "real model: not here, tests labelled real are not run (scripts/get-model.sh $model)"

@@ -23,6 +23,8 @@ from .dataset import (
     write_meta,
     write_shard,
 )
+from .engine_writer import EngineWriter, load_engine
+from .engine_writer import is_installed as engine_is_installed
 from .errors import TrainError
 from .machine import Place, add_compile_argument, add_device_argument, place_of, usual_dtype
 from .options import count, many, number, whole
@@ -88,6 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="drop sequences with less tokens of the base's own (0.125)",
     )
+    parser.add_argument(
+        "--writer",
+        choices=("auto", "torch", "engine"),
+        default="auto",
+        help="PyTorch, or the engine by its Python package orthrus: auto on a processor, where "
+        "that is installed",
+    )
     parser.add_argument("--seed", type=whole, default=0)
     add_device_argument(parser)
     add_compile_argument(parser)
@@ -144,7 +153,7 @@ class Progress:
         # Each process writes its part.
         self.wanted = None if args.tokens is None else -(-args.tokens // place.world)
         self.tokens = tokens  # kept, those of earlier calls included
-        self.steps = 0
+        self.written = 0  # by this call, those that are dropped included
         self.began = self.shown = time.monotonic()
         self.kept_now = 0
 
@@ -162,8 +171,8 @@ class Progress:
             return "?"
         return _minutes((self.wanted - self.tokens) * passed / self.kept_now)
 
-    def rate(self, batch: int) -> str:
-        return f"{self.steps * batch / (time.monotonic() - self.began):,.0f} tokens/s a process"
+    def rate(self) -> str:
+        return f"{self.written / (time.monotonic() - self.began):,.0f} tokens/s a process"
 
 
 def _many(count: int) -> str:
@@ -174,7 +183,9 @@ def _minutes(seconds: float) -> str:
     return f"{max(0.0, seconds) / 60:.1f} min left"
 
 
-def _meta(base: Base, source: PromptSource, args: argparse.Namespace, prompts: str) -> Meta:
+def _meta(
+    base: Base, source: PromptSource, args: argparse.Namespace, prompts: str, writes: str
+) -> Meta:
     made = {
         "seed": args.seed,
         "prompts": prompts,
@@ -183,6 +194,7 @@ def _meta(base: Base, source: PromptSource, args: argparse.Namespace, prompts: s
         "thinking": args.thinking if base.config.chat != "none" else 0.0,
         "min_distinct": args.min_distinct,
         "min_own": args.min_own,
+        "writer": writes,
     }
     return Meta(
         base=base.fingerprint(),
@@ -213,7 +225,7 @@ def _resume(directory: Path, meta: Meta, place: Place) -> tuple[int, int]:
 
 
 def _write_round(
-    writer: Writer,
+    writer: Writer | EngineWriter,
     source: PromptSource,
     kept: Kept,
     args: argparse.Namespace,
@@ -227,14 +239,11 @@ def _write_round(
     temperatures = draw_temperatures(writer.batch, args.greedy, seed + "/temperature")
     chance = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:7], "big")
 
-    def watch(position: int) -> None:
-        progress.steps += 1
-        if position % 128 == 127 and writer.base.device.type == "cuda":
-            torch.cuda.synchronize()  # so that times are those of the GPU
+    def watch(count: int) -> None:
+        progress.written += count
         if time.monotonic() - progress.shown > 15:
             progress.shown = time.monotonic()
-            rate = progress.rate(writer.batch)
-            place.log(f"round {number}, position {position}: {rate},", progress.left())
+            place.log(f"round {number}: {progress.rate()},", progress.left())
 
     written = writer.write(prompts, temperatures, chance, watch)
     rows = kept.rows(written)
@@ -248,14 +257,28 @@ def _write_round(
     greedy = float((own == GREEDY).sum() / (own != PROMPT).sum().clamp(min=1))
     place.log(
         f"round {number}: kept {int(rows.sum())} of {len(rows)}, {_many(progress.tokens)} tokens,",
-        f"own {own_share:.0%}, of them greedy {greedy:.0%}; {progress.rate(writer.batch)},",
+        f"own {own_share:.0%}, of them greedy {greedy:.0%}; {progress.rate()},",
         progress.left(),
     )
     return int(rows.sum())
 
 
+def _who_writes(args: argparse.Namespace, place: Place) -> str:
+    if args.writer != "auto":
+        return str(args.writer)
+    return "engine" if place.device.type == "cpu" and engine_is_installed() else "torch"
+
+
+def _writer(base: Base, batch: int, args: argparse.Namespace, writes: str) -> Writer | EngineWriter:
+    if writes == "engine":
+        return EngineWriter(base, load_engine(args.model), batch, args.length)
+    compiles = args.compiles and base.device.type == "cuda"
+    return Writer(base, batch, args.length, args.length // 2, compiles)
+
+
 def run(args: argparse.Namespace) -> None:
     place = place_of(args.device)
+    writes = _who_writes(args, place)
     entries, prompts = _read_all(args.prompts)
     base = Base.load(args.model, place.device, usual_dtype(place.device))
     if not 16 <= args.length <= base.config.max_positions or args.length % 16 != 0:
@@ -266,13 +289,13 @@ def run(args: argparse.Namespace) -> None:
     source = PromptSource(base, entries, args.self_share, args.thinking, args.length // 2)
     if source.left_out:
         place.log(f"{source.left_out} prompts are longer than {args.length // 2} tokens: left out")
-    number, tokens = _resume(args.out, _meta(base, source, args, prompts), place)
+    meta = _meta(base, source, args, prompts, writes)
+    number, tokens = _resume(args.out, meta, place)
     if number:
         place.log(f"{args.out} has {_many(tokens)} tokens of this process: going on")
     batch = fitting_batch(base, args.length, args.batch)
     place.log(f"{base.config.name} on {place.device}: {batch} sequences of {args.length} at once")
-    compiles = args.compiles and place.device.type == "cuda"
-    writer = Writer(base, batch, args.length, args.length // 2, compiles)
+    writer = _writer(base, batch, args, writes)
     progress = Progress(place, args, tokens)
     empty = 0
     while not progress.is_done():

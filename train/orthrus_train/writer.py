@@ -243,11 +243,11 @@ class Writer:
         prompts: Sequence[Prompt],
         temperatures: Sequence[float],
         seed: int,
-        watch: Callable[[int], None] = lambda position: None,
+        watch: Callable[[int], None] = lambda count: None,
     ) -> Written:
         """Sequences that begin with these prompts: the same ones for the same arguments.
 
-        `watch` is called after each step.
+        `watch` is called after each step, with the number of tokens.
         """
         queue = torch.zeros(self.batch, self.queue_size, dtype=torch.long)
         for row, prompt in enumerate(prompts):
@@ -270,5 +270,7 @@ class Writer:
             if position == span:
                 span, step = next(spans)
             step()
-            watch(position)
+            if position % 128 == 127 and self.base.device.type == "cuda":
+                torch.cuda.synchronize()  # so that who watches sees the GPU's pace
+            watch(self.batch)
         return Written(self.tokens.cpu(), self.own[:, : self.length].cpu())

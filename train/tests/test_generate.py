@@ -25,6 +25,7 @@ def run(model: Path, out: Path, *words: str) -> None:
     parser = argparse.ArgumentParser()
     generate.add_arguments(parser)
     usual = ["--model", str(model), "--out", str(out), "--device", "cpu", "--length", "64"]
+    usual += ["--writer", "torch"]
     generate.run(parser.parse_args([*usual, "--batch", "12", "--min-own", "0.05", *words]))
 
 
