@@ -44,7 +44,9 @@ def stream(arguments: argparse.Namespace) -> None:
 
 
 def output(line: list[str]) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(subprocess.run(line, capture_output=True, check=True).stdout)
+    answer: dict[str, Any] = json.loads(
+        subprocess.run(line, capture_output=True, check=True).stdout
+    )
     return answer
 
 

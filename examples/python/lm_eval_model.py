@@ -1,6 +1,6 @@
 """lm-eval with the engine in the same process; all of lm-eval's options but for the model:
 
-    python lm_eval_model.py run --model orthrus --model_args model=MODEL --tasks arc_easy --limit 50
+python lm_eval_model.py run --model orthrus --model_args model=MODEL --tasks arc_easy --limit 50
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ class OrthrusLM(TemplateLM):  # type: ignore[misc]
         params = orthrus.SamplingParams(max_tokens=1, temperature=0, mode="ar", prompt_logprobs=1)
         scores: list[tuple[float, bool]] = []
         for chunk in _chunks(pairs, "Scoring", disable_tqdm):
-            texts = [(context + continuation)[-self.max_length :] for context, continuation in chunk]
+            texts = [
+                (context + continuation)[-self.max_length :] for context, continuation in chunk
+            ]
             for (_, continuation), text, generation in zip(
                 chunk, texts, self.engine.generate(texts, params)
             ):

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from openai_forms import finish_reason, last_of, new_head, read, refusal, whole_answer
+from openai_forms import finish_reason, last_of, mapping, new_head, read, refusal, whole_answer
 from prefix_router import PrefixRouter
 from ray import serve
 from ray.exceptions import RayActorError
@@ -124,7 +124,7 @@ class OpenAI:
                 end = {"delta": {k: v for k, v in piece["message"].items() if k != "role"}}
             end["finish_reason"] = finish_reason(piece)
             more = {"orthrus": {"seed": piece["seed"]}}
-            if (body.get("stream_options") or {}).get("include_usage"):
+            if mapping(body, "stream_options").get("include_usage"):
                 more["usage"] = piece["usage"]
             yield event(end, **more)
         except Exception as error:

@@ -70,14 +70,18 @@ def rows_of(path: str) -> list[dict[str, str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("prompts")
     parser.add_argument("answers")
     parser.add_argument("--engines", type=int, default=1)
     parser.add_argument("--cpus", type=int, default=1, help="of each engine")
     parser.add_argument("--gpus", type=float, default=0, help="of each engine")
-    parser.add_argument("--batch", type=int, default=32, help="prompts that an engine is given at once")
+    parser.add_argument(
+        "--batch", type=int, default=32, help="prompts that an engine is given at once"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--temperature", type=float)
     parser.add_argument("--max-tokens", type=int, default=256)
@@ -98,8 +102,11 @@ def main() -> None:
     answers = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         Answerer,
         fn_constructor_args=(
-            os.path.abspath(arguments.model), options, sampling, arguments.seed,
-        ),  # fmt: skip
+            os.path.abspath(arguments.model),
+            options,
+            sampling,
+            arguments.seed,
+        ),
         batch_size=arguments.batch,
         compute=ActorPoolStrategy(size=arguments.engines),
         num_cpus=arguments.cpus,

@@ -28,7 +28,8 @@ def read(body: object, kind: str) -> list[dict[str, Any]]:
         asked["max_tokens"] = body["max_completion_tokens"]
     if asked.get("max_tokens") is None:
         asked["max_tokens"] = 2**31 - 1 if kind[0] == "c" else 16
-    thinking = (body.get("chat_template_kwargs") or {}).get("enable_thinking")
+    mapping(body, "stream_options")
+    thinking = mapping(body, "chat_template_kwargs").get("enable_thinking")
     if thinking is not None:
         asked["enable_thinking"] = thinking
     # Drawn here, so that any replica gives the same answer.
@@ -36,6 +37,14 @@ def read(body: object, kind: str) -> list[dict[str, Any]]:
     if not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise ValueError(f"seed is {seed!r}; valid is 0 to {2**64 - 1}.")
     return [{**asked, "seed": (seed + i) % 2**64} for i in range(n)]
+
+
+def mapping(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """A member that is an object; an empty one where it is left out. Raises ValueError."""
+    value = {} if body.get(name) is None else body[name]
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {value!r}; it must be an object.")
+    return value
 
 
 async def last_of(pieces: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
@@ -46,7 +55,12 @@ async def last_of(pieces: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
 
 
 def new_head(model: str, kind: str) -> dict[str, Any]:
-    return {"id": secrets.token_hex(12), "object": kind, "created": int(time.time()), "model": model}
+    return {
+        "id": secrets.token_hex(12),
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+    }
 
 
 def finish_reason(end: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ class Replica:
         """
         try:
             stream = self._stream(request)
-        except (orthrus.UsageError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             yield {"error": str(error)}
             return
         # Thinking and calls of tools are taken apart at the end, and no pieces are sent before.
@@ -63,8 +63,9 @@ class Replica:
 
     def _stream(self, request: dict[str, Any]) -> orthrus.AsyncStream:
         fields = {name: request[name] for name in SAMPLING if request.get(name) is not None}
-        if "logit_bias" in fields:  # JSON's keys are texts
-            fields["logit_bias"] = {int(token): bias for token, bias in fields["logit_bias"].items()}
+        biases = fields.get("logit_bias")
+        if isinstance(biases, dict):  # JSON's keys are texts
+            fields["logit_bias"] = {int(token): bias for token, bias in biases.items()}
         params = orthrus.SamplingParams(**fields)
         if "messages" in request:
             return self.engine.achat(

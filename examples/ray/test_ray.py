@@ -159,6 +159,10 @@ def test_a_client_that_leaves_frees_its_replica(served):
         ({"prompt": "a", "n": 0}, "n is 0"),
         ({"prompt": "a", "n": 2, "stream": True}, "stream"),
         ({"prompt": {"a": 1}}, "prompt"),
+        ({"prompt": "a", "logit_bias": {"a": 1}}, "'a'"),
+        ({"prompt": "a", "logit_bias": [1]}, "logit_bias"),
+        ({"prompt": "a", "stream_options": [1]}, "stream_options"),
+        ({"prompt": "a", "chat_template_kwargs": 3}, "chat_template_kwargs"),
         ({"prompt": "a", "max_tokens": 0, "stream": True}, "max_tokens"),
     ],
 )
@@ -169,7 +173,13 @@ def test_refusals(served, body, named):
 
 def batch(tmp_path, name, *options):
     out = tmp_path / name
-    line = [sys.executable, str(HERE / "batch.py"), MODEL, str(tmp_path / "prompts.jsonl"), str(out)]
+    line = [
+        sys.executable,
+        str(HERE / "batch.py"),
+        MODEL,
+        str(tmp_path / "prompts.jsonl"),
+        str(out),
+    ]
     subprocess.run(
         [*line, "--temperature", "0.8", "--max-tokens", "24", *options], check=True, timeout=300
     )
@@ -184,4 +194,6 @@ def test_batches_are_the_same_bytes(tmp_path):
     one = batch(tmp_path, "one", "--engines", "1", "--batch", "5", "--chat-format", "qwen2.5")
     assert two == one
     answers = [json.loads(line) for line in two.decode().splitlines()]
-    assert [answer["id"] for answer in answers] == [row.get("id", i + 1) for i, row in enumerate(rows)]
+    assert [answer["id"] for answer in answers] == [
+        row.get("id", i + 1) for i, row in enumerate(rows)
+    ]

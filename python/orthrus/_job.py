@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
 from . import _native
+from ._asked import Asked
 from ._loop import news_of_running_loop
 from .results import Generation, Step, generation_of, step_of
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be submitted, checked."""
-
-    prompt_ids: NDArray[np.int32]
-    options: list[_native.Options]  # of each choice
-    reader: Callable[[str], dict[str, Any]] | None = None  # a chat's answer as a message
 
 
 class Job:

@@ -6,7 +6,6 @@ import atexit
 import os
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Literal, overload
 from weakref import WeakSet
@@ -15,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check, _native
-from . import chat as chats
 from ._check import Prompt, TokenIds
-from ._job import Asked, Job, run, run_in_loop
+from ._asked import Asked, asked_chat, asked_of, one_asked, single
+from ._job import Job, run, run_in_loop
 from .chat import Message, Tool
 from .config import EngineLoad, ModelConfig, model_config
 from .errors import FileError, ModelNotFoundError, UsageError
-from .params import RequestSettings, SamplingParams, for_each, native_options, seeded
+from .params import RequestSettings, SamplingParams
 from .results import Generation
 from .session import Session
 from .streams import AsyncStream, Stream
@@ -133,7 +132,7 @@ class Engine:
         priority: lower ones begin earlier. cache_salt: cached prompts are shared within one.
         Raises UsageError for what is invalid, GenerationError for what failed under way.
         """
-        asked, one = self._asked(prompts, params, RequestSettings(priority, cache_salt))
+        asked, one = asked_of(self, prompts, params, RequestSettings(priority, cache_salt))
         generations = run(self._native, asked)
         return generations[0] if one else generations
 
@@ -158,7 +157,7 @@ class Engine:
         cache_salt: str = "",
     ) -> Generation | list[Generation]:
         """The same within an event loop. Cancelled with its task."""
-        asked, one = self._asked(prompts, params, RequestSettings(priority, cache_salt))
+        asked, one = asked_of(self, prompts, params, RequestSettings(priority, cache_salt))
         generations = await run_in_loop(self._native, asked)
         return generations[0] if one else generations
 
@@ -171,8 +170,8 @@ class Engine:
         cache_salt: str = "",
     ) -> Stream:
         """Continues one prompt, pass by pass."""
-        asked = self._one_asked(prompt, params, RequestSettings(priority, cache_salt))
-        return Stream(Job(self._native, _single(asked), 0, steps=True))
+        asked = single(one_asked(self, prompt, params, RequestSettings(priority, cache_salt)))
+        return Stream(Job(self._native, asked, 0, steps=True))
 
     def astream(
         self,
@@ -183,8 +182,8 @@ class Engine:
         cache_salt: str = "",
     ) -> AsyncStream:
         """The same within an event loop: `async for step in engine.astream(prompt)`."""
-        asked = self._one_asked(prompt, params, RequestSettings(priority, cache_salt))
-        return AsyncStream(Job(self._native, _single(asked), 0, steps=True, in_loop=True))
+        asked = single(one_asked(self, prompt, params, RequestSettings(priority, cache_salt)))
+        return AsyncStream(Job(self._native, asked, 0, steps=True, in_loop=True))
 
     # Chats.
 
@@ -222,11 +221,11 @@ class Engine:
         tools taken apart. continue_final_message: go on with the assistant's last message.
         """
         settings = RequestSettings(priority, cache_salt)
-        asked = self._asked_chat(
-            messages, params, tools, enable_thinking, continue_final_message, settings
+        asked = asked_chat(
+            self, messages, params, tools, enable_thinking, continue_final_message, settings
         )
         if stream:
-            return Stream(Job(self._native, _single(asked), 0, steps=True))
+            return Stream(Job(self._native, single(asked), 0, steps=True))
         return run(self._native, [asked])[0]
 
     @overload
@@ -260,11 +259,11 @@ class Engine:
         """The same within an event loop: `await engine.achat(messages)`, or with stream=True
         `async for step in engine.achat(messages, stream=True)`."""
         settings = RequestSettings(priority, cache_salt)
-        asked = self._asked_chat(
-            messages, params, tools, enable_thinking, continue_final_message, settings
+        asked = asked_chat(
+            self, messages, params, tools, enable_thinking, continue_final_message, settings
         )
         if stream:
-            return AsyncStream(Job(self._native, _single(asked), 0, steps=True, in_loop=True))
+            return AsyncStream(Job(self._native, single(asked), 0, steps=True, in_loop=True))
         return self._first_of(asked)
 
     def session(
@@ -298,7 +297,8 @@ class Engine:
         """
         one = _check.is_ids(tokens)
         texts = [
-            _check.token_ids(f"tokens[{i}]", text) for i, text in enumerate([tokens] if one else tokens)
+            _check.token_ids(f"tokens[{i}]", text)
+            for i, text in enumerate([tokens] if one else tokens)
         ]
         for i, text in enumerate(texts):
             if len(text) < 2:
@@ -342,82 +342,11 @@ class Engine:
     ) -> None:
         self.close()
 
-    # From what callers give to what the extension takes.
-
-    def _prompt_ids(self, prompt: object, name: str = "prompt") -> NDArray[np.int32]:
-        if isinstance(prompt, str):
-            return self.tokenizer.encode(prompt)
-        return _check.token_ids(name, prompt)
-
-    def _options(self, params: SamplingParams, settings: RequestSettings) -> list[_native.Options]:
-        params = seeded(params, self.config)
-        return [native_options(params, self.config, settings, i) for i in range(params.n)]
-
-    def _one_asked(
-        self, prompt: object, params: SamplingParams | None, settings: RequestSettings
-    ) -> Asked:
-        (one,) = for_each(params, 1)
-        return Asked(self._prompt_ids(prompt), self._options(one, settings))
-
-    def _asked(
-        self, prompts: object, params: Params, settings: RequestSettings
-    ) -> tuple[list[Asked], bool]:
-        """And whether it is one prompt, not a list of them."""
-        if isinstance(prompts, str) or _check.is_ids(prompts):
-            if params is not None and not isinstance(params, SamplingParams):
-                raise TypeError(f"params is {params!r}; for one prompt it must be SamplingParams")
-            return [self._one_asked(prompts, params, settings)], True
-        if isinstance(prompts, bytes) or not isinstance(prompts, Sequence):
-            raise TypeError(
-                f"prompts is {prompts!r}; it must be a str, token ids, or a list of these"
-            )
-        each = for_each(params, len(prompts))
-        return [
-            Asked(self._prompt_ids(prompt, f"prompts[{i}]"), self._options(own, settings))
-            for i, (prompt, own) in enumerate(zip(prompts, each))
-        ], False
-
-    def _asked_chat(
-        self,
-        messages: Sequence[Message],
-        params: SamplingParams | None,
-        tools: Sequence[Tool] | None,
-        enable_thinking: bool,
-        continue_final_message: bool,
-        settings: RequestSettings,
-    ) -> Asked:
-        (own,) = for_each(params, 1)
-        names = chats.names_of(tools)
-        tokenizer = self.tokenizer
-        text = tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            tools=tools,
-            enable_thinking=enable_thinking,
-            continue_final_message=continue_final_message,
-        )
-        chat_format = self.config.chat_format
-        return Asked(
-            tokenizer.encode(text),
-            self._options(own, settings),
-            partial(_read, chat_format, text, names),
-        )
-
     async def _first_of(self, asked: Asked) -> Generation:
         return (await run_in_loop(self._native, [asked]))[0]
 
 
 _SCORING = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, mode="ar")
-
-
-def _read(chat_format: str, prompt: str, tools: list[str], answer: str) -> dict[str, Any]:
-    return chats.read_answer(chat_format, prompt, answer, tools)
-
-
-def _single(asked: Asked) -> Asked:
-    if len(asked.options) > 1:
-        raise UsageError(f"n is {len(asked.options)}; a stream has one choice.")
-    return asked
 
 
 # The interpreter may end before its variables: no pass must run in what is being taken down.

@@ -111,7 +111,9 @@ def native_options(
     ):
         value = getattr(p, name)
         setattr(o, name, getattr(suggested, name) if value is None else _check.number(name, value))
-    top_k = suggested.top_k if p.top_k is None else _check.integer("top_k", p.top_k, -1, _check.INT_MAX)
+    top_k = (
+        suggested.top_k if p.top_k is None else _check.integer("top_k", p.top_k, -1, _check.INT_MAX)
+    )
     o.top_k = max(top_k, 0)
     o.seed = ((p.seed or 0) + choice) % _SEEDS
     o.ignore_eos = _check.boolean("ignore_eos", p.ignore_eos)

@@ -44,9 +44,7 @@ class Session:
         if system is not None:
             self.messages.append({"role": "system", "content": _check.text("system", system)})
 
-    def chat(
-        self, message: str | Message, params: SamplingParams | None = None
-    ) -> Generation:
+    def chat(self, message: str | Message, params: SamplingParams | None = None) -> Generation:
         """The answer to the user's text, or to a message of any role; both are remembered."""
         with self._alone():
             messages = [*self.messages, _message_of(message)]

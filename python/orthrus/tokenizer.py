@@ -29,9 +29,7 @@ class Tokenizer:
     `engine.tokenizer` is the engine's own. Thread-safe; long texts are encoded without the GIL.
     """
 
-    def __init__(
-        self, model: str | os.PathLike[str], *, chat_format: str | None = None
-    ) -> None:
+    def __init__(self, model: str | os.PathLike[str], *, chat_format: str | None = None) -> None:
         path = _check.path("model", model)
         try:
             self._native = _native.Tokenizer(path)

@@ -77,7 +77,9 @@ def test_sessions_find_what_was_said_in_the_cache(engine):
 def test_calls_of_tools_are_taken_apart():
     call = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
     prompt = "<|im_start|>user\nHow is it?<|im_end|>\n<|im_start|>assistant\n"
-    message = chat.read_answer("qwen3", prompt, f"<think>\nHm.\n</think>\n\n{call}", ["get_weather"])
+    message = chat.read_answer(
+        "qwen3", prompt, f"<think>\nHm.\n</think>\n\n{call}", ["get_weather"]
+    )
     assert message["reasoning_content"] == "Hm." and message["content"] == ""
     (made,) = message["tool_calls"]
     assert made["type"] == "function" and made["function"]["name"] == "get_weather"
