@@ -56,7 +56,9 @@ class FakeExchange final : public Exchange {
   }
   void write(std::string piece) override {
     const std::lock_guard lock(mutex_);
-    if (!done_) body_ += piece;
+    if (done_) return;
+    body_ += piece;
+    last_piece_ = std::move(piece);
   }
   void end() override {
     const std::lock_guard lock(mutex_);
@@ -70,11 +72,12 @@ class FakeExchange final : public Exchange {
   struct Answer {
     int status = 0;
     std::string body;
+    std::string last_piece;  // of a stream
   };
   Answer wait() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return done_; });
-    return {status_, body_};
+    return {status_, body_, last_piece_};
   }
 
  private:
@@ -84,7 +87,7 @@ class FakeExchange final : public Exchange {
   std::condition_variable changed_;
   bool done_ = false;
   int status_ = 0;
-  std::string body_;
+  std::string body_, last_piece_;
 };
 
 // Names and data of events of the form "event: NAME\ndata: JSON\n\n".

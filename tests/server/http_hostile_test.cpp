@@ -42,6 +42,11 @@ class Hostile : public testing::Test {
     router.add("GET", "/large", [](std::shared_ptr<Exchange> exchange) {
       exchange->respond(200, "text/plain", std::string(30 << 20, 'x'));
     });
+    router.add("GET", "/piece", [](std::shared_ptr<Exchange> exchange) {
+      exchange->begin_stream(200, "text/plain");
+      exchange->write(std::string(30 << 20, 'x'));
+      exchange->end();
+    });
     for (const char* const method : {"GET", "POST"}) {
       router.add(method, "/taken", [this](std::shared_ptr<Exchange> exchange) {
         exchange->take_body();
@@ -198,6 +203,13 @@ TEST_F(Hostile, AStreamWhoseClientFallsBehindIsCut) {
   wait_until([&] { return closed_ == 1; });
   wait_for_connections(0);
   expect_served();
+}
+
+TEST_F(Hostile, APieceMayBeLargerThanWhatMayWait) {
+  serve({.unsent_bytes = 1000});
+  HttpClient client(port());
+  client.send(http_request("GET", "/piece"));
+  EXPECT_EQ(client.read_response()->body.size(), size_t{30} << 20);
 }
 
 TEST_F(Hostile, AnAnswerThatNobodyReadsIsDropped) {

@@ -1,6 +1,8 @@
 // /v1/completions: the answers are those of Engine::generate.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "server/openai_server.h"
 
 namespace orthrus::server {
@@ -320,17 +322,23 @@ TEST(Completions, ChoicesOfAStreamAreTellApart) {
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(answer["choices"][i]["text"], texts[i]);
 }
 
-// The engine does not wait for them: they come together at the end.
+// The engine does not wait for them: they come together at the end, in one write, which a client
+// may take as slowly as it likes.
 TEST(Completions, EchoesOfAStreamAreThoseOfTheAnswer) {
-  const Json body = {{"prompt", {kPrompt, "import numpy"}},
-                     {"n", 2},
-                     {"max_tokens", 6},
-                     {"temperature", 1},
-                     {"seed", 4},
-                     {"echo", true},
-                     {"logprobs", 2}};
+  Json body = {{"prompt", {kPrompt, "import numpy"}},
+               {"n", 2},
+               {"max_tokens", 6},
+               {"temperature", 1},
+               {"seed", 4},
+               {"echo", true},
+               {"logprobs", 2}};
   const Json whole = server().post(kPath, body.dump())["choices"];
-  const std::vector<Json> pieces = server().stream(kPath, body);
+  body["stream"] = true;
+  const FakeExchange::Answer answer = server().send("POST", kPath, body.dump());
+  const std::vector<Json> pieces = test::pieces_of(answer.body);
+  const auto is_last = [](const Json& piece) {
+    return !piece["choices"][0]["finish_reason"].is_null();
+  };
   std::vector<std::string> texts(whole.size()), ends(whole.size());
   std::vector<Json> logprobs(whole.size());
   for (const Json& piece : pieces) {
@@ -339,7 +347,7 @@ TEST(Completions, EchoesOfAStreamAreThoseOfTheAnswer) {
     EXPECT_EQ(ends[i], "") << "nothing comes behind the last piece";
     texts[i] += choice["text"];
     if (!choice["logprobs"].is_null()) logprobs[i] = choice["logprobs"];
-    if (!choice["finish_reason"].is_null()) ends[i] = choice["finish_reason"];
+    if (is_last(piece)) ends[i] = choice["finish_reason"];
   }
   ASSERT_EQ(whole.size(), 4u);
   for (size_t i = 0; i < whole.size(); ++i) {
@@ -348,6 +356,7 @@ TEST(Completions, EchoesOfAStreamAreThoseOfTheAnswer) {
     EXPECT_EQ(logprobs[i], whole[i]["logprobs"]);
   }
   EXPECT_TRUE(pieces.back().contains("orthrus"));
+  EXPECT_EQ(std::ranges::count_if(test::pieces_of(answer.last_piece), is_last), 4);
 }
 
 // Which begins before the time is up; how long that takes is the machine's affair.

@@ -59,7 +59,7 @@ void Answer::write(std::string_view piece) {
   std::unique_lock lock(mutex_);
   // An empty piece would be the end of a chunked body.
   if (status_ == 0 || ended_ || lost_ || cut_ || !body_ || piece.empty()) return;
-  if (bytes_.size() + unsent_ + piece.size() > most_unsent_) {
+  if (bytes_.size() + unsent_ > most_unsent_) {
     cut_ = true;
     std::string().swap(bytes_);
   } else if (chunked_) {

@@ -26,8 +26,9 @@ struct AnswerStyle {
 // Thread-safe.
 class Answer {
  public:
-  // `flush` is called, on any thread, when there is something new to send. Of a stream at most
-  // `most_unsent` bytes wait.
+  // `flush` is called, on any thread, when there is something new to send. A stream is cut where
+  // more than `most_unsent` bytes wait when another piece comes: one piece may be larger, as that
+  // of a prompt's log-probabilities.
   Answer(AnswerStyle style, std::function<void()> flush, size_t most_unsent);
 
   void respond(int status, std::string_view content_type, std::string body, const Headers& extra);

@@ -9,7 +9,7 @@ namespace orthrus::server {
 struct HttpLimits {
   size_t header_bytes = 32 << 10;   // request line and header; 431
   size_t body_bytes = 32 << 20;     // of one request; 413
-  size_t bodies_bytes = 512 << 20;  // of all requests that are read or answered; 503
+  size_t bodies_bytes = 512 << 20;  // of all requests that are not parsed yet; 503
   size_t ahead_bytes = 64 << 10;    // that are read behind a request before it is answered
   size_t unsent_bytes = 4 << 20;    // of a streamed answer that wait for its client; it is cut off
   size_t connections = 4096;        // above, the one that has been idle for longest is closed

@@ -82,8 +82,10 @@ void Answer::done(size_t index, Generation generation) {
   if (left_ == 0) exchange_->run_elsewhere([self = shared_from_this()] { self->finish_all(); });
 }
 
+// Of a stream in one write: of several, those that come faster than its client reads would cut it.
 void Answer::finish_all() {
   if (!fields_.stream) return respond();
+  together_ = true;
   for (size_t i = 0; i < parts_.size(); ++i) end_choice(i, parts_[i].generation);
 }
 
@@ -135,8 +137,17 @@ void Answer::end_stream() {
     add_numbers(numbers);
     write_chunk("", numbers);
   }
-  exchange_->write("data: [DONE]\n\n");
+  write("data: [DONE]\n\n");
+  if (together_) exchange_->write(std::move(written_));
   exchange_->end();
+}
+
+void Answer::write(std::string piece) {
+  if (together_) {
+    written_ += piece;
+  } else {
+    exchange_->write(std::move(piece));
+  }
 }
 
 void Answer::send(size_t index, Json members, Json more) {
@@ -159,7 +170,7 @@ void Answer::write_chunk(std::string_view choice, const Json& more) {
   } else {
     chunk.append(",").append(to_text(more), 1);
   }
-  exchange_->write(std::move(chunk += "\n\n"));
+  write(std::move(chunk += "\n\n"));
 }
 
 void Answer::respond() {

@@ -38,7 +38,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   struct Part {
     std::unique_ptr<Choice> choice;
     bool shares_prompt = false;
-    Generation generation;  // of a finished choice of an answer that is not streamed
+    Generation generation;  // of a finished choice, until all of the answer is made at once
   };
 
   void step(size_t index, const Step& step);
@@ -52,6 +52,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void end_stream();
   void send(size_t index, Json members, Json more = Json::object());
   void write_chunk(std::string_view choice, const Json& more);
+  void write(std::string piece);
   void respond();
   Json envelope(std::string_view object) const;
   Json stop_reason(const Generation& generation) const;
@@ -69,6 +70,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
   size_t open_ = 0;         // of a stream: choices whose last piece has not been sent
   std::string chunk_head_;  // of each piece of a stream, up to its choices
   bool streaming_ = false;
+  bool together_ = false;  // what is left of a stream is sent at its end
+  std::string written_;    // of that
 };
 
 }  // namespace orthrus::server::openai
