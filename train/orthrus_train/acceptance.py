@@ -74,12 +74,22 @@ def noise_behind(scores: Tensor, picked: Tensor, generator: torch.Generator) -> 
 class Measure:
     """Measures heads in batches of a fixed shape, so that compiled passes stay compiled."""
 
-    def __init__(self, passes: Passes, heads: Heads, block_size: int, batch: int, rows: int):
+    def __init__(
+        self,
+        passes: Passes,
+        heads: Heads,
+        block_size: int,
+        batch: int,
+        rows: int,
+        in_training: bool = False,
+    ):
+        """in_training: keep what a gradient would need, so that training's compiled layers do."""
         self.passes = passes
         self.heads = heads
         self.block_size = block_size
         self.batch = batch
         self.rows = rows
+        self.in_training = in_training
 
     @torch.no_grad()
     def accepted(
@@ -105,7 +115,8 @@ class Measure:
             here = [way for way in ways if way.rows == length]
             for anchors, blocks in self._passes(own, length):
                 blocks = blocks.to(device)
-                hidden = self.passes.student(self.heads, ids, blocks, teacher.kv)
+                with torch.set_grad_enabled(self.in_training):
+                    hidden = self.passes.student(self.heads, ids, blocks, teacher.kv).detach()
                 for b, mine in enumerate(anchors):
                     wanted = [way for way in here if (own[b] == way.own).any()]
                     if len(mine) == 0 or not wanted:

@@ -18,6 +18,7 @@ from .heads import Heads
 from .heads_file import HeadsFile
 
 NAME = "checkpoint.pt"
+_PARTS = {"identity": dict, "reached": dict, "values": Tensor, "tensors": dict, "optimizer": dict}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +64,14 @@ def save(
 
 def read(path: Path) -> dict[str, Any]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise TrainError(f"{path}: is not a checkpoint that can be read: {error}") from error
+    if not isinstance(state, dict) or any(
+        not isinstance(state.get(name), kind) for name, kind in _PARTS.items()
+    ):
+        raise TrainError(f"{path}: is not the checkpoint of a training.")
+    return state
 
 
 def load(

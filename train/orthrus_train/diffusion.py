@@ -80,7 +80,8 @@ class Passes:
         base = self.base
         anchors = tokens.gather(1, blocks.anchor)
         ids = torch.where(blocks.offset == 0, anchors, self.mask_token_id)
-        x = F.embedding(ids, base.embed)
+        # The first layer's input has a gradient that nobody needs, so that all layers are one graph.
+        x = F.embedding(ids, base.embed).requires_grad_(torch.is_grad_enabled())
         cos, sin = rope_tables(base.config, blocks.positions()[:, None])
         mask = make_mask(blocks, tokens.shape[1])
         for layer, mine, (k, v) in zip(base.layers, heads.layers, kv):

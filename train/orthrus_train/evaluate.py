@@ -19,6 +19,7 @@ from .options import count, counts, number, whole
 from .workers import Workers
 
 TREES = (8, 16, 32, 64)
+LARGEST_TREE = 4096
 ON_GPU = (8, 2048)  # sequences of a pass, and block rows of each
 ON_PROCESSOR = (1, 256)
 
@@ -86,6 +87,8 @@ def evaluate(
     given = args.mask_token_id if args.mask_token_id is not None else file.mask_token_id
     passes = Passes(base, mask_token_id(base, given), compiled=base.device.type == "cuda")
     rows = list(args.rows or usual_rows(block_size))
+    if max(args.trees) > LARGEST_TREE:
+        raise TrainError(f"--trees: {max(args.trees)}; trees have at most {LARGEST_TREE} nodes.")
     if max(rows) > block_size:
         raise TrainError(f"--rows: {max(rows)} are more than the heads' blocks of {block_size}.")
     if data.length <= 2 * block_size:

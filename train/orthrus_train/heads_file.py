@@ -16,6 +16,7 @@ from .errors import TrainError
 from .files import written_whole
 
 ARCHITECTURE = "orthrus-heads"
+_LARGEST_BLOCK = 1024
 NAME = re.compile(r"model\.layers\.(\d+)\.self_attn\.([qkvo])_(proj|norm)_diff\.(weight|bias)")
 GGUF_NAME = re.compile(r"blk\.(\d+)\.attn_(q|k|v|output)(_norm)?_diff\.(weight|bias)")
 
@@ -53,9 +54,15 @@ def read(path: Path) -> HeadsFile:
     try:
         with open(path, "rb") as file:
             is_gguf = file.read(4) == b"GGUF"
-        return _read_gguf(path) if is_gguf else _read_safetensors(path)
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        heads = _read_gguf(path) if is_gguf else _read_safetensors(path)
+    except Exception as error:  # whatever a broken file makes a reader stumble over
         raise TrainError(f"{path}: cannot be read as heads: {error}") from error
+    size = heads.block_size
+    if size is not None and not (isinstance(size, int) and 2 <= size <= _LARGEST_BLOCK):
+        raise TrainError(
+            f"{path}: the block size is {size!r}; it must be a number from 2 to {_LARGEST_BLOCK}."
+        )
+    return heads
 
 
 def _read_safetensors(path: Path) -> HeadsFile:

@@ -17,8 +17,17 @@ def duration(seconds: float) -> str:
 
 
 def read(directory: Path) -> list[dict[str, Any]]:
+    """All records but those cut short, as the last is where a process was killed."""
     path = directory / NAME
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    records = []
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
 
 
 class Log:

@@ -78,7 +78,12 @@ class Trainer:
         self.passes = Passes(base, options.mask_token_id, compiled)
         self.loss = Loss(options.block_size, options.loss, options.smoothing, compiled)
         self.measure = Measure(
-            self.passes, self.heads, options.block_size, self.at_a_time, options.rows
+            self.passes,
+            self.heads,
+            options.block_size,
+            self.at_a_time,
+            options.rows,
+            in_training=True,
         )
         self.identity = Identity(
             base=base.fingerprint(),

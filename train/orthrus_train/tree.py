@@ -1,4 +1,8 @@
-"""Draft trees (DDTree, arXiv 2604.12989): the likeliest paths by the product of rows' marginals."""
+"""Draft trees (DDTree, arXiv 2604.12989): the likeliest paths by the product of rows' marginals.
+
+The likeliest chain joins as its nodes' turn comes, not as a whole before all others: else a tree of
+no more nodes than rows would be that chain, which accepts less.
+"""
 
 import heapq
 from collections.abc import Sequence

@@ -45,6 +45,25 @@ def test_names_and_types_are_the_engines(qwen2, tmp_path):
     assert len(tensors) == 2 * 7
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 100_000,
+        b"[1]",
+        b'{"__metadata__": null}',
+        b'{"__metadata__": {"block_size": "-5"}}',
+        b'{"__metadata__": {"block_size": "1000000000"}}',
+        b'{"model.layers.0.self_attn.q_proj_diff.weight": 3}',
+        b'{"model.layers.0.self_attn.q_proj_diff.weight": {"dtype": "F32", "data_offsets": null}}',
+    ],
+)
+def test_headers_that_cannot_be_are_told(header, tmp_path):
+    path = tmp_path / "heads.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(TrainError, match="heads.safetensors: (cannot be read|the block size)"):
+        heads_file.read(path)
+
+
 def test_files_that_do_not_fit_are_told(qwen2, qwen3, tmp_path):
     path = tmp_path / "heads.safetensors"
     heads_file.write(Heads(qwen2).in_file(16, 259, "tiny"), path)

@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import json
 
@@ -5,7 +6,9 @@ import pytest
 import torch
 
 from orthrus_train import checkpoint, log
+from orthrus_train.diffusion import Passes
 from orthrus_train.errors import TrainError
+from orthrus_train.loss import Loss
 from orthrus_train.machine import place_of
 from orthrus_train.trainer import Trainer, TrainOptions
 from orthrus_train.workers import Workers
@@ -37,6 +40,29 @@ def train(base, data, directory, **changes) -> Trainer:
 
 def frozen(base) -> list[torch.Tensor]:
     return [base.embed, base.head, base.norm, *(t for layer in base.layers for t in layer.values())]
+
+
+def test_all_is_compiled_once(qwen3, texts, tmp_path, monkeypatch):
+    """All layers are one graph, of looks at held-out texts, too: each takes a GPU ten seconds."""
+    compiled = collections.Counter()
+    compile_function = torch.compile
+
+    def counting(function, **options):
+        def backend(graph, inputs):
+            compiled[function.__name__] += 1
+            return graph
+
+        return compile_function(function, backend=backend, **options)
+
+    monkeypatch.setattr(torch, "compile", counting)
+    torch.compiler.reset()
+    options = dataclasses.replace(OPTIONS, evaluations=2)
+    trainer = Trainer(qwen3, texts(qwen3), tmp_path, Workers(place_of("cpu")), options)
+    trainer.passes = trainer.measure.passes = Passes(qwen3, MASK, compiled=True)
+    trainer.loss = Loss(options.block_size, compiled=True)
+    trainer.run()
+    assert set(compiled) >= {"ar_layer", "diffusion_layer", "student_rows"}
+    assert set(compiled.values()) == {1}
 
 
 @pytest.mark.parametrize("base", ["qwen2", "qwen3"])
@@ -129,6 +155,19 @@ def test_what_cannot_be_resumed_is_told(qwen3, texts, tmp_path):
     (tmp_path / checkpoint.NAME).write_bytes(b"nothing")
     with pytest.raises(TrainError, match="cannot|not a checkpoint"):
         train(qwen3, data, tmp_path, resume=True)
+    for other in ([1, 2], {"identity": {}}, {"values": 3}):
+        torch.save(other, tmp_path / checkpoint.NAME)
+        with pytest.raises(TrainError, match="not the checkpoint of a training"):
+            train(qwen3, data, tmp_path, resume=True)
+
+
+def test_a_log_that_was_cut_short_is_gone_on_with(qwen3, texts, tmp_path):
+    data = texts(qwen3)
+    train(qwen3, data, tmp_path, steps=2)
+    with open(tmp_path / log.NAME, "a") as file:
+        file.write('{"step": 2, "lo')
+    train(qwen3, data, tmp_path, steps=4, resume=True)
+    assert [r["step"] for r in log.read(tmp_path) if "loss" in r] == [2, 4]
 
 
 @pytest.mark.parametrize(
