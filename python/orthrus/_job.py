@@ -8,6 +8,7 @@ from dataclasses import replace
 from . import _native
 from ._asked import Asked
 from ._loop import news_of_running_loop
+from .errors import UsageError
 from .results import Generation, Step, generation_of, step_of
 
 
@@ -25,6 +26,7 @@ class Job:
     ) -> None:
         self._asked = asked
         self._options = asked.options[choice]
+        self._loop = asyncio.get_running_loop() if in_loop else None
         self._bell = asyncio.Event() if in_loop else None
         self._news = news_of_running_loop() if in_loop else None
         self._key = self._news.add(self._bell) if self._news and self._bell else 0
@@ -43,6 +45,11 @@ class Job:
     def wait(self) -> None:
         """Until there is news. A signal's exception, as KeyboardInterrupt, comes out of it."""
         self._native.wait()
+
+    def check_loop(self) -> None:
+        """Raises UsageError in another loop than that it was made in, which alone hears of news."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError("This stream is another event loop's; make it in the one that reads it.")
 
     async def news(self) -> None:
         """The same within the loop."""

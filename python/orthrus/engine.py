@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Literal, overload
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +96,6 @@ class Engine:
         """What the model is, and how it was loaded."""
         for warning in self.config.warnings:
             warnings.warn(warning, stacklevel=2)
-        _engines.add(self)
 
     def __repr__(self) -> str:
         c = self.config
@@ -350,11 +348,7 @@ _SCORING = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, mode="
 
 
 # The interpreter may end before its variables: no pass must run in what is being taken down.
-_engines: WeakSet[Engine] = WeakSet()
-
-
 @atexit.register
 def _close_all() -> None:
-    for engine in list(_engines):
-        engine.close()
-    _native.await_waiters()
+    _native.close_all()
+    _native.await_released()

@@ -67,9 +67,10 @@ class SamplingParams:
     """Speed only: most tokens of this prompt in one pass."""
 
     def __post_init__(self) -> None:
-        _check.integer("n", self.n, 1, 128)
+        # numpy's integers, too, become Python's, which do not overflow.
+        object.__setattr__(self, "n", _check.integer("n", self.n, 1, 128))
         if self.seed is not None:
-            _check.integer("seed", self.seed, 0, _SEEDS - 1)
+            object.__setattr__(self, "seed", _check.integer("seed", self.seed, 0, _SEEDS - 1))
 
 
 @dataclass(frozen=True)

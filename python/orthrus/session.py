@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Session:
         self._tools = tools
         self._enable_thinking = enable_thinking
         self._busy = threading.Lock()
+        self._stream: weakref.ref[Stream] | None = None  # the last one
         self.messages: list[dict[str, Any]] = []
         """All so far, as OpenAI's API has them. Edit it as you like between answers."""
         if system is not None:
@@ -69,6 +71,7 @@ class Session:
                 stream=True,
             )
             stream._on_end = lambda generation: self._remember(messages, generation)
+            self._stream = weakref.ref(stream)
             return stream
 
     def _remember(self, messages: list[dict[str, Any]], generation: Generation) -> None:
@@ -80,6 +83,9 @@ class Session:
         if not self._busy.acquire(blocking=False):
             raise UsageError("This session is answering; another one can be used meanwhile.")
         try:
+            stream = None if self._stream is None else self._stream()
+            if stream is not None and not stream.closed:
+                raise UsageError("A stream of this session has not ended: read all of it or close it.")
             yield
         finally:
             self._busy.release()
@@ -88,4 +94,6 @@ class Session:
 def _message_of(message: str | Message) -> dict[str, Any]:
     if isinstance(message, str):
         return {"role": "user", "content": message}
+    if not isinstance(message, Mapping):
+        raise TypeError(f"message is {message!r}; it must be a str or a dict")
     return dict(message)

@@ -28,6 +28,11 @@ class Stream(Iterator[Step]):
         """The whole; None until the last step was read, or the stream was closed."""
         return self._generation
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has come to its end, or was closed."""
+        return self._closed
+
     def __iter__(self) -> Stream:
         return self
 
@@ -104,6 +109,7 @@ class AsyncStream(AsyncIterator[Step]):
         return self._steps.popleft()
 
     async def _take(self) -> None:
+        self._job.check_loop()
         try:
             ended = self._job.ended()
             if not ended:

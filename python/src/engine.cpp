@@ -15,6 +15,8 @@
 
 #include "engine_options.h"
 #include "host.h"
+#include "orthrus/error.h"
+#include "released.h"
 #include "results.h"
 #include "stream.h"
 #include "tokenizer.h"
@@ -51,6 +53,7 @@ LoadProgress progress_for(const nb::object& on_load) {
       [&on_load, next = Clock::time_point()](LoadStage stage, size_t done, size_t total) mutable {
         if (done != total && Clock::now() < next) return;
         next = Clock::now() + std::chrono::milliseconds(100);
+        if (interpreter_ends()) throw Error(ErrorKind::kSystem, "The interpreter ends.");
         const nb::gil_scoped_acquire acquire;
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
         if (!on_load.is_none()) on_load(name_of_stage(stage), done, total);
@@ -72,7 +75,7 @@ EngineHandle load(const std::string& model, const std::optional<std::string>& he
   options.max_batch = max_batch;
   if (heads) options.heads = *heads;
   options.on_load = progress_for(on_load);
-  const nb::gil_scoped_release release;
+  const Released released;
   return {std::make_shared<Host>(Engine::load(model, options))};
 }
 
@@ -152,7 +155,7 @@ std::unique_ptr<Stream> submit(const EngineHandle& handle, const Ids& prompt,
   request.options = options;
   Listener listener;
   if (waker) listener = {waker->waker, key};
-  const nb::gil_scoped_release release;
+  const Released released;
   return std::make_unique<Stream>(handle.host, std::move(request), steps, std::move(listener));
 }
 
@@ -160,6 +163,8 @@ std::unique_ptr<Stream> submit(const EngineHandle& handle, const Ids& prompt,
 
 void bind_engine(nb::module_& module) {
   module.def("cuda_devices", &cuda_devices);
+  module.def("close_all", &Host::close_all, nb::call_guard<Released>());
+  module.def("await_released", &await_released);
   nb::class_<EngineHandle>(module, "Engine")
       .def("submit", &submit, nb::arg("prompt"), nb::arg("options"), nb::arg("steps"),
            nb::arg("waker").none(), nb::arg("key"))
@@ -172,8 +177,7 @@ void bind_engine(nb::module_& module) {
       .def("tokenizer", [](const EngineHandle& e) { return TokenizerHandle(e.host); })
       .def("closed", [](const EngineHandle& e) { return e.host->closed(); })
       .def(
-          "close", [](const EngineHandle& e) { e.host->close(); },
-          nb::call_guard<nb::gil_scoped_release>());
+          "close", [](const EngineHandle& e) { e.host->close(); }, nb::call_guard<Released>());
   module.def("load_engine", &load, nb::arg("model"), nb::arg("heads").none(), nb::arg("device"),
              nb::arg("weights").none(), nb::arg("draft_weights").none(), nb::arg("kv_cache").none(),
              nb::arg("threads"), nb::arg("cache_memory"), nb::arg("max_batch"),

@@ -1,5 +1,6 @@
 #include "host.h"
 
+#include <unordered_set>
 #include <utility>
 
 #include "base/process.h"
@@ -7,20 +8,43 @@
 
 namespace orthrus::python {
 
+namespace {
+
+std::mutex all_mutex;
+std::unordered_set<Host*> all;
+
+}  // namespace
+
 Host::Host(Engine engine)
-    : process_(process_number()), engine_(std::make_shared<AsyncEngine>(std::move(engine))) {}
+    : process_(process_number()), engine_(std::make_shared<AsyncEngine>(std::move(engine))) {
+  const std::lock_guard lock(all_mutex);
+  all.insert(this);
+}
 
 Host::~Host() {
+  {
+    const std::lock_guard lock(all_mutex);
+    all.erase(this);
+  }
   close();
 }
 
-std::shared_ptr<AsyncEngine> Host::engine() const {
+void Host::close_all() {
+  const std::lock_guard lock(all_mutex);
+  for (Host* const host : all) host->close();
+}
+
+void Host::check_process() const {
   if (process_ != process_number()) {
     throw Error(ErrorKind::kSystem,
                 "This process was forked after the engine was made, whose thread is its parent's. "
                 "Make the engine after the fork, or start processes by "
                 "multiprocessing.get_context(\"spawn\").");
   }
+}
+
+std::shared_ptr<AsyncEngine> Host::engine() const {
+  check_process();
   const std::lock_guard lock(mutex_);
   if (engine_ == nullptr) throw Error(ErrorKind::kUsage, "This engine is closed.");
   return engine_;

@@ -17,14 +17,19 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  // Throws Error: kUsage once it was closed, kSystem in a process that was forked since, where the
-  // engine's thread is not.
+  // Throws Error: kUsage once it was closed, and as check_process().
   std::shared_ptr<AsyncEngine> engine() const;
+  // Throws Error(kSystem) in a process that was forked since, where the engine's thread is not.
+  void check_process() const;
   bool closed() const;
 
   // Cancels what is not done, and gives the memory back. Call it without the GIL: it waits for the
   // pass that runs.
   void close();
+
+  // The same of all that there are, also of those that only a stream still has: no pass may run
+  // while the process is taken down.
+  static void close_all();
 
  private:
   const unsigned process_;

@@ -3,13 +3,12 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <atomic>
 #include <chrono>
 #include <new>
-#include <thread>
 #include <utility>
 
 #include "orthrus/error.h"
+#include "released.h"
 #include "results.h"
 
 namespace nb = nanobind;
@@ -30,16 +29,6 @@ nb::object tuple_of(StepNews step) {
   return nb::make_tuple(step.text, array_of(std::move(step.tokens)), step.drafted, step.accepted,
                         logprobs);
 }
-
-std::atomic<int> waiters = 0;
-
-class Waiter {
- public:
-  Waiter() { ++waiters; }
-  ~Waiter() { --waiters; }
-  Waiter(const Waiter&) = delete;
-  Waiter& operator=(const Waiter&) = delete;
-};
 
 }  // namespace
 
@@ -76,21 +65,15 @@ Stream::Stream(std::shared_ptr<Host> host, Request request, bool steps, Listener
 
 void Stream::wait() const {
   constexpr auto kSlice = std::chrono::milliseconds(100);
-  const Waiter waiter;
+  host_->check_process();
   for (;;) {
     {
-      const nb::gil_scoped_release release;
+      const Released released;
       std::unique_lock lock(news_->mutex);
       if (news_->changed.wait_for(lock, kSlice, [&] { return news_->waiting(); })) return;
     }
+    if (interpreter_ends()) throw Error(ErrorKind::kSystem, "The interpreter ends.");
     if (PyErr_CheckSignals() != 0) throw nb::python_error();
-  }
-}
-
-void Stream::await_waiters() {
-  const nb::gil_scoped_release release;
-  for (int i = 0; i < 1000 && waiters > 0; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
@@ -118,7 +101,6 @@ void bind_streams(nb::module_& module) {
       .def(nb::init<>())
       .def("fileno", [](const WakerHandle& handle) { return handle.waker->descriptor(); })
       .def("take", [](const WakerHandle& handle) { return handle.waker->take(); });
-  module.def("await_waiters", &Stream::await_waiters);
   nb::class_<Stream>(module, "Stream")
       .def("wait", &Stream::wait)
       .def("take",
@@ -132,7 +114,7 @@ void bind_streams(nb::module_& module) {
              const auto result = stream.result();
              return result == nullptr ? nb::none() : nb::cast(Result{result});
            })
-      .def("cancel", &Stream::cancel, nb::call_guard<nb::gil_scoped_release>());
+      .def("cancel", &Stream::cancel, nb::call_guard<Released>());
 }
 
 }  // namespace orthrus::python

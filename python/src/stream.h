@@ -42,10 +42,8 @@ class Stream {
 
   // Until there is news. Call it with the GIL, which it gives away meanwhile; every tenth of a
   // second it lets signals be handled, whose exception, a KeyboardInterrupt, comes out of it.
+  // Throws Error(kSystem) in a process that was forked since: no news gets there.
   void wait() const;
-  // Until no thread is in wait(), or a second has passed. Before the interpreter ends: a thread
-  // that asks for the GIL afterwards is ended in the middle of C++, which ends the process.
-  static void await_waiters();
   // The steps that are new. Throws std::bad_alloc where memory failed to keep one.
   std::vector<StepNews> take();
   // What all came to; null until it has ended.

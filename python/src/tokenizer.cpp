@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "orthrus/error.h"
+#include "released.h"
 #include "results.h"
 
 namespace nb = nanobind;
@@ -31,7 +32,7 @@ void bind_tokenizer(nb::module_& module) {
   nb::class_<TokenizerHandle>(module, "Tokenizer")
       .def("__init__",
            [](TokenizerHandle* self, const std::string& model) {
-             const nb::gil_scoped_release release;
+             const Released released;
              new (self) TokenizerHandle(load_tokenizer(model));
            })
       .def("vocab_size", [](const TokenizerHandle& t) { return t.get()->vocab_size(); })
@@ -39,7 +40,7 @@ void bind_tokenizer(nb::module_& module) {
            [](const TokenizerHandle& handle, const std::string& text, bool prompt) {
              std::vector<int32_t> ids;
              {
-               const nb::gil_scoped_release release;
+               const Released released;
                const auto tokenizer = handle.get();
                ids = prompt ? tokenizer->encode_prompt(text) : tokenizer->encode(text);
              }
@@ -47,7 +48,7 @@ void bind_tokenizer(nb::module_& module) {
            })
       .def("decode",
            [](const TokenizerHandle& handle, const Ids& ids, bool skip_special) {
-             const nb::gil_scoped_release release;
+             const Released released;
              return handle.get()->decode(std::span(ids.data(), ids.size()), skip_special);
            })
       .def("token_bytes",

@@ -115,6 +115,25 @@ def test_a_loop_that_ends_under_a_stream(engine):
     assert len(asyncio.run(engine.agenerate(PROMPT, short)).token_ids) == 4
 
 
+@pytest.mark.parametrize("read_before", [False, True])
+def test_a_stream_in_another_loop_is_refused(engine, read_before):
+    async def make():
+        stream = engine.astream(PROMPT, LONG)
+        if read_before:
+            await stream.__anext__()
+        return stream
+
+    async def read(stream):
+        return [step async for step in stream]
+
+    stream = asyncio.run(make())
+    with pytest.raises(orthrus.UsageError, match="another event loop"):
+        asyncio.run(read(stream))
+    del stream
+    gc.collect()
+    assert idle(engine)
+
+
 def test_a_batch_with_an_invalid_prompt(engine):
     with pytest.raises(orthrus.UsageError, match="max_tokens"):
         engine.generate([PROMPT, PROMPT], [LONG, orthrus.SamplingParams(max_tokens=0)])

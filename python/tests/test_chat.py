@@ -68,6 +68,22 @@ def test_sessions_remember(engine):
     assert len(session.messages) == 5  # what was refused is not remembered
 
 
+def test_sessions_answer_one_by_one(engine):
+    session = engine.session(params=SHORT)
+    stream = session.stream("Write a loop.")
+    next(stream)
+    with pytest.raises(orthrus.UsageError, match="has not ended"):
+        session.chat("Another one.")
+    stream.close()
+    assert session.chat("Another one.").message == session.messages[3]
+    session.stream("A third one.")  # is forgotten
+    assert len(session.messages) == 4
+    session.chat({"role": "user", "content": "A fourth one."})
+    assert [m["content"] for m in session.messages[::2]][2:] == ["A fourth one."]
+    with pytest.raises(TypeError, match="message is 3"):
+        session.chat(3)
+
+
 def test_sessions_find_what_was_said_in_the_cache(engine):
     session = engine.session(params=orthrus.SamplingParams(max_tokens=4))
     session.chat("Once " * 100)

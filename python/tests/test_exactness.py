@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import orthrus
 import pytest
 from conftest import PROMPT
@@ -96,6 +97,16 @@ def test_choices_are_the_seeds_that_follow(engine):
     for choice in choices:
         alone = orthrus.SamplingParams(temperature=1, seed=choice.seed, max_tokens=16)
         assert engine.generate(PROMPT, alone).token_ids.tolist() == choice.token_ids.tolist()
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, np.int8])
+def test_numpys_numbers(engine, kind):
+    ours = orthrus.SamplingParams(temperature=1, seed=7, n=2, max_tokens=6)
+    theirs = orthrus.SamplingParams(
+        temperature=np.float32(1), seed=kind(7), n=kind(2), max_tokens=kind(6)
+    )
+    expected = [choice.text for choice in engine.generate(PROMPT, ours).choices]
+    assert [choice.text for choice in engine.generate(PROMPT, theirs).choices] == expected
 
 
 def test_a_drawn_seed_is_told(engine):

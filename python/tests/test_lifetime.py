@@ -56,18 +56,21 @@ def test_closing_ends_streams():
 
 def test_a_forked_process_is_told(engine):
     read, write = os.pipe()
+    stream = engine.stream(PROMPT, LONG)
     child = os.fork()
     if child == 0:
-        said = "nothing"
-        try:
-            engine.generate(PROMPT, SHORT)
-        except orthrus.ResourceError as error:
-            said = str(error)
+        said = ""
+        for use in (lambda: engine.generate(PROMPT, SHORT), lambda: list(stream)):
+            try:
+                use()
+            except orthrus.ResourceError as error:
+                said += str(error)
         engine.close()
         os.write(write, said.encode())
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    assert "forked" in os.read(read, 1000).decode()
+    assert os.read(read, 1000).decode().count("forked") == 2
+    stream.close()
     os.close(read)
     os.close(write)
     assert len(engine.generate(PROMPT, SHORT).token_ids) == 8
@@ -87,6 +90,29 @@ LAST_WORDS = {
     "a stream is read": "stream = engine.stream('def', params); next(stream)",
     "a thread waits": "start(lambda: engine.generate(['def'] * 9, params), daemon=False)",
     "threads are left behind": "for _ in range(4): start(lambda: list(engine.stream('def', params)), daemon=True)",
+    "a thread loads": """
+ready = threading.Event()
+def load():
+    try:
+        while True:
+            orthrus.Engine(sys.argv[1], on_load=lambda *_: ready.set())
+    except orthrus.ResourceError:
+        pass
+threading.Thread(target=load, daemon=True).start()
+ready.wait()
+""",
+    "a thread reads what is left of an engine": """
+ready = threading.Event()
+def read():
+    stream = orthrus.Engine(sys.argv[1]).stream('def', params)
+    try:
+        for step in stream:
+            ready.set()
+    except orthrus.ResourceError:
+        pass
+threading.Thread(target=read, daemon=True).start()
+ready.wait()
+""",
     "a cycle has it": "me = [engine]; me.append(me); stream = engine.stream('def', params); sys.exit(0)",
 }
 
