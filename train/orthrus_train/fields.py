@@ -1,5 +1,6 @@
 """Typed reading of the key-value pairs that configurations are: config.json, a GGUF's metadata."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,7 @@ class Fields:
         if value is None and default is not None:
             return default
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if 0 < value < float("inf"):
+            if 0 < value <= sys.float_info.max:
                 return float(value)
         raise self.refuse(name, "it must be a number above 0")
 

@@ -106,7 +106,7 @@ def _end_ids(file: GgufFile, vocab_size: int) -> tuple[int, ...]:
     fields = file.fields
     ids = fields.ids("tokenizer.ggml.eos_token_id", vocab_size)
     ids += fields.ids("tokenizer.ggml.eot_token_id", vocab_size)
-    tokens = fields.values.get("tokenizer.ggml.tokens") or []
+    tokens = _texts(fields, "tokenizer.ggml.tokens")
     if "<|endoftext|>" in tokens:
         ids += (tokens.index("<|endoftext|>"),)
     return tuple(dict.fromkeys(ids))

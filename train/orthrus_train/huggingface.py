@@ -95,7 +95,7 @@ def read_config(directory: Path) -> BaseConfig:
     path = directory / "config.json"
     fields = Fields(str(path), _read_json(path))
     names = fields.values.get("architectures")
-    if not isinstance(names, list) or len(names) != 1 or names[0] not in _ARCHITECTURES:
+    if not isinstance(names, list) or names not in [[name] for name in _ARCHITECTURES]:
         raise fields.refuse("architectures", f"supported is one of {', '.join(_ARCHITECTURES)}")
     architecture = _ARCHITECTURES[names[0]]
     _refuse_other_arithmetic(fields)

@@ -118,6 +118,8 @@ def test_heads_in_a_gguf_file_are_left_out(tmp_path: Path) -> None:
     [
         ({"architectures": ["LlamaForCausalLM"]}, "architectures is .*Llama"),
         ({"architectures": ["Qwen3MoeForCausalLM"]}, "architectures is"),
+        ({"architectures": [["Qwen3ForCausalLM"]]}, "architectures is"),
+        ({"rope_theta": 10**400}, "rope_theta is 1000.*; it must be a number above 0"),
         ({"num_experts": 8}, "num_experts is 8; mixtures"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_type is 'yarn'"),
         ({"rope_parameters": {"rope_theta": -1}}, "rope_theta is -1; it must be a number above 0"),
@@ -186,6 +188,7 @@ def test_files_that_were_cut_off(tmp_path: Path, kept: float) -> None:
         ({"qwen3.rope.scaling.type": "yarn"}, "qwen3.rope.scaling.type is 'yarn'"),
         ({"qwen3.rope.dimension_count": 8}, "dimension_count is 8; supported is .* which is 16"),
         ({"tokenizer.ggml.model": "llama"}, "tokenizer.ggml.model is 'llama'"),
+        ({"tokenizer.ggml.tokens": 5}, "tokenizer.ggml.tokens must be a list"),
         ({"tokenizer.ggml.pre": "deepseek"}, "tokenizer.ggml.pre is 'deepseek'"),
         ({"tokenizer.ggml.token_type": [1, 1]}, "token_type must be a list of 264 numbers"),
         ({"tokenizer.ggml.token_type": [1] * 263 + [9]}, r"token_type\[263\] is 9"),
