@@ -162,7 +162,8 @@ def _shards(directory: Path) -> list[Path]:
 
 def _read_tensor(file: Any, path: Path, name: str) -> Tensor:
     try:
-        return file.get_tensor(name)
+        tensor: Tensor = file.get_tensor(name)
+        return tensor
     except (SafetensorError, OSError, ValueError, RuntimeError) as e:
         raise TrainError(f"{path}: tensor {name} cannot be read: {e}.") from e
 

@@ -171,7 +171,7 @@ class Trainer:
         gradient = self.heads.gradient
         self.workers.sum(gradient)
         gradient /= self.workers.count * (options.batch // self.at_a_time)
-        norm = gradient.norm()
+        norm: torch.Tensor = gradient.norm()
         # A gradient that is not finite changes nothing: the weights stay those of the step before.
         gradient *= (1 / norm).clamp(max=1)
         gradient.masked_fill_(~norm.isfinite(), 0)
@@ -196,7 +196,7 @@ class Trainer:
         for one in figures:
             self.figures += torch.cat([torch.stack([one.loss, one.blocks]), one.survived])
         self.watch.mark("student backward")
-        hidden.backward(gradient)
+        torch.autograd.backward(hidden, gradient)
 
     def evaluate(self) -> list[dict[str, Any]]:
         """Of a few held-out texts, which the workers share out."""

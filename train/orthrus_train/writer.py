@@ -216,7 +216,8 @@ class Writer:
         is_question = (self.role == ASKING) | (self.role == OPENING)
         temperature = torch.where(is_question, 1.0, self.temperature)[:, None]
         uniform = torch.rand(logits.shape, device=logits.device)
-        return self._choice(logits, self.allowed, temperature, uniform)
+        chosen: Tensor = self._choice(logits, self.allowed, temperature, uniform)
+        return chosen
 
     def _take_turns(self, over: Tensor) -> None:
         """After a question an answer, after anything else a question, or another text."""
