@@ -86,7 +86,10 @@ class EngineWriter:
             _Sequence(prompt, temperature, f"{seed}/{row}")
             for row, (prompt, temperature) in enumerate(zip(prompts, temperatures, strict=True))
         ]
-        asyncio.run(self._write_all(sequences, watch))
+        try:
+            asyncio.run(self._write_all(sequences, watch))
+        except ExceptionGroup as failed:  # one is enough to tell
+            raise failed.exceptions[0] from None
         tokens = torch.tensor([s.tokens[: self.length] for s in sequences], dtype=torch.int32)
         own = torch.tensor([s.own[: self.length] for s in sequences], dtype=torch.uint8)
         return Written(tokens, own)

@@ -10,6 +10,7 @@ from orthrus_train import engine_writer
 from orthrus_train.base import Base
 from orthrus_train.dataset import GREEDY, PROMPT, SAMPLED
 from orthrus_train.engine_writer import EngineWriter
+from orthrus_train.errors import TrainError
 from orthrus_train.prompt_source import ANSWERING, ASKING, WRITING, Prompt, PromptSource
 from orthrus_train.vocabulary import choosable, encode, end_ids
 from orthrus_train.writer import OPENING_TOKENS, Written
@@ -71,6 +72,14 @@ def test_documents(base: Base, engine: orthrus.Engine) -> None:
     other = writer.write(prompts, temperatures, 8)
     assert torch.equal(other.tokens[2], written.tokens[2])
     assert not torch.equal(other.tokens[3], written.tokens[3])
+
+
+def test_a_failing_engine_is_told(base: Base) -> None:
+    with orthrus.Engine(MODEL, weights="f32") as closed:
+        writer = EngineWriter(base, closed, 2, LENGTH)
+    prompts = PromptSource(base, [], 1.0, 0.0, LENGTH // 2).draw(2, "1")
+    with pytest.raises(TrainError, match="the engine failed under way: .*closed"):
+        writer.write(prompts, [0.0, 0.0], 7)
 
 
 def test_turns(base: Base, engine: orthrus.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
