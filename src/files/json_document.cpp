@@ -135,6 +135,7 @@ void JsonDeleter::operator()(json* value) const noexcept {
 
 JsonPointer parse_json_object(std::string_view text, const std::string& name) {
   refuse_other_than_json(text, name);
+  refuse_zero_bytes(text, name);  // at its place in the file
   Builder builder(name);
   builder.parse(with_constants_quoted(text));
   JsonPointer value = builder.take();

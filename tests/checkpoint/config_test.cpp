@@ -546,6 +546,7 @@ TEST(Config, RefusesWhatIsNotAnObject) {
       {"[1,2]", "is [1,2]; it must be a JSON object."},
       {std::string(1'000'000, '['), "is nested more than 32 deep."},
       {std::string("{}\0", 3), "is not valid JSON: byte 2 is zero."},
+      {std::string("{\"a\":NaN}\0", 10), "is not valid JSON: byte 9 is zero."},
   };
   for (const auto& [text, problem] : kCases) {
     expect_error(kFile, "c.json: " + problem, [&] { parse(text); });

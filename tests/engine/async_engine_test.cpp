@@ -507,6 +507,7 @@ TEST_F(Async, OneThatSharesABeginningWaitsForThatAlone) {
   Request follows = leads;
   follows.prompt.resize(200);
   follows.prompt.back() = 0;
+  follows.options.max_tokens = 40;
   int led = 0, led_at_first_token = 0;
   leads.on_prefill = [&](int done, int) {
     led = done;
@@ -520,6 +521,12 @@ TEST_F(Async, OneThatSharesABeginningWaitsForThatAlone) {
   EXPECT_EQ(got[0].stats.cached_tokens, 0);
   EXPECT_EQ(got[1].stats.cached_tokens, 199);
   EXPECT_LT(led_at_first_token, 500);
+  Request alone = follows;
+  alone.on_step = {};
+  alone.options.cache_salt = "alone";
+  const Generation computed = engine.engine().generate(alone);
+  EXPECT_EQ(computed.stats.cached_tokens, 0);
+  EXPECT_EQ(got[1].output_ids, computed.output_ids);
 }
 
 TEST_F(Async, ACallbackMayGenerate) {

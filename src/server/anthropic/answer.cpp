@@ -1,7 +1,5 @@
 #include "server/anthropic/answer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
