@@ -233,7 +233,7 @@ TEST_F(Dispatch, AChoiceThatFailsEndsTheOthers) {
 TEST_F(Dispatch, EndsWhatTakesTooLong) {
   start({.timeout = std::chrono::milliseconds(1)});
   Outcome held, waiting;
-  held.hold();
+  for (Outcome* outcome : {&held, &waiting}) outcome->hold();  // whichever comes to a step
   const auto one = exchange(), other = exchange();
   ASSERT_TRUE(submit(one, held, 800));
   ASSERT_TRUE(submit(other, waiting));
@@ -244,7 +244,7 @@ TEST_F(Dispatch, EndsWhatTakesTooLong) {
     }
     EXPECT_EQ(late->status_, 504);
   }
-  held.release();
+  for (Outcome* outcome : {&held, &waiting}) outcome->release();
   wait_until_idle();
   EXPECT_FALSE(held.is_done() || waiting.is_done());
   EXPECT_TRUE(one->note_.ends_with(" finish=timeout")) << one->note_;
