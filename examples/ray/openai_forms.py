@@ -17,6 +17,8 @@ def read(body: object, kind: str) -> list[dict[str, Any]]:
     needed = "messages" if kind[0] == "c" else "prompt"
     if needed not in body:
         raise ValueError(f"{needed} is missing.")
+    if needed == "messages" and not isinstance(body["messages"], list):
+        raise ValueError(f"messages is {type(body['messages']).__name__}; it must be a list.")
     n = 1 if body.get("n") is None else body["n"]
     if not isinstance(n, int) or not 1 <= n <= 128:
         raise ValueError(f"n is {n!r}; valid is 1 to 128.")

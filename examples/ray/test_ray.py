@@ -17,6 +17,7 @@ import pytest
 import ray
 from ray import serve
 
+import openai_forms
 import orthrus
 
 HERE = Path(__file__).resolve().parent
@@ -169,6 +170,12 @@ def test_a_client_that_leaves_frees_its_replica(served):
 def test_refusals(served, body, named):
     answer = complete(**body)
     assert answer.status_code == 400 and named in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("messages", [None, 3, "hello", {"role": "user"}])
+def test_messages_are_a_list(messages):
+    with pytest.raises(ValueError, match="messages"):
+        openai_forms.read({"messages": messages}, "chat")
 
 
 def batch(tmp_path, name, *options):
