@@ -25,7 +25,7 @@
 
 namespace orthrus {
 
-inline constexpr SamplingParams kSampling[] = {
+inline const SamplingParams kSampling[] = {
     {.temperature = 0},
     {.temperature = 0.7f},
     {.temperature = 1},
