@@ -5,7 +5,7 @@ import time
 
 from .workers import Workers
 
-EVERY = 10  # steps between looks at the clock, which all workers have to agree about
+EVERY = 10  # steps between looks at the clock where several workers have to agree about it
 
 
 class Progress:
@@ -42,7 +42,7 @@ class Progress:
         """Called once before each step."""
         if self._steps is not None:
             return min(1.0, step / self._steps)
-        if self._calls % EVERY == 0:
+        if self._workers.count == 1 or self._calls % EVERY == 0:
             self._seen = self._workers.of_first(self.elapsed())
         self._calls += 1
         return min(1.0, self._seen / self._seconds)

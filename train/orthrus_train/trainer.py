@@ -125,6 +125,10 @@ class Trainer:
         progress = Progress(self.workers, options.steps, options.minutes, self.reached.seconds)
         log = Log(self.directory, self.workers.first, self.reached.step)
         log.begin(self.settings())
+        log.say(
+            f"{len(self.data.training)} texts, {options.batch * options.rows:,} rows of blocks a step "
+            f"of each of {self.workers.count}; the first step takes longer, on a GPU a minute or two"
+        )
         saved = logged = 0.0  # set after the first step
         evaluated = math.floor(progress.at(self.reached.step) * options.evaluations)
         begun, first, norm = False, self.reached.step, None
@@ -137,6 +141,7 @@ class Trainer:
             if not begun:
                 begun = True
                 float(norm)  # waits for the device
+                log.say(f"first step done in {progress.elapsed() - self.reached.seconds:.0f} s")
                 progress.first_step_done()
                 saved = logged = progress.elapsed()
             if self.reached.step % options.log_every == 0:

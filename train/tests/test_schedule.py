@@ -9,8 +9,14 @@ from orthrus_train.schedule import EVERY, Progress
 class Alone:
     """Workers of one."""
 
+    count = 1
+
     def of_first(self, value: float) -> float:
         return value
+
+
+class Two(Alone):
+    count = 2
 
 
 class Clock:
@@ -44,6 +50,15 @@ def test_the_first_step_does_not_count(clock: Clock, before: float) -> None:
     assert looks(progress) == pytest.approx((before + 15) / 60)
     clock.now += 60
     assert looks(progress) == 1
+
+
+def test_one_worker_looks_at_the_clock_before_each_step(clock: Clock) -> None:
+    alone = Progress(Alone(), None, 1.0)  # type: ignore[arg-type]
+    two = Progress(Two(), None, 1.0)  # type: ignore[arg-type]
+    assert alone.at(0) == two.at(0) == 0
+    clock.now += 90
+    assert (alone.at(1), two.at(1)) == (1, 0)
+    assert looks(two) == 1
 
 
 def test_steps_ask_no_clock(clock: Clock) -> None:
