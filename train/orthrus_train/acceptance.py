@@ -16,6 +16,7 @@ from torch import Tensor
 from .blocks import Blocks, equal_lengths, lay_out, stack
 from .diffusion import Passes
 from .heads import Heads
+from .pair import Pair
 from .tree import sizes_needed
 
 GREEDY, SAMPLED = 1, 2  # what `own` says of a token that the base chose
@@ -161,23 +162,37 @@ class Measure:
         else:
             text = picks.argmax(-1)
         right = text[position]
+        pair, before = self.heads.pair, ids[position]
         if way.nodes > 0:
-            return _tree_counts(student, right, way)
+            return _tree_counts(student, right, before, way, pair)
         scores = student
         if way.temperature > 0:
             noise = noise_behind(picks / way.temperature, text, generator)
             scores = student / way.temperature + noise[position.flatten()]
-        hit = scores.argmax(-1).view(right.shape) == right
+        # Up to the first wrong draft, the draft before a row's own is the text's token.
+        if pair is None:
+            drafts = scores.argmax(-1)
+        else:
+            drafts = pair.drafts(scores, before.flatten(), way.temperature)
+        hit = drafts.view(right.shape) == right
         return hit.int().cumprod(-1).sum(-1).cpu().numpy()
 
 
-def _tree_counts(student: Tensor, right: Tensor, way: Way) -> np.ndarray:
+def _tree_counts(
+    student: Tensor, right: Tensor, before: Tensor, way: Way, pair: Pair | None
+) -> np.ndarray:
+    """right and before [blocks, rows]: the text's tokens behind and at each row's position."""
     scores = student / way.temperature if way.temperature > 0 else student
     best = scores.topk(min(BEST, scores.shape[-1]), -1)
-    marginals = (best.values - scores.logsumexp(-1, keepdim=True)).view(*right.shape, -1).tolist()
-    same = best.indices.view(*right.shape, -1) == right[..., None]
-    rank = torch.where(same.any(-1), same.int().argmax(-1), -1).tolist()
-    return np.array([len(sizes_needed(m, r, way.nodes)) for m, r in zip(marginals, rank)])
+    candidates = best.indices.view(*right.shape, -1)
+    marginals = (best.values - scores.logsumexp(-1, keepdim=True)).view(candidates.shape)
+    if pair is None:
+        given = marginals[:, :, None].expand(-1, -1, candidates.shape[-1], -1)
+    else:
+        given = pair.conditional(marginals, candidates, before[:, 0], way.temperature)
+    same = candidates == right[..., None]
+    path = torch.where(same.any(-1), same.int().argmax(-1), -1).tolist()
+    return np.array([len(sizes_needed(g, p, way.nodes)) for g, p in zip(given.double().cpu().numpy(), path)])
 
 
 @dataclass

@@ -33,6 +33,7 @@ class Identity:
     batch: int
     workers: int
     loss: str
+    pair_rank: int
     seed: int
 
 

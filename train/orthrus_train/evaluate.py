@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from . import heads_file
 from .acceptance import Measure, Way
 from .base import Base
 from .dataset import Dataset
@@ -81,8 +82,9 @@ def evaluate(
     workers: Workers,
     args: argparse.Namespace,
 ) -> Tallies:
-    heads = Heads(base)
-    file = heads.load(path)
+    file = heads_file.read(path)
+    heads = Heads(base, file.pair_rank)
+    heads.fill(file, path)
     block_size = file.block_size or 16
     given = args.mask_token_id if args.mask_token_id is not None else file.mask_token_id
     passes = Passes(base, mask_token_id(base, given), compiled=base.device.type == "cuda")

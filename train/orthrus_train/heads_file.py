@@ -17,6 +17,8 @@ from .files import written_whole
 
 ARCHITECTURE = "orthrus-heads"
 _LARGEST_BLOCK = 1024
+RANKS = range(32, 257, 32)  # that a pairwise term can have
+PREVIOUS, NEXT = "model.pair_previous_diff.weight", "model.pair_next_diff.weight"
 NAME = re.compile(r"model\.layers\.(\d+)\.self_attn\.([qkvo])_(proj|norm)_diff\.(weight|bias)")
 GGUF_NAME = re.compile(r"blk\.(\d+)\.attn_(q|k|v|output)(_norm)?_diff\.(weight|bias)")
 
@@ -30,8 +32,20 @@ class HeadsFile:
     mask_token_id: int | None = None
     base: str | None = None
 
+    @property
+    def pair_rank(self) -> int:
+        """Of the pairwise term's tables; 0 where there are none."""
+        found = [self.tensors[name].shape[-1] for name in (PREVIOUS, NEXT) if name in self.tensors]
+        return found[0] if found else 0
+
+
+def _is_ours(name: str) -> bool:
+    return name in (PREVIOUS, NEXT) or NAME.fullmatch(name) is not None
+
 
 def gguf_name(name: str) -> str:
+    if name in (PREVIOUS, NEXT):
+        return name.removeprefix("model.")
     match = NAME.fullmatch(name)
     if match is None:
         raise TrainError(f"{name}: is not a tensor of heads")
@@ -42,6 +56,8 @@ def gguf_name(name: str) -> str:
 
 def huggingface_name(name: str) -> str | None:
     """None where it is no tensor of heads."""
+    if f"model.{name}" in (PREVIOUS, NEXT):
+        return f"model.{name}"
     match = GGUF_NAME.fullmatch(name)
     if match is None:
         return None
@@ -62,7 +78,21 @@ def read(path: Path) -> HeadsFile:
         raise TrainError(
             f"{path}: the block size is {size!r}; it must be a number from 2 to {_LARGEST_BLOCK}."
         )
+    _check_tables(heads, path)
     return heads
+
+
+def _check_tables(heads: HeadsFile, path: Path) -> None:
+    tables = {name: heads.tensors[name] for name in (PREVIOUS, NEXT) if name in heads.tensors}
+    for name, table in tables.items():
+        other = NEXT if name == PREVIOUS else PREVIOUS
+        if other not in tables:
+            raise TrainError(f"{path}: has {name}, but not {other}; it must have both or neither.")
+        if table.ndim != 2 or table.shape[1] not in RANKS or table.shape != tables[other].shape:
+            raise TrainError(
+                f"{path}: {name} is {list(table.shape)}; it must be [vocabulary, rank], as {other}, "
+                f"with a rank that is a multiple of 32 from 32 to {RANKS[-1]}."
+            )
 
 
 def _read_safetensors(path: Path) -> HeadsFile:
@@ -86,7 +116,7 @@ def _read_safetensors(path: Path) -> HeadsFile:
         return numbers.reshape(entry["shape"])
 
     metadata = header.pop("__metadata__", {})
-    tensors = {name: widened(entry) for name, entry in header.items() if NAME.fullmatch(name)}
+    tensors = {name: widened(entry) for name, entry in header.items() if _is_ours(name)}
     block_size, mask = metadata.get("block_size"), metadata.get("mask_token_id")
     return HeadsFile(
         tensors,

@@ -3,6 +3,8 @@
 Logits of a row fill a vocabulary; for autograd some would have to be kept for each row of a step.
 Here a sequence's rows are taken at a time, their gradient carried back through the LM head at once,
 and only [rows, hidden] is left. The teacher's logits are computed once a position and looked up.
+The pairwise term makes hidden states and head wider: by the table of the token at each row's own
+position, which is the text's (what is drafted behind a wrong draft does not matter), and by `next`.
 
 A row's loss is the forward divergence KL(AR view || diffusion view), or with "lk" -log of the
 overlap sum(min(p, q)), the probability that a draft is accepted (arXiv 2602.23881). Rows are
@@ -10,7 +12,7 @@ weighted as in D-PACE (arXiv 2605.18810): by how much of the block's expected ac
 on the row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blocks import Blocks
+from .pair import Pair
 
 Kind = Literal["kl", "lk"]
 KINDS: tuple[Kind, ...] = ("kl", "lk")
@@ -63,9 +66,17 @@ def teacher_rows(hidden: Tensor, head: Tensor) -> TeacherRows:
 
 
 def student_rows(
-    hidden: Tensor, head: Tensor, teacher: TeacherRows, position: Tensor, kind: Kind
-) -> StudentRows:
-    """hidden [R, D], normed; position [R], whose teacher's row each is compared with."""
+    hidden: Tensor,
+    head: Tensor,
+    teacher: TeacherRows,
+    position: Tensor,
+    kind: Kind,
+    with_logits: bool,
+) -> tuple[StudentRows, Tensor | None]:
+    """hidden [R, D], normed; position [R], whose teacher's row each is compared with.
+
+    with_logits: give the logits' gradient, too, [R, vocabulary] in the hidden states' type.
+    """
     logits = wide(F.linear(hidden, head))
     log_q = logits - logits.logsumexp(-1, keepdim=True)
     log_p = wide(teacher.logits[position]) - teacher.log_total[position][:, None]
@@ -80,7 +91,10 @@ def student_rows(
         loss = -accepting.log()
         below = q < p
         gradient = q * ((q * below).sum(-1, keepdim=True) - below.to(q.dtype)) / accepting[:, None]
-    return StudentRows(loss, accepting, logits.argmax(-1) == top, gradient.to(hidden.dtype) @ head)
+    gradient = gradient.to(hidden.dtype)
+    hit = logits.argmax(-1) == top
+    rows = StudentRows(loss, accepting, hit, gradient @ head)
+    return rows, gradient if with_logits else None
 
 
 def on_grid(values: Tensor, blocks: Blocks, block_size: int) -> Tensor:
@@ -111,6 +125,21 @@ def figures(loss: Tensor, hit: Tensor, blocks: Blocks, block_size: int) -> Figur
     return Figures(loss, (survived * whole[:, None]).sum(0), whole.sum())
 
 
+def add_to_tables(
+    pair: Pair, of_logits: Sequence[Tensor], tokens: Tensor, before: Tensor, gradient: Tensor
+) -> None:
+    """Gradients of a sequence's R rows.
+
+    of_logits: parts of [R, vocabulary] of CHUNK rows, without weights; tokens [R], and their rows
+    of `previous`, before [R, rank], with weights; gradient [R, rank], of these rows, too.
+    """
+    of_previous, of_next = pair.previous.grad, pair.next.grad
+    assert of_previous is not None and of_next is not None
+    of_previous.index_add_(0, tokens, gradient.to(of_previous.dtype))
+    for part, rows in zip(of_logits, before.split(CHUNK), strict=True):
+        of_next += part.T @ rows.to(part.dtype)
+
+
 class Loss:
     """The loss of a batch; compiled where that pays."""
 
@@ -131,31 +160,66 @@ class Loss:
 
     @torch.no_grad()
     def __call__(
-        self, student: Tensor, teacher: Tensor, head: Tensor, blocks: Blocks
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        head: Tensor,
+        blocks: Blocks,
+        tokens: Tensor,
+        pair: Pair | None = None,
     ) -> tuple[Tensor, list[Figures]]:
-        """student [B, R, D] and teacher [B, T, D], normed hidden states.
+        """student [B, R, D] and teacher [B, T, D], normed hidden states; tokens [B, T].
 
         Gives the gradient of the mean loss of the B sequences in `student`, and each one's figures.
+        The tables' gradient is added to what `pair` has.
         """
-        gradient = torch.empty_like(student)
-        sequences = []
+        before = tokens.gather(1, blocks.positions())
+        wide_head = head if pair is None else torch.cat([head, pair.next.to(head.dtype)], 1)
+        gradient, sequences = torch.empty_like(student), []
         for b in range(len(student)):
             own = Blocks(*(part[b] for part in blocks))
-            rows = self._rows(student[b], self._teacher(teacher[b], head), head, own)
-            weight = self._weights(rows.accepting, own, self.block_size, self.smoothing)
-            weight = weight / weight.sum()
-            gradient[b] = rows.gradient * (weight / len(student))[:, None]
-            sequences.append(
-                self._figures((weight * rows.loss).sum(), rows.hit, own, self.block_size)
+            rows = self._teacher(teacher[b], head)
+            of_one, figures_of_one = self._sequence(
+                student[b], rows, wide_head, own, before[b], pair, 1 / len(student)
             )
+            gradient[b] = of_one
+            sequences.append(figures_of_one)
         return gradient, sequences
 
+    def _sequence(
+        self,
+        student: Tensor,
+        teacher: TeacherRows,
+        head: Tensor,
+        blocks: Blocks,
+        before: Tensor,
+        pair: Pair | None,
+        share: float,
+    ) -> tuple[Tensor, Figures]:
+        """Gradient in `student` [R, D] and figures. share: what the sequence's loss counts."""
+        hidden = student
+        if pair is not None:
+            hidden = torch.cat([student, pair.previous[before].to(student.dtype)], 1)
+        rows, of_logits = self._rows(hidden, teacher, head, blocks, pair is not None)
+        weight = self._weights(rows.accepting, blocks, self.block_size, self.smoothing)
+        weight = weight / weight.sum()
+        factor = (weight * share)[:, None]
+        gradient = rows.gradient * factor
+        size = student.shape[-1]
+        if pair is not None:
+            add_to_tables(pair, of_logits, before, hidden[:, size:] * factor, gradient[:, size:])
+        loss = (weight * rows.loss).sum()
+        return gradient[:, :size], self._figures(loss, rows.hit, blocks, self.block_size)
+
     def _rows(
-        self, student: Tensor, teacher: TeacherRows, head: Tensor, blocks: Blocks
-    ) -> StudentRows:
+        self, student: Tensor, teacher: TeacherRows, head: Tensor, blocks: Blocks, with_logits: bool
+    ) -> tuple[StudentRows, Sequence[Tensor]]:
+        """All rows, and in parts the gradient of their logits."""
         position = blocks.positions()
-        parts = [
-            self._student(student[i : i + CHUNK], head, teacher, position[i : i + CHUNK], self.kind)
-            for i in range(0, len(student), CHUNK)
-        ]
-        return parts[0] if len(parts) == 1 else StudentRows(*(torch.cat(x) for x in zip(*parts)))
+        rows, of_logits = zip(
+            *(
+                self._student(part, head, teacher, where, self.kind, with_logits)
+                for part, where in zip(student.split(CHUNK), position.split(CHUNK))
+            )
+        )
+        return rows[0] if len(rows) == 1 else StudentRows(*map(torch.cat, zip(*rows))), of_logits

@@ -11,7 +11,7 @@ import torch
 from . import checkpoint
 from .errors import TrainError
 from .machine import add_device_argument, place_of
-from .options import block, number, whole
+from .options import block, number, pair_rank, whole
 from .workers import Workers
 
 
@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompts", action="append", default=[], help="as generate's; none are needed"
     )
     parser.add_argument("--block-size", type=block, default=16)
+    parser.add_argument(
+        "--pair-rank", type=pair_rank, default=0, help="of the pairwise term on drafts; 0: none"
+    )
     parser.add_argument("--seed", type=whole, default=0)
     add_device_argument(parser)
 
@@ -59,7 +62,8 @@ def run(args: argparse.Namespace) -> None:
         )
         workers.wait()
     words = ["--data", data, "--out", training, "--minutes", args.minutes, "--seed", args.seed]
-    words += ["--block-size", args.block_size] + (["--resume"] if trained_before else [])
+    words += ["--block-size", args.block_size, "--pair-rank", args.pair_rank]
+    words += (["--resume"] if trained_before else [])
     command("train", *common, *words)
     workers.wait()
     if workers.first:

@@ -27,10 +27,17 @@ def sequence_bytes(base: Base, context: int, rows: int) -> int:
     return c.layers * (rows * row + context * 2 * c.kv_heads * c.head_dim * item + keys)
 
 
-def loss_bytes(base: Base, context: int, rows: int) -> int:
-    """Logits of a sequence's teacher, and of a chunk of its student in three forms."""
+def loss_bytes(base: Base, context: int, rows: int, pair_rank: int = 0) -> int:
+    """Logits of a sequence's teacher, and of a chunk of its student in three forms.
+
+    With a pairwise term also the head that has the table beside it, that table's gradient of a
+    sequence, and the logits' gradients of all chunks but the last, which was counted.
+    """
     c = base.config
-    return (context * 3 + min(rows, CHUNK) * 4) * c.vocab_size * base.dtype.itemsize
+    of_token = context * 3 + min(rows, CHUNK) * 4
+    if pair_rank > 0:
+        of_token += c.hidden_size + 2 * pair_rank + max(0, rows - CHUNK)
+    return of_token * c.vocab_size * base.dtype.itemsize
 
 
 def fitting_sequences(base: Base, heads: Heads, context: int, rows: int, batch: int) -> int:
@@ -42,13 +49,14 @@ def fitting_sequences(base: Base, heads: Heads, context: int, rows: int, batch: 
         return batch
     free, total = torch.cuda.mem_get_info(base.device)
     free += torch.cuda.memory_reserved(base.device) - torch.cuda.memory_allocated(base.device)
-    room = free / MARGIN - fixed_bytes(heads) - loss_bytes(base, context, rows)
+    whole = fixed_bytes(heads) + loss_bytes(base, context, rows, heads.pair_rank)
+    room = free / MARGIN - whole
     each = sequence_bytes(base, context, rows)
     for parts in range(1, batch + 1):
         if batch % parts == 0 and each * (batch // parts) <= room:
             return batch // parts
     used = total - free
-    needed = (each + fixed_bytes(heads) + loss_bytes(base, context, rows)) * MARGIN + used
+    needed = (each + whole) * MARGIN + used
     raise TrainError(
         f"training needs about {needed / 1e9:.0f} GB on {base.device}, which has "
         f"{total / 1e9:.0f} GB: give fewer --rows than {rows}, or use a GPU with more memory."

@@ -37,6 +37,13 @@ def block(text: str) -> int:
     return _integer(text, 4, 64, "a block's length")
 
 
+def pair_rank(text: str) -> int:
+    value = _integer(text, 0, 256, "a rank, a multiple of 32")
+    if value % 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rank, a multiple of 32 from 0 to 256")
+    return value
+
+
 def number(low: float, high: float) -> Callable[[str], float]:
     """A number in a range, both ends in it."""
 

@@ -11,7 +11,7 @@ from .errors import TrainError
 from .loss import KINDS
 from .machine import add_device_argument, place_of, usual_dtype
 from .mask_token import mask_token_id
-from .options import block, count, number, whole
+from .options import block, count, number, pair_rank, whole
 from .trainer import Trainer, TrainOptions
 from .workers import Workers
 
@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with what is in the output")
     parser.add_argument("--init", type=Path, help="heads to begin with, in place of the AR view's")
     parser.add_argument("--block-size", type=block, default=default.block_size)
+    parser.add_argument(
+        "--pair-rank",
+        type=pair_rank,
+        help="of the pairwise term on drafts, 32 to 256; 0: none (default: what --init has)",
+    )
     parser.add_argument("--loss", choices=KINDS, default=default.loss)
     parser.add_argument("--learning-rate", type=number(0, 1), default=default.learning_rate)
     parser.add_argument("--warmup", type=whole, default=default.warmup, help="steps")

@@ -47,6 +47,7 @@ class TrainOptions:
     checkpoint_minutes: float = 2.0
     resume: bool = False
     init: Path | None = None
+    pair_rank: int | None = None  # of the pairwise term, 0: none; None: what `init` has
     compiled: bool = True
     profile: bool = False
 
@@ -61,9 +62,7 @@ class Trainer:
         self.options = options
         self.data = data
         self._check()
-        self.heads = Heads(base)
-        if options.init is not None:
-            self.heads.load(options.init)
+        self.heads = self._heads_to_begin_with()
         self.optimizer = torch.optim.AdamW(
             [self.heads.values],
             lr=options.learning_rate,
@@ -94,6 +93,7 @@ class Trainer:
             batch=options.batch,
             workers=workers.count,
             loss=options.loss,
+            pair_rank=self.heads.pair_rank,
             seed=options.seed,
         )
         self.reached = Reached()
@@ -119,6 +119,17 @@ class Trainer:
                 f"{self.directory}: holds a training that --resume goes on with; "
                 "give another directory to begin anew."
             )
+
+    def _heads_to_begin_with(self) -> Heads:
+        options = self.options
+        init = None if options.init is None else heads_file.read(options.init)
+        rank = options.pair_rank
+        if rank is None:
+            rank = 0 if init is None else init.pair_rank
+        heads = Heads(self.base, rank)
+        if init is not None and options.init is not None:
+            heads.fill(init, options.init)
+        return heads
 
     def run(self) -> Heads:
         options = self.options
@@ -197,7 +208,9 @@ class Trainer:
         self.watch.mark("student forward")
         hidden = self.passes.student(self.heads, ids, blocks, teacher.kv)
         self.watch.mark("loss")
-        gradient, figures = self.loss(hidden.detach(), teacher.hidden, self.base.head, blocks)
+        gradient, figures = self.loss(
+            hidden.detach(), teacher.hidden, self.base.head, blocks, ids, self.heads.pair
+        )
         for one in figures:
             self.figures += torch.cat([torch.stack([one.loss, one.blocks]), one.survived])
         self.watch.mark("student backward")
@@ -213,6 +226,7 @@ class Trainer:
         """For the log."""
         return {
             **{k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options).items()},
+            "pair_rank": self.heads.pair_rank,
             "base": self.identity.base,
             "workers": self.workers.count,
             "sequences": len(self.data.training),

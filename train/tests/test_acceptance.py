@@ -42,14 +42,18 @@ def test_noise_picks_the_token_and_is_gumbel_noise():
 
 def test_tree_takes_the_likeliest_paths(rng):
     rows, best = 3, 3
-    marginals = np.log(rng.dirichlet(np.ones(best), size=rows))
-    marginals = -np.sort(-marginals, axis=1)
+    likely = np.log(rng.dirichlet(np.ones(best), size=(rows, best)))
     nodes = [path for n in range(1, rows + 1) for path in itertools.product(range(best), repeat=n)]
-    order = sorted(nodes, key=lambda p: -sum(marginals[i][r] for i, r in enumerate(p)))
+
+    def cost(path):
+        return -sum(likely[i, path[i - 1] if i else 0, c] for i, c in enumerate(path))
+
+    order = sorted(nodes, key=cost)
     for path in itertools.product(range(best), repeat=rows):
         expected = [order.index(path[: n + 1]) + 1 for n in range(rows)]
-        assert sizes_needed(marginals.tolist(), path, most_nodes=len(nodes)) == expected
-    assert sizes_needed(marginals.tolist(), [0, -1, 0], most_nodes=39) == [1]
+        assert sizes_needed(likely, path, most_nodes=len(nodes)) == expected
+    likeliest = int(likely[0, 0].argmax())
+    assert sizes_needed(likely, [likeliest, -1, 0], most_nodes=39) == [1]
 
 
 def test_walk_goes_from_bonus_to_bonus():

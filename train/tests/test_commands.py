@@ -42,6 +42,31 @@ def test_train_evaluate_export_plot(qwen3, texts, tmp_path, capsys):
     assert log.read(out)[0]["settings"]["mask_token_id"] == MASK
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "gguf"])
+def test_the_pairwise_term_goes_through_all_commands(qwen3, texts, tmp_path, capsys, ending):
+    model = write_huggingface(tmp_path / "base", qwen3.config, tensors_of(qwen3))
+    texts(qwen3)
+    common = ["--model", str(model), "--device", "cpu", "--data", str(tmp_path / "data")]
+    sizes = ["--steps", "3", "--rows", "64", "--batch", "2", "--block-size", "8"]
+    first, heads = tmp_path / "first", tmp_path / f"heads.{ending}"
+    assert main(["train", *common, *sizes, "--out", str(first), "--pair-rank", "32"]) == 0
+    assert main(["export", str(first), str(heads)]) == 0
+    assert main(["evaluate", *common, "--heads", str(heads), "--rows", "8", "--trees", "8"]) == 0
+
+    # Without a rank, --init's is taken; another one is refused.
+    init = ["train", *common, *sizes, "--init", str(heads), "--out"]
+    assert main([*init, str(tmp_path / "second")]) == 0
+    assert log.read(tmp_path / "second")[0]["settings"]["pair_rank"] == 32
+    for rank in ("0", "64"):
+        assert main([*init, str(tmp_path / "third"), "--pair-rank", rank]) == 1
+        error = capsys.readouterr().err
+        assert f"has the rank 32, and these heads' has {rank}" in error
+    resume = [*init[:-3], "--resume", "--out", str(first)]
+    assert main([*resume, "--pair-rank", "32"]) == 0
+    assert main(resume) == 1
+    assert "made with pair_rank 32" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -51,6 +76,8 @@ def test_train_evaluate_export_plot(qwen3, texts, tmp_path, capsys):
         ["train", "--model", "x", "--data", "y", "--out", "z", "--steps", "0"],
         ["train", "--model", "x", "--data", "y", "--out", "z", "--steps", "1", "--minutes", "1"],
         ["train", "--model", "x", "--data", "y", "--out", "z", "--steps", "1", "--loss", "l2"],
+        ["train", "--model", "x", "--data", "y", "--out", "z", "--steps", "1", "--pair-rank", "33"],
+        ["make", "--model", "x", "--out", "z", "--pair-rank", "288"],
         ["evaluate", "--model", "x", "--data", "y", "--heads", "z", "--rows", "16,none"],
     ],
 )

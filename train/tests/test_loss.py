@@ -5,8 +5,9 @@ import torch
 from orthrus_train import loss as loss_module
 from orthrus_train.blocks import Blocks, training_blocks
 from orthrus_train.loss import KINDS, Loss, weights
+from orthrus_train.pair import Pair
 
-B, T, R, K, D, V = 2, 48, 32, 8, 12, 50
+B, T, R, K, D, V, RANK = 2, 48, 32, 8, 12, 50, 5
 SMOOTHING = 0.3
 
 
@@ -37,16 +38,32 @@ def case(rng):
     def random(*shape):
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-    return random(B, R, D), random(B, T, D), random(V, D), blocks
+    tokens = torch.randint(0, V, (B, T), generator=generator)
+    return random(B, R, D), random(B, T, D), random(V, D), blocks, tokens
 
 
-def by_autograd(student, teacher, head, blocks, kind):
+@pytest.fixture
+def pair():
+    generator = torch.Generator().manual_seed(2)
+    tables = [torch.randn((V, RANK), generator=generator, dtype=torch.float64) for _ in range(2)]
+    pair = Pair(*map(torch.nn.Parameter, tables))
+    for table in pair:
+        table.grad = torch.zeros_like(table)
+    return pair
+
+
+def by_autograd(student, teacher, head, blocks, tokens, kind, tables=None):
     """The loss as it is defined, a row at a time."""
     student = student.clone().requires_grad_()
+    tables = tables and [table.detach().clone().requires_grad_() for table in tables]
     total = 0.0
     for b in range(B):
         p = (teacher[b] @ head.T).softmax(-1)[blocks.positions()[b]]
-        q = (student[b] @ head.T).softmax(-1)
+        logits = student[b] @ head.T
+        if tables:
+            before = [tokens[b, anchor] for anchor in blocks.positions()[b]]
+            logits = logits + torch.stack([tables[1] @ tables[0][token] for token in before])
+        q = logits.softmax(-1)
         if kind == "kl":
             rows = (p * (p.log() - q.log())).sum(-1)
             accepting = q.gather(-1, p.argmax(-1, keepdim=True))[:, 0]
@@ -56,25 +73,49 @@ def by_autograd(student, teacher, head, blocks, kind):
         weight = weights_in_words(accepting.detach(), one(blocks, b))
         total = total + (weight * rows).sum() / weight.sum() / B
     total.backward()
-    return total.detach(), student.grad
+    return total.detach(), student.grad, *(table.grad for table in tables or ())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunk", [R, 16])
 def test_gradient_is_autograds(case, kind, chunk, monkeypatch):
     monkeypatch.setattr(loss_module, "CHUNK", chunk)
-    student, teacher, head, blocks = case
-    expected_loss, expected = by_autograd(student, teacher, head, blocks, kind)
-    gradient, figures = Loss(K, kind, SMOOTHING)(student, teacher, head, blocks)
+    expected_loss, expected = by_autograd(*case, kind)
+    gradient, figures = Loss(K, kind, SMOOTHING)(*case)
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
     mean = sum(float(f.loss) for f in figures) / B
     assert mean == pytest.approx(float(expected_loss), rel=1e-9)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chunk", [R, 16])
+def test_gradient_with_the_pairwise_term_is_autograds(case, pair, kind, chunk, monkeypatch):
+    monkeypatch.setattr(loss_module, "CHUNK", chunk)
+    expected_loss, *expected = by_autograd(*case, kind, pair)
+    before = torch.randn(V, RANK, dtype=torch.float64)
+    for table in pair:
+        table.grad.copy_(before)  # to which is added
+    gradient, figures = Loss(K, kind, SMOOTHING)(*case, pair)
+    found = [gradient, *(table.grad - before for table in pair)]
+    for one, other in zip(found, expected, strict=True):
+        assert other.abs().max() > 1e-4
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    mean = sum(float(f.loss) for f in figures) / B
+    assert mean == pytest.approx(float(expected_loss), rel=1e-9)
+
+
+def test_tables_of_nothing_change_nothing(case, pair):
+    plain, _ = Loss(K)(*case)
+    pair.previous.data.zero_()
+    gradient, _ = Loss(K)(*case, pair)
+    torch.testing.assert_close(gradient, plain, rtol=1e-12, atol=0)
+    assert pair.previous.grad.any() and not pair.next.grad.any()
+
+
 def test_equal_views_have_no_loss(case):
-    _, teacher, head, blocks = case
+    _, teacher, head, blocks, tokens = case
     student = torch.stack([teacher[b][blocks.positions()[b]] for b in range(B)])
-    gradient, figures = Loss(K)(student, teacher, head, blocks)
+    gradient, figures = Loss(K)(student, teacher, head, blocks, tokens)
     assert gradient.abs().max() < 1e-12
     for b, found in enumerate(figures):
         whole = sum(int((blocks.block[b] == n).sum()) == K for n in blocks.block[b].unique())
