@@ -44,6 +44,9 @@ struct ModelConfig {
   // The diffusion view; block_size is 0 and mask_token_id -1 when the checkpoint has none.
   int block_size = 0;  // most tokens of a block [anchor, MASK, ...], >= 2
   int32_t mask_token_id = -1;
+  // Columns of the tables of its pairwise term, by which a draft knows the token before it; 0 where
+  // it has none. The tensors say: load_config does not know.
+  int pair_rank = 0;
 
   bool has_diffusion_view() const { return block_size > 0; }
 };

@@ -16,7 +16,7 @@ namespace orthrus {
 struct TensorInfo {
   std::string name;
   std::string part;  // "embedding", "attention (AR view)", "attention (diffusion view)", "MLP",
-                     // "norms", "LM head"
+                     // "norms", "LM head", "pairwise (diffusion view)"
   DType type;
   std::vector<int64_t> shape;
   int64_t parameters;
@@ -63,7 +63,7 @@ struct CheckpointInfo {
   std::optional<VocabularyInfo> vocabulary;  // of GGUF files that have a tokenizer
   ChatFormat chat_format = ChatFormat::kNone;
   std::optional<HeadsInfo> heads;
-  PartInfo ar_view;         // what an AR pass uses: everything but the diffusion view's attention
+  PartInfo ar_view;  // what an AR pass uses: everything but what is the diffusion view's alone
   PartInfo diffusion_view;  // what a diffusion pass uses; zeros when there is none
   PartInfo total;
   int64_t cache_bytes_per_token = 0;  // keys and values of one position, page padding not counted

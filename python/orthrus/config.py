@@ -49,6 +49,8 @@ class ModelConfig:
     block_size: int
     """Most tokens of a draft block; 0 without a diffusion view."""
     mask_token_id: int
+    pair_rank: int
+    """Columns of the tables of the drafts' pairwise term; 0 without."""
     weight_types: tuple[str, ...]
     """Types of the matrices in use, those with the most bytes first: "q4_k"."""
     widened_types: tuple[str, ...]

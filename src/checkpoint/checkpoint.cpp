@@ -37,6 +37,7 @@ Checkpoint Checkpoint::open_directory(const fs::path& directory) {
   checkpoint.maps_ = std::move(weights.maps);
   checkpoint.tensors_ = std::move(weights.tensors);
   if (checkpoint.config_.tie_word_embeddings) checkpoint.resolve_tied_head();
+  checkpoint.resolve_pairwise_term();
   fs::path tokenizer = directory / "tokenizer.json";
   if (has_entry(tokenizer)) checkpoint.tokenizer_file_ = std::move(tokenizer);
   return checkpoint;
@@ -51,6 +52,7 @@ Checkpoint Checkpoint::open_gguf_file(const fs::path& file) {
   translate_names(model.tensors, model.name);
   checkpoint.maps_ = std::move(model.maps);
   checkpoint.tensors_ = std::move(model.tensors);
+  checkpoint.resolve_pairwise_term();
   return checkpoint;
 }
 
@@ -71,6 +73,10 @@ void Checkpoint::resolve_tied_head() {
   }
 }
 
+void Checkpoint::resolve_pairwise_term() {
+  if (config_.has_diffusion_view()) config_.pair_rank = pair_rank_of(tensors_, name_);
+}
+
 const Tensor* Checkpoint::find(std::string_view name) const {
   const auto it = std::ranges::lower_bound(tensors_, name, {}, &Tensor::name);
   return it != tensors_.end() && it->name == name ? &*it : nullptr;
@@ -79,6 +85,7 @@ const Tensor* Checkpoint::find(std::string_view name) const {
 void Checkpoint::add_heads(Heads heads) {
   config_.block_size = heads.block_size.value_or(kUsualBlockSize);
   config_.mask_token_id = heads.mask_token_id.value_or(kUsualMaskTokenId);
+  config_.pair_rank = pair_rank_of(heads.tensors, heads.name);
   maps_.push_back(std::move(heads.map));
   std::ranges::move(heads.tensors, std::back_inserter(tensors_));
   std::ranges::sort(tensors_, {}, &Tensor::name);

@@ -40,8 +40,8 @@ class Checkpoint {
   // The directory or file: what was opened, or the file that it was taken for (resolve_model).
   const std::filesystem::path& path() const { return path_; }
   const std::string& name() const { return name_; }  // the path, for messages
-  // As load_config, but for tie_word_embeddings: what the tensors say counts. Where they hold an LM
-  // head that differs from the embedding, it is not tied.
+  // As load_config, but for two fields of which the tensors decide: tie_word_embeddings is false
+  // where they hold an LM head that differs from the embedding, and pair_rank is their tables'.
   const ModelConfig& config() const { return config_; }
 
   // By Hugging Face's names, sorted, whatever the files call them.
@@ -58,6 +58,7 @@ class Checkpoint {
   static Checkpoint open_directory(const std::filesystem::path& directory);
   static Checkpoint open_gguf_file(const std::filesystem::path& file);
   void resolve_tied_head();
+  void resolve_pairwise_term();
 
   std::filesystem::path path_;
   std::string name_;

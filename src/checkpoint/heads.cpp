@@ -1,6 +1,7 @@
 #include "checkpoint/heads.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -88,6 +89,22 @@ Heads open_heads(const fs::path& file) {
     read_safetensors(heads);
   }
   return heads;
+}
+
+int pair_rank_of(std::span<const Tensor> tensors, const std::string& file) {
+  for (const char* name : {"model.pair_previous_diff.weight", "model.pair_next_diff.weight"}) {
+    const auto tensor = std::ranges::lower_bound(tensors, name, {}, &Tensor::name);
+    if (tensor == tensors.end() || tensor->name != name) continue;
+    const std::vector<int64_t>& shape = tensor->shape;
+    if (shape.size() == 2 && shape[1] >= 1 && shape[1] <= limits::kPairRank) {
+      return static_cast<int>(shape[1]);
+    }
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: {} has shape [{}]; it must be a table of the vocabulary's rows "
+                            "and 1 to {} columns.",
+                            file, name, fmt::join(shape, ", "), limits::kPairRank));
+  }
+  return 0;
 }
 
 std::optional<fs::path> find_heads(const fs::path& model) {

@@ -1,9 +1,10 @@
-// Heads: the diffusion view's attention in a file of its own, for any base of the same shapes.
+// Heads: what is the diffusion view's alone in a file of its own, for any base of the same shapes.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,15 @@ inline constexpr int32_t kUsualMaskTokenId = 151669;
 // - GGUF: general.architecture "orthrus-heads", or "orthrus" for a model with heads, of which only
 //   they are taken; blk.N.attn_q_diff.weight and so on; orthrus.diffusion.block_size,
 //   tokenizer.ggml.mask_token_id and orthrus.heads.base, all optional.
-// Throws Error for what is malformed. That the tensors fit a model is check_heads' to check.
+// With a pairwise term also model.pair_previous_diff.weight and model.pair_next_diff.weight, in
+// GGUF without "model.", both [vocab_size, rank]. Throws Error for what is malformed. That the
+// tensors fit a model is check_heads' to check.
 Heads open_heads(const std::filesystem::path& file);
+
+// The rank of the pairwise term among a diffusion view's tensors, sorted: the columns of its first
+// table. 0 where there is none. Throws Error(kFile) naming `file` for one that is no table of 1 to
+// limits::kPairRank columns; that both are there and alike is check_tensors' to check.
+int pair_rank_of(std::span<const Tensor> tensors, const std::string& file);
 
 // The heads that lie beside a model: for DIR/NAME.gguf the first of NAME.heads.gguf,
 // NAME.heads.safetensors, heads.gguf and heads.safetensors in DIR; for a directory one of the last

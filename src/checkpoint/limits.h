@@ -12,5 +12,6 @@ inline constexpr int kHeads = 1024;
 inline constexpr int kHeadDim = 1024;
 inline constexpr int kPositions = 1 << 24;
 inline constexpr int kBlock = 1024;
+inline constexpr int kPairRank = 1024;
 
 }  // namespace orthrus::limits

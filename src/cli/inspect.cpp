@@ -75,6 +75,14 @@ std::string suggestions(const ModelConfig& config) {
   return text;
 }
 
+std::string diffusion_view(const ModelConfig& config) {
+  if (!config.has_diffusion_view()) return "none";
+  std::string text =
+      fmt::format("blocks of up to {} tokens, mask id {}", config.block_size, config.mask_token_id);
+  if (config.pair_rank > 0) text += fmt::format(", pairwise term of rank {}", config.pair_rank);
+  return text;
+}
+
 std::string configuration(const ModelConfig& config) {
   std::string text;
   if (!config.name.empty()) text += row("name", without_controls(config.name));
@@ -91,10 +99,7 @@ std::string configuration(const ModelConfig& config) {
   text +=
       row("context", fmt::format("{} tokens, RoPE base {}",
                                  with_commas(config.max_position_embeddings), config.rope_theta));
-  text += row("diffusion view", config.has_diffusion_view()
-                                    ? fmt::format("blocks of up to {} tokens, mask id {}",
-                                                  config.block_size, config.mask_token_id)
-                                    : "none");
+  text += row("diffusion view", diffusion_view(config));
   text += row("end of sequence",
               config.eos_token_ids.empty() ? "none" : "id " + ids_in_words(config.eos_token_ids));
   text += row("suggests", suggestions(config));
@@ -199,6 +204,7 @@ nlohmann::ordered_json to_json(const ModelConfig& config) {
           {"eos_token_ids", config.eos_token_ids},
           {"block_size", config.block_size},
           {"mask_token_id", config.mask_token_id},
+          {"pair_rank", config.pair_rank},
           {"generation",
            {{"temperature", as_written(sampling.temperature)},
             {"top_k", sampling.top_k},

@@ -39,7 +39,7 @@ void describe_text(const Checkpoint& checkpoint, CheckpointInfo& info) {
 HeadsInfo heads_of(const Checkpoint::HeadsSource& source, std::span<const TensorInfo> tensors) {
   HeadsInfo heads{source.name, source.base};
   for (const TensorInfo& tensor : tensors) {
-    if (tensor.part != "attention (diffusion view)") continue;
+    if (!tensor.part.ends_with("(diffusion view)")) continue;
     heads.parameters += tensor.parameters;
     heads.bytes += tensor.bytes;
   }

@@ -86,6 +86,7 @@ void check_heads(const Heads& heads, const Checkpoint& base) {
                     config.vocab_size - 1));
   }
   config.block_size = heads.block_size.value_or(kUsualBlockSize);
+  config.pair_rank = pair_rank_of(heads.tensors, heads.name);
   std::vector<TensorSpec> specs = expected_tensors(config);
   std::erase_if(specs, [](const TensorSpec& spec) { return spec.view != View::kDiffusion; });
   check_tensors(

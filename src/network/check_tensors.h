@@ -17,7 +17,7 @@ void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> te
                    const std::string& title);
 
 // Whether heads fit a model without a diffusion view: its layers, shapes, norms, biases and
-// vocabulary. Throws Error(kFile), naming both files.
+// vocabulary, and whether a pairwise term is whole. Throws Error(kFile), naming both files.
 void check_heads(const Heads& heads, const Checkpoint& base);
 
 }  // namespace orthrus

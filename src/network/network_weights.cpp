@@ -81,6 +81,17 @@ void for_each_tensor(const ModelConfig& config, NetworkWeights& weights,
              false,
              config.tie_word_embeddings},
             both(weights.lm_head));
+  if (config.pair_rank == 0) return;
+  const auto table = [&](std::string_view name, Matrix& matrix) {
+    on_matrix({fmt::format("model.{}_diff.weight", name),
+               {config.vocab_size, config.pair_rank},
+               kPairwisePart,
+               View::kDiffusion,
+               true},
+              one(View::kDiffusion, matrix));
+  };
+  table("pair_previous", weights.pair_previous);
+  table("pair_next", weights.pair_next);
 }
 
 std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
@@ -101,7 +112,7 @@ std::vector<TensorSpec> multiplied_matrices(const ModelConfig& config, View view
   for_each_tensor(
       config, places,
       [&](const TensorSpec& spec, MatrixPlaces) {
-        if (!spec.is_embedding && spec.view.value_or(view) == view) specs.push_back(spec);
+        if (!spec.is_table && spec.view.value_or(view) == view) specs.push_back(spec);
       },
       [](const TensorSpec&, std::vector<float>&) {});
   return specs;

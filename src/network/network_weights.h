@@ -44,6 +44,9 @@ struct LayerWeights {
 
 struct NetworkWeights {
   Matrix embed_tokens;  // [vocab_size][hidden_size]
+  // The diffusion view's pairwise term, if it has one: previous[u] . next[v] is added to the logit
+  // of v in a block's row at whose own position u stands (kernels/pairwise.h).
+  Matrix pair_previous, pair_next;  // [vocab_size][pair_rank]
   std::vector<LayerWeights> layers;
   std::vector<float> norm;  // [hidden_size]
   PerView<Matrix> lm_head;  // [vocab_size][hidden_size]; tied: embed_tokens
@@ -52,13 +55,17 @@ struct NetworkWeights {
 // The views that a network of this configuration has.
 std::span<const View> views(const ModelConfig& config);
 
+inline constexpr std::string_view kPairwisePart = "pairwise (diffusion view)";
+
 // A tensor of a network, whichever checkpoint it may come from.
 struct TensorSpec {
   std::string name;  // Hugging Face's
   std::vector<int64_t> shape;
   std::string_view part;  // "embedding", "attention (AR view)", "attention (diffusion view)", ...
-  std::optional<View> view;   // that alone uses it; none when both do
-  bool is_embedding = false;  // of which a token reads one row
+  std::optional<View> view;  // that alone uses it; none when both do
+  // A table, of which a token reads one row: the embedding, and those of the pairwise term. It is
+  // not multiplied with, so not packed.
+  bool is_table = false;
   bool is_tied_head = false;  // no tensor of its own: the embedding, used as the LM head
 };
 
@@ -94,8 +101,8 @@ struct WeightTypes {
 size_t packed_bytes(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
                     const Ops& ops);
 
-// Packs the matrices of the layers and the LM head in memory that `storage` gets. The embedding, of
-// which a token reads one row, stays as it is; a tied head becomes a copy of it. Throws
+// Packs the matrices of the layers and the LM head in memory that `storage` gets. Tables stay as
+// they are; a tied head becomes a copy of the embedding. Throws
 // Error(kFile) naming a matrix that its type cannot hold, and std::bad_alloc.
 // `progress(done, total)` is told of weights packed.
 void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,

@@ -85,7 +85,7 @@ Amount amount_of(const ModelConfig& config, NetworkWeights& weights, const Plan&
   for_each_tensor(
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
-        if (spec.is_embedding) return;
+        if (spec.is_table) return;
         for (const View view : kBothViews) {
           if (places[view] == nullptr) continue;
           amount.weights += size(*places[view]);
@@ -116,7 +116,7 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
   for_each_tensor(
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
-        if (spec.is_embedding) return;
+        if (spec.is_table) return;
         for (const View view : kBothViews) {
           if (places[view] == nullptr) continue;
           Matrix& matrix = *places[view];

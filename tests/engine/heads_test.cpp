@@ -27,7 +27,7 @@ using test::TensorToWrite;
 constexpr int kBlock = 6;
 constexpr int kMask = 40;
 
-ModelConfig dual_config(bool biases) {
+ModelConfig dual_config(bool biases, int pair_rank = 0) {
   ModelConfig config;
   config.vocab_size = 50;
   config.hidden_size = 32;
@@ -43,6 +43,7 @@ ModelConfig dual_config(bool biases) {
   config.has_qk_norm = !biases;
   config.block_size = kBlock;
   config.mask_token_id = kMask;
+  config.pair_rank = pair_rank;
   return config;
 }
 
@@ -55,9 +56,11 @@ struct Files {
   std::vector<TensorToWrite> all, base, heads;
   ModelConfig dual, plain;
 
-  explicit Files(bool biases) : dual(dual_config(biases)), plain(dual) {
+  explicit Files(bool biases, int pair_rank = 0)
+      : dual(dual_config(biases, pair_rank)), plain(dual) {
     plain.block_size = 0;
     plain.mask_token_id = -1;
+    plain.pair_rank = 0;
     all = test::random_tensors_in(dual, DType::kF32);
     for (const TensorToWrite& tensor : all) (is_head(tensor) ? heads : base).push_back(tensor);
   }
@@ -101,8 +104,9 @@ class ModelHeads : public testing::Test {
 // However the heads come, the network is the one that has them inside: the same tokens, the same
 // cycles.
 TEST_F(ModelHeads, AreAsThoseInside) {
-  for (const bool biases : {true, false}) {
-    const Files files(biases);
+  for (const int pair_rank : {0, 3}) {
+    const bool biases = pair_rank == 0;
+    const Files files(biases, pair_rank);
     const fs::path whole = directory_ / "whole.gguf";
     gguf_of(files.dual, files.all).write(whole);
     gguf_of(files.plain, files.base).write(model_);
@@ -152,7 +156,11 @@ TEST_F(ModelHeads, OfADirectoryLieInIt) {
   const TemporaryDirectory directory;
   auto config = small_config_json();
   write_random_checkpoint(directory.path(), config, DType::kF32);
-  const auto tensors = random_tensors(load_config(directory.path()), DType::kF32);
+  ModelConfig dual = load_config(directory.path());
+  dual.pair_rank = 5;
+  const auto tensors = random_tensors(dual, DType::kF32);
+  test::write_safetensors(directory / "model.safetensors", tensors);
+  EXPECT_EQ(open_model(directory.path(), {}).config().pair_rank, 5);  // inside
   config["architectures"] = {"Qwen3ForCausalLM"};
   config["_name_or_path"] = "some/Base";
   write_config(directory.path(), config);
@@ -163,6 +171,7 @@ TEST_F(ModelHeads, OfADirectoryLieInIt) {
       {"block_size", "8"}, {"mask_token_id", "49"}, {"base", "Base"}};
   test::write_file(directory / "heads.safetensors", test::safetensors_file(heads, metadata));
   EXPECT_EQ(open_model(directory.path(), {}).config().block_size, 8);
+  EXPECT_EQ(open_model(directory.path(), {}).config().pair_rank, 5);
 }
 
 TEST_F(ModelHeads, AreNotForAModelThatHasItsOwn) {
@@ -244,6 +253,63 @@ TEST_F(ModelHeads, ThatDoNotFitAreRefused) {
   fs::remove(heads);
   expect_error_parts([&] { open_model(model_, heads); }, ErrorKind::kFile,
                      {heads.string() + ": cannot be opened"});
+}
+
+TEST_F(ModelHeads, HaveBothTablesOfAPairwiseTermOrNone) {
+  const fs::path heads = directory_ / "x";
+  const Files files(true, 32);
+  gguf_of(files.plain, files.base).write(model_);
+  files.gguf_heads().write(heads);
+  EXPECT_EQ(open_model(model_, heads).config().pair_rank, 32);
+  EXPECT_EQ(Engine::load(model_, {.threads = 1, .heads = heads}).config().pair_rank, 32);
+
+  constexpr const char* kTables[] = {"pair_previous_diff.weight", "pair_next_diff.weight"};
+  const auto dimensions_of = [](GgufWriter & writer, const char* table) -> auto& {
+    return std::ranges::find(writer.entries, table, &GgufWriter::Entry::name)->dimensions;
+  };
+  const auto refused = [&](const GgufWriter& writer, std::initializer_list<std::string> parts) {
+    writer.write(heads);
+    expect_error_parts([&] { open_model(model_, heads); }, ErrorKind::kFile, parts);
+  };
+  const std::string title =
+      heads.string() + ": the tensors are not those of heads for " + model_.string() + ".";
+  for (const char* table : kTables) {
+    GgufWriter one = files.gguf_heads();
+    std::erase_if(one.entries, [&](const auto& e) { return e.name == table; });
+    refused(one, {title, std::string("missing (1):\n  model.") + table + " [50, 32]"});
+    GgufWriter other = files.gguf_heads();  // of another vocabulary
+    dimensions_of(other, table) = {32, 25};
+    refused(other, {title, std::string("model.") + table + " has shape [25, 32], it must be [50"});
+  }
+  GgufWriter narrower = files.gguf_heads();
+  dimensions_of(narrower, kTables[1]) = {16, 50};
+  refused(narrower, {title, "model.pair_next_diff.weight has shape [50, 16], it must be [50, 32]"});
+  GgufWriter vector = files.gguf_heads();
+  dimensions_of(vector, kTables[0]) = {1600};
+  refused(vector,
+          {heads.string() + ": model.pair_previous_diff.weight has shape [1600]; it must be "
+                            "a table of the vocabulary's rows and 1 to 1024 columns."});
+  refused(Files(true, 1025).gguf_heads(), {"has shape [50, 1025]", "1 to 1024 columns"});
+  // Tables alone are no heads, and a model without a diffusion view has none.
+  GgufWriter alone = files.gguf_heads();
+  std::erase_if(alone.entries, [](const auto& e) { return !e.name.starts_with("pair_"); });
+  refused(alone, {title, "missing (14)"});
+  gguf_of(files.plain, files.all).write(heads);
+  expect_error_parts([&] { Engine::load(heads, {}); }, ErrorKind::kFile,
+                     {"unexpected (16)", "model.pair_next_diff.weight [50, 32]"});
+}
+
+TEST_F(ModelHeads, WithABrokenTableAreRefused) {
+  for (const char* table : {"model.pair_previous_diff.weight", "model.pair_next_diff.weight"}) {
+    Files files(false, 4);
+    for (TensorToWrite& tensor : files.all) {
+      if (tensor.name != table) continue;
+      tensor.bytes.replace(tensor.bytes.size() - 4, 4, std::string("\x00\x00\xc0\x7f", 4));
+    }
+    gguf_of(files.dual, files.all).write(model_);
+    expect_error_parts([&] { Engine::load(model_, {.threads = 1}); }, ErrorKind::kFile,
+                       {std::string("tensor ") + table + " holds NaN or infinity"});
+  }
 }
 
 TEST_F(ModelHeads, AreNotForASyntheticModel) {

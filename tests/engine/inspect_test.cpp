@@ -45,8 +45,9 @@ TEST(Inspect, TellsOfAGgufFileWithHeads) {
   dual.has_qk_norm = false;
   dual.block_size = 4;
   dual.mask_token_id = 7;
+  dual.pair_rank = 32;
   ModelConfig plain = dual;
-  plain.block_size = 0;
+  plain.block_size = plain.pair_rank = 0;
 
   const test::TemporaryDirectory directory;
   const std::filesystem::path model = directory / "m.gguf", file = directory / "heads.gguf";
@@ -87,9 +88,14 @@ TEST(Inspect, TellsOfAGgufFileWithHeads) {
   ASSERT_TRUE(info.heads.has_value());
   EXPECT_EQ(info.heads->file, file.string());
   EXPECT_EQ(info.heads->base, "Small");
-  constexpr int64_t kWeights = 4 * 256 * 256, kBiases = 3 * 256;
+  constexpr int64_t kTables = 2 * 8 * 32, kWeights = 4 * 256 * 256 + kTables, kBiases = 3 * 256;
   EXPECT_EQ(info.heads->parameters, kWeights + kBiases);
   EXPECT_EQ(info.heads->bytes, kWeights / 32 * 34 + kBiases * 4);
+
+  EXPECT_EQ(info.config.pair_rank, 32);
+  EXPECT_EQ(info.parts.back().name, "pairwise (diffusion view)");
+  EXPECT_EQ(info.parts.back().parameters, kTables);
+  EXPECT_EQ(info.ar_view.parameters + kWeights + kBiases, info.total.parameters);
 
   // Matrices of Q8_0: the heads'. Of Q4_K: embedding, head, four of attention, three of the MLP.
   // Of F32: three norms, the biases of both views.
@@ -97,7 +103,7 @@ TEST(Inspect, TellsOfAGgufFileWithHeads) {
   EXPECT_EQ(info.formats[0].type, DType::kF32);
   EXPECT_EQ(info.formats[0].tensors, 3 + 6);
   EXPECT_EQ(info.formats[1].type, DType::kQ8_0);
-  EXPECT_EQ(info.formats[1].tensors, 4);
+  EXPECT_EQ(info.formats[1].tensors, 6);
   EXPECT_EQ(info.formats[1].parameters, kWeights);
   EXPECT_EQ(info.formats[2].type, DType::kQ4_K);
   EXPECT_EQ(info.formats[2].tensors, 9);

@@ -20,6 +20,7 @@ inline std::string gguf_name(std::string name) {
   constexpr std::pair<std::string_view, std::string_view> kParts[] = {
       {"model.embed_tokens", "token_embd"},
       {"model.norm", "output_norm"},
+      {"model.pair_", "pair_"},
       {"lm_head", "output"},
       {"model.layers.", "blk."},
       {"input_layernorm", "attn_norm"},

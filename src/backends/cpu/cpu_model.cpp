@@ -64,7 +64,7 @@ std::map<DType, double> CpuModel::bytes_by_type(View view) const {
   for_each_tensor(
       weights_.config, network,
       [&](const TensorSpec& spec, MatrixPlaces places) {
-        if (spec.is_embedding || places[view] == nullptr) return;
+        if (spec.is_table || places[view] == nullptr) return;
         const Matrix& w = *places[view];
         bytes[w.type] += static_cast<double>(ops_->packed_bytes(w.type, w.rows, w.cols));
       },

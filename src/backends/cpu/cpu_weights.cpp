@@ -36,7 +36,7 @@ double random_bytes(const ModelConfig& config, const PerView<DType>& types, cons
       config, places,
       [&](const TensorSpec& spec, MatrixPlaces of_view) {
         const auto rows = static_cast<int>(spec.shape[0]), cols = static_cast<int>(spec.shape[1]);
-        if (spec.is_embedding) {
+        if (spec.is_table) {
           bytes += static_cast<double>(bytes_of(format_of(DType::kBF16), 1)) * rows * cols;
           return;
         }

@@ -24,7 +24,7 @@ struct CpuWeights {
                            const LoadProgress& progress = {});
 
   ModelConfig config;
-  std::optional<Checkpoint> checkpoint;  // where the embedding lies; none of a random model
+  std::optional<Checkpoint> checkpoint;  // where tables lie; none of a random model
   NetworkWeights network;
   std::vector<Buffer> packed;   // the matrices' memory
   DType kv_type = DType::kF32;  // of the cache: F32 or BF16

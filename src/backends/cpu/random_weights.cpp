@@ -56,8 +56,9 @@ NetworkWeights random_weights(const ModelConfig& config, const PerView<DType>& t
         const auto rows = static_cast<int>(spec.shape[0]), cols = static_cast<int>(spec.shape[1]);
         if (!spec.is_tied_head) done += size_of(spec);
         if (progress) progress(done, total);
-        if (spec.is_embedding) {
-          weights.embed_tokens = random.next(rows, cols, storage.emplace_back());
+        if (spec.is_table) {
+          Matrix* const table = places.ar != nullptr ? places.ar : places.diffusion;
+          *table = random.next(rows, cols, storage.emplace_back());
           return;
         }
         Buffer row_major;

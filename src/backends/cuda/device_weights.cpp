@@ -96,8 +96,15 @@ size_t weight_count(std::span<const TensorSpec> specs) {
   return count;
 }
 
+// The tensors that are uploaded: those of the pairwise term, which drafts here do without, are not.
+std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
+  std::vector<TensorSpec> tensors = expected_tensors(config);
+  std::erase_if(tensors, [](const TensorSpec& spec) { return spec.part == kPairwisePart; });
+  return tensors;
+}
+
 std::vector<TensorSpec> matrices_of(const ModelConfig& config) {
-  std::vector<TensorSpec> matrices = expected_tensors(config);
+  std::vector<TensorSpec> matrices = tensors_of(config);
   std::erase_if(matrices, [](const TensorSpec& spec) { return spec.shape.size() != 2; });
   return matrices;
 }
@@ -105,7 +112,7 @@ std::vector<TensorSpec> matrices_of(const ModelConfig& config) {
 }  // namespace
 
 double weight_bytes(const ModelConfig& config) {
-  return static_cast<double>(weight_count(expected_tensors(config))) * sizeof(Bf16);
+  return static_cast<double>(weight_count(tensors_of(config))) * sizeof(Bf16);
 }
 
 double pass_bytes(const ModelConfig& config, View view) {

@@ -14,6 +14,8 @@ constexpr std::array kOfModel = {
     Pair{"token_embd", "model.embed_tokens"},
     Pair{"output_norm", "model.norm"},
     Pair{"output", "lm_head"},
+    Pair{"pair_previous_diff", "model.pair_previous_diff"},
+    Pair{"pair_next_diff", "model.pair_next_diff"},
 };
 
 constexpr std::array kOfLayer = {
