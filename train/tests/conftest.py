@@ -15,7 +15,7 @@ from .tiny_bases import tiny_config
 MASK = 259  # <|mask|> of the tokenizer of bytes
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)
 
