@@ -42,7 +42,8 @@ def frozen(base) -> list[torch.Tensor]:
     return [base.embed, base.head, base.norm, *(t for layer in base.layers for t in layer.values())]
 
 
-def test_all_is_compiled_once(qwen3, texts, tmp_path, monkeypatch):
+@pytest.mark.parametrize("rank", [0, 32])
+def test_all_is_compiled_once(qwen3, texts, tmp_path, monkeypatch, rank):
     """All layers are one graph, of looks at held-out texts, too: each takes a GPU ten seconds."""
     compiled = collections.Counter()
     compile_function = torch.compile
@@ -56,7 +57,7 @@ def test_all_is_compiled_once(qwen3, texts, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", counting)
     torch.compiler.reset()
-    options = dataclasses.replace(OPTIONS, evaluations=2)
+    options = dataclasses.replace(OPTIONS, evaluations=2, pair_rank=rank)
     trainer = Trainer(qwen3, texts(qwen3), tmp_path, Workers(place_of("cpu")), options)
     trainer.passes = trainer.measure.passes = Passes(qwen3, MASK, compiled=True)
     trainer.loss = Loss(options.block_size, compiled=True)
