@@ -249,8 +249,9 @@ void Decoder::count_cycle() {
   counts_.accepted += accepted_;
 }
 
-// The block's drafts for positions beyond the new anchor. They were made knowing the old anchor
-// alone, none of each other, so what was emitted in between may have made them wrong or not.
+// The block's drafts for positions beyond the new anchor. The block knew the old anchor alone, and
+// a draft at most the one before it, so what was emitted in between may have made them wrong or
+// not.
 void Decoder::keep_leftover() {
   const size_t gone = std::min(emitted_.size(), drafts_.size());
   if (gone > 0 && drafts_[gone - 1] != emitted_[gone - 1]) ++misses_;

@@ -16,17 +16,35 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
   return counter;
 }
 
-double uniform(uint64_t seed, Stream stream, int position, int32_t token) {
-  // One block of four numbers serves four neighbouring tokens.
+namespace {
+
+double uniform(uint32_t word) {
+  return (word + 0.5) * 0x1p-32;
+}
+
+}  // namespace
+
+uint32_t NoiseWords::of(int32_t token) {
   const auto id = static_cast<uint32_t>(token);
-  const auto block =
-      philox4x32({id / 4, static_cast<uint32_t>(position), static_cast<uint32_t>(stream), 0},
-                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-  return (block[id % 4] + 0.5) * 0x1p-32;
+  if (id / 4 != number_) {
+    number_ = id / 4;
+    block_ =
+        philox4x32({id / 4, static_cast<uint32_t>(position_), static_cast<uint32_t>(stream_), 0},
+                   {static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32)});
+  }
+  return block_[id % 4];
+}
+
+double uniform(uint64_t seed, Stream stream, int position, int32_t token) {
+  return uniform(NoiseWords(seed, stream, position).of(token));
+}
+
+double gumbel(uint32_t word) {
+  return -std::log(-std::log(uniform(word)));
 }
 
 double gumbel(uint64_t seed, Stream stream, int position, int32_t token) {
-  return -std::log(-std::log(uniform(seed, stream, position, token)));
+  return gumbel(NoiseWords(seed, stream, position).of(token));
 }
 
 }  // namespace orthrus

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "base/ceil_div.h"
@@ -27,10 +28,15 @@ uint64_t mass(float score, float top) {
   return static_cast<uint64_t>(std::llrint(std::exp(below) * 0x1p40));
 }
 
-void keep_top_k(std::vector<Candidate>& kept, size_t k) {
-  if (k == 0 || k >= kept.size()) return;
-  std::nth_element(kept.begin(), kept.begin() + static_cast<ptrdiff_t>(k), kept.end(), before);
-  kept.resize(k);
+std::vector<Candidate> all_of(std::span<const float> logits, float temperature) {
+  std::vector<Candidate> all(logits.size());
+  bool finite = true;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    all[v] = {static_cast<int32_t>(v), logits[v] / temperature};
+    finite &= is_finite(all[v].score);
+  }
+  if (!finite) all.clear();
+  return all;
 }
 
 void keep_top_p(std::vector<Candidate>& kept, double top_p) {
@@ -79,15 +85,40 @@ std::optional<int32_t> argmax(std::span<const float> logits) {
   return static_cast<int32_t>(std::ranges::find(logits.subspan(tile), most) - logits.begin());
 }
 
-std::vector<Candidate> filter(std::span<const float> logits, const SamplingParams& params) {
-  std::vector<Candidate> kept(logits.size());
-  bool finite = true;
-  for (size_t v = 0; v < logits.size(); ++v) {
-    kept[v] = {static_cast<int32_t>(v), logits[v] / params.temperature};
-    finite &= is_finite(kept[v].score);
+std::vector<Candidate> likeliest(std::span<const float> logits, size_t count, float temperature) {
+  using cpu::kLogitTile;
+  std::vector<float> largest(ceil_div(logits.size(), kLogitTile));
+  if (!cpu::largest_of_tiles(logits, largest)) return {};
+  for (float& logit : largest) logit /= temperature;
+  if (!is_finite(*std::ranges::max_element(largest))) return {};
+  // `count` tiles have a token of at least the bound, so that what is below it is not wanted.
+  float bound = -std::numeric_limits<float>::infinity();
+  if (count <= largest.size()) {
+    std::vector<float> order = largest;
+    const auto last = order.begin() + static_cast<ptrdiff_t>(count) - 1;
+    std::ranges::nth_element(order, last, std::greater{});
+    bound = *last;
   }
-  if (!finite) return {};
-  keep_top_k(kept, static_cast<size_t>(params.top_k));
+  std::vector<Candidate> found;
+  for (size_t tile = 0; tile < largest.size(); ++tile) {
+    if (largest[tile] < bound) continue;
+    const size_t end = std::min((tile + 1) * kLogitTile, logits.size());
+    for (size_t v = tile * kLogitTile; v < end; ++v) {
+      const float score = logits[v] / temperature;
+      if (score >= bound) found.push_back({static_cast<int32_t>(v), score});
+    }
+  }
+  const size_t kept = std::min(count, found.size());
+  std::ranges::partial_sort(found, found.begin() + static_cast<ptrdiff_t>(kept), before);
+  found.resize(kept);
+  return found;
+}
+
+std::vector<Candidate> filter(std::span<const float> logits, const SamplingParams& params) {
+  std::vector<Candidate> kept =
+      params.top_k > 0 ? likeliest(logits, static_cast<size_t>(params.top_k), params.temperature)
+                       : all_of(logits, params.temperature);
+  if (kept.empty()) return kept;
   keep_top_p(kept, static_cast<double>(params.top_p));
   keep_min_p(kept, params.min_p);
   return kept;

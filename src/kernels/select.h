@@ -22,6 +22,10 @@ struct Candidate {
   float score;
 };
 
+// The `count` likeliest tokens, or all: best first, of equal scores the lowest id. None when a
+// logit, or the largest one's score, is not finite.
+std::vector<Candidate> likeliest(std::span<const float> logits, size_t count, float temperature);
+
 // The tokens that top-k, top-p and min-p leave, never none, in no particular order. Where filters
 // cut between equal scores, lower ids stay. top-p counts probabilities in units of 2^-40 of the
 // likeliest token's. Empty when a logit is not finite. Not for greedy parameters.

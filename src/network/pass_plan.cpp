@@ -7,7 +7,7 @@
 
 namespace orthrus {
 
-Status PassPlan::make(std::span<const Span> of) {
+Status PassPlan::make(std::span<const Span> of, bool pairwise) {
   rows = full = top = {};
   spans.assign(of.size(), {});
   sampled.clear();
@@ -25,7 +25,8 @@ Status PassPlan::make(std::span<const Span> of) {
       if (ar && span.sequence->room() < count) return Status::kOutOfMemory;
       own.first_row = rows[view];
       own.logits = span.output == HeadOutput::kLogits;
-      own.full = own.logits || !span.takes_top();
+      own.chained = pairwise && !ar && !own.logits;
+      own.full = own.logits || own.chained || !span.takes_top();
       own.head_rows = span.logits_end - span.logits_begin;
       int& next = own.full ? next_full : next_top;
       own.first_head_row = next;

@@ -20,6 +20,7 @@ struct PassPlan {
     int first_row = 0;       // among those of its view
     bool full = false;       // its head rows are
     bool logits = false;     // and are asked for as they are
+    bool chained = false;    // tokens are chosen from them one after the other
     int first_head_row = 0;  // among those of their kind
     int head_rows = 0;
     int first_logits = 0;  // where logits are asked for: among all such rows
@@ -36,9 +37,11 @@ struct PassPlan {
     }
   };
 
+  // `pairwise`: choices of diffusion spans are made with the pairwise term (kernels/pairwise.h), so
+  // one after the other, from full rows. A backend that passes false makes them without it.
   // Memory is kept from pass to pass. kOutOfMemory where an AR span's sequence has no room for it.
   // Throws std::bad_alloc.
-  Status make(std::span<const Span> of);
+  Status make(std::span<const Span> of, bool pairwise = false);
 
   int all_rows() const { return rows.ar + rows.diffusion; }
   int full_rows() const { return full.ar + full.diffusion; }
@@ -46,7 +49,7 @@ struct PassPlan {
 
   PerView<int> rows{}, full{}, top{};
   std::vector<SpanRows> spans;
-  std::vector<Sampled> sampled;
+  std::vector<Sampled> sampled;  // a span's are neighbours
   std::vector<const RowContext*> contexts;
   int logits_rows = 0;       // full rows that are asked for as they are
   bool probability = false;  // some top row's probability is asked for

@@ -142,7 +142,8 @@ class Allocation : public testing::Test {
   // Of each kind of file, one that holds what nests.
   void write_directory() const {
     write_config(directory_.path(), config_json());
-    const ModelConfig config = load_config(directory_.path());
+    ModelConfig config = load_config(directory_.path());
+    config.pair_rank = 4;
     nlohmann::json index;
     for (const test::TensorToWrite& tensor : random_tensors(config, DType::kBF16)) {
       const bool diffusion = tensor.name.find("_diff") != std::string::npos;
@@ -263,7 +264,8 @@ TEST_F(Allocation, ThatFailsInLoadingHeadsIsAnError) {
 
 TEST_F(Allocation, ThatFailsInMakingUpAModelIsAnError) {
   write_directory();
-  const ModelConfig config = load_config(directory_.path());
+  ModelConfig config = load_config(directory_.path());
+  config.pair_rank = 4;
   sweep([&] { return throws_nothing([&] { Engine::synthetic(config, {.threads = 2}); }); },
         [](long) {});
 }

@@ -77,13 +77,16 @@ inline std::filesystem::path path_of(const Effort& effort, const std::filesystem
     write_block_near_ties(own / "model.gguf", model == "qwen2", *effort.blocks);
     return own / "model.gguf";
   }
-  if (model == "qwen2_near_ties") {
-    write_qwen2_near_ties(own / "model.gguf");
+  const int pair_rank = model.ends_with("_pairs") ? 12 : 0;
+  if (model.starts_with("qwen2_near_ties")) {
+    write_qwen2_near_ties(own / "model.gguf", pair_rank);
     return own / "model.gguf";
   }
   if (model == "tiny-code") return std::filesystem::path(ORTHRUS_MODELS) / model;
-  if (model != "near_ties") return std::filesystem::path(ORTHRUS_TEST_DATA) / "golden" / model;
-  write_near_ties(own);
+  if (!model.starts_with("near_ties")) {
+    return std::filesystem::path(ORTHRUS_TEST_DATA) / "golden" / model;
+  }
+  write_near_ties(own, DType::kF32, pair_rank);
   return own;
 }
 

@@ -11,8 +11,8 @@
 namespace orthrus {
 
 // Near ties (near_ties.h) of a Qwen2: with biases of q, k and v, without norms of heads, seven
-// query heads to a key head.
-inline void write_qwen2_near_ties(const std::filesystem::path& file) {
+// query heads to a key head. With a pairwise term where `pair_rank` is not 0.
+inline void write_qwen2_near_ties(const std::filesystem::path& file, int pair_rank = 0) {
   ModelConfig config;
   config.vocab_size = 300;
   config.hidden_size = kNearTiesHidden;
@@ -28,6 +28,7 @@ inline void write_qwen2_near_ties(const std::filesystem::path& file) {
   config.has_qkv_bias = true;
   config.block_size = 24;
   config.mask_token_id = 299;
+  config.pair_rank = pair_rank;
   auto tensors = random_tensors(config, DType::kF32);
   make_near_ties(tensors, kNearTiesHidden);
   test::gguf_of(config, tensors).write(file);

@@ -13,6 +13,8 @@ namespace {
 std::vector<Effort> efforts() {
   std::vector<Effort> all = {{"near_ties", 3, 15, 150, 60},
                              {"qwen2_near_ties", 3, 15, 150, 60},
+                             {"near_ties_pairs", 3, 12, 150, 60},
+                             {"qwen2_near_ties_pairs", 3, 12, 150, 60},
                              {"tied", 3, 15, 150, 60},
                              {"untied", 3, 15, 150, 60},
                              {"tiny-code", 1, 8, 150, 60}};

@@ -80,6 +80,36 @@ TEST_F(Plan, DealsOutRowsByViewAndHeadRowsByKind) {
   EXPECT_FALSE(plan.probability);
 }
 
+// Where a backend adds the pairwise term, whole rows of drafts are wanted, whatever they are chosen
+// by; of what is asked for as it is nothing changes.
+TEST_F(Plan, ChoicesWithAPairwiseTermAreChains) {
+  const KvSequence a = sequence(10, 10), b = sequence(5, 10), c = sequence(7, 10);
+  const Span spans[] = {
+      {.sequence = &a,
+       .tokens = tokens(4),
+       .view = View::kDiffusion,
+       .logits_end = 4,
+       .output = HeadOutput::kChoice},
+      {.sequence = &b, .tokens = tokens(3), .logits_end = 3, .output = HeadOutput::kChoice},
+      {.sequence = &c, .tokens = tokens(2), .view = View::kDiffusion, .logits_end = 2}};
+  PassPlan plan;
+  ASSERT_EQ(plan.make(spans, true), Status::kOk);
+  EXPECT_TRUE(plan.spans[0].chained);
+  EXPECT_FALSE(plan.spans[1].chained);
+  EXPECT_FALSE(plan.spans[2].chained);
+  EXPECT_EQ(plan.full.diffusion, 6);
+  EXPECT_EQ(plan.top.ar, 3);
+  EXPECT_EQ(plan.logits_rows, 2);
+  ASSERT_EQ(plan.sampled.size(), 4u);
+  EXPECT_EQ(plan.sampled[3].row, 3);
+  EXPECT_EQ(plan.sampled[3].position(spans), 14);
+
+  ASSERT_EQ(plan.make(spans), Status::kOk);
+  EXPECT_FALSE(plan.spans[0].chained);
+  EXPECT_EQ(plan.top.diffusion, 4);
+  EXPECT_TRUE(plan.sampled.empty());
+}
+
 TEST_F(Plan, RefusesTokensThatHaveNoRoom) {
   const KvSequence full = sequence(kPageSize, 0);
   Span span{.sequence = &full, .tokens = tokens(1)};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <utility>
 
 #include "backends/cpu/cpu_forward.h"
 #include "kernels/cpu/cpu_ops.h"
@@ -10,8 +11,9 @@ namespace orthrus {
 
 inline CpuWeights load_model(const std::filesystem::path& directory,
                              const WeightTypes& types = {}) {
-  return CpuWeights(load_config(directory), Checkpoint::open(directory), directory.string(),
-                    CpuOps(2), types);
+  Checkpoint checkpoint = Checkpoint::open(directory);
+  const ModelConfig config = checkpoint.config();
+  return CpuWeights(config, std::move(checkpoint), directory.string(), CpuOps(2), types);
 }
 
 // A sequence with pages of its own.

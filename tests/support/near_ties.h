@@ -39,7 +39,9 @@ inline void make_near_ties(std::vector<test::TensorToWrite>& tensors, int64_t hi
   }
 }
 
-inline void write_near_ties(const std::filesystem::path& directory, DType type = DType::kF32) {
+// With a pairwise term where `pair_rank` is not 0.
+inline void write_near_ties(const std::filesystem::path& directory, DType type = DType::kF32,
+                            int pair_rank = 0) {
   auto config = small_config_json();
   config["vocab_size"] = 300;
   config["mask_token_id"] = 299;
@@ -49,7 +51,9 @@ inline void write_near_ties(const std::filesystem::path& directory, DType type =
   config["block_size"] = 24;
   config["max_position_embeddings"] = 1024;
   write_config(directory, config);
-  auto tensors = random_tensors(load_config(directory), type);
+  ModelConfig network = load_config(directory);
+  network.pair_rank = pair_rank;
+  auto tensors = random_tensors(network, type);
   make_near_ties(tensors, kNearTiesHidden);
   test::write_safetensors(directory / "model.safetensors", tensors);
 }

@@ -123,22 +123,46 @@ void CpuForwardPass::head(std::span<const Span> spans) {
 
 // A row a thread.
 void CpuForwardPass::sample(std::span<const Span> spans) {
+  pair_rows_.resize(has_pairs() ? plan_.sampled.size() : 0);
   std::atomic<size_t> next = 0;
   const auto sample_rows = [&] {
-    for (size_t i = next++; i < plan_.sampled.size(); i = next++) {
-      const PassPlan::Sampled& row = plan_.sampled[i];
-      const Span& span = spans[row.span];
-      const std::span logits(a_.logits.row(row.head_row), static_cast<size_t>(a_.logits.cols));
-      if (span.context != nullptr) span.context->adjust(logits, span.drafts_before(row.row));
-      choices_[static_cast<size_t>(row.head_row)] =
-          select(logits, row.position(spans), *span.sampling,
-                 span.output == HeadOutput::kChoiceAndProbability);
-    }
+    for (size_t i = next++; i < plan_.sampled.size(); i = next++) sample_row(i, spans);
   };
   if (plan_.sampled.size() > 1) {
     ops_->parallel(sample_rows);
   } else {
     sample_rows();  // a team takes longer to begin
+  }
+  choose_chains(spans);
+}
+
+void CpuForwardPass::sample_row(size_t sampled, std::span<const Span> spans) {
+  const PassPlan::Sampled& row = plan_.sampled[sampled];
+  const Span& span = spans[row.span];
+  const std::span logits(a_.logits.row(row.head_row), static_cast<size_t>(a_.logits.cols));
+  const bool probability = span.output == HeadOutput::kChoiceAndProbability;
+  const int position = row.position(spans);
+  if (span.context != nullptr) span.context->adjust(logits, span.drafts_before(row.row));
+  if (plan_.spans[row.span].chained) {
+    pair_rows_[sampled] = pair_row(logits, position, *span.sampling, pair_tables(), probability);
+  } else {
+    choices_[static_cast<size_t>(row.head_row)] =
+        select(logits, position, *span.sampling, probability);
+  }
+}
+
+void CpuForwardPass::choose_chains(std::span<const Span> spans) {
+  for (size_t i = 0; i < plan_.sampled.size();) {
+    const PassPlan::Sampled& first = plan_.sampled[i];
+    const Span& span = spans[first.span];
+    const auto count = static_cast<size_t>(plan_.spans[first.span].head_rows);
+    if (plan_.spans[first.span].chained) {
+      choose_drafts(std::span(pair_rows_).subspan(i, count),
+                    span.tokens[static_cast<size_t>(first.row)], *span.sampling, pair_tables(),
+                    span.output == HeadOutput::kChoiceAndProbability,
+                    std::span(choices_).subspan(static_cast<size_t>(first.head_row), count));
+    }
+    i += count;
   }
 }
 
@@ -158,7 +182,7 @@ HeadRows CpuForwardPass::head_rows(size_t span) const {
 // Gives every row its token and position, and every span its pages.
 Status CpuForwardPass::plan(std::span<const Span> spans) {
   try {
-    if (const Status status = plan_.make(spans); status != Status::kOk) return status;
+    if (const Status status = plan_.make(spans, has_pairs()); status != Status::kOk) return status;
     ids_.clear();
     positions_.clear();
     choices_.resize(static_cast<size_t>(plan_.full_rows() + plan_.top_rows()));

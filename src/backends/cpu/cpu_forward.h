@@ -7,6 +7,7 @@
 #include "backends/cpu/cpu_weights.h"
 #include "backends/forward_pass.h"
 #include "cache/kv_sequence.h"
+#include "kernels/pairwise.h"
 #include "network/pass_plan.h"
 
 namespace orthrus {
@@ -52,7 +53,13 @@ class CpuForwardPass final : public ForwardPass {
   void mlp(const MlpWeights& w, int first_row, int rows);
   void head(std::span<const Span> spans);
   void sample(std::span<const Span> spans);
+  void sample_row(size_t sampled, std::span<const Span> spans);
+  void choose_chains(std::span<const Span> spans);
   int first_head_row(size_t span) const;  // of all head rows
+  bool has_pairs() const { return weights_->config.pair_rank > 0; }
+  PairTables pair_tables() const {
+    return {&weights_->network.pair_previous, &weights_->network.pair_next};
+  }
 
   const CpuWeights* weights_;
   const Ops* ops_;
@@ -60,6 +67,7 @@ class CpuForwardPass final : public ForwardPass {
   PassPlan plan_;
   std::vector<int32_t> ids_, positions_;  // by row
   std::vector<Choice> choices_;           // by row of the LM head
+  std::vector<PairRow> pair_rows_;        // by sampled row, of those that are chained
   PerView<ViewRows> views_;
   std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;
