@@ -54,21 +54,31 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+def worse(base: Base, pair_rank: int) -> Heads:
+    """tiny-code's own heads made worse, so that it shows whether the engine takes these."""
+    heads = Heads(base, pair_rank)
+    heads.load(MODEL / "model.safetensors")  # tiny-code has heads in it
+    if heads.pair is None:
+        heads.values.data.mul_(0.97)
+    else:
+        generator = torch.Generator().manual_seed(1)
+        heads.pair.previous.data.normal_(0, 1.0, generator=generator)
+    return heads
+
+
+@pytest.mark.parametrize("pair_rank", [0, 32])
 @pytest.mark.parametrize("ending", ["safetensors", "gguf"])
-def test_engine_accepts_what_the_trainer_measures(model, ending, tmp_path):
+def test_engine_accepts_what_the_trainer_measures(model, ending, pair_rank, tmp_path):
     base = Base.load(model, dtype=torch.float32)
     exported = tmp_path / f"heads.{ending}"
-    original = Heads(base)
-    original.load(MODEL / "model.safetensors")  # tiny-code has heads in it
-    # Worse ones, so that it shows whether the engine takes these.
-    original.values.data.mul_(0.97)
-    heads_file.write(original.in_file(BLOCK, MASK, "tiny-code"), exported)
+    heads_file.write(worse(base, pair_rank).in_file(BLOCK, MASK, "tiny-code"), exported)
 
-    heads = Heads(base)
+    heads = Heads(base, pair_rank)
     heads.load(exported)
     measure = Measure(Passes(base, MASK, False), heads, BLOCK, batch=1, rows=240)
     way = Way(0.0, BLOCK - 1)
-    engine, trainer = Walk(), Walk()
+    engine, trainer, without_term = Walk(), Walk(), Walk()
+    measured = [(heads.pair, trainer)] + [(None, without_term)] * (pair_rank > 0)
     for prompt in PROMPTS:
         result = generate(model, exported, prompt)
         stats = result["stats"]
@@ -78,9 +88,11 @@ def test_engine_accepts_what_the_trainer_measures(model, ending, tmp_path):
         tokens = np.array([ids + output + [0] * (BLOCK + 1)])
         own = np.zeros_like(tokens, np.uint8)
         own[0, first : last + 1] = GREEDY
-        found = measure.accepted(tokens, own, [way])[0]
-        trainer.add(walk(found.ways[way], first, last))
+        for heads.pair, total in measured:
+            found = measure.accepted(tokens, own, [way])[0]
+            total.add(walk(found.ways[way], first, last))
     assert engine.accepted > 0.5 * engine.cycles
-    assert trainer.accepted / trainer.cycles == pytest.approx(
-        engine.accepted / engine.cycles, rel=0.02
-    )
+    mean = trainer.accepted / trainer.cycles
+    assert mean == pytest.approx(engine.accepted / engine.cycles, rel=0.02)
+    if pair_rank > 0:  # enough of a term to be seen
+        assert mean != pytest.approx(without_term.accepted / without_term.cycles, rel=0.1)
