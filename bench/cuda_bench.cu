@@ -1,7 +1,8 @@
 // How fast the CUDA kernels are on the shapes of the published models, with random weights: passes
-// captured in one graph each, as the decoder runs them, beside the device's copy bandwidth.
+// captured in one graph each, as the decoder runs them, beside the device's copy bandwidth; and the
+// choice of drafts from their logits.
 //
-//   cuda_bench [8b] [1.7b] [0.5b]
+//   cuda_bench [8b] [1.7b] [0.5b] [drafts]
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "device.cuh"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/pairwise.h"
 #include "kernels/cuda/roofline.h"
 #include "kernels/cuda/rows.h"
 
@@ -328,6 +330,60 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
   }
 }
 
+// Drafts of one sequence, chosen in a chain, beside each by itself. Of a launch in microseconds.
+void measure_drafts(cudaStream_t stream) {
+  constexpr int kVocabulary = 151936, kMostRows = 31, kLaunches = 20;
+  const Array<float> logits(static_cast<size_t>(kMostRows) * kVocabulary);
+  fill(logits, 1, 8);
+  Array<DraftCandidates> candidates(kMostRows);
+  Array<Choice> out(kMostRows);
+  Array<int32_t> ids(1);
+  ids.clear();
+  const auto time = [&](const std::function<cudaError_t()>& launch) {
+    const auto several = [&] {
+      for (int i = 0; i < kLaunches; ++i) CHECK_CUDA(launch());
+    };
+    return milliseconds(stream, several) * 1e3 / kLaunches;
+  };
+  std::printf("\n");
+  for (const float temperature : {0.0f, 0.7f}) {
+    for (const int rank : {64, 128}) {
+      const size_t size = static_cast<size_t>(kVocabulary) * rank;
+      const Array<Bf16> previous(size), next(size);
+      fill(previous, 2, 0.5f), fill(next, 3, 0.5f);
+      const PairTables tables{previous.data(), next.data(), rank};
+      for (const int rows : {15, 31}) {
+        std::vector<SelectRow> how;
+        for (int i = 0; i < rows; ++i) {
+          how.push_back({.temperature = temperature, .seed = 1, .position = i});
+          how.back().greedy = temperature == 0;
+          if (temperature == 0) how.back().temperature = 1;
+        }
+        const Array<SelectRow> alone(how);
+        for (int i = 0; i < rows; ++i) how[static_cast<size_t>(i)].join_chain(i, rows, 0);
+        const Array<SelectRow> chained(how);
+        const Array<int> count(std::vector<int>{rows});
+        const double select_time = time([&] {
+          return select(logits.data(), kVocabulary, kVocabulary, alone.data(), out.data(), rows,
+                        count.data(), stream);
+        });
+        const double candidates_time = time([&] {
+          return find_candidates(logits.data(), kVocabulary, kVocabulary, chained.data(), tables,
+                                 candidates.data(), rows, count.data(), stream);
+        });
+        const double chain_time = time([&] {
+          return choose_in_chains(logits.data(), kVocabulary, chained.data(), candidates.data(),
+                                  ids.data(), tables, out.data(), rows, count.data(), stream);
+        });
+        std::printf(
+            "drafts, temperature %.1f, rank %3d, %d rows: candidates %.1f us, chain %.1f us; "
+            "select alone %.1f us\n",
+            temperature, rank, rows, candidates_time, chain_time, select_time);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace orthrus::cuda
 
@@ -339,10 +395,14 @@ int main(int argc, char** argv) {
   CHECK_CUDA(cudaStreamCreate(&stream));
   std::printf("%s\n", device.name);
   const double copy = copy_bandwidth(stream);
+  const auto wanted = [&](const char* name) {
+    bool named = argc == 1;
+    for (int i = 1; i < argc; ++i) named = named || std::strcmp(argv[i], name) == 0;
+    return named;
+  };
+  if (wanted("drafts")) measure_drafts(stream);
   for (const Shape& shape : kShapes) {
-    bool wanted = argc == 1;
-    for (int i = 1; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], shape.name) == 0;
-    if (wanted) measure(shape, copy, stream);
+    if (wanted(shape.name)) measure(shape, copy, stream);
   }
   return 0;
 }

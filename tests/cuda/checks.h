@@ -25,6 +25,7 @@ void check_rows(Checks& checks);
 void check_attention(Checks& checks);
 void check_pass(Checks& checks);
 void check_select(Checks& checks);
+void check_pairwise(Checks& checks);
 void check_roofline(Checks& checks);
 
 }  // namespace orthrus::cuda

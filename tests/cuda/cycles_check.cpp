@@ -17,8 +17,10 @@
 
 #include "backends/cuda/cuda_model.h"
 #include "orthrus/published_shapes.h"
+#include "support/near_ties.h"
 #include "support/pass_cycles.h"
 #include "support/passes.h"
+#include "support/temporary_directory.h"
 
 namespace orthrus {
 namespace {
@@ -324,7 +326,20 @@ int main(int argc, char** argv) {
       check(*model, directory.filename().string(), random);
     }
     constexpr const char* kQwen2 = "qwen2.5-coder-0.5b";  // made-up weights: no draft is right
-    check(*cuda::random_model(*published_shape(kQwen2), 0), kQwen2, random);
+    ModelConfig shape = *published_shape(kQwen2);
+    check(*cuda::random_model(shape, 0), kQwen2, random);
+    // With a pairwise term.
+    shape.pair_rank = 64;
+    check(*cuda::random_model(shape, 0), fmt::format("{}, pairs", kQwen2), random);
+    const test::TemporaryDirectory own;
+    write_near_ties(own.path(), DType::kBF16, /*pair_rank=*/12);
+    Checkpoint checkpoint = Checkpoint::open(own.path());
+    const ModelConfig config = checkpoint.config();
+    const int accepted_before = accepted;
+    check(*cuda::load_model(config, std::move(checkpoint), "near ties", 0, {}), "near ties, pairs",
+          random);
+    expect(config.pair_rank == 12 && accepted > accepted_before,
+           "no draft of a network with a pairwise term was accepted");
   } catch (const Error& error) {
     fmt::print("{}\n", error.what());
     return 1;

@@ -49,7 +49,8 @@ std::vector<Effort> efforts() {
     all.push_back({"near_ties", 1, 8, 150, 40, DType::kBF16, set});
   }
   if (cuda_devices() > 0) {
-    for (const char* near_ties : {"near_ties", "qwen2_near_ties"}) {
+    for (const char* near_ties :
+         {"near_ties", "qwen2_near_ties", "near_ties_pairs", "qwen2_near_ties_pairs"}) {
       all.push_back({.model = near_ties,
                      .prompts = 8,
                      .rounds = 12,

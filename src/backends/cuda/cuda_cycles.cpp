@@ -49,6 +49,7 @@ CudaCycles::CudaCycles(PassKernels& network, int ordinal) : network_(&network), 
   state_.most_pages = static_cast<int>(std::min(
       static_cast<size_t>(pages_for(config.max_position_embeddings)), network.memory().pages()));
   state_.vocabulary = config.vocab_size;
+  state_.chained = config.pair_rank > 0;
   const auto slots = static_cast<size_t>(state_.slots);
   of_slot_ = DeviceArray<CycleSlot>(slots);
   stops_ = DeviceArray<int32_t>(slots * kMostStops);
@@ -142,8 +143,10 @@ CudaCycles::Shape CudaCycles::shape_of(std::span<const CycleRequest> by_slot) co
     const Tenant& tenant = tenants_[s];
     const bool has_context = tenant.context >= 0;
     shape.draft.rows.diffusion += drafts;
-    (tenant.greedy ? shape.draft.tops : shape.draft.logits) += drafts;
-    shape.draft.sampled = shape.draft.sampled || (!tenant.greedy && drafts > 0);
+    const bool chained = state_.chained;
+    (tenant.greedy && !chained ? shape.draft.tops : shape.draft.logits) += drafts;
+    shape.draft.sampled = shape.draft.sampled || (!tenant.greedy && !chained && drafts > 0);
+    shape.draft.chained = shape.draft.chained || (chained && drafts > 0);
     shape.draft.adjusted = shape.draft.adjusted || (has_context && drafts > 0);
     shape.verify.rows.ar += drafts + 1;
     (tenant.greedy ? shape.verify.tops : shape.verify.logits) += drafts + 1;

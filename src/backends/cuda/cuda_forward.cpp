@@ -22,11 +22,16 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
   PassSizes shape;
   cudaGraphExec_t graph = nullptr;
   try {
-    if (const Status status = plan_.make(spans); status != Status::kOk) return status;
+    const bool pairwise = network_->config().pair_rank > 0;
+    if (const Status status = plan_.make(spans, pairwise); status != Status::kOk) return status;
+    const auto chained = [&](const PassPlan::Sampled& row) {
+      return plan_.spans[row.span].chained;
+    };
     shape = {.rows = plan_.rows,
              .logits = plan_.full_rows(),
              .tops = plan_.top_rows(),
-             .sampled = !plan_.sampled.empty(),
+             .sampled = !std::ranges::all_of(plan_.sampled, chained),
+             .chained = std::ranges::any_of(plan_.sampled, chained),
              .adjusted = !plan_.contexts.empty()};
     shape.round_up(plan_.longest);
     size_t pages = 0;
@@ -141,8 +146,12 @@ int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& s
     select = select_row(*span.sampling, own.context);
     select.position = row.position(spans);
     select.probability = span.output == HeadOutput::kChoiceAndProbability;
-    if (own.context < 0) continue;
     const int pass_row = shape.first_row(span.view) + own.first_row + row.row;
+    if (own.chained) {
+      const int place = row.row - span.logits_begin;
+      select.join_chain(place, own.head_rows, pass_row - place);
+    }
+    if (own.context < 0) continue;
     select.drafts = static_cast<int>(span.drafts_before(row.row).size());
     select.first_draft = pass_row + 1 - select.drafts;
   }

@@ -4,6 +4,7 @@
 #include <random>
 #include <span>
 
+#include "base/ceil_div.h"
 #include "base/half.h"
 #include "kernels/formats/format.h"
 
@@ -29,6 +30,16 @@ class Uploader {
       at += size_of(part->rows, part->cols);
     }
     return matrix;
+  }
+
+  // A table of the pairwise term.
+  DeviceMatrix table(const Matrix& from) {
+    DeviceMatrix table;
+    table.rows = from.rows, table.cols = round_up(from.cols, PairTables::kRankUnit);
+    table.data = DeviceArray<Bf16>(size_of(table.rows, table.cols));
+    widen(from, table.cols, table.data, 0);
+    tell(size_of(from.rows, from.cols));
+    return table;
   }
 
   static DeviceArray<Bf16> vector(const std::vector<float>& values) {
@@ -57,28 +68,35 @@ class Uploader {
     if (from.type == DType::kBF16) {
       to.upload(static_cast<const Bf16*>(from.data), count, at);
     } else {
-      widen(from, to, at);
+      widen(from, from.cols, to, at);
     }
+    tell(count);
+  }
+
+  void tell(size_t count) {
     done_ += count;
     if (*progress_) (*progress_)(done_, total_);
   }
 
-  // A few rows at a time.
-  static void widen(const Matrix& from, DeviceArray<Bf16>& to, size_t at) {
+  // A few rows at a time, as rows of `cols`, of which the last are zero where there are more.
+  static void widen(const Matrix& from, int cols, DeviceArray<Bf16>& to, size_t at) {
     constexpr int kSlice = 1 << 22;  // weights, or one row if that is longer
     const Format& format = format_of(from.type);
-    const int slice_rows = std::clamp(kSlice / from.cols, 1, from.rows);
+    const int slice_rows = std::clamp(kSlice / cols, 1, from.rows);
     std::vector<float> wide(size_of(slice_rows, from.cols));
-    std::vector<BF16> rounded(wide.size());
+    std::vector<BF16> rounded(size_of(slice_rows, cols));
     const std::byte* bytes = static_cast<const std::byte*>(from.data);
     for (int row = 0; row < from.rows; row += slice_rows) {
-      const size_t count = size_of(std::min(slice_rows, from.rows - row), from.cols);
+      const int rows = std::min(slice_rows, from.rows - row);
+      const size_t count = size_of(rows, from.cols);
       format.widen(bytes, count / static_cast<size_t>(format.block_columns), wide.data());
-      std::transform(wide.begin(), wide.begin() + static_cast<std::ptrdiff_t>(count),
-                     rounded.begin(), to_bf16);
-      to.upload(reinterpret_cast<const Bf16*>(rounded.data()), count, at);
+      for (int i = 0; i < rows; ++i) {
+        const float* const of_row = wide.data() + size_of(i, from.cols);
+        std::transform(of_row, of_row + from.cols, rounded.data() + size_of(i, cols), to_bf16);
+      }
+      to.upload(reinterpret_cast<const Bf16*>(rounded.data()), size_of(rows, cols), at);
       bytes += bytes_of(format, count);
-      at += count;
+      at += size_of(rows, cols);
     }
   }
 
@@ -96,15 +114,8 @@ size_t weight_count(std::span<const TensorSpec> specs) {
   return count;
 }
 
-// The tensors that are uploaded: those of the pairwise term, which drafts here do without, are not.
-std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
-  std::vector<TensorSpec> tensors = expected_tensors(config);
-  std::erase_if(tensors, [](const TensorSpec& spec) { return spec.part == kPairwisePart; });
-  return tensors;
-}
-
 std::vector<TensorSpec> matrices_of(const ModelConfig& config) {
-  std::vector<TensorSpec> matrices = tensors_of(config);
+  std::vector<TensorSpec> matrices = expected_tensors(config);
   std::erase_if(matrices, [](const TensorSpec& spec) { return spec.shape.size() != 2; });
   return matrices;
 }
@@ -112,7 +123,7 @@ std::vector<TensorSpec> matrices_of(const ModelConfig& config) {
 }  // namespace
 
 double weight_bytes(const ModelConfig& config) {
-  return static_cast<double>(weight_count(tensors_of(config))) * sizeof(Bf16);
+  return static_cast<double>(weight_count(expected_tensors(config))) * sizeof(Bf16);
 }
 
 double pass_bytes(const ModelConfig& config, View view) {
@@ -140,6 +151,10 @@ DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
   }
   on_device.norm = Uploader::vector(weights.norm);
   if (!config.tie_word_embeddings) on_device.head = to_device.matrices({&weights.lm_head.ar});
+  if (config.pair_rank > 0) {
+    on_device.pair_previous = to_device.table(weights.pair_previous);
+    on_device.pair_next = to_device.table(weights.pair_next);
+  }
   return on_device;
 }
 
@@ -166,7 +181,7 @@ DeviceWeights random_device_weights(const ModelConfig& config,
       i += part;
       at = (at + part) % kPeriod;
     }
-    done += count;
+    done = std::min(done + count, total);  // columns of padding are not counted
     if (progress) progress(done, total);
     return to;
   };
@@ -201,6 +216,11 @@ DeviceWeights random_device_weights(const ModelConfig& config,
   }
   weights.norm = ones(hidden);
   if (!config.tie_word_embeddings) weights.head = matrix(config.vocab_size, hidden);
+  if (config.pair_rank > 0) {
+    const int columns = round_up(config.pair_rank, PairTables::kRankUnit);
+    weights.pair_previous = matrix(config.vocab_size, columns);
+    weights.pair_next = matrix(config.vocab_size, columns);
+  }
   return weights;
 }
 

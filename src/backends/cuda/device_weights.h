@@ -8,6 +8,7 @@
 
 #include "backends/cuda/device.h"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/pairwise.h"
 #include "network/network_weights.h"
 
 namespace orthrus::cuda {
@@ -38,10 +39,14 @@ struct DeviceLayer {
 struct DeviceWeights {
   DeviceMatrix embed_tokens;  // [vocab_size][hidden_size]
   std::vector<DeviceLayer> layers;
-  DeviceArray<__nv_bfloat16> norm;  // [hidden_size]
-  DeviceMatrix head;                // empty where it is tied to embed_tokens
+  DeviceArray<__nv_bfloat16> norm;        // [hidden_size]
+  DeviceMatrix head;                      // empty where it is tied to embed_tokens
+  DeviceMatrix pair_previous, pair_next;  // [vocab_size][PairTables::rank], or empty
 
   MatrixView lm_head() const { return head.rows > 0 ? head.view() : embed_tokens.view(); }
+  PairTables pair_tables() const {
+    return {pair_previous.data.data(), pair_next.data.data(), pair_next.cols};
+  }
 };
 
 // Bytes of all weights.

@@ -31,6 +31,8 @@ struct PassKernels::Activations {
     head_input = DeviceArray<Bf16>(head_rows * c.hidden_size);
     logits = DeviceArray<float>(static_cast<size_t>(room.logits) * c.vocab_size);
     sampled = DeviceArray<Choice>(static_cast<size_t>(room.logits));
+    const bool chained = c.pair_rank > 0;
+    candidates = DeviceArray<DraftCandidates>(chained ? static_cast<size_t>(room.logits) : 0);
     tops = DeviceArray<Choice>(static_cast<size_t>(room.tops));
     top_workspace = DeviceArray<std::byte>(top_workspace_bytes(room.tops, lm_head));
     const int most = std::max(room.rows.ar, room.rows.diffusion);
@@ -50,6 +52,7 @@ struct PassKernels::Activations {
   DeviceArray<Bf16> head_input;   // final RMSNorm of x, by row of the LM head
   DeviceArray<float> logits;      // [logits][vocab_size]
   DeviceArray<Choice> sampled, tops;
+  DeviceArray<DraftCandidates> candidates;  // of rows whose drafts are chosen in chains
   DeviceArray<std::byte> top_workspace, attention_workspace;
 };
 
@@ -77,14 +80,16 @@ void PassKernels::reserve(const PassSizes& shape, int block_pages) {
     room.logits = std::max(room.logits, a_->of.logits);
     room.tops = std::max(room.tops, a_->of.tops);
     room.positions = std::max(room.positions, a_->of.positions);
-    room.sampled = a_->of.sampled;  // this and the next take no room
+    room.sampled = a_->of.sampled;  // this and the next two take no room
+    room.chained = a_->of.chained;
     room.adjusted = a_->of.adjusted;
     if (room == a_->of && block_pages <= a_->block_pages) return;
     block_pages = std::max(block_pages, a_->block_pages);
   } else {  // for most of those that are launched as graphs
     for (const View view : kBothViews) room.rows[view] = std::max(room.rows[view], kMostGraphRows);
     room.tops = std::max(room.tops, kMostGraphRows);
-    room.logits = std::max(room.logits, kMostGraphRows / 2);
+    const int logits = config_->pair_rank > 0 ? kMostGraphRows : kMostGraphRows / 2;
+    room.logits = std::max(room.logits, logits);
     block_pages = std::max(block_pages, kMostGraphRows / 2);
   }
   require(cudaStreamSynchronize(stream_));
@@ -164,6 +169,18 @@ void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view
                      hidden, stream_));
 }
 
+// Of the rows of logits, those of drafts that are chosen in chains.
+void PassKernels::choose_drafts(const PassSizes& shape, const PassInputs& in) {
+  const int vocabulary = weights_->lm_head().rows;
+  const auto stride = static_cast<size_t>(vocabulary);
+  const PairTables tables = weights_->pair_tables();
+  const int* const count = &in.counts->logits;
+  require(find_candidates(a_->logits.data(), stride, vocabulary, in.select, tables,
+                          a_->candidates.data(), shape.logits, count, stream_));
+  require(choose_in_chains(a_->logits.data(), stride, in.select, a_->candidates.data(), in.ids,
+                           tables, a_->sampled.data(), shape.logits, count, stream_));
+}
+
 void PassKernels::head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts) {
   const auto hidden = static_cast<size_t>(config_->hidden_size);
   const MatrixView lm_head = weights_->lm_head();
@@ -185,6 +202,7 @@ void PassKernels::head(const PassSizes& shape, const PassInputs& in, const RowCo
       require(select(a_->logits.data(), vocabulary, lm_head.rows, in.select, a_->sampled.data(),
                      shape.logits, &in.counts->logits, stream_));
     }
+    if (shape.chained) choose_drafts(shape, in);
   }
   if (shape.tops > 0) {
     const Tokens x = norm(shape.logits, shape.tops, &in.counts->tops);

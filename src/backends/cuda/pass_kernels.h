@@ -8,6 +8,7 @@
 #include "backends/cuda/pass_sizes.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/cycle.h"
+#include "kernels/cuda/pairwise.h"
 #include "kernels/cuda/pass_inputs.h"
 #include "orthrus/sampling.h"
 
@@ -47,6 +48,7 @@ class PassKernels {
 
   void attend(const PassSizes& shape, const PassInputs& in, View view, size_t layer);
   void head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts);
+  void choose_drafts(const PassSizes& shape, const PassInputs& in);
   float2* rope_of(const PassSizes& shape, View view) const;
 
   const ModelConfig* config_;

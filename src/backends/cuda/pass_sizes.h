@@ -28,6 +28,7 @@ struct PassSizes {
   int logits = 0;                   // rows of the LM head whose logits are needed
   int tops = 0;                     // and of which the largest is
   bool sampled = false;             // tokens are chosen from the logits
+  bool chained = false;             // or drafts are, in chains
   bool adjusted = false;            // of which some have a context
   int positions = kLeastPositions;  // contexts are at most so long
 

@@ -15,9 +15,10 @@ __device__ inline uint64_t nanoseconds() {
   return time;
 }
 
-// Its rows are such of which the largest logit is needed.
-__device__ inline bool greedy(const CycleSlot& slot) {
-  return slot.sampling.temperature <= 0;
+// Its rows are such of which the largest logit is needed; in a draft pass, not where drafts are
+// chosen in chains.
+__device__ inline bool takes_top(const CycleState& state, const CycleSlot& slot, bool diffusion) {
+  return slot.sampling.temperature <= 0 && !(diffusion && state.chained);
 }
 
 __device__ inline const CycleExchange& exchange(const CycleState& state) {
@@ -86,17 +87,18 @@ struct SlotRows {
 __device__ inline void deal_out(const CycleState& state, const PassInputs& pass, bool diffusion,
                                 CycleSlot* slot, int rows, SlotRows* rows_of) {
   Shares own, all;
+  const int kind = rows > 0 && takes_top(state, *slot, diffusion) ? Shares::kTops : Shares::kLogits;
   if (rows > 0) {
     own.of[Shares::kSpans] = 1;
     own.of[Shares::kRows] = rows;
-    own.of[greedy(*slot) ? Shares::kTops : Shares::kLogits] = rows;
+    own.of[kind] = rows;
     own.of[Shares::kBlockPages] = diffusion ? (rows + kTilePositions - 1) / kTilePositions : 0;
   }
   const Shares before = shares_before(own, all);
   const int s = static_cast<int>(threadIdx.x);
   if (s < state.slots) rows_of[s] = {before.of[Shares::kRows], rows};
   if (rows > 0) {
-    slot->head_row = before.of[greedy(*slot) ? Shares::kTops : Shares::kLogits];
+    slot->head_row = before.of[kind];
     KvSpan* const spans = diffusion ? pass.spans.diffusion : pass.spans.ar;
     spans[before.of[Shares::kSpans]] = {before.of[Shares::kRows], rows, slot->position,
                                         s * state.most_pages,
@@ -125,17 +127,20 @@ __device__ inline void for_each_row(const CycleState& state, const SlotRows* row
   }
 }
 
-// The head row of the span's row i, which stands in row `row` of the pass behind `drafts` drafts.
-__device__ inline void ask(const PassInputs& pass, const CycleSlot& slot, int first_top, int row,
-                           int i, int drafts) {
-  const int head_row = slot.head_row + i;
-  pass.head_rows[greedy(slot) ? first_top + head_row : head_row] = row;
-  if (greedy(slot)) return;
+// The head row of the span's row i, which stands in row `row` of the pass: in the diffusion view,
+// or else in the AR view, behind i drafts.
+__device__ inline void ask(const CycleState& state, const PassInputs& pass, const CycleSlot& slot,
+                           int first_top, int row, int i, bool diffusion) {
+  const int head_row = slot.head_row + i, drafts = diffusion ? 0 : i;
+  const bool top = takes_top(state, slot, diffusion);
+  pass.head_rows[top ? first_top + head_row : head_row] = row;
+  if (top) return;
   SelectRow& select = pass.select[head_row];
   select = slot.sampling;
   select.position = slot.position + i + 1;
   select.first_draft = row - drafts + 1;
   select.drafts = drafts;
+  if (diffusion && state.chained) select.join_chain(i, slot.drafts, row - i);
 }
 
 // It joins the context of its sequence, if that has one.
@@ -147,8 +152,9 @@ __device__ inline void append(const CycleState& state, const CycleSlot& slot, in
   occurrence = max(occurrence, 1) + 1;
 }
 
-__device__ inline const Choice* choices_of(const PassChoices& choices, const CycleSlot& slot) {
-  return (greedy(slot) ? choices.tops : choices.sampled) + slot.head_row;
+__device__ inline const Choice* choices_of(const CycleState& state, const PassChoices& choices,
+                                           const CycleSlot& slot, bool diffusion) {
+  return (takes_top(state, slot, diffusion) ? choices.tops : choices.sampled) + slot.head_row;
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -166,7 +172,7 @@ __global__ void __launch_bounds__(kThreads)
   for_each_row(state, rows, [&](int s, int i, int row) {
     const CycleSlot& of_row = state.of_slot[s];
     pass.ids[row] = i == 0 ? of_row.anchor : mask_token_id;
-    ask(pass, of_row, first_top, row, i, 0);
+    ask(state, pass, of_row, first_top, row, i, /*diffusion=*/true);
   });
 }
 
@@ -181,7 +187,7 @@ __global__ void __launch_bounds__(kThreads)
   int own_rows = 0;
   if (slot != nullptr && slot->left > 0) {
     // Drafts are kept: the verify pass chooses into the same arrays.
-    const Choice* const chosen = choices_of(choices, *slot);
+    const Choice* const chosen = choices_of(state, choices, *slot, /*diffusion=*/true);
     int32_t* const drafts = state.drafts + static_cast<int>(threadIdx.x) * state.block_size;
     int n = 0;  // a draft may be any token, but not none
     for (; n < slot->drafts && chosen[n].id >= 0; ++n) drafts[n] = chosen[n].id;
@@ -192,7 +198,7 @@ __global__ void __launch_bounds__(kThreads)
   for_each_row(state, rows, [&](int s, int i, int row) {
     const CycleSlot& of_row = state.of_slot[s];
     pass.ids[row] = i == 0 ? of_row.anchor : state.drafts[s * state.block_size + i - 1];
-    ask(pass, of_row, first_top, row, i, i);
+    ask(state, pass, of_row, first_top, row, i, /*diffusion=*/false);
   });
 }
 
@@ -203,7 +209,7 @@ __global__ void __launch_bounds__(kThreads) accept_kernel(CycleState state, Pass
   if (CycleSlot* const slot = own_slot(state); slot != nullptr) {
     CycleOutcome outcome = {};
     if (slot->left > 0) {
-      const Choice* const chosen = choices_of(choices, *slot);
+      const Choice* const chosen = choices_of(state, choices, *slot, /*diffusion=*/false);
       const int32_t* const stops = state.stops + s * state.most_stops;
       int32_t* tokens = to.tokens + s * state.block_size;
       const Acceptance accepted = accept_drafts(

@@ -78,6 +78,7 @@ struct CycleState {
   const int32_t* stops = nullptr;  // [slots][most_stops]
   RowContexts contexts{};          // up to the anchors
   int vocabulary = 0;
+  bool chained = false;       // drafts are chosen in chains (kernels/cuda/pairwise.h)
   int32_t* drafts = nullptr;  // [slots][block_size]
   CycleClock* clock = nullptr;
   uint32_t* cycle = nullptr;  // the one that runs, or comes; it uses exchange [*cycle % kExchanges]

@@ -19,7 +19,8 @@ __device__ inline uint4 philox(uint64_t seed, int position, uint32_t quad) {
   return x;
 }
 
-// Standard Gumbel of a number, -log(-log(u)), u = (bits + 0.5) / 2^32.
+// Standard Gumbel of a number, -log(-log(u)), u = (bits + 0.5) / 2^32. Never above kMostGumbel.
+inline constexpr double kMostGumbel = 22.9;  // kMaxGumbel of kernels/philox.h
 __device__ inline double gumbel(uint32_t bits) {
   return -log(-log((bits + 0.5) * 0x1p-32));
 }

@@ -1,19 +1,11 @@
 #include "kernels/cuda/device_features.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/logits_row.cuh"
 #include "kernels/cuda/philox.cuh"
-#include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/select.h"
 
 namespace orthrus::cuda {
 namespace {
-
-constexpr int kThreads = 512;
-constexpr int kWarps = kThreads / 32;
-constexpr int kManyBlocks = 8;          // of a cluster that shares a row
-constexpr int kSmallVocabulary = 8192;  // a block alone is as fast
-constexpr int kBins = 2048;
-constexpr int kBinsOfThread = kBins / kThreads;
-constexpr float kBinsOfUnit = 64;  // of score, coarsely
 
 struct Noisy {
   double value;
@@ -24,255 +16,48 @@ struct Noisy {
   }
 };
 
-struct Shared {
-  unsigned long long bins[kBins];
-  unsigned long long warp[kWarps];
-  unsigned long long block;  // of the whole block, for other blocks of the cluster
-  Noisy noisy_warp[kWarps];
-  Noisy noisy_block;
-  int found;
-  unsigned long long above, in_bin;
-};
-
-// Which tokens a filter keeps: all whose place in the order, likelier first and then lower ids
-// first, is at least this. Coarsely it is how far the score is below the top, then key_of.
-struct Floor {
-  int coarse = 0;
-  unsigned long long key = 0;
-};
-
-// Larger for larger scores, and for lower ids among equal ones.
-__device__ inline unsigned long long key_of(float score, int id) {
-  const uint32_t bits = __float_as_uint(score == 0 ? 0.0f : score);
-  const uint32_t ordered = bits ^ (bits >> 31 ? 0xFFFFFFFFu : 0x80000000u);
-  return static_cast<unsigned long long>(ordered) << 32 | ~static_cast<uint32_t>(id);
-}
-
-__device__ inline float score_of(unsigned long long key) {
-  const auto ordered = static_cast<uint32_t>(key >> 32);
-  return __uint_as_float(ordered ^ (ordered >> 31 ? 0x80000000u : 0xFFFFFFFFu));
-}
-
-// One row, of which this block has a slice. Every thread of the cluster calls every function.
 template <int kBlocks>
-class Row {
+class Selection {
  public:
-  __device__ Row(const float* logits, int vocabulary, const SelectRow& how, Shared& shared)
-      : logits_(logits), vocabulary_(vocabulary), how_(how), s_(shared) {
-    const int quads = (vocabulary + 3) / 4, slice = (quads + kBlocks - 1) / kBlocks;
-    const int rank = kBlocks > 1 ? static_cast<int>(cluster_rank()) : 0;
-    first_quad_ = min(rank * slice, quads), end_quad_ = min(first_quad_ + slice, quads);
-    aligned_ = reinterpret_cast<uintptr_t>(logits) % 16 == 0;
-  }
+  using Row = LogitsRow<kBlocks>;
+
+  struct Shared {
+    typename Row::Shared row;
+    Noisy warp[kRowWarps];
+    Noisy block;
+  };
+
+  __device__ Selection(const float* logits, int vocabulary, const SelectRow& how, Shared& shared)
+      : row_(logits, vocabulary, how, shared.row), logits_(logits), how_(how), s_(shared) {}
 
   __device__ void choose(Choice* out) {
-    unsigned long long top = 0;
-    for_each(
-        [&](float score, int id) { top = max(top, isfinite(score) ? key_of(score, id) : ~0ull); });
-    top = reduce(top, [](auto a, auto b) { return max(a, b); });
-    if (top == ~0ull) {
-      if (first_thread()) *out = {-1, 0, 0};
+    if (!row_.find_top()) {
+      if (row_.first_thread()) *out = {-1, 0, 0};
       return;
     }
-    top_ = score_of(top);
-    const int likeliest = static_cast<int>(~static_cast<uint32_t>(top));
-    const int id = how_.greedy ? likeliest : sample(likeliest);
+    if (!how_.greedy) row_.filter();
+    const int id = how_.greedy ? row_.likeliest() : draw();
     float probability = 0;
     if (how_.probability) {
-      const auto total = static_cast<double>(kept_mass());
-      probability = static_cast<float>(static_cast<double>(mass_of(score_at(id))) / total);
+      const auto total = static_cast<double>(row_.kept_mass());
+      const auto mass = static_cast<double>(row_.mass_of(row_.score_at(id)));
+      probability = static_cast<float>(mass / total);
     }
-    if (first_thread()) *out = {id, logits_[id], probability};
+    if (row_.first_thread()) *out = {id, logits_[id], probability};
   }
 
  private:
-  __device__ int sample(int likeliest) {
-    if (how_.top_k > 0 && how_.top_k < vocabulary_) {
-      keep(static_cast<unsigned long long>(how_.top_k), [](float) { return 1ull; });
-    }
-    const auto mass = [this](float score) { return mass_of(score); };
-    if (how_.top_p < 1) {
-      const double share = static_cast<double>(how_.top_p) * static_cast<double>(kept_mass());
-      keep(max(1ull, static_cast<unsigned long long>(ceil(share))), mass);
-    }
-    // min-p: a last filter, which needs no search.
-    if (how_.min_p > 0) {
-      least_ = static_cast<double>(top_) + log(static_cast<double>(how_.min_p));
-    }
-    return draw(likeliest);
-  }
-
-  __device__ bool first_thread() const {
-    return threadIdx.x == 0 && (kBlocks == 1 || cluster_rank() == 0);
-  }
-  __device__ float score_at(int id) const { return __fdiv_rn(logits_[id], how_.temperature); }
-
-  // In units of 2^-40 of the top's.
-  __device__ unsigned long long mass_of(float score) const {
-    const double below = static_cast<double>(score) - static_cast<double>(top_);
-    if (below < -29) return 0;
-    return static_cast<unsigned long long>(__double2ll_rn(exp(below) * 0x1p40));
-  }
-  __device__ int coarse_of(float score) const {
-    return kBins - 1 - static_cast<int>(fminf((top_ - score) * kBinsOfUnit, kBins - 1.0f));
-  }
-  __device__ bool kept(float score, int id) const {
-    const int coarse = coarse_of(score);
-    return (coarse > floor_.coarse ||
-            (coarse == floor_.coarse && key_of(score, id) >= floor_.key)) &&
-           static_cast<double>(score) >= least_;
-  }
-
-  // Calls f(score, id) with every token of the slice.
-  template <typename F>
-  __device__ void for_each(F f) const {
-    for_each_quad([&](const float(&score)[4], int quad, int count) {
-      for (int i = 0; i < 4; ++i) {
-        if (i < count) f(score[i], 4 * quad + i);
-      }
-    });
-  }
-  template <typename F>
-  __device__ void for_each_quad(F f) const {
-    for (int quad = first_quad_ + static_cast<int>(threadIdx.x); quad < end_quad_;
-         quad += kThreads) {
-      const int count = min(4, vocabulary_ - 4 * quad);
-      float score[4] = {};
-      if (aligned_ && count == 4) {
-        const float4 v = *reinterpret_cast<const float4*>(logits_ + 4 * quad);
-        score[0] = v.x, score[1] = v.y, score[2] = v.z, score[3] = v.w;
-      } else {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          if (i < count) score[i] = logits_[4 * quad + i];
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < 4; ++i) score[i] = __fdiv_rn(score[i], how_.temperature);
-      f(score, quad, count);
-    }
-  }
-
-  __device__ void sync() const {
-    if constexpr (kBlocks > 1) {
-      cluster_sync();
-    } else {
-      __syncthreads();
-    }
-  }
-
-  // Of every thread's value; every thread has the result.
-  template <typename Op>
-  __device__ unsigned long long reduce(unsigned long long value, Op op) {
-    for (int step = 16; step > 0; step /= 2) value = op(value, __shfl_xor_sync(~0u, value, step));
-    if (threadIdx.x % 32 == 0) s_.warp[threadIdx.x / 32] = value;
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      for (int w = 1; w < kWarps; ++w) value = op(value, s_.warp[w]);
-      s_.block = value;
-    }
-    sync();
-    value = *at_rank(&s_.block, 0);
-    for (int rank = 1; rank < kBlocks; ++rank) value = op(value, *at_rank(&s_.block, rank));
-    sync();  // all have read
-    return value;
-  }
-
-  __device__ unsigned long long kept_mass() {
-    unsigned long long sum = 0;
-    for_each([&](float score, int id) {
-      if (kept(score, id)) sum += mass_of(score);
-    });
-    return reduce(sum, [](auto a, auto b) { return a + b; });
-  }
-
-  // Of the tokens kept, goes on keeping the first in order whose weights come to `target`, which is
-  // at most the weights of all: digit by digit of the last one's place.
-  template <typename Weight>
-  __device__ void keep(unsigned long long target, Weight weight) {
-    Floor to;
-    unsigned long long above = 0;  // the weights of all in front of to's digits so far
-    constexpr int kWidths[] = {11, 11, 10, 11, 11, 10};
-    int shift = 64;
-    for (int level = 0; level <= 6; ++level) {
-      const int width = level == 0 ? 0 : kWidths[level - 1];
-      const int higher = shift;  // of the key, the bits from here on are known
-      shift -= width;
-      const auto digit = [&](float score, int id) {
-        if (level == 0) return coarse_of(score);
-        return static_cast<int>(key_of(score, id) >> shift) & ((1 << width) - 1);
-      };
-      for (int i = static_cast<int>(threadIdx.x); i < kBins; i += kThreads) s_.bins[i] = 0;
-      __syncthreads();
-      for_each([&](float score, int id) {
-        if (!kept(score, id)) return;
-        if (level > 0 && coarse_of(score) != to.coarse) return;
-        if (level > 1 && (key_of(score, id) ^ to.key) >> higher != 0) return;
-        const unsigned long long w = weight(score);
-        if (w > 0) atomicAdd(&s_.bins[digit(score, id)], w);
-      });
-      sync();
-      find_bin(target - above);
-      const unsigned long long in_bin = s_.in_bin;
-      above += s_.above;
-      if (level == 0) {
-        to.coarse = s_.found;
-      } else {
-        to.key |= static_cast<unsigned long long>(s_.found) << shift;
-      }
-      sync();  // all have read
-      // All of the bin is kept, or it is one token.
-      if (above + in_bin == target || (level == 3 && in_bin == weight(score_of(to.key)))) break;
-    }
-    // What an earlier filter cut off of the last bin stays cut off.
-    if (to.coarse != floor_.coarse || to.key > floor_.key) floor_ = to;
-  }
-
-  // The highest bin at and above which the cluster's bins come to `target`; how much is above it,
-  // and in it. Every block computes the same.
-  __device__ void find_bin(unsigned long long target) {
-    const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
-    // Thread t has the bins from the (t + 1)-th group down.
-    const int first = kBins - (thread + 1) * kBinsOfThread;
-    unsigned long long bins[kBinsOfThread] = {}, sum = 0;
-    for (int rank = 0; rank < kBlocks; ++rank) {
-      const unsigned long long* const of_rank = at_rank(s_.bins, rank);
-#pragma unroll
-      for (int i = 0; i < kBinsOfThread; ++i) bins[i] += of_rank[first + i];
-    }
-#pragma unroll
-    for (int i = 0; i < kBinsOfThread; ++i) sum += bins[i];
-    unsigned long long up_to = sum;  // of this thread's bins and those above
-    for (int step = 1; step < 32; step *= 2) {
-      const unsigned long long other = __shfl_up_sync(~0u, up_to, step);
-      if (lane >= step) up_to += other;
-    }
-    if (lane == 31) s_.warp[warp] = up_to;
-    __syncthreads();
-    for (int w = 0; w < warp; ++w) up_to += s_.warp[w];
-    unsigned long long above = up_to - sum;
-    if (above < target && up_to >= target) {
-#pragma unroll
-      for (int i = kBinsOfThread - 1; i >= 0; --i) {
-        if (above < target && above + bins[i] >= target) {
-          s_.found = first + i, s_.above = above, s_.in_bin = bins[i];
-        }
-        above += bins[i];
-      }
-    }
-    __syncthreads();
-  }
-
-  // Gumbel-max over the tokens kept, of which `top` is one.
-  __device__ int draw(int top) {
+  // Gumbel-max over the tokens kept, of which the likeliest is one.
+  __device__ int draw() {
     const auto noise = [this](int id) {
       const uint4 four = philox(how_.seed, how_.position, static_cast<uint32_t>(id) / 4);
       const uint32_t bits[4] = {four.x, four.y, four.z, four.w};
       return bits[id % 4];
     };
+    const int top = row_.likeliest();
     // Every thread begins with the same token, so that few others need more than a bound.
-    Noisy best = {static_cast<double>(top_) + gumbel(noise(top)), top};
-    for_each_quad([&](const float(&score)[4], int quad, int count) {
+    Noisy best = {static_cast<double>(row_.top()) + gumbel(noise(top)), top};
+    row_.for_each_quad([&](const float(&score)[4], int quad, int count) {
       bool any = false;
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
@@ -285,7 +70,7 @@ class Row {
       for (int i = 0; i < 4; ++i) {
         const auto value = static_cast<double>(score[i]);
         if (i >= count || value + gumbel_bound(bits[i]) < best.value) continue;
-        if (!kept(score[i], 4 * quad + i)) continue;
+        if (!row_.kept(score[i], 4 * quad + i)) continue;
         const Noisy noisy = {value + gumbel(bits[i]), 4 * quad + i};
         if (best.after(noisy)) best = noisy;
       }
@@ -295,34 +80,27 @@ class Row {
       best = better(best,
                     {__shfl_xor_sync(~0u, best.value, step), __shfl_xor_sync(~0u, best.id, step)});
     }
-    if (threadIdx.x % 32 == 0) s_.noisy_warp[threadIdx.x / 32] = best;
+    if (threadIdx.x % 32 == 0) s_.warp[threadIdx.x / 32] = best;
     __syncthreads();
     if (threadIdx.x == 0) {
-      for (int w = 1; w < kWarps; ++w) best = better(best, s_.noisy_warp[w]);
-      s_.noisy_block = best;
+      for (int w = 1; w < kRowWarps; ++w) best = better(best, s_.warp[w]);
+      s_.block = best;
     }
-    sync();
-    best = *at_rank(&s_.noisy_block, 0);
-    for (int rank = 1; rank < kBlocks; ++rank) best = better(best, *at_rank(&s_.noisy_block, rank));
-    sync();  // all have read
+    row_.sync();
+    best = *at_rank(&s_.block, 0);
+    for (int rank = 1; rank < kBlocks; ++rank) best = better(best, *at_rank(&s_.block, rank));
+    row_.sync();  // all have read
     return best.id;
   }
 
-  static constexpr double kMostGumbel = 22.9;  // kMaxGumbel of kernels/philox.h
-
+  Row row_;
   const float* logits_;
-  int vocabulary_;
   SelectRow how_;
   Shared& s_;
-  int first_quad_, end_quad_;
-  bool aligned_;
-  float top_ = 0;  // the largest score
-  Floor floor_;
-  double least_ = -INFINITY;  // scores below are not kept
 };
 
 template <int kBlocks>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kRowThreads)
     select_kernel(const float* logits, size_t stride, int vocabulary, const SelectRow* rows,
                   Choice* out, const int* count) {
 #if __CUDA_ARCH__ < 900
@@ -331,14 +109,14 @@ __global__ void __launch_bounds__(kThreads)
 #else
   constexpr int kOfRow = kBlocks;
 #endif
-  __shared__ Shared shared;
+  __shared__ typename Selection<kOfRow>::Shared shared;
   let_successor_start();
   const int m = static_cast<int>(blockIdx.x) / kOfRow;
   wait_for_predecessor();
   if (m >= *count) return;
   const SelectRow how = rows[m];
-  if (how.temperature <= 0) return;
-  Row<kOfRow>(logits + m * stride, vocabulary, how, shared).choose(out + m);
+  if (how.temperature <= 0 || how.link >= 0) return;
+  Selection<kOfRow>(logits + m * stride, vocabulary, how, shared).choose(out + m);
 }
 
 }  // namespace
@@ -346,11 +124,11 @@ __global__ void __launch_bounds__(kThreads)
 cudaError_t select(const float* logits, size_t stride, int vocabulary, const SelectRow* rows,
                    Choice* out, int bucket, const int* count, cudaStream_t stream) {
   if (has_wgmma() && vocabulary > kSmallVocabulary) {
-    return launch(select_kernel<kManyBlocks>, bucket * kManyBlocks, kThreads, 0, kManyBlocks,
+    return launch(select_kernel<kManyBlocks>, bucket * kManyBlocks, kRowThreads, 0, kManyBlocks,
                   stream, logits, stride, vocabulary, rows, out, count);
   }
-  return launch(select_kernel<1>, bucket, kThreads, 0, 1, stream, logits, stride, vocabulary, rows,
-                out, count);
+  return launch(select_kernel<1>, bucket, kRowThreads, 0, 1, stream, logits, stride, vocabulary,
+                rows, out, count);
 }
 
 }  // namespace orthrus::cuda

@@ -29,6 +29,18 @@ struct SelectRow {
   int context = -1;  // its place among the contexts, or none
   int first_draft = 0,
       drafts = 0;  // of the pass's ids, the tokens before the row that are not in it
+
+  // A draft that is chosen behind the one before it (kernels/cuda/pairwise.h): select() leaves its
+  // output alone.
+  int link = -1;   // its place in a chain of drafts, whose rows follow each other; or none
+  int links = 0;   // in place 0: how many the chain has
+  int anchor = 0;  // in place 0: of the pass's ids, the token before the chain
+
+  // Greedy rows, too, are chosen from then.
+  __host__ __device__ void join_chain(int place, int of, int anchor_row) {
+    if (temperature <= 0) temperature = 1;
+    link = place, links = of, anchor = anchor_row;
+  }
 };
 
 // out[m] = the token that rows[m] chooses from logits[m], [vocabulary], for m < min(bucket,
