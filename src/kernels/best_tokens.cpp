@@ -1,7 +1,6 @@
 #include "kernels/best_tokens.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -23,35 +22,19 @@ void keep_best(std::vector<RankedToken>& tokens, size_t count) {
   tokens.resize(kept);
 }
 
-// The least word that can give noise of k or more, for each whole k, and a little below it: the
-// noise of u = (word + 1/2) / 2^32 is k where u is exp(-exp(-k)).
-constexpr int kMostNoise = 23;  // > kMaxGumbel
-const std::array<uint32_t, kMostNoise>& least_words() {
-  static const auto words = [] {
-    std::array<uint32_t, kMostNoise> least;
-    for (int k = 0; k < kMostNoise; ++k) {
-      least[static_cast<size_t>(k)] =
-          static_cast<uint32_t>(std::max(std::exp(-std::exp(-k)) * 0x1p32 - 2, 0.0));
-    }
-    return least;
-  }();
-  return words;
-}
-
 // The best of the candidates with their noise. Of most tokens noise could make none of the best so
 // far: their words say so before any logarithm is taken.
 std::vector<RankedToken> best_with_noise(std::span<const float> logits,
                                          std::span<const Candidate> candidates, size_t count,
                                          uint64_t seed, int position) {
-  const std::array<uint32_t, kMostNoise>& least = least_words();
   NoiseWords words(seed, Stream::kSelect, position);
   std::vector<RankedToken> best;
   double bound = -std::numeric_limits<double>::infinity();  // of the best so far the worst
   for (const Candidate& c : candidates) {
     const double needed = bound - static_cast<double>(c.score);
-    if (needed >= kMostNoise) continue;
+    if (needed > kMaxGumbel) continue;
     const uint32_t word = words.of(c.token);
-    if (needed > 0 && word < least[static_cast<size_t>(needed)]) continue;
+    if (!may_reach(word, needed)) continue;
     best.push_back({c.token, logits[static_cast<size_t>(c.token)], c.score,
                     static_cast<double>(c.score) + gumbel(word)});
     if (best.size() < 8 * count) continue;

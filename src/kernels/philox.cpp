@@ -39,6 +39,22 @@ double uniform(uint64_t seed, Stream stream, int position, int32_t token) {
   return uniform(NoiseWords(seed, stream, position).of(token));
 }
 
+// The least word that can give noise of k or more, for each whole k, and a little below it: the
+// noise of u = (word + 1/2) / 2^32 is k where u is exp(-exp(-k)).
+bool may_reach(uint32_t word, double needed) {
+  constexpr size_t kMostNoise = 23;  // > kMaxGumbel
+  static const auto least = [] {
+    std::array<uint32_t, kMostNoise> words;
+    for (size_t k = 0; k < kMostNoise; ++k) {
+      const double u = std::exp(-std::exp(-static_cast<double>(k)));
+      words[k] = static_cast<uint32_t>(u * 0x1p32 - 2);
+    }
+    return words;
+  }();
+  if (!(needed > 0)) return true;
+  return needed < kMostNoise && word >= least[static_cast<size_t>(needed)];
+}
+
 double gumbel(uint32_t word) {
   return -std::log(-std::log(uniform(word)));
 }

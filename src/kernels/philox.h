@@ -44,4 +44,8 @@ class NoiseWords {
 };
 double gumbel(uint32_t word);
 
+// Whether the noise of this word may be `needed` or more. Never wrong where it says no, which it
+// mostly does without a logarithm.
+bool may_reach(uint32_t word, double needed);
+
 }  // namespace orthrus

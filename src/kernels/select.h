@@ -48,12 +48,13 @@ float probability(std::span<const Candidate> candidates, int32_t token);
 // The token with the largest value + noise, the lowest id on a tie.
 class NoisyArgmax {
  public:
-  NoisyArgmax(uint64_t seed, Stream stream, int position)
-      : seed_(seed), stream_(stream), position_(position) {}
+  NoisyArgmax(uint64_t seed, Stream stream, int position) : words_(seed, stream, position) {}
 
   void add(int32_t token, double value) {
-    if (value + kMaxGumbel < best_) return;  // no noise could make it the largest
-    const double noisy = value + gumbel(seed_, stream_, position_, token);
+    if (best_ - value > kMaxGumbel) return;  // no noise could make it the largest
+    const uint32_t word = words_.of(token);
+    if (!may_reach(word, best_ - value)) return;
+    const double noisy = value + gumbel(word);
     if (noisy > best_ || (noisy == best_ && token < token_)) {
       best_ = noisy;
       token_ = token;
@@ -62,9 +63,7 @@ class NoisyArgmax {
   int32_t token() const { return token_; }  // -1 where nothing was added
 
  private:
-  uint64_t seed_;
-  Stream stream_;
-  int position_;
+  NoiseWords words_;
   double best_ = -std::numeric_limits<double>::infinity();
   int32_t token_ = -1;
 };

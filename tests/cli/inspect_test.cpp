@@ -5,6 +5,7 @@
 #include <map>
 
 #include "cli/run_orthrus.h"
+#include "support/random_checkpoint.h"
 #include "support/temporary_directory.h"
 
 namespace orthrus::test {
@@ -87,6 +88,23 @@ TEST(Inspect, TextForAPerson) {
   EXPECT_TRUE(listed.out.starts_with(summary.out));
   EXPECT_NE(listed.out.find("model.embed_tokens.weight"), std::string::npos);
   EXPECT_NE(listed.out.find("8192 x 384"), std::string::npos);
+}
+
+TEST(Inspect, TellsOfAPairwiseTerm) {
+  const TemporaryDirectory directory;
+  write_config(directory.path(), small_config_json());
+  ModelConfig config = load_config(directory.path());
+  config.pair_rank = 6;
+  write_safetensors(directory / "model.safetensors", random_tensors(config, DType::kBF16));
+  const std::string model = directory.path().string();
+  const ProcessResult text = run_orthrus({"inspect", "-m", model, "--tensors"});
+  for (const char* part :
+       {"blocks of up to 8 tokens, mask id 49, pairwise term of rank 6\n",
+        "pairwise (diffusion view)               600", "model.pair_next_diff.weight"}) {
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+  }
+  EXPECT_EQ(run_for_json({"inspect", "-m", model})["config"]["pair_rank"], 6);
+  EXPECT_EQ(run_for_json({"inspect", "-m", kTinyCode})["config"]["pair_rank"], 0);
 }
 
 }  // namespace

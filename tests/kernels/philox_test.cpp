@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -44,6 +45,27 @@ TEST(Philox, UniformsStayInsideAndGumbelsBelowTheirBound) {
     ASSERT_LT(u, 1);
     ASSERT_LT(gumbel(3, Stream::kSelect, 1, token), kMaxGumbel);
   }
+}
+
+TEST(Philox, WordsThatCannotReachANoiseDoNot) {
+  for (int k = 0; k < 23; ++k) {
+    const auto there = static_cast<int64_t>(std::exp(-std::exp(-k)) * 0x1p32);
+    for (int64_t at = there - 5; at <= std::min(there + 5, int64_t{0xffffffff}); ++at) {
+      const auto word = static_cast<uint32_t>(at);
+      ASSERT_TRUE(may_reach(word, gumbel(word))) << k << ", word " << word;
+    }
+  }
+  NoiseWords words(3, Stream::kSelect, 1);
+  int reached = 0;
+  for (int token = 0; token < 100000; ++token) {
+    const uint32_t word = words.of(token);
+    ASSERT_EQ(gumbel(word), gumbel(3, Stream::kSelect, 1, token));
+    ASSERT_TRUE(may_reach(word, gumbel(word)));
+    ASSERT_TRUE(may_reach(word, -1));
+    reached += may_reach(word, 8.5);
+  }
+  EXPECT_LT(reached, 100);  // of noise of 8 or more there are 34 in expectation
+  EXPECT_FALSE(may_reach(0xffffffff, 23));
 }
 
 }  // namespace
