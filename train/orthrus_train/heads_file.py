@@ -1,4 +1,4 @@
-"""Files of heads: safetensors in BF16, GGUF in Q8_0. NumPy only: converting needs no PyTorch.
+"""Files of heads: safetensors in BF16, GGUF in Q8_0 and Q4_0. NumPy only: converting needs no PyTorch.
 
 Names of tensors and keys are those that the engine reads (src/checkpoint/heads.h). In both formats
 norms and biases are F32: they are few, and they are added or multiplied as they are.
@@ -192,7 +192,11 @@ def write_safetensors(heads: HeadsFile, path: Path) -> None:
 
 
 def write_gguf(heads: HeadsFile, path: Path) -> None:
-    """Matrices in Q8_0: blocks of 32 columns."""
+    """Matrices in Q8_0, the pairwise term's tables in Q4_0: both have blocks of 32 columns.
+
+    The tables are larger than the rest of a small model's heads, and each term is a sum of hundreds
+    of products, whose errors average out.
+    """
     import gguf
 
     block_size, mask, base = _complete(heads)
@@ -204,10 +208,11 @@ def write_gguf(heads: HeadsFile, path: Path) -> None:
         writer.add_string("orthrus.heads.base", base)
         for name, tensor in heads.tensors.items():
             if tensor.ndim == 2:
-                kind = gguf.GGMLQuantizationType.Q8_0
+                is_table = name in (PREVIOUS, NEXT)
+                kind = gguf.GGMLQuantizationType.Q4_0 if is_table else gguf.GGMLQuantizationType.Q8_0
                 if tensor.shape[1] % 32:
                     raise TrainError(
-                        f"{name}: has {tensor.shape[1]} columns; Q8_0 needs a multiple of 32"
+                        f"{name}: has {tensor.shape[1]} columns; {kind.name} needs a multiple of 32"
                     )
                 writer.add_tensor(
                     gguf_name(name), gguf.quants.quantize(tensor, kind), raw_dtype=kind

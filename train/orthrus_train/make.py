@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--block-size", type=block, default=16)
     parser.add_argument(
-        "--pair-rank", type=pair_rank, default=0, help="of the pairwise term on drafts; 0: none"
+        "--pair-rank",
+        type=pair_rank,
+        default=256,
+        help="of the pairwise term on drafts (256); 0: none",
     )
     parser.add_argument("--seed", type=whole, default=0)
     add_device_argument(parser)
