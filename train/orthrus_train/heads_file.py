@@ -1,4 +1,4 @@
-"""Files of heads: safetensors in BF16, GGUF in Q8_0 and Q4_0. NumPy only: converting needs no PyTorch.
+"""Files of heads: safetensors in BF16, or GGUF, quantized. NumPy only: converting needs no PyTorch.
 
 Names of tensors and keys are those that the engine reads (src/checkpoint/heads.h). In both formats
 norms and biases are F32: they are few, and they are added or multiplied as they are.
@@ -208,8 +208,8 @@ def write_gguf(heads: HeadsFile, path: Path) -> None:
         writer.add_string("orthrus.heads.base", base)
         for name, tensor in heads.tensors.items():
             if tensor.ndim == 2:
-                is_table = name in (PREVIOUS, NEXT)
-                kind = gguf.GGMLQuantizationType.Q4_0 if is_table else gguf.GGMLQuantizationType.Q8_0
+                kinds = gguf.GGMLQuantizationType
+                kind = kinds.Q4_0 if name in (PREVIOUS, NEXT) else kinds.Q8_0
                 if tensor.shape[1] % 32:
                     raise TrainError(
                         f"{name}: has {tensor.shape[1]} columns; {kind.name} needs a multiple of 32"

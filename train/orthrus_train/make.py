@@ -20,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="a directory; if it is there, what it has is used"
     )
-    parser.add_argument("--minutes", type=number(0.01, 1e6), default=10.0, help="of training (10), compiling not counted")
+    parser.add_argument(
+        "--minutes",
+        type=number(0.01, 1e6),
+        default=10.0,
+        help="of training (10), compiling not counted",
+    )
     parser.add_argument(
         "--generate-minutes", type=number(0.01, 1e6), help="of writing texts (half of --minutes)"
     )
