@@ -42,6 +42,10 @@ struct GenerateOptions {
 
   std::optional<Mode> mode;  // how: by default kAuto
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
+  // how: most nodes of a draft tree, 2..128, the token that it begins behind included; 0: drafts
+  // are chains. By default kAuto decides, and kDual has chains. Where the device has no trees, and
+  // with kRejection at a temperature, all drafts are chains.
+  std::optional<int> tree_nodes;
   AcceptRule accept = AcceptRule::kMatch;
   int prefill_chunk = 0;   // how: most tokens of this prompt in one pass; 0: what suits the device
   int priority = 0;        // how: what waits with a lower one begins earlier, and gives way later

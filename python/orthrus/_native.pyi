@@ -20,6 +20,7 @@ class Options:
     logprobs: int | None
     prompt_logprobs: int | None
     block_size: int
+    tree_nodes: int | None
     prefill_chunk: int
     priority: int
     cache_salt: str

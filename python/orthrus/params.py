@@ -61,6 +61,8 @@ class SamplingParams:
     """Speed only: plain decoding, drafts of whole blocks always, or drafts where they pay."""
     block_size: int | None = None
     """Speed only: most tokens of a draft block, 2..config.block_size."""
+    tree_nodes: int | None = None
+    """Speed only: most nodes of a draft tree, 2..128, or 0 for chains."""
     accept: Literal["match", "rejection"] = "match"
     """"rejection" keeps the distribution only, not the tokens of plain decoding."""
     prefill_chunk: int | None = None
@@ -137,6 +139,8 @@ def native_options(
     o.set_accept(_check.text("accept", p.accept))
     if p.block_size is not None:
         o.block_size = _check.integer("block_size", p.block_size, 2, _check.INT_MAX)
+    if p.tree_nodes is not None:
+        o.tree_nodes = _check.integer("tree_nodes", p.tree_nodes, 0, 128)
     if p.prefill_chunk is not None:
         o.prefill_chunk = _check.integer("prefill_chunk", p.prefill_chunk, 1, _check.INT_MAX)
     o.priority = _check.integer("priority", settings.priority, -(2**31), _check.INT_MAX)

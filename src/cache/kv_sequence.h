@@ -1,8 +1,11 @@
 // The keys and values of one sequence: pages, and how many of their positions are its own.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <vector>
 
+#include "cache/kv_branches.h"
 #include "cache/kv_pool.h"
 #include "orthrus/status.h"
 
@@ -29,6 +32,14 @@ class KvSequence {
   // The next `count` positions, reserved before, have been written and are its own.
   void commit(int count) { length_ += count; }
 
+  // Gives the branches of a tree behind its positions their pages; there is room for the trunk's
+  // rows already. kOutOfMemory, and no branches, when there is too little.
+  Status reserve_branches(std::span<const Branch> branches);
+  const KvBranches& branches() const { return branches_; }
+  // Takes the path that this branch ends as its own, in place of the trunk, or, with none, keeps
+  // the trunk. What is right of it is still to be committed. There are no branches then.
+  void take_branch(std::optional<size_t> branch);
+
   // Begins with these pages, of which `length` positions are its own; the last page, where it is
   // not full, must be its alone. It must be empty. Throws std::bad_alloc, and it stays empty.
   void adopt(std::vector<KvPage> pages, int length);
@@ -45,6 +56,7 @@ class KvSequence {
   KvPool* pool_;
   std::vector<KvPage> pages_;
   std::vector<std::byte*> addresses_;  // of pages_, as passes want them
+  KvBranches branches_;
   int length_ = 0;
 };
 

@@ -58,6 +58,7 @@ struct Options {
   SamplingOptions sampling;
   Mode mode = Mode::kAuto;
   int block_size = 0;
+  std::optional<int> tree_nodes;
   int max_tokens = 128;
   int repeat = 3;
   bool ignore_eos = false;
@@ -168,8 +169,9 @@ class Bench {
       o.ignore_eos = options_.ignore_eos;
       o.sampling = options_.sampling.resolve(config.generation);
     }
-    // Without a diffusion view the engine is to say what is wrong with a block size.
+    // Without a diffusion view the engine is to say what is wrong with blocks and trees.
     (drafts ? drafting_ : ar_).block_size = options_.block_size;
+    (drafts ? drafting_ : ar_).tree_nodes = options_.tree_nodes;
     prompts_ = encoded_prompts(options_, encode);
     for (const EncodedPrompt& prompt : prompts_) {
       Request request;
@@ -301,6 +303,7 @@ Command add_bench(CLI::App& root) {
                    "What AR is compared with: auto (drafts where it pays) or dual (always)")
       ->default_str("auto");
   add_block_size(app, options->block_size);
+  add_tree_nodes(app, options->tree_nodes);
   app.footer(kExamples);
   return {&app, [options] { return Bench(*options).run(); }};
 }

@@ -142,6 +142,7 @@ class GenerateCommand {
     Request request = request_;
     request.options.mode = Mode::kAr;
     request.options.block_size = 0;
+    request.options.tree_nodes.reset();
     Progress progress("Plain AR decoding");
     size_t tokens = 0;
     watch(request, interrupt, [&](const Step& step) {

@@ -78,6 +78,14 @@ void add_block_size(CLI::App& app, int& block_size) {
       ->group(kDecoding);
 }
 
+void add_tree_nodes(CLI::App& app, std::optional<int>& nodes) {
+  add_number(
+      app, "--tree-nodes", nodes, Range<int>{0, 128, "0, or a whole number from 2 to 128"},
+      "Most drafts verified at a time, as a tree, the token before them included; 0 for chains. "
+      "By default auto decides, and dual has chains")
+      ->group(kDecoding);
+}
+
 void add_color(CLI::App& app, ColorChoice& color) {
   add_choice<ColorChoice>(
       app, "--color", color,
@@ -247,6 +255,7 @@ void DecodingOptions::add_to(CLI::App& app) {
       ->default_str("auto")
       ->group(kDecoding);
   add_block_size(app, block_size);
+  add_tree_nodes(app, tree_nodes);
   add_choice<AcceptRule>(
       app, "--accept", accept,
       {{"match", AcceptRule::kMatch}, {"rejection", AcceptRule::kRejection}},
@@ -266,6 +275,7 @@ GenerateOptions DecodingOptions::resolve(const ModelConfig& config) const {
   options.stop = config.stop_strings;
   options.mode = mode;
   options.block_size = block_size;
+  options.tree_nodes = tree_nodes;
   options.accept = accept;
   options.prefill_chunk = prefill_chunk;
   return options;

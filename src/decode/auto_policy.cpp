@@ -152,19 +152,27 @@ AutoPolicy::Block AutoPolicy::best_block(int most, double verified_in_vain,
   return best;
 }
 
-AutoPolicy::Prefix AutoPolicy::best_prefix() {
+template <typename Reached>
+AutoPolicy::Prefix AutoPolicy::best_prefix(int most, Reached reached) const {
   Prefix best{.gain = 1 - rate_ * time(1)};  // a plain step
-  acceptances_.clear();
-  double sum = 0;       // s_1 + ... + s_n
-  double accepted = 1;  // s_n
-  for (const float probability : probabilities_) {
-    acceptances_.push_back(state_->calibration(misses_).acceptance(probability));
-    accepted *= acceptances_.back();
-    sum += accepted;
-    const int n = static_cast<int>(acceptances_.size());
+  double sum = 0;                            // s_1 + ... + s_n
+  for (int n = 1; n <= most; ++n) {
+    sum += reached(n - 1);
     const double gain = 1 + sum - rate_ * time(n + 1);
     if (gain > best.gain) best = {n, sum, gain};
   }
+  return best;
+}
+
+AutoPolicy::Prefix AutoPolicy::best_prefix() {
+  acceptances_.clear();
+  for (const float probability : probabilities_) {
+    acceptances_.push_back(state_->calibration(misses_).acceptance(probability));
+  }
+  double accepted = 1;
+  const Prefix best = best_prefix(static_cast<int>(acceptances_.size()), [&](int i) {
+    return accepted *= acceptances_[static_cast<size_t>(i)];
+  });
   verified_ = best.drafts;
   return best;
 }
@@ -206,11 +214,30 @@ Verification AutoPolicy::verified(std::span<const float> probabilities) {
   probabilities_.assign(probabilities.begin(), probabilities.end());
   misses_ = 0;
   drafted_ = true;
-  const Prefix prefix = best_prefix();
+  return begin_verify(best_prefix());
+}
+
+double AutoPolicy::acceptance(float confidence, int rank) const {
+  return (rank == 0 ? state_->calibration(0) : state_->alternatives).acceptance(confidence);
+}
+
+Verification AutoPolicy::verified_tree(std::span<const float> chain,
+                                       std::span<const DraftNode> nodes) {
+  probabilities_.assign(chain.begin(), chain.end());
+  misses_ = 0;
+  drafted_ = true;
+  best_prefix();  // of the chain alone: what its drafts are worth
+  return begin_verify(best_prefix(static_cast<int>(nodes.size()),
+                                  [&](int i) { return nodes[static_cast<size_t>(i)].reached; }));
+}
+
+Verification AutoPolicy::begin_verify(const Prefix& prefix) {
+  constexpr double kMostInVain = 8;
+  verified_ = prefix.drafts;
   double right = 0, accepted = 1;
   for (const double acceptance : acceptances_) right += accepted *= acceptance;
-  if (const double wrong = static_cast<double>(probabilities.size()) - right; wrong > 0.1) {
-    const double in_vain = std::clamp((prefix.drafts - prefix.expected) / wrong, 0.0, 1.0);
+  if (const double wrong = static_cast<double>(probabilities_.size()) - right; wrong > 0.1) {
+    const double in_vain = std::clamp((prefix.drafts - prefix.expected) / wrong, 0.0, kMostInVain);
     state_->verified_in_vain += (in_vain - state_->verified_in_vain) * kVainRate;
   }
   if (probing_) learn_from_probe(acceptances_, state_->verified_in_vain, kMostPatience);
@@ -263,21 +290,50 @@ void AutoPolicy::observe_whole(int drafts, int accepted) {
 
 void AutoPolicy::observe_accepted(int accepted) {
   if (probabilities_.empty()) return;  // a plain step
-  // Drafts that were not verified are taken at their word.
-  double reached = 1;
-  for (size_t i = 0; i < probabilities_.size(); ++i) {
-    const int place = static_cast<int>(i) + 1;
-    if (place <= verified_) {
-      const bool right = place <= accepted;
-      state_->calibration(misses_).observe(probabilities_[i], right);
-      if (drafted_) history_.observe(place, 1, right ? 1 : 0);
-      if (!right) break;
-    } else if (drafted_) {
-      history_.observe(place, reached, acceptances_[i]);
-      reached *= acceptances_[i];
-    }
+  bool right = true;
+  for (int place = 1; place <= verified_ && right; ++place) {
+    right = place <= accepted;
+    state_->calibration(misses_).observe(probabilities_[static_cast<size_t>(place) - 1], right);
+    if (drafted_) history_.observe(place, 1, right ? 1 : 0);
   }
+  if (drafted_ && right) observe_unverified(verified_ + 1);
   if (drafted_) end_block(static_cast<int>(probabilities_.size()), verified_, accepted);
+}
+
+void AutoPolicy::observe_path(std::span<const DraftNode> nodes, std::span<const int> path) {
+  if (probabilities_.empty()) return;  // nothing could be drafted
+  // Of each place that was reached: all drafts that were there, and whether one of them was right.
+  int parent = -1;
+  bool likeliest = true;  // the path so far is the likeliest chain
+  for (int place = 1;; ++place) {
+    const bool right = place <= static_cast<int>(path.size());
+    const int accepted = right ? path[static_cast<size_t>(place) - 1] : -1;
+    bool any = false;
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      if (nodes[i].parent != parent) continue;
+      any = true;
+      (nodes[i].rank == 0 ? state_->calibration(0) : state_->alternatives)
+          .observe(nodes[i].confidence, static_cast<int>(i) == accepted);
+    }
+    if (any) history_.observe(place, 1, right ? 1 : 0);
+    if (!right) {
+      if (!any && likeliest) observe_unverified(place);
+      break;
+    }
+    likeliest &= nodes[static_cast<size_t>(accepted)].rank == 0;
+    parent = accepted;
+  }
+  end_block(static_cast<int>(probabilities_.size()), static_cast<int>(nodes.size()),
+            static_cast<int>(path.size()));
+}
+
+// Drafts of the chain from this place on, which was reached: they are taken at their word.
+void AutoPolicy::observe_unverified(int place) {
+  double reached = 1;
+  for (size_t i = static_cast<size_t>(place) - 1; i < acceptances_.size(); ++i) {
+    history_.observe(static_cast<int>(i) + 1, reached, acceptances_[i]);
+    reached *= acceptances_[i];
+  }
 }
 
 }  // namespace orthrus

@@ -55,11 +55,13 @@ struct PolicyState {
   // By drafts of the block that were wrong before, 0, 1, or more: what is left over after a wrong
   // one is less often right than it says.
   std::array<Calibration, 3> calibrations{Calibration(0.97), Calibration(0.7), Calibration(0.7)};
+  Calibration alternatives{0.8};  // of a tree: those that a row holds less likely than another one
   AcceptanceHistory history;
 
   Calibration& calibration(int misses) { return calibrations[std::min<size_t>(misses, 2)]; }
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
-  // probabilities tell exactly which, 1 where they tell nothing.
+  // probabilities tell exactly which, 1 where they tell nothing; more where others are verified
+  // beside them.
   double verified_in_vain = 1;
   int patience = 12;        // plain steps until the next probe, while drafting does not pay
   int64_t plain_steps = 0;  // of all sequences since the last probe
@@ -79,6 +81,9 @@ struct PolicyState {
 // Drafts that are left over cost no draft pass: n of them are verified in place of a plain step or
 // a new block where 1 + s_1 + ... + s_n exceeds rate * t(n + 1), what its time would give
 // elsewhere.
+//
+// Of a tree s_1, s_2, ... are the nodes' own, each the product of its path, and nodes join the
+// likeliest first: the sum of the first n is again what n of them are expected to give.
 //
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
 // block is drafted as a probe, after 12 plain steps, then after twice as many, and so on to 128, so
@@ -100,6 +105,10 @@ class AutoPolicy : public Policy {
   bool needs_probabilities() const override { return true; }
   Verification verified(std::span<const float> probabilities) override;
   void observe_accepted(int accepted) override;
+  double acceptance(float confidence, int rank) const override;
+  Verification verified_tree(std::span<const float> chain,
+                             std::span<const DraftNode> nodes) override;
+  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) override;
   Verification plan_whole(int most) override;
   void observe_whole(int drafts, int accepted) override;
   void share_passes(int sequences) override { sequences_ = std::max(sequences, 1); }
@@ -127,6 +136,7 @@ class AutoPolicy : public Policy {
   }
   void step_plainly();
   void begin_block(bool pays);
+  void observe_unverified(int place);
   void end_block(int drafts, int verified, int accepted);
   // With at least one draft; acceptance(i) is P(draft i accepted | all before it). Of the drafts
   // that are expected to fail, this share is verified.
@@ -134,6 +144,11 @@ class AutoPolicy : public Policy {
   Block best_block(int most, double verified_in_vain, Acceptance acceptance) const;
   // How many of the cycle's drafts to verify.
   Prefix best_prefix();
+  // The first so many, with s_1, s_2, ...
+  template <typename Reached>
+  Prefix best_prefix(int most, Reached reached) const;
+  // What was made of a block's drafts, so many being verified.
+  Verification begin_verify(const Prefix& prefix);
   // What a probe says of when to probe again: acceptances of its drafts, each given the ones
   // before.
   void learn_from_probe(std::span<const double> acceptances, double verified_in_vain,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
+#include <optional>
 #include <utility>
 
 #include "decode/logprobs.h"
@@ -32,7 +34,7 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
   probabilities_.reserve(most);
   emitted_.reserve(most);
   counts_.drafted.resize(most);
-  counts_.verified.resize(most);
+  counts_.verified.resize(std::max(most, static_cast<size_t>(params_.tree_nodes)));
   counts_.leftover.resize(most);
 }
 
@@ -75,7 +77,7 @@ Status Decoder::take(const HeadRows& rows) {
       return accept(rows, sequence_->length() - 1);  // no drafts: the last row selects an anchor
     case Phase::kDraft:
       ++counts_.diffusion_passes;
-      take_drafts(rows);
+      by_trees() ? take_tree(rows) : take_drafts(rows);
       return Status::kOk;
     case Phase::kVerify:
       ++counts_.ar_passes;
@@ -111,6 +113,7 @@ void Decoder::start_again() {
   drafts_.clear();
   probabilities_.clear();
   flights_.clear();
+  tree_.clear();
   if (anchor_ < 0) prompt_logprobs_.clear();
   phase_ = Phase::kPrefill;
 }
@@ -136,6 +139,8 @@ Span Decoder::span(std::span<const int32_t> tokens, View view, int logits_begin)
   HeadOutput output = HeadOutput::kChoice;
   if (by_rejection() || (params_.logprobs && view == View::kAutoregressive)) {
     output = HeadOutput::kLogits;
+  } else if (view == View::kDiffusion && by_trees()) {
+    output = HeadOutput::kCandidates;
   } else if (view == View::kDiffusion && policy_->needs_probabilities()) {
     output = HeadOutput::kChoiceAndProbability;
   }
@@ -160,6 +165,7 @@ void Decoder::begin_cycle() {
   const CyclePlan plan =
       policy_->plan(most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_});
   const int count = std::clamp(plan.drafts, 0, most);
+  tree_.clear();
   draft_distributions_.clear();
   drafting_ = count;
   if (count > 0) {
@@ -195,7 +201,65 @@ void Decoder::take_drafts(const HeadRows& rows) {
   phase_ = Phase::kVerify;
 }
 
+// The likeliest chain is kept, as a block's drafts are; the tree is for this cycle.
+void Decoder::take_tree(const HeadRows& rows) try {
+  drafts_.clear();
+  probabilities_.clear();
+  misses_ = 0;
+  verified_ = 0;
+  expected_accepted_ = 0;
+  phase_ = Phase::kVerify;
+  std::vector<NextToken> next;
+  const auto next_of = [&](int32_t before, int row) -> std::span<const NextToken> {
+    next_tokens(rows.candidates[static_cast<size_t>(row)], before, params_.sampling, rows.pairs,
+                next);
+    return next;
+  };
+  int32_t before = anchor_;
+  for (int i = 0; i < rows.rows(); ++i) {
+    const auto tokens = next_of(before, i);
+    if (tokens.empty()) break;  // as bad as they like, but tokens
+    before = tokens.front().token;
+    drafts_.push_back(before);
+    probabilities_.push_back(tokens.front().confidence);
+  }
+  const auto children = [&](int32_t token, int row, std::vector<DraftChild>& out) {
+    for (const NextToken& child : next_of(token, row)) {
+      const double acceptance = policy_->acceptance(child.confidence, static_cast<int>(out.size()));
+      out.push_back({child.token, child.confidence, acceptance});
+    }
+  };
+  nodes_ =
+      likeliest_nodes(anchor_, static_cast<int>(drafts_.size()), params_.tree_nodes - 1, children);
+  const Verification chosen = policy_->verified_tree(probabilities_, nodes_);
+  nodes_.resize(static_cast<size_t>(std::clamp(chosen.drafts, 0, static_cast<int>(nodes_.size()))));
+  tree_.make(anchor_, nodes_);
+  verified_ = static_cast<int>(nodes_.size());
+  expected_accepted_ = chosen.expected_accepted;
+} catch (const std::bad_alloc&) {  // of many candidates: a plain step needs less
+  tree_.clear();
+}
+
+Span Decoder::prune() {
+  sequence_->take_branch(std::nullopt);
+  tree_.prune();
+  // The trunk's nodes are further on in the list than in the trunk, or in the same place.
+  for (size_t i = 0; i < tree_.nodes.size(); ++i) {
+    nodes_[i] = nodes_[static_cast<size_t>(tree_.nodes[i])];
+    nodes_[i].parent = static_cast<int>(i) - 1;
+    tree_.nodes[i] = static_cast<int>(i);
+  }
+  nodes_.resize(tree_.nodes.size());
+  verified_ = static_cast<int>(nodes_.size());
+  return verify();
+}
+
 Span Decoder::verify() {
+  if (!tree_.empty()) {
+    Span s = span(tree_.tokens, View::kAutoregressive, 0);
+    s.branches = tree_.branches;
+    return s;
+  }
   block_.assign(1, anchor_);
   block_.insert(block_.end(), drafts_.begin(), drafts_.begin() + verified_);
   return span(block_, View::kAutoregressive, 0);
@@ -205,13 +269,24 @@ Status Decoder::accept(const HeadRows& rows, int p) {
   const bool prefill = phase_ == Phase::kPrefill;
   const int n = prefill ? 0 : verified_;
   const int first = rows.rows() - n - 1;  // row of those that choose: of a prompt's the last one
+  const ChainOfDrafts chain{drafts_.data(), n};
   bool more = true;
-  const Acceptance result = accept_drafts(
-      drafts_.data(), n, [&](int i) { return next_token(rows, first + i, p + i + 1, i); },
+  int last = 0;  // row of those that are accepted, the anchor's to begin with
+  path_.clear();
+  const Acceptance result = accept_path(
+      [&](int row) {
+        const int depth = depth_of(tree_.branches, row);
+        return next_token(rows, first + row, p + depth + 1, depth);
+      },
+      [&](int row, int32_t y) {
+        const int child = tree_.empty() ? chain(row, y) : tree_.child(row, y);
+        if (child < 0) return child;
+        if (!tree_.empty()) path_.push_back(tree_.nodes[static_cast<size_t>(child) - 1]);
+        return last = child;
+      },
       [&](int32_t y) {
         if (params_.logprobs) {
-          const auto row = row_of(rows, first + static_cast<int>(emitted_.size()));
-          logprobs_.push_back(token_logprobs(row, y, *params_.logprobs));
+          logprobs_.push_back(token_logprobs(row_of(rows, first + last), y, *params_.logprobs));
         }
         anchor_ = y;
         return more = emit(y);
@@ -222,9 +297,14 @@ Status Decoder::accept(const HeadRows& rows, int p) {
   }
   drafted_ = n;
   accepted_ = result.accepted;
-  policy_->observe_accepted(accepted_);
+  if (tree_.empty()) {
+    policy_->observe_accepted(accepted_);
+  } else {
+    policy_->observe_path(nodes_, path_);
+  }
   if (!prefill) {
     count_cycle();
+    sequence_->take_branch(tree_.branch_of(last));
     sequence_->commit(result.emitted);
   }
   if (more) {

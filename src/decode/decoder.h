@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "decode/draft_tree.h"
 #include "decode/policy.h"
 #include "decode/rejection.h"
 #include "network/cycle.h"
@@ -20,8 +21,11 @@
 
 namespace orthrus {
 
+inline constexpr int kMostTreeNodes = 128;
+
 struct DecodeParams {
   int block_size = 1;  // most tokens of a block, whatever the policy says
+  int tree_nodes = 0;  // most nodes of a draft tree, its root included; 0: drafts are chains
   AcceptRule accept = AcceptRule::kMatch;
   SamplingParams sampling{};
   int max_tokens = 1;                     // to generate; the context must have room for them
@@ -61,8 +65,11 @@ class Decoder {
   int cached() const { return sequence_->length(); }  // positions whose keys are in the cache
 
   // What to run next, of a prompt at most so many tokens; valid until take(). Not when done(). The
-  // sequence must have room for an AR span when it runs.
+  // sequence must have room for an AR span when it runs: for its trunk, and pages for branches.
   Span next(int most_prompt_tokens = std::numeric_limits<int>::max());
+
+  // In place of that span, which has branches: its trunk alone. Where there is no room for them.
+  Span prune();
 
   // What the pass gave of that span. Commits to the sequence what is right, and emits tokens, none
   // after a draft or an unfinished prefill; valid until the next call. kNonFiniteLogits ends the
@@ -108,6 +115,7 @@ class Decoder {
   void begin_cycle();
   Span draft();                            // 1. Draft: [x_p, MASK, ...] in the diffusion view
   void take_drafts(const HeadRows& rows);  //    d_1, d_2, ... from its rows
+  void take_tree(const HeadRows& rows);    //    or what they have to offer
   Span verify();                           // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
   // 3. Accept: the longest prefix the AR view agrees to, after p positions
   Status accept(const HeadRows& rows, int p);
@@ -115,6 +123,7 @@ class Decoder {
   void keep_leftover();
 
   bool by_rejection() const;
+  bool by_trees() const { return params_.tree_nodes > 1 && !by_rejection(); }
   bool wants_logits() const { return by_rejection() || params_.logprobs; }
   bool take_prompt_logprobs(const HeadRows& rows);
   Span span(std::span<const int32_t> tokens, View view, int logits_begin) const;
@@ -138,6 +147,9 @@ class Decoder {
   std::vector<int32_t> block_;        // tokens of the span of the current pass
   std::vector<int32_t> drafts_;       // d_1, d_2, ... of the last block, from the anchor on
   std::vector<float> probabilities_;  // of the drafts, for the policy
+  std::vector<DraftNode> nodes_;      // of a tree: those that the cycle verifies
+  TreeRows tree_;                     // as rows; empty where it verifies a chain
+  std::vector<int> path_;             // of the nodes, those that were accepted
   int misses_ = 0;                    // drafts of the block that were wrong, of those before
   int prefilling_ = 0;                // prompt tokens of the span of the current pass
   int drafting_ = 0;                  // drafts that the current cycle makes

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <span>
 
+#include "decode/draft_tree.h"
+
 namespace orthrus {
 
 // Drafts that earlier cycles left over: the last block predicted the next positions too, from an
@@ -44,6 +46,17 @@ class Policy {
   // The cycle of the last plan() and verified() accepted so many.
   virtual void observe_accepted(int accepted) = 0;
 
+  // Where drafts may be a tree, in place of verified() and observe_accepted(). P(a draft is
+  // accepted | the one before it is), where its row is so sure of it, and has `rank` others before
+  // it.
+  virtual double acceptance(float confidence, int rank) const = 0;
+  // How many of the nodes, which are in the order in which they would join, to verify; `chain`: of
+  // the likeliest chain, of which there may be more than the tree has.
+  virtual Verification verified_tree(std::span<const float> chain,
+                                     std::span<const DraftNode> nodes) = 0;
+  // Of these nodes, which were verified, those of `path` were accepted.
+  virtual void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) = 0;
+
   // Where a device runs whole cycles, one of which is in flight when the next is planned: up to
   // `most` drafts, all of which are verified. And what became of the next one to land.
   virtual Verification plan_whole(int most) = 0;
@@ -64,6 +77,11 @@ class FixedPolicy final : public Policy {
     return {static_cast<int>(probabilities.size())};
   }
   void observe_accepted(int) override {}
+  double acceptance(float confidence, int) const override { return confidence; }
+  Verification verified_tree(std::span<const float>, std::span<const DraftNode> nodes) override {
+    return {static_cast<int>(nodes.size())};
+  }
+  void observe_path(std::span<const DraftNode>, std::span<const int>) override {}
   Verification plan_whole(int most) override { return {std::min(drafts_, most)}; }
   void observe_whole(int, int) override {}
   void share_passes(int) override {}

@@ -89,6 +89,24 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
   return options.block_size;
 }
 
+int tree_nodes_of(const ModelConfig& config, const GenerateOptions& options) {
+  if (options.tree_nodes) {
+    check_range(*options.tree_nodes == 0 ||
+                    (*options.tree_nodes >= 2 && *options.tree_nodes <= kMostTreeNodes),
+                "tree_nodes", *options.tree_nodes,
+                fmt::format("2 to {}, or 0 for chains", kMostTreeNodes));
+  }
+  const Mode mode = mode_of(config, options);
+  if (mode == Mode::kAr && options.tree_nodes.value_or(0) != 0) {
+    usage(fmt::format("tree_nodes is {}, but {} drafts nothing.", *options.tree_nodes,
+                      config.has_diffusion_view()
+                          ? "mode ar"
+                          : "a checkpoint without a diffusion view, or heads for it,"));
+  }
+  if (mode == Mode::kAr) return 0;
+  return options.tree_nodes.value_or(mode == Mode::kAuto ? kMostTreeNodes : 0);
+}
+
 }  // namespace
 
 void check_token_ids(const ModelConfig& config, std::string_view what,
@@ -133,6 +151,7 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
   }
   const int room = config.max_position_embeddings - static_cast<int>(request.prompt.size());
   return {.block_size = block_size_of(config, options),
+          .tree_nodes = tree_nodes_of(config, options),
           .accept = options.accept,
           .sampling = options.sampling,
           .max_tokens = std::min(options.max_tokens, room),

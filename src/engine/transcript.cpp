@@ -29,8 +29,9 @@ Transcript::Transcript(const Request& request, const DecodeParams& params,
   if (tokenizer != nullptr) stream_.emplace(*tokenizer);
   // So that what memory failed can end.
   GenerationStats& stats = result_.stats;
+  const int most = std::max(params.block_size, params.tree_nodes);
   for (std::vector<int>* counts : {&stats.drafted, &stats.verified, &stats.leftover}) {
-    counts->reserve(static_cast<size_t>(params.block_size));
+    counts->reserve(static_cast<size_t>(most));
   }
 }
 

@@ -70,6 +70,13 @@ struct AttentionSpan {
   bool has_block() const { return block != nullptr; }
 };
 
+// Slots [begin, end) of a page of the cache that another page gets, too.
+struct SlotCopy {
+  const std::byte* from = nullptr;
+  std::byte* to = nullptr;
+  int begin = 0, end = 0;
+};
+
 struct FreeBuffer {
   void operator()(float* data) const;
 };
@@ -136,6 +143,10 @@ class Ops {
                                std::span<const float> k_weight, float eps, const Rope& rope,
                                std::span<const AttentionSpan> spans, const KvLayout& layout,
                                size_t cache_offset) const = 0;
+
+  // Copies keys and values, a layer's, bit for bit. None is read from where another one writes.
+  virtual void copy_slots(std::span<const SlotCopy> copies, const KvLayout& layout,
+                          size_t cache_offset) const = 0;
 
   // out[m] = softmax(q[m] K^T / sqrt(head_dim)) V for each query head, over what row m's span lets
   // it see. q and out: [rows][heads * head_dim]; query head h reads key head h / (heads /

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/cpu/rows.h"
 
@@ -15,8 +16,27 @@ double dot(std::span<const float> a, const float* b) {
   return sum;
 }
 
-// The share of candidate `chosen` in the row's softmax once each candidate's score has its term.
-float share(const BestTokens& best, std::span<const double> terms, size_t chosen) {
+// The term of each of the row's candidates behind `before`, over the temperature.
+void get_terms(const PairRow& row, int32_t before, const SamplingParams& params,
+               const PairTables& tables, std::vector<float>& previous, std::vector<double>& terms) {
+  terms.assign(row.best.tokens.size(), 0);
+  if (!tables) return;
+  const double scale = params.greedy() ? 1 : 1 / static_cast<double>(params.temperature);
+  previous.resize(static_cast<size_t>(tables.previous->cols));
+  cpu::widen_row(*tables.previous, before, previous.data());
+  for (size_t c = 0; c < terms.size(); ++c) {
+    terms[c] = scale * dot(previous, &row.next[c * previous.size()]);
+  }
+}
+
+// Whether candidate a goes before candidate b, each with its term.
+bool goes_before(const BestTokens& best, std::span<const double> terms, size_t a, size_t b) {
+  const double of_a = best.tokens[a].ranked + terms[a], of_b = best.tokens[b].ranked + terms[b];
+  return of_a != of_b ? of_a > of_b : best.tokens[a].token < best.tokens[b].token;
+}
+
+// Logarithm of the row's softmax total once each candidate's score has its term.
+double log_total_with(const BestTokens& best, std::span<const double> terms) {
   const auto score = [&](size_t i) { return static_cast<double>(best.tokens[i].score); };
   double most = best.log_total;
   for (size_t i = 0; i < terms.size(); ++i) most = std::max(most, score(i) + terms[i]);
@@ -25,8 +45,7 @@ float share(const BestTokens& best, std::span<const double> terms, size_t chosen
     others -= std::exp(score(i) - most);
     candidates += std::exp(score(i) + terms[i] - most);
   }
-  const double total = std::max(others, 0.0) + candidates;
-  return static_cast<float>(std::exp(score(chosen) + terms[chosen] - most) / total);
+  return most + std::log(std::max(others, 0.0) + candidates);
 }
 
 }  // namespace
@@ -34,6 +53,7 @@ float share(const BestTokens& best, std::span<const double> terms, size_t chosen
 PairRow pair_row(std::span<const float> logits, int position, const SamplingParams& params,
                  const PairTables& tables, bool with_probability) {
   PairRow row{best_tokens(logits, position, params, kPairCandidates, with_probability), {}};
+  if (!tables) return row;
   const auto rank = static_cast<size_t>(tables.next->cols);
   row.next.resize(row.best.tokens.size() * rank);
   float* to = row.next.data();
@@ -46,26 +66,49 @@ PairRow pair_row(std::span<const float> logits, int position, const SamplingPara
 
 void choose_drafts(std::span<const PairRow> rows, int32_t before, const SamplingParams& params,
                    const PairTables& tables, bool with_probability, std::span<Choice> out) {
-  const double scale = params.greedy() ? 1 : 1 / static_cast<double>(params.temperature);
-  std::vector<float> previous(static_cast<size_t>(tables.previous->cols));
+  std::vector<float> previous;
   std::vector<double> terms;
   std::ranges::fill(out, Choice{});
   for (size_t i = 0; i < rows.size(); ++i) {
-    const std::vector<RankedToken>& candidates = rows[i].best.tokens;
-    if (candidates.empty()) return;
-    cpu::widen_row(*tables.previous, before, previous.data());
-    terms.clear();
+    const BestTokens& best = rows[i].best;
+    if (best.tokens.empty()) return;
+    get_terms(rows[i], before, params, tables, previous, terms);
     size_t chosen = 0;
-    for (size_t c = 0; c < candidates.size(); ++c) {
-      terms.push_back(scale * dot(previous, &rows[i].next[c * previous.size()]));
-      const double ranked = candidates[c].ranked + terms[c];
-      const double best = candidates[chosen].ranked + terms[chosen];
-      const bool lower_id = candidates[c].token < candidates[chosen].token;
-      if (ranked > best || (ranked == best && lower_id)) chosen = c;
+    for (size_t c = 1; c < terms.size(); ++c) {
+      if (goes_before(best, terms, c, chosen)) chosen = c;
     }
-    const RankedToken& draft = candidates[chosen];
-    out[i] = {draft.token, draft.logit, with_probability ? share(rows[i].best, terms, chosen) : 0};
+    const RankedToken& draft = best.tokens[chosen];
+    out[i] = {draft.token, draft.logit, 0};
+    if (with_probability) {
+      const double score = static_cast<double>(draft.score) + terms[chosen];
+      out[i].probability = static_cast<float>(std::exp(score - log_total_with(best, terms)));
+    }
     before = draft.token;
+  }
+}
+
+void next_tokens(const PairRow& row, int32_t before, const SamplingParams& params,
+                 const PairTables& tables, std::vector<NextToken>& out) {
+  out.clear();
+  const BestTokens& best = row.best;
+  if (best.tokens.empty()) return;
+  std::vector<float> previous;
+  std::vector<double> terms;
+  get_terms(row, before, params, tables, previous, terms);
+  std::vector<size_t> order(terms.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, [&](size_t a, size_t b) { return goes_before(best, terms, a, b); });
+  const auto value = [&](size_t c) { return best.tokens[c].ranked + terms[c]; };
+  double log_total = 0;
+  if (params.greedy()) {
+    log_total = log_total_with(best, terms);
+  } else {
+    double total = 0;
+    for (size_t c = 0; c < terms.size(); ++c) total += std::exp(value(c) - value(order[0]));
+    log_total = value(order[0]) + std::log(total);
+  }
+  for (const size_t c : std::span(order).first(std::min<size_t>(order.size(), kNextTokens))) {
+    out.push_back({best.tokens[c].token, static_cast<float>(std::exp(value(c) - log_total))});
   }
 }
 

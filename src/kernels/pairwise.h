@@ -24,9 +24,12 @@ namespace orthrus {
 
 inline constexpr int kPairCandidates = 32;
 
+// None, where the heads have no such term.
 struct PairTables {
-  const Matrix* previous;
-  const Matrix* next;
+  const Matrix* previous = nullptr;
+  const Matrix* next = nullptr;
+
+  explicit operator bool() const { return next != nullptr; }
 };
 
 // What a row has to offer, whichever token is before it: rows are made ready in any order.
@@ -43,5 +46,19 @@ PairRow pair_row(std::span<const float> logits, int position, const SamplingPara
 // nothing is chosen from it and those after it.
 void choose_drafts(std::span<const PairRow> rows, int32_t before, const SamplingParams& params,
                    const PairTables& tables, bool with_probability, std::span<Choice> out);
+
+// A candidate of a row, behind a certain token.
+struct NextToken {
+  int32_t token = 0;
+  // Greedy: its share of the softmax with the term. At a temperature that of exp(score + noise)
+  // among the candidates: how far before the others the noise, which is known, puts it.
+  float confidence = 0;
+};
+
+// What a row has to offer behind `before`: at most kNextTokens, best first, the first being the one
+// that choose_drafts() would choose. The row knows its total.
+inline constexpr int kNextTokens = 16;
+void next_tokens(const PairRow& row, int32_t before, const SamplingParams& params,
+                 const PairTables& tables, std::vector<NextToken>& out);
 
 }  // namespace orthrus

@@ -22,11 +22,12 @@ Status PassPlan::make(std::span<const Span> of, bool pairwise) {
       SpanRows& own = spans[s];
       const int count = static_cast<int>(span.tokens.size());
       const bool ar = view == View::kAutoregressive;
-      if (ar && span.sequence->room() < count) return Status::kOutOfMemory;
+      if (ar && span.sequence->room() < span.trunk_rows()) return Status::kOutOfMemory;
       own.first_row = rows[view];
       own.logits = span.output == HeadOutput::kLogits;
-      own.chained = pairwise && !ar && !own.logits;
-      own.full = own.logits || own.chained || !span.takes_top();
+      own.candidates = span.output == HeadOutput::kCandidates;
+      own.chained = pairwise && !ar && !own.logits && !own.candidates;
+      own.full = own.logits || own.candidates || own.chained || !span.takes_top();
       own.head_rows = span.logits_end - span.logits_begin;
       int& next = own.full ? next_full : next_top;
       own.first_head_row = next;
@@ -46,6 +47,7 @@ Status PassPlan::make(std::span<const Span> of, bool pairwise) {
           own.context = static_cast<int>(contexts.size());
           contexts.push_back(span.context);
         }
+        own.first_sampled = static_cast<int>(sampled.size());
         for (int i = 0; i < own.head_rows; ++i) {
           sampled.push_back({own.first_head_row + i, s, span.logits_begin + i});
         }

@@ -17,14 +17,16 @@ namespace orthrus {
 // rows, so that each kind is one product, or one for each view.
 struct PassPlan {
   struct SpanRows {
-    int first_row = 0;       // among those of its view
-    bool full = false;       // its head rows are
-    bool logits = false;     // and are asked for as they are
-    bool chained = false;    // tokens are chosen from them one after the other
-    int first_head_row = 0;  // among those of their kind
+    int first_row = 0;        // among those of its view
+    bool full = false;        // its head rows are
+    bool logits = false;      // and are asked for as they are
+    bool candidates = false;  // and their candidates are asked for
+    bool chained = false;     // tokens are chosen from them one after the other
+    int first_head_row = 0;   // among those of their kind
     int head_rows = 0;
-    int first_logits = 0;  // where logits are asked for: among all such rows
-    int context = -1;      // of rows to sample: its place among `contexts`
+    int first_sampled = 0;  // of rows to sample: among all of them
+    int first_logits = 0;   // where logits are asked for: among all such rows
+    int context = -1;       // of rows to sample: its place among `contexts`
   };
   // A full row that a token is chosen from.
   struct Sampled {
@@ -33,7 +35,7 @@ struct PassPlan {
     int row;  // of the span
 
     int position(std::span<const Span> spans) const {  // of the token
-      return spans[span].sequence->length() + row + 1;
+      return spans[span].position(row) + 1;
     }
   };
 

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <span>
+#include <vector>
 
 #include "base/view.h"
 #include "cache/kv_sequence.h"
 #include "kernels/ops.h"
+#include "kernels/pairwise.h"
 #include "kernels/row_context.h"
 #include "orthrus/sampling.h"
 
@@ -17,6 +19,7 @@ enum class HeadOutput : uint8_t {
   kLogits,                // all logits, as they are
   kChoice,                // the token that `sampling` chooses for the position after the row's
   kChoiceAndProbability,  // and its probability
+  kCandidates,            // of a diffusion span, where the backend takes trees: the best few
 };
 
 inline const SamplingParams kGreedy{};
@@ -27,6 +30,10 @@ inline const SamplingParams kGreedy{};
 // sequence, where there must be room for them; whether they join it is for others to say. In the
 // diffusion view they are a block: each sees the sequence's cache and the whole block, and nothing
 // is kept. A pass holds at most one span of a sequence.
+//
+// In the AR view they may be a tree, where the backend takes trees: then some of them branch off,
+// and each row sees its own path, as if nothing else were there. The sequence has room for the
+// trunk, and pages for these branches.
 struct Span {
   const KvSequence* sequence = nullptr;
   std::span<const int32_t> tokens;
@@ -38,26 +45,38 @@ struct Span {
   // has adjusted. It holds the anchor, or the whole prompt.
   const SamplingParams* sampling = &kGreedy;
   const RowContext* context = nullptr;
+  std::span<const Branch> branches{};
+
+  // The rows that stand in the sequence's own pages.
+  int trunk_rows() const {
+    return branches.empty() ? static_cast<int>(tokens.size()) : branches.front().first_row;
+  }
+  int position(int i) const { return sequence->length() + depth_of(branches, i); }
 
   // Whether a choice is the largest logit of a row, which then needs not be stored.
   bool takes_top() const { return sampling->greedy() && context == nullptr; }
 
   // Of the AR view's row i, the tokens up to its own that the context does not hold: the drafts
   // that the row comes after. The diffusion view's rows have what is known: the anchor's context.
-  std::span<const int32_t> drafts_before(int i) const {
+  std::vector<int32_t> drafts_before(int i) const {
     if (view == View::kDiffusion) return {};
-    const int end = i + 1, held = context->length() - sequence->length();
-    return tokens.subspan(static_cast<size_t>(std::min(held, end)),
-                          static_cast<size_t>(std::max(end - held, 0)));
+    std::vector<int32_t> drafts(
+        static_cast<size_t>(std::max(position(i) + 1 - context->length(), 0)));
+    for (size_t left = drafts.size(); left-- > 0; i = parent_of(branches, i)) {
+      drafts[left] = tokens[static_cast<size_t>(i)];
+    }
+    return drafts;
   }
 };
 
 // What the LM head gave of the rows that a span asked for, in the form that it asked for.
 struct HeadRows {
-  ConstRows logits;                 // [logits_end - logits_begin][vocab_size], or none
-  std::span<const Choice> choices;  // [logits_end - logits_begin], or none
+  ConstRows logits;                       // [logits_end - logits_begin][vocab_size], or none
+  std::span<const Choice> choices;        // [logits_end - logits_begin], or none
+  std::span<const PairRow> candidates{};  // likewise
+  PairTables pairs{};                     // of the candidates, where the heads have them
 
-  int rows() const { return logits.rows + static_cast<int>(choices.size()); }
+  int rows() const { return logits.rows + static_cast<int>(choices.size() + candidates.size()); }
 };
 
 }  // namespace orthrus

@@ -67,10 +67,10 @@ void Scheduler::gather_prompts(int budget) {
 }
 
 void Scheduler::add_span(const TaskPointer& task, int most_prompt_tokens) try {
-  const Span span = task->decoder_.next(most_prompt_tokens);
-  if (span.view == View::kAutoregressive &&
-      !reserve_or_preempt(*task, static_cast<int>(span.tokens.size()))) {
-    return;
+  Span span = task->decoder_.next(most_prompt_tokens);
+  if (span.view == View::kAutoregressive && !reserve_or_preempt(*task, span.trunk_rows())) return;
+  if (!span.branches.empty() && !reserve_branches(task->sequence_, span.branches)) {
+    span = task->decoder_.prune();
   }
   members_.push_back(task.get());
   spans_.push_back(span);
@@ -85,6 +85,10 @@ void Scheduler::run(std::span<Task* const> tasks, std::span<const Span> spans) {
     // Together they need more memory than there is: each has what it would have alone.
     for (size_t i = 0; i < tasks.size(); ++i) run(tasks.subspan(i, 1), spans.subspan(i, 1));
     return;
+  }
+  if (status != Status::kOk && !spans[0].branches.empty()) {
+    const Span trunk = tasks[0]->decoder_.prune();
+    return run(tasks, std::span(&trunk, 1));
   }
   if (status != Status::kOk) return end(*tasks[0], status);
   PassTime time{.seconds = pass.seconds(), .rows = 0, .draft = true};

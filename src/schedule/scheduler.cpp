@@ -32,7 +32,9 @@ Scheduler::Scheduler(const DeviceModel& model, std::unique_ptr<Lane> lane,
 
 std::shared_ptr<Task> Scheduler::submit(const TaskSpec& spec, Mailbox& mailbox) {
   PolicyState& learnt = learnt_[spec.params.sampling.greedy()];
-  auto task = std::make_shared<Task>(model_->config(), lane_->pool(), spec, learnt, times_,
+  TaskSpec planned = spec;
+  if (!model_->takes_trees()) planned.params.tree_nodes = 0;
+  auto task = std::make_shared<Task>(model_->config(), lane_->pool(), planned, learnt, times_,
                                      next_id_++, mailbox);
   const Lock lock(mutex_);
   const auto place = std::ranges::upper_bound(waiting_, task, Task::goes_first);
@@ -249,6 +251,14 @@ bool Scheduler::reserve(KvSequence& sequence, int count) {
     if (index_.evict(missing > free ? missing - free : 1) == 0) return false;
   }
   return true;
+}
+
+// Nobody gives way for them.
+bool Scheduler::reserve_branches(KvSequence& sequence, std::span<const Branch> branches) {
+  const size_t wanted = KvBranches::pages_wanted(sequence.length(), branches);
+  const size_t free = lane_->pool().available();
+  if (wanted > free) index_.evict(wanted - free);
+  return sequence.reserve_branches(branches) == Status::kOk;
 }
 
 // False where it does not run any more. Only those that go after it give way for it.

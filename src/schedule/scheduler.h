@@ -91,6 +91,7 @@ class Scheduler {
   void give_cycles_up();
 
   bool reserve(KvSequence& sequence, int count);
+  bool reserve_branches(KvSequence& sequence, std::span<const Branch> branches);
   bool reserve_or_preempt(Task& task, int count);
   void preempt(Task& task);
   void publish(Task& task, bool prefilled);

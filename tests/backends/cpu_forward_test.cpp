@@ -4,7 +4,9 @@
 
 #include <cstring>
 #include <map>
+#include <optional>
 #include <random>
+#include <ranges>
 
 #include "kernels/cpu/cpu_ops.h"
 #include "support/model.h"
@@ -157,6 +159,80 @@ TEST_P(Forward, NeighboursInAPassChangeNothing) {
         }
       }
     }
+  }
+}
+
+// Trees of random shapes, beside a neighbour, over borders of pages: each node's logits are those
+// of its path one token at a time, and so is whatever follows once a path has become the sequence.
+TEST_P(Forward, EveryNodeOfATreeHasTheBitsOfPlainDecoding) {
+  constexpr int kLength = 90;
+  const auto text = random_tokens(kLength);
+  const auto want_text = one_by_one(text);
+  for (int trial = 0; trial < 12; ++trial) {
+    const CpuOps ops(pick(1, 3));
+    TestSequence s(model_, ops), other(model_, ops);
+    KvSequence& sequence = s.sequence;
+    CpuForwardPass pass(model_, ops);
+    const int known = trial % 2 == 0 ? pick(55, 66) : pick(1, kLength - 1);
+    const Span prompt{&sequence, std::span(text).first(known), View::kAutoregressive};
+    ASSERT_EQ(run_and_commit(pass, std::span(&prompt, 1)), Status::kOk);
+    ASSERT_EQ(other.sequence.reserve(kLength), Status::kOk);
+
+    const int trunk = pick(1, 12);
+    std::vector<Branch> branches;
+    int rows = trunk;
+    for (int b = pick(0, 6); b > 0; --b) {
+      const int parent = pick(0, rows - 1), own = pick(1, 4);
+      branches.push_back({parent, rows, own, depth_of(branches, parent) + 1});
+      rows += own;
+    }
+    std::vector<int32_t> tokens = random_tokens(rows);
+    tokens[0] = text[static_cast<size_t>(known)];
+    ASSERT_EQ(sequence.reserve(trunk), Status::kOk);
+    ASSERT_EQ(sequence.reserve_branches(branches), Status::kOk);
+    Span tree{&sequence, tokens, View::kAutoregressive, 0, rows};
+    tree.branches = branches;
+    const int beside = pick(1, 9);
+    const Span spans[] = {
+        {&other.sequence, std::span(text).first(beside), View::kAutoregressive, 0, beside}, tree};
+    ASSERT_EQ(pass.run(spans), Status::kOk);
+    expect_rows(pass.logits(0), want_text, 0, "beside a tree");
+    const auto path_to = [&](int row) {
+      std::vector<int32_t> path;
+      for (; row > 0; row = parent_of(branches, row)) path.insert(path.begin(), tokens[row]);
+      path.insert(path.begin(), text.begin(), text.begin() + known + 1);
+      return path;
+    };
+    std::vector<Row> of_rows;
+    for (int row = 0; row < rows; ++row) {
+      const float* logits = pass.logits(1).row(row);
+      of_rows.emplace_back(logits, logits + model_.config.vocab_size);
+    }
+    for (int row = 0; row < rows; ++row) {
+      const bool leaf = std::ranges::none_of(std::views::iota(row + 1, rows),
+                                             [&](int r) { return parent_of(branches, r) == row; });
+      if (!leaf) continue;
+      const auto want = one_by_one(path_to(row));
+      for (int at = row; at > 0; at = parent_of(branches, at)) {
+        ASSERT_EQ(of_rows[at], want[static_cast<size_t>(known + depth_of(branches, at))])
+            << "row " << at << " of " << rows << ", " << known << " known";
+      }
+    }
+
+    const int last = pick(0, rows - 1);
+    std::optional<size_t> taken;
+    for (size_t b = 0; b < branches.size(); ++b) {
+      if (last >= branches[b].first_row) taken = b;
+    }
+    sequence.take_branch(taken);
+    sequence.commit(depth_of(branches, last) + 1);
+    auto longer = path_to(last);
+    const auto more = random_tokens(5);
+    longer.insert(longer.end(), more.begin(), more.end());
+    const Span next{&sequence, more, View::kAutoregressive, 0, 5};
+    ASSERT_EQ(run_and_commit(pass, std::span(&next, 1)), Status::kOk);
+    const int first = static_cast<int>(longer.size()) - 5;
+    expect_rows(pass.logits(0), one_by_one(longer), first, "behind a branch");
   }
 }
 

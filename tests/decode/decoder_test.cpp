@@ -20,6 +20,7 @@ struct Decoded {
   Status status = Status::kOk;
   int cached = 0;
   std::vector<int> block_sizes;  // of the diffusion passes
+  int trees = 0, branches = 0;   // verified
 };
 
 Decoded decode(const CpuWeights& model, std::span<const int32_t> prompt, const DecodeParams& params,
@@ -30,10 +31,19 @@ Decoded decode(const CpuWeights& model, std::span<const int32_t> prompt, const D
   Decoder decoder(model.config, s.sequence, prompt, policy, params);
   Decoded run;
   while (!decoder.done()) {
-    const Span span = decoder.next();
+    Span span = decoder.next();
     if (span.view == View::kDiffusion)
       run.block_sizes.push_back(static_cast<int>(span.tokens.size()));
-    EXPECT_EQ(s.sequence.reserve(static_cast<int>(span.tokens.size())), Status::kOk);
+    EXPECT_EQ(s.sequence.reserve(span.trunk_rows()), Status::kOk);
+    if (!span.branches.empty()) {
+      run.branches += static_cast<int>(span.branches.size());
+      if (++run.trees % 8 == 0) {
+        span = decoder.prune();  // as if there were no pages for branches
+        EXPECT_TRUE(span.branches.empty());
+      } else {
+        EXPECT_EQ(s.sequence.reserve_branches(span.branches), Status::kOk);
+      }
+    }
     EXPECT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
     run.status = decoder.take(pass.head_rows(0));
     run.ids.insert(run.ids.end(), decoder.emitted().begin(), decoder.emitted().end());
@@ -173,13 +183,29 @@ class RandomPolicy final : public Policy {
     return {pick(static_cast<int>(probabilities.size())), 0};
   }
   void observe_accepted(int) override {}
+  // Trees of any shape.
+  double acceptance(float confidence, int) const override {
+    EXPECT_TRUE(confidence >= 0 && confidence <= 1.0001f) << confidence;
+    return static_cast<double>(random_() % 1000) / 1000;
+  }
+  Verification verified_tree(std::span<const float>, std::span<const DraftNode> nodes) override {
+    return {pick(static_cast<int>(nodes.size()))};
+  }
+  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) override {
+    int parent = -1;
+    for (const int node : path) {
+      ASSERT_LT(static_cast<size_t>(node), nodes.size());
+      EXPECT_EQ(nodes[static_cast<size_t>(node)].parent, parent);
+      parent = node;
+    }
+  }
   Verification plan_whole(int most) override { return {pick(most), 0}; }
   void observe_whole(int, int) override {}
   void share_passes(int) override {}
 
  private:
   int pick(int most) { return static_cast<int>(random_() % static_cast<unsigned>(most + 1)); }
-  std::mt19937 random_;
+  mutable std::mt19937 random_;
 };
 
 TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
@@ -208,6 +234,61 @@ TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
   EXPECT_GT(leftover, 0);
 }
 
+// Likewise trees, over borders of pages, with stop tokens and limits inside of them.
+TEST(Decoder, NoShapeOfATreeChangesAToken) {
+  const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  const unsigned first_seed = std::random_device{}();
+  int accepted = 0, trees = 0, branches = 0;
+  for (unsigned seed = first_seed; seed < first_seed + 24; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    std::vector<int32_t> prompt(1 + random() % 80);
+    for (int32_t& id : prompt) id = static_cast<int32_t>(4 + random() % 8000);
+    DecodeParams params{.max_tokens = static_cast<int>(40 + random() % 60), .prefill_chunk = 256};
+    if (seed % 2 == 0) params.sampling = {.temperature = 0.7f, .top_k = 50, .seed = seed};
+    if (seed % 3 == 0) params.sampling.repetition_penalty = 1.1f;
+    if (seed % 3 == 1) params.sampling.frequency_penalty = 0.2f;
+    if (seed % 5 == 0) params.logprobs = 2;
+    Decoded plain = decode(model, prompt, params);
+    if (seed % 4 == 0) {
+      const int32_t stop = plain.ids[random() % plain.ids.size()];
+      params.stop_token_ids = {stop};
+      plain.ids.resize(static_cast<size_t>(std::ranges::find(plain.ids, stop) - plain.ids.begin()) +
+                       1);
+    }
+    params.block_size = model.config.block_size;
+    params.tree_nodes = static_cast<int>(2 + random() % (kMostTreeNodes - 1));
+    RandomPolicy policy(seed);
+    const Decoded chosen = decode(model, prompt, params, policy);
+    EXPECT_EQ(chosen.ids, plain.ids);
+    EXPECT_EQ(chosen.cached, static_cast<int>(prompt.size() + chosen.ids.size()) - 1);
+    accepted += chosen.counts.accepted;
+    trees += chosen.trees;
+    branches += chosen.branches;
+  }
+  EXPECT_GT(accepted, 0);
+  EXPECT_GT(trees, 20);
+  EXPECT_GT(branches, 5 * trees);
+}
+
+// The likeliest nodes, as many as are asked for: never fewer tokens a cycle than the chain gives
+// that the tree begins with.
+TEST(Decoder, ATreeAcceptsMoreThanAChain) {
+  const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  for (const float temperature : {0.0f, 0.8f}) {
+    DecodeParams params{.block_size = 16, .max_tokens = 300, .prefill_chunk = 64};
+    params.sampling = {.temperature = temperature, .seed = 5};
+    const std::vector<int32_t> prompt{100, 200, 300, 400};
+    const Decoded chain = decode(model, prompt, params);
+    params.tree_nodes = 64;
+    const Decoded tree = decode(model, prompt, params);
+    EXPECT_EQ(tree.ids, chain.ids);
+    EXPECT_GT(tree.trees, 10);
+    EXPECT_LT(tree.counts.ar_passes, chain.counts.ar_passes);
+    EXPECT_EQ(tree.counts.cycles, tree.counts.diffusion_passes);
+  }
+}
+
 // A sequence that loses its keys, wherever it is, computes them again. What it was about to do then
 // is no cycle: every cycle gives its accepted drafts and a token more.
 TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
@@ -221,7 +302,7 @@ TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
   CpuForwardPass pass(model, ops);
   RandomPolicy policy(seed);
   Decoder decoder(model.config, s.sequence, prompt, policy,
-                  {.block_size = 16, .max_tokens = 120, .prefill_chunk = 64});
+                  {.block_size = 16, .tree_nodes = 20, .max_tokens = 120, .prefill_chunk = 64});
   int cut = 0;
   while (!decoder.done()) {
     const Span span = decoder.next();
@@ -231,7 +312,8 @@ TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
       ++cut;
       continue;
     }
-    ASSERT_EQ(s.sequence.reserve(static_cast<int>(span.tokens.size())), Status::kOk);
+    ASSERT_EQ(s.sequence.reserve(span.trunk_rows()), Status::kOk);
+    ASSERT_EQ(s.sequence.reserve_branches(span.branches), Status::kOk);
     ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
     ASSERT_EQ(decoder.take(pass.head_rows(0)), Status::kOk);
   }

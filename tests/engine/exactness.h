@@ -107,15 +107,16 @@ struct Batch {
 inline std::string describe(const Trial& trial, const Batch& batch) {
   const GenerateOptions& o = trial.request.options;
   return fmt::format(
-      "request {} of {} tokens: mode {}, block {}, chunk {}, {} in the batch, priority {}, salt "
+      "request {} of {} tokens: mode {}, block {}, tree {}, chunk {}, {} in the batch, priority "
+      "{}, salt "
       "'{}', {} tokens cached, {} preemptions, {} threads, T {}, sampling seed {}, penalties {}, "
       "{}, "
       "{}, {} biases",
       trial.number, trial.request.prompt.size(), orthrus::name_of(*o.mode), o.block_size,
-      o.prefill_chunk, batch.trials.size(), o.priority, o.cache_salt, trial.got.stats.cached_tokens,
-      trial.got.stats.preemptions, batch.engine->threads(), o.sampling.temperature, o.sampling.seed,
-      o.sampling.repetition_penalty, o.sampling.presence_penalty, o.sampling.frequency_penalty,
-      o.sampling.logit_bias.size());
+      o.tree_nodes.value_or(-1), o.prefill_chunk, batch.trials.size(), o.priority, o.cache_salt,
+      trial.got.stats.cached_tokens, trial.got.stats.preemptions, batch.engine->threads(),
+      o.sampling.temperature, o.sampling.seed, o.sampling.repetition_penalty,
+      o.sampling.presence_penalty, o.sampling.frequency_penalty, o.sampling.logit_bias.size());
 }
 
 // Tokens that were compared with those of plain decoding.
@@ -283,6 +284,9 @@ class Exactness : public testing::TestWithParam<Effort> {
       options.accept = any_of({AcceptRule::kMatch, AcceptRule::kRejection});  // the same then
     }
     if (pick(0, 2) == 0) options.block_size = 0;
+    if (*options.mode != Mode::kAr && pick(0, 2) > 0) {
+      options.tree_nodes = pick(0, 4) == 0 ? 0 : pick(2, pick(0, 1) == 0 ? 16 : 128);
+    }
     if (!whole_prompt) options.prefill_chunk = any_of({1, 7, 64, 1 << 20});
     if (pick(0, 7) == 0) options.max_tokens = pick(1, options.max_tokens);
     options.priority = pick(-1, 1);

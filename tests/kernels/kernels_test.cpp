@@ -440,6 +440,30 @@ TEST_P(Kernels, NormRopeStore) {
   }
 }
 
+// Of pages that hold NaN elsewhere, which stays where it is.
+TEST_P(Kernels, CopiesTheSlotsAskedForAndNoOthers) {
+  for (int trial = 0; trial < 20; ++trial) {
+    const KvLayout layout{2, pick(1, 3), 2 * pick(1, 50), kCacheTypes[trial % 2]};
+    const size_t offset = layout.layer_bytes();
+    const auto random = [&] { return normal(); };
+    const Cache from(layout, 3 * kPageSize), got(layout, 3 * kPageSize),
+        want(layout, 3 * kPageSize);
+    const auto keys = filled(3 * kPageSize, layout.kv_heads * layout.head_dim, random);
+    put(from, offset, 0, keys.view, keys.view, layout);
+    const auto copies_to = [&](const Cache& to) {
+      std::vector<SlotCopy> copies;
+      for (int i = 0, begin = 0; i < 3; ++i, begin += 9) {
+        copies.push_back({from.pages[i], to.pages[2 - i], begin, begin + 9 * (i + 1)});
+      }
+      return copies;
+    };
+    in_team(pick(1, 5),
+            [&](const Ops& ops, float*) { ops.copy_slots(copies_to(got), layout, offset); });
+    kReference.copy_slots(copies_to(want), layout, offset);
+    EXPECT_TRUE(same_bits(got, want));
+  }
+}
+
 // Three spans side by side: a verify block or prefill chunk behind some context, a diffusion block,
 // and one AR step; each with pages of its own.
 TEST_P(Kernels, AttentionIsTheReferenceAndItsBitsDoNotDependOnBatchOrThreads) {

@@ -267,6 +267,25 @@ void ReferenceOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const 
   }
 }
 
+void ReferenceOps::copy_slots(std::span<const SlotCopy> copies, const KvLayout& layout,
+                              size_t cache_offset) const {
+  for (const SlotCopy& copy : copies) {
+    auto* const from = const_cast<std::byte*>(copy.from);
+    const Tiles tiles_from{&from, cache_offset}, tiles_to{&copy.to, cache_offset};
+    for (int slot = copy.begin; slot < copy.end; ++slot) {
+      for (int h = 0; h < layout.kv_heads; ++h) {
+        std::byte* const to = tile_of(tiles_to, slot, h, layout);
+        for (int d = 0; d < layout.head_dim; ++d) {
+          put_number(key_of(to, slot, d, layout), layout.type,
+                     static_cast<float>(key_at(tiles_from, slot, h, d, layout)));
+          put_number(value_of(to, slot, d, layout), layout.type,
+                     static_cast<float>(value_at(tiles_from, slot, h, d, layout)));
+        }
+      }
+    }
+  }
+}
+
 void ReferenceOps::attention(ConstRows q, std::span<const AttentionSpan> spans,
                              const KvLayout& layout, size_t cache_offset, Rows out, float*) const {
   const int dim = layout.head_dim;

@@ -29,6 +29,8 @@ class ReferenceOps final : public Ops {
                        std::span<const float> k_weight, float eps, const Rope& rope,
                        std::span<const AttentionSpan> spans, const KvLayout& layout,
                        size_t cache_offset) const override;
+  void copy_slots(std::span<const SlotCopy> copies, const KvLayout& layout,
+                  size_t cache_offset) const override;
   void attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
                  size_t cache_offset, Rows out, float* workspace) const override;
 };

@@ -273,6 +273,9 @@ TEST(AnthropicRequest, WhatIsOutOfRangeIsRefusedByName) {
        std::string(kTools) + R"(, "tool_choice": {"type": "tool", "name": "h"})"},
       {"orthrus.mode", R"("orthrus": {"mode": "fast"})"},
       {"orthrus.block_size", R"("orthrus": {"block_size": 1})"},
+      {"orthrus.tree_nodes", R"("orthrus": {"tree_nodes": 1})"},
+      {"orthrus.tree_nodes", R"("orthrus": {"tree_nodes": 129})"},
+      {"orthrus.tree_nodes", R"("orthrus": {"mode": "ar", "tree_nodes": 8})"},
   };
   for (const auto& [field, member] : members) {
     std::string body = R"({"messages": [{"role": "user", "content": "q"}])";

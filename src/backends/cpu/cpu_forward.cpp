@@ -82,6 +82,7 @@ void CpuForwardPass::attention(const LayerWeights& layer, size_t layer_index, Vi
   ops_->matmul(of_view(a_.normed), projections, workspace_);
   ops_->norm_rope_store(q, k, v, w.q_norm, w.k_norm, eps, {of_view(a_.cos), of_view(a_.sin)},
                         rows.spans, layout, offset);
+  if (view == View::kAutoregressive) ops_->copy_slots(copies_, layout, offset);
   ops_->attention(q, rows.spans, layout, offset, of_view(a_.attended), workspace_);
   ops_->matmul_add(of_view(a_.attended), w.o_proj, of_view(a_.x), workspace_);
 }
@@ -123,7 +124,7 @@ void CpuForwardPass::head(std::span<const Span> spans) {
 
 // A row a thread.
 void CpuForwardPass::sample(std::span<const Span> spans) {
-  pair_rows_.resize(has_pairs() ? plan_.sampled.size() : 0);
+  pair_rows_.resize(plan_.sampled.size());
   std::atomic<size_t> next = 0;
   const auto sample_rows = [&] {
     for (size_t i = next++; i < plan_.sampled.size(); i = next++) sample_row(i, spans);
@@ -143,8 +144,10 @@ void CpuForwardPass::sample_row(size_t sampled, std::span<const Span> spans) {
   const bool probability = span.output == HeadOutput::kChoiceAndProbability;
   const int position = row.position(spans);
   if (span.context != nullptr) span.context->adjust(logits, span.drafts_before(row.row));
-  if (plan_.spans[row.span].chained) {
-    pair_rows_[sampled] = pair_row(logits, position, *span.sampling, pair_tables(), probability);
+  const PassPlan::SpanRows& rows = plan_.spans[row.span];
+  if (rows.chained || rows.candidates) {
+    pair_rows_[sampled] =
+        pair_row(logits, position, *span.sampling, pair_tables(), probability || rows.candidates);
   } else {
     choices_[static_cast<size_t>(row.head_row)] =
         select(logits, position, *span.sampling, probability);
@@ -174,6 +177,13 @@ int CpuForwardPass::first_head_row(size_t span) const {
 HeadRows CpuForwardPass::head_rows(size_t span) const {
   const int first = first_head_row(span), count = plan_.spans[span].head_rows;
   if (plan_.spans[span].logits) return {.logits = a_.logits.slice(first, count), .choices = {}};
+  if (plan_.spans[span].candidates) {
+    const auto sampled = static_cast<size_t>(plan_.spans[span].first_sampled);
+    return {.logits = {},
+            .choices = {},
+            .candidates = std::span(pair_rows_).subspan(sampled, static_cast<size_t>(count)),
+            .pairs = pair_tables()};
+  }
   return {.logits = {},
           .choices =
               std::span(choices_).subspan(static_cast<size_t>(first), static_cast<size_t>(count))};
@@ -185,6 +195,7 @@ Status CpuForwardPass::plan(std::span<const Span> spans) {
     if (const Status status = plan_.make(spans, has_pairs()); status != Status::kOk) return status;
     ids_.clear();
     positions_.clear();
+    copies_.clear();
     choices_.resize(static_cast<size_t>(plan_.full_rows() + plan_.top_rows()));
     allocate();
     std::byte* const* block = block_pages_.data();
@@ -198,17 +209,28 @@ Status CpuForwardPass::plan(std::span<const Span> spans) {
         const Span& span = spans[s];
         if (span.view != view) continue;
         const int count = static_cast<int>(span.tokens.size());
-        const int position = span.sequence->length();
-        rows.spans.push_back({.first_row = plan_.spans[s].first_row,
-                              .rows = count,
-                              .first_position = position,
+        const int first_row = plan_.spans[s].first_row;
+        rows.spans.push_back({.first_row = first_row,
+                              .rows = span.trunk_rows(),
+                              .first_position = span.sequence->length(),
                               .cache = span.sequence->pages()});
+        const KvBranches& branches = span.sequence->branches();
+        for (size_t b = 0; b < span.branches.size(); ++b) {
+          const Branch& branch = span.branches[b];
+          rows.spans.push_back({.first_row = first_row + branch.first_row,
+                                .rows = branch.rows,
+                                .first_position = span.position(branch.first_row),
+                                .cache = branches.pages(b)});
+        }
+        if (!span.branches.empty()) {
+          copies_.insert(copies_.end(), branches.copies().begin(), branches.copies().end());
+        }
         if (view == View::kDiffusion) {
           rows.spans.back().block = block;
           block += ceil_div(count, kPageSize);
         }
         ids_.insert(ids_.end(), span.tokens.begin(), span.tokens.end());
-        for (int i = 0; i < count; ++i) positions_.push_back(position + i);
+        for (int i = 0; i < count; ++i) positions_.push_back(span.position(i));
       }
     }
   } catch (const std::bad_alloc&) {

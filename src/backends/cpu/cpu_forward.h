@@ -58,6 +58,7 @@ class CpuForwardPass final : public ForwardPass {
   int first_head_row(size_t span) const;  // of all head rows
   bool has_pairs() const { return weights_->config.pair_rank > 0; }
   PairTables pair_tables() const {
+    if (!has_pairs()) return {};
     return {&weights_->network.pair_previous, &weights_->network.pair_next};
   }
 
@@ -67,8 +68,10 @@ class CpuForwardPass final : public ForwardPass {
   PassPlan plan_;
   std::vector<int32_t> ids_, positions_;  // by row
   std::vector<Choice> choices_;           // by row of the LM head
-  std::vector<PairRow> pair_rows_;        // by sampled row, of those that are chained
+  std::vector<PairRow>
+      pair_rows_;  // by sampled row, of those whose candidates are asked for or chained
   PerView<ViewRows> views_;
+  std::vector<SlotCopy> copies_;         // for branches of trees
   std::vector<std::byte*> block_pages_;  // keys and values of diffusion blocks, one layer at a time
   Activations a_;
   float* workspace_ = nullptr;  // of products and attention

@@ -46,6 +46,9 @@ std::string in_words(std::string_view name, const GenerateOptions& options) {
   if (name == "block-size") {
     return options.block_size > 0 ? fmt::format("{}", options.block_size) : "the checkpoint's";
   }
+  if (name == "tree-nodes") {
+    return options.tree_nodes ? fmt::format("{}", *options.tree_nodes) : "what suits the mode";
+  }
   if (name == "prefill-chunk") {
     return options.prefill_chunk > 0 ? fmt::format("{}", options.prefill_chunk)
                                      : "what suits the device";

@@ -267,6 +267,16 @@ void CpuOps::norm_rope_store(Rows q, Rows k, ConstRows v, std::span<const float>
   here.wait();
 }
 
+void CpuOps::copy_slots(std::span<const SlotCopy> copies, const KvLayout& layout,
+                        size_t cache_offset) const {
+  if (copies.empty()) return;
+  here.share(static_cast<int>(copies.size()) * layout.kv_heads, [&](int task) {
+    const SlotCopy& copy = copies[static_cast<size_t>(task / layout.kv_heads)];
+    const size_t at = cache_offset + layout.tile_bytes() * (task % layout.kv_heads);
+    copy_key_values(copy.from + at, copy.to + at, copy.begin, copy.end, layout);
+  });
+}
+
 void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const KvLayout& layout,
                        size_t cache_offset, Rows out, float* workspace) const {
   float* const own = workspace + static_cast<size_t>(here.index) * attend_floats(layout);

@@ -110,5 +110,16 @@ void store_key_value(const float* key, const float* value, int slot, const KvLay
   store(reinterpret_cast<float*>(tile), [](float x) { return x; });
 }
 
+void copy_key_values(const std::byte* from, std::byte* to, int begin, int end,
+                     const KvLayout& layout) {
+  const size_t element = layout.element_bytes();
+  const auto copy = [&](size_t first, size_t count) {
+    std::memcpy(to + first * element, from + first * element, count * element);
+  };
+  const auto slot = static_cast<size_t>(begin), slots = static_cast<size_t>(end - begin);
+  for (int d = 0; d < layout.head_dim; ++d) copy(static_cast<size_t>(d) * kPageSize + slot, slots);
+  copy(layout.keys_of_tile() + slot * layout.value_stride(), slots * layout.value_stride());
+}
+
 }  // namespace orthrus::cpu
 #endif  // HWY_ONCE

@@ -29,4 +29,8 @@ void norm_rope_head(float* head, int head_dim, std::span<const float> weight, fl
 void store_key_value(const float* key, const float* value, int slot, const KvLayout& layout,
                      std::byte* tile);
 
+// The slots [begin, end) of a tile, keys and values, into another tile.
+void copy_key_values(const std::byte* from, std::byte* to, int begin, int end,
+                     const KvLayout& layout);
+
 }  // namespace orthrus::cpu

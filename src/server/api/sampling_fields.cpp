@@ -133,6 +133,7 @@ bool read_own(const Fields& body, const ModelConfig& config, GenerateOptions& op
   if (const auto mode = own->choice("mode", {"ar", "dual", "auto"})) {
     options.mode = read_mode(*mode);
     options.block_size = 0;
+    options.tree_nodes.reset();
   }
   if (own->has("block_size")) {
     if (!config.has_diffusion_view()) {
@@ -142,6 +143,16 @@ bool read_own(const Fields& body, const ModelConfig& config, GenerateOptions& op
       own->refuse("block_size", "left out with mode \"ar\", which drafts no blocks");
     }
     options.block_size = static_cast<int>(*own->integer("block_size", 2, config.block_size));
+  }
+  if (const auto nodes = own->integer("tree_nodes", 0, 128)) {
+    if (*nodes == 1) own->refuse("tree_nodes", "2 to 128, or 0 for chains");
+    if (*nodes > 0 && !config.has_diffusion_view()) {
+      own->refuse("tree_nodes", "left out: this model has no diffusion view, and drafts nothing");
+    }
+    if (*nodes > 0 && options.mode == Mode::kAr) {
+      own->refuse("tree_nodes", "left out with mode \"ar\", which drafts nothing");
+    }
+    options.tree_nodes = static_cast<int>(*nodes);
   }
   return own->boolean("passes").value_or(false);
 }
