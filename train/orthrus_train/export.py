@@ -9,7 +9,11 @@ from .heads_file import HeadsFile
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="a training's directory, or a file of heads")
-    parser.add_argument("target", type=Path, help="NAME.safetensors (BF16) or NAME.gguf (Q8_0)")
+    parser.add_argument(
+        "target",
+        type=Path,
+        help="NAME.safetensors (BF16) or NAME.gguf (Q8_0, the pairwise term's tables Q4_0)",
+    )
     parser.add_argument("--base", help="the name of the model that the heads are for")
 
 
