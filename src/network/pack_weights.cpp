@@ -18,6 +18,13 @@ namespace {
                           format_of(type).largest, name_of(type)));
 }
 
+// Heads have a file of their own.
+std::string file_of(const Tensor& tensor, const Checkpoint& checkpoint,
+                    const std::string& model_name) {
+  const bool of_heads = checkpoint.heads() && tensor.name.find("_diff.") != std::string::npos;
+  return of_heads ? checkpoint.heads()->name : model_name;
+}
+
 // Calls use(bytes, blocks) for slices of `blocks` blocks, until one returns false.
 template <typename Use>
 bool in_slices(const Format& format, const std::byte* data, size_t blocks, Use use) {
@@ -144,7 +151,7 @@ void check_fits(const Checkpoint& checkpoint, DType type, const std::string& mod
     const size_t count = tensor.bytes / static_cast<size_t>(format.block_bytes) *
                          static_cast<size_t>(format.block_columns);
     if (!fits(tensor.type, tensor.data, count, type)) {
-      refuse_large(model_name, printable(tensor.name), type);
+      refuse_large(file_of(tensor, checkpoint, model_name), printable(tensor.name), type);
     }
   }
 }
@@ -166,7 +173,7 @@ void check_finite(const Checkpoint& checkpoint, const std::string& model_name,
     if (!finite) {
       throw Error(ErrorKind::kFile,
                   fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
-                              model_name, printable(tensor.name)));
+                              file_of(tensor, checkpoint, model_name), printable(tensor.name)));
     }
   }
 }

@@ -308,7 +308,18 @@ TEST_F(ModelHeads, WithABrokenTableAreRefused) {
     }
     gguf_of(files.dual, files.all).write(model_);
     expect_error_parts([&] { Engine::load(model_, {.threads = 1}); }, ErrorKind::kFile,
-                       {std::string("tensor ") + table + " holds NaN or infinity"});
+                       {model_.string() + ": tensor " + table + " holds NaN or infinity"});
+    // Of heads in a file of their own, that file is the broken one.
+    const fs::path heads = directory_ / "x";
+    for (TensorToWrite& tensor : files.heads) {
+      if (tensor.name != table) continue;
+      tensor.bytes.replace(tensor.bytes.size() - 4, 4, std::string("\x00\x00\xc0\x7f", 4));
+    }
+    gguf_of(files.plain, files.base).write(model_);
+    files.gguf_heads().write(heads);
+    expect_error_parts([&] { Engine::load(model_, {.threads = 1, .heads = heads}); },
+                       ErrorKind::kFile,
+                       {heads.string() + ": tensor " + table + " holds NaN or infinity"});
   }
 }
 
