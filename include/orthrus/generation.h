@@ -49,7 +49,7 @@ struct GenerationStats {
   int cached_tokens = 0;     // prompt tokens whose keys and values the cache still had
   int ar_passes = 0;         // verify passes and plain AR steps
   int diffusion_passes = 0;  // draft passes
-  int cycles = 0;            // of draft, or drafts left over, verify and accept
+  int cycles = 0;            // of drafts, be they new, left over or looked up, verify and accept
   int accepted = 0;          // drafts accepted
   int preemptions = 0;       // how often it gave way, and was computed again
   double queue_seconds = 0;  // until its first pass began
@@ -59,9 +59,10 @@ struct GenerationStats {
   int generated = 0;              // tokens, the end-of-sequence token included
 
   // How much was drafted: drafted[d] cycles of d drafts, drafted[0] plain steps; of those that
-  // drafted, verified[n] that verified n of them; and leftover[n] cycles that verified n drafts
-  // left over from an earlier block, which only mode auto does.
-  std::vector<int> drafted, verified, leftover;
+  // drafted, verified[n] that verified n of them; and, which only mode auto does, leftover[n]
+  // cycles that verified n drafts left over from an earlier block, lookup[n] n drafts that prompt
+  // and output gave.
+  std::vector<int> drafted, verified, leftover, lookup;
   // Of the verified drafts, how many mode auto expected to be accepted.
   double expected_accepted = 0;
 

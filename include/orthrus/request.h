@@ -17,8 +17,9 @@ enum class Mode : uint8_t {
   kAr,    // plain autoregressive decoding: one pass a token
   kDual,  // draft in the diffusion view, verify in the AR view: the same tokens in fewer passes
   kAuto,  // the same, but where it pays and as much as pays, by what passes take and drafts are
-          // worth while it runs; without a diffusion view kAr. With kRejection at a temperature it
-          // is kDual, since what that gives depends on the drafts.
+          // worth while it runs; the text itself gives drafts too, and without a diffusion view it
+          // alone. With kRejection at a temperature it is kDual, without a diffusion view kAr,
+          // since what that gives depends on the drafts.
 };
 
 std::string_view name_of(Mode mode);  // "ar", "dual", "auto"
@@ -46,6 +47,9 @@ struct GenerateOptions {
   // are chains. By default kAuto decides, and kDual has chains. Where the device has no trees, and
   // with kRejection at a temperature, all drafts are chains.
   std::optional<int> tree_nodes;
+  // how: in mode kAuto, verify what followed where the same tokens stood before, in prompt and
+  // output. Not where a device runs whole cycles.
+  bool lookup = true;
   AcceptRule accept = AcceptRule::kMatch;
   int prefill_chunk = 0;   // how: most tokens of this prompt in one pass; 0: what suits the device
   int priority = 0;        // how: what waits with a lower one begins earlier, and gives way later

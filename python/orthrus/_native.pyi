@@ -21,6 +21,7 @@ class Options:
     prompt_logprobs: int | None
     block_size: int
     tree_nodes: int | None
+    lookup: bool
     prefill_chunk: int
     priority: int
     cache_salt: str

@@ -63,6 +63,8 @@ class SamplingParams:
     """Speed only: most tokens of a draft block, 2..config.block_size."""
     tree_nodes: int | None = None
     """Speed only: most nodes of a draft tree, 2..128, or 0 for chains."""
+    lookup: bool = True
+    """Speed only: in mode "auto", verify what followed where the same tokens stood before."""
     accept: Literal["match", "rejection"] = "match"
     """"rejection" keeps the distribution only, not the tokens of plain decoding."""
     prefill_chunk: int | None = None
@@ -141,6 +143,7 @@ def native_options(
         o.block_size = _check.integer("block_size", p.block_size, 2, _check.INT_MAX)
     if p.tree_nodes is not None:
         o.tree_nodes = _check.integer("tree_nodes", p.tree_nodes, 0, 128)
+    o.lookup = _check.boolean("lookup", p.lookup)
     if p.prefill_chunk is not None:
         o.prefill_chunk = _check.integer("prefill_chunk", p.prefill_chunk, 1, _check.INT_MAX)
     o.priority = _check.integer("priority", settings.priority, -(2**31), _check.INT_MAX)

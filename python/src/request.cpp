@@ -44,6 +44,7 @@ void bind_options(nb::module_& module) {
       .def_rw("prompt_logprobs", &Options::prompt_logprobs, nb::arg().none())
       .def_rw("block_size", &Options::block_size)
       .def_rw("tree_nodes", &Options::tree_nodes, nb::arg().none())
+      .def_rw("lookup", &Options::lookup)
       .def_rw("prefill_chunk", &Options::prefill_chunk)
       .def_rw("priority", &Options::priority)
       .def_rw("cache_salt", &Options::cache_salt);

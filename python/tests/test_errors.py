@@ -76,6 +76,7 @@ def test_ranges(engine, fields, named):
         ({"logit_bias": {1: "b"}}, "logit_bias of token 1"),
         ({"ignore_eos": 1}, "ignore_eos"),
         ({"mode": None}, "mode"),
+        ({"lookup": "off"}, "lookup"),
         ({"seed": 1.0}, "seed"),
         ({"n": "2"}, "n is"),
     ],

@@ -59,6 +59,7 @@ struct Options {
   Mode mode = Mode::kAuto;
   int block_size = 0;
   std::optional<int> tree_nodes;
+  bool lookup = true;
   int max_tokens = 128;
   int repeat = 3;
   bool ignore_eos = false;
@@ -123,7 +124,7 @@ class Bench {
     warm_up(prompts_.front());
     const bool kinds = std::any_of(prompts_.begin(), prompts_.end(),
                                    [](const EncodedPrompt& p) { return !p.kind.empty(); });
-    BenchResults results(has_drafts() ? std::optional(options_.mode) : std::nullopt, kinds,
+    BenchResults results(drafts_ ? std::optional(options_.mode) : std::nullopt, kinds,
                          terminal_columns());
     if (!options_.json) output_.write(conditions() + results.header());
     for (const EncodedPrompt& prompt : prompts_) {
@@ -160,23 +161,25 @@ class Bench {
   }
 
   void make_requests(const ModelConfig& config, const Tokenizer* tokenizer, const Encode& encode) {
-    const bool drafts = config.has_diffusion_view();
+    // Without a diffusion view there is what the text itself gives, or nothing.
+    drafts_ = config.has_diffusion_view() || (options_.mode == Mode::kAuto && options_.lookup);
     for (const bool drafting : {false, true}) {
-      if (drafting && !drafts) break;
+      if (drafting && !drafts_) break;
       GenerateOptions& o = drafting ? drafting_ : ar_;
       o.mode = drafting ? options_.mode : Mode::kAr;
       o.max_tokens = options_.max_tokens;
       o.ignore_eos = options_.ignore_eos;
+      o.lookup = options_.lookup;
       o.sampling = options_.sampling.resolve(config.generation);
     }
     // Without a diffusion view the engine is to say what is wrong with blocks and trees.
-    (drafts ? drafting_ : ar_).block_size = options_.block_size;
-    (drafts ? drafting_ : ar_).tree_nodes = options_.tree_nodes;
+    (drafts_ ? drafting_ : ar_).block_size = options_.block_size;
+    (drafts_ ? drafting_ : ar_).tree_nodes = options_.tree_nodes;
     prompts_ = encoded_prompts(options_, encode);
     for (const EncodedPrompt& prompt : prompts_) {
       Request request;
       request.prompt = prompt.ids;
-      for (const GenerateOptions& o : {ar_, drafts ? drafting_ : ar_}) {
+      for (const GenerateOptions& o : {ar_, drafts_ ? drafting_ : ar_}) {
         request.options = o;
         validate(request, config, tokenizer);
       }
@@ -184,7 +187,6 @@ class Bench {
   }
 
   std::string model_name() const { return options_.synthetic.value_or(options_.model.directory); }
-  bool has_drafts() const { return engine_.config().has_diffusion_view(); }
 
   Generation generate(const EncodedPrompt& prompt, const GenerateOptions& options) {
     Request request;
@@ -198,7 +200,7 @@ class Bench {
 
   void warm_up(const EncodedPrompt& prompt) {
     generate(prompt, ar_);
-    if (has_drafts() && !interrupt_.requested()) generate(prompt, drafting_);
+    if (drafts_ && !interrupt_.requested()) generate(prompt, drafting_);
   }
 
   // Nothing when interrupted.
@@ -222,7 +224,7 @@ class Bench {
       check(ar, "ar", repeat);
       row.tokens = ar.stats.generated;
       ar_speeds.push_back(ar.stats.tokens_per_second());
-      if (!has_drafts()) continue;
+      if (!drafts_) continue;
       const Generation drafted = generate(prompt, drafting_);
       if (interrupt_.requested()) return std::nullopt;
       check(drafted, name_of(options_.mode), repeat);
@@ -265,6 +267,7 @@ class Bench {
 
   const Options& options_;
   GenerateOptions ar_, drafting_;
+  bool drafts_ = false;  // there is a mode to compare AR with
   std::vector<EncodedPrompt> prompts_;
   Engine engine_;
   Interrupt interrupt_;  // after loading, which cannot be ended in order
@@ -304,6 +307,7 @@ Command add_bench(CLI::App& root) {
       ->default_str("auto");
   add_block_size(app, options->block_size);
   add_tree_nodes(app, options->tree_nodes);
+  add_lookup(app, options->lookup);
   app.footer(kExamples);
   return {&app, [options] { return Bench(*options).run(); }};
 }

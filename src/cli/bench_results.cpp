@@ -40,13 +40,17 @@ void Decisions::add(const GenerationStats& stats) {
   add_counts(drafted_, stats.drafted);
   add_counts(verified_, stats.verified);
   add_counts(leftover_, stats.leftover);
+  add_counts(lookup_, stats.lookup);
   expected_accepted_ += stats.expected_accepted;
   accepted_ += stats.accepted;
 }
 
 int Decisions::cycles() const {
-  return std::accumulate(leftover_.begin(), leftover_.end(),
-                         std::accumulate(drafted_.begin(), drafted_.end(), 0));
+  int cycles = 0;
+  for (const std::vector<int>* counts : {&drafted_, &leftover_, &lookup_}) {
+    cycles += std::accumulate(counts->begin(), counts->end(), 0);
+  }
+  return cycles;
 }
 
 // The gain over plain decoding, had drafts been accepted as often as was expected: each cycle gives
@@ -62,6 +66,7 @@ std::string Decisions::in_words(double gain) const {
   text += fmt::format("drafts made: cycles      {}\n", histogram(drafted_, 1));
   text += fmt::format("drafts verified: cycles  {}\n", histogram(verified_, 0));
   text += fmt::format("leftover verified        {}\n", histogram(leftover_, 1));
+  text += fmt::format("lookup verified          {}\n", histogram(lookup_, 1));
   if (expected_accepted_ > 0) {
     text += fmt::format("drafts accepted          {}, {:.0f} expected\n", accepted_,
                         expected_accepted_);
@@ -75,6 +80,7 @@ nlohmann::ordered_json Decisions::in_json(std::optional<double> gain) const {
   nlohmann::ordered_json json = {{"drafted", drafted_},
                                  {"verified", verified_},
                                  {"leftover", leftover_},
+                                 {"lookup", lookup_},
                                  {"expected_accepted", expected_accepted_},
                                  {"accepted", accepted_}};
   json["expected_gain"] = gain && cycles() > 0 && expected_accepted_ > 0

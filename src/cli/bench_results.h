@@ -34,6 +34,7 @@ class Decisions {
   std::vector<int> drafted_;   // [d]: cycles of d drafts; [0]: plain steps
   std::vector<int> verified_;  // [n]: of the cycles with drafts, those that verified n
   std::vector<int> leftover_;  // [n]: cycles that verified n drafts of an earlier block
+  std::vector<int> lookup_;    // [n]: cycles that verified n drafts of the text itself
   double expected_accepted_ = 0;
   int accepted_ = 0;
 };

@@ -86,6 +86,14 @@ void add_tree_nodes(CLI::App& app, std::optional<int>& nodes) {
       ->group(kDecoding);
 }
 
+void add_lookup(CLI::App& app, bool& lookup) {
+  add_choice<bool>(app, "--lookup", lookup, {{"on", true}, {"off", false}},
+                   "In mode auto: whether what followed where the same tokens stood before is "
+                   "verified where that pays, on or off")
+      ->default_str("on")
+      ->group(kDecoding);
+}
+
 void add_color(CLI::App& app, ColorChoice& color) {
   add_choice<ColorChoice>(
       app, "--color", color,
@@ -248,14 +256,15 @@ SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
 
 void DecodingOptions::add_to(CLI::App& app) {
   sampling.add_to(app);
-  add_choice<Mode>(
-      app, "--mode", mode, {{"ar", Mode::kAr}, {"dual", Mode::kDual}, {"auto", Mode::kAuto}},
-      "ar (plain), dual (always draft whole blocks) or auto (draft where it pays, which "
-      "without a diffusion view is nowhere)")
+  add_choice<Mode>(app, "--mode", mode,
+                   {{"ar", Mode::kAr}, {"dual", Mode::kDual}, {"auto", Mode::kAuto}},
+                   "ar (plain), dual (always draft whole blocks) or auto (draft where it pays, "
+                   "without a diffusion view by lookup alone)")
       ->default_str("auto")
       ->group(kDecoding);
   add_block_size(app, block_size);
   add_tree_nodes(app, tree_nodes);
+  add_lookup(app, lookup);
   add_choice<AcceptRule>(
       app, "--accept", accept,
       {{"match", AcceptRule::kMatch}, {"rejection", AcceptRule::kRejection}},
@@ -276,6 +285,7 @@ GenerateOptions DecodingOptions::resolve(const ModelConfig& config) const {
   options.mode = mode;
   options.block_size = block_size;
   options.tree_nodes = tree_nodes;
+  options.lookup = lookup;
   options.accept = accept;
   options.prefill_chunk = prefill_chunk;
   return options;

@@ -27,6 +27,7 @@ CLI::Option* add_size(CLI::App& app, const std::string& flags, uint64_t& bytes,
                       const std::string& description);
 void add_block_size(CLI::App& app, int& block_size);
 void add_tree_nodes(CLI::App& app, std::optional<int>& nodes);
+void add_lookup(CLI::App& app, bool& lookup);
 void add_color(CLI::App& app, ColorChoice& color);
 void add_heads(CLI::App& app, std::optional<std::string>& heads);
 
@@ -71,6 +72,7 @@ struct DecodingOptions {
   std::optional<Mode> mode;
   int block_size = 0;
   std::optional<int> tree_nodes;
+  bool lookup = true;
   AcceptRule accept = AcceptRule::kMatch;
   int prefill_chunk = 0;
 

@@ -97,7 +97,7 @@ void RecentAcceptance::end_cycle() {
 }
 
 AutoPolicy::AutoPolicy(PolicyState& state, const PassTimes& times)
-    : state_(&state), history_(state.history), times_(&times) {}
+    : state_(&state), history_(state.history), lookups_(state.lookups), times_(&times) {}
 
 // A text that has not drafted yet may be of another kind than those before it.
 bool AutoPolicy::probe_is_due(int rarer) const {
@@ -177,10 +177,10 @@ AutoPolicy::Prefix AutoPolicy::best_prefix() {
   return best;
 }
 
-CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
+CyclePlan AutoPolicy::plan(int most, const Leftover& left, const Found& found) {
   probabilities_.clear();
   drafted_ = probing_ = false;
-  if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
+  if (std::max(most, found.drafts) == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
   const bool waiting = waits(1);
   Block block;
   if (!waiting) {
@@ -188,16 +188,25 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left) {
                        [&](int place) { return history_.acceptance(place); });
   }
   rate_ = std::max(plain_rate(), block.rate);
+  double right = 1;  // that all drafts so far are
+  const Prefix lookup = best_prefix(found.drafts, [&](int i) {
+    return right *= lookups_.acceptance(found.match + i, found.near);
+  });
   if (!left.probabilities.empty()) {
     probabilities_.assign(left.probabilities.begin(), left.probabilities.end());
     misses_ = left.misses;
     const Prefix prefix = best_prefix();
-    if (prefix.drafts > 0 && prefix.gain > 0) {
+    if (prefix.drafts > 0 && prefix.gain > std::max(lookup.gain, 0.0)) {
       if (waiting) step_plainly();
       return {.leftover = prefix.drafts, .expected_accepted = prefix.expected};
     }
     probabilities_.clear();
   }
+  if (lookup.drafts > 0 && lookup.gain > 0) {
+    if (waiting) step_plainly();
+    return {.lookup = lookup.drafts, .expected_accepted = lookup.expected};
+  }
+  if (most == 0) return {};
   const bool pays = !waiting && this->pays(block);
   if (!pays && !probe_is_due(1)) {
     step_plainly();
@@ -325,6 +334,11 @@ void AutoPolicy::observe_path(std::span<const DraftNode> nodes, std::span<const 
   }
   end_block(static_cast<int>(probabilities_.size()), static_cast<int>(nodes.size()),
             static_cast<int>(path.size()));
+}
+
+void AutoPolicy::observe_found(const Found& found, int right, bool wrong) {
+  for (int i = 0; i < right; ++i) lookups_.observe(found.match + i, found.near, true);
+  if (wrong) lookups_.observe(found.match + right, found.near, false);
 }
 
 // Drafts of the chain from this place on, which was reached: they are taken at their word.

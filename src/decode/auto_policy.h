@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "decode/calibration.h"
+#include "decode/lookup_history.h"
 #include "decode/pass_times.h"
 #include "decode/policy.h"
 
@@ -57,6 +58,7 @@ struct PolicyState {
   std::array<Calibration, 3> calibrations{Calibration(0.97), Calibration(0.7), Calibration(0.7)};
   Calibration alternatives{0.8};  // of a tree: those that a row holds less likely than another one
   AcceptanceHistory history;
+  LookupHistory lookups;
 
   Calibration& calibration(int misses) { return calibrations[std::min<size_t>(misses, 2)]; }
   // Of the drafts that are expected to fail, the share that is verified all the same: 0 where
@@ -82,6 +84,10 @@ struct PolicyState {
 // a new block where 1 + s_1 + ... + s_n exceeds rate * t(n + 1), what its time would give
 // elsewhere.
 //
+// So it is with what a lookup found, whose acceptance depends on the match before each draft: of
+// the two the one that gains more is verified. Whether it would have been right shows in plain
+// steps, too, so that there nothing need be probed.
+//
 // Of a tree s_1, s_2, ... are the nodes' own, each the product of its path, and nodes join the
 // likeliest first: the sum of the first n is again what n of them are expected to give.
 //
@@ -101,10 +107,11 @@ class AutoPolicy : public Policy {
   // passes that all sequences share, and others see to them. Both must outlive the policy.
   AutoPolicy(PolicyState& state, const PassTimes& times);
 
-  CyclePlan plan(int most, const Leftover& left) override;
+  CyclePlan plan(int most, const Leftover& left, const Found& found) override;
   bool needs_probabilities() const override { return true; }
   Verification verified(std::span<const float> probabilities) override;
   void observe_accepted(int accepted) override;
+  void observe_found(const Found& found, int right, bool wrong) override;
   double acceptance(float confidence, int rank) const override;
   Verification verified_tree(std::span<const float> chain,
                              std::span<const DraftNode> nodes) override;
@@ -156,6 +163,7 @@ class AutoPolicy : public Policy {
 
   PolicyState* state_;
   RecentAcceptance history_;
+  RecentLookups lookups_;
   const PassTimes* times_;
   int sequences_ = 1;
   int plain_steps_ = 0;       // since the last draft

@@ -26,16 +26,18 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
       prompt_length_(static_cast<int>(prompt.size())),
       policy_(&policy),
       params_(std::move(params)) {
-  // Never more than a block: decoding allocates nothing of this later.
+  // Never more than a block, or what is looked up: decoding allocates nothing of this later.
   const auto most = static_cast<size_t>(params_.block_size);
+  const size_t rows = params_.lookup ? std::max<size_t>(most, Lookup::kMostDrafts + 1) : most;
   tokens_.reserve(prompt.size() + static_cast<size_t>(params_.max_tokens));
-  block_.reserve(most);
+  block_.reserve(rows);
   drafts_.reserve(most);
   probabilities_.reserve(most);
-  emitted_.reserve(most);
+  emitted_.reserve(rows);
   counts_.drafted.resize(most);
   counts_.verified.resize(std::max(most, static_cast<size_t>(params_.tree_nodes)));
   counts_.leftover.resize(most);
+  if (params_.lookup) counts_.lookup.resize(Lookup::kMostDrafts + 1);
 }
 
 Span Decoder::next(int most_prompt_tokens) {
@@ -114,6 +116,8 @@ void Decoder::start_again() {
   probabilities_.clear();
   flights_.clear();
   tree_.clear();
+  found_ = {};
+  chain_ = {};
   if (anchor_ < 0) prompt_logprobs_.clear();
   phase_ = Phase::kPrefill;
 }
@@ -162,8 +166,11 @@ std::span<const float> Decoder::adjusted(const HeadRows& rows, int i) {
 void Decoder::begin_cycle() {
   const int most = std::min(params_.block_size, params_.max_tokens - generated_) - 1;
   const int left = std::min(static_cast<int>(drafts_.size()), most);
+  look_up();
+  const int found = static_cast<int>(found_.tokens.size());
   const CyclePlan plan =
-      policy_->plan(most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_});
+      policy_->plan(most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_},
+                    {found, found_.match, found_.near});
   const int count = std::clamp(plan.drafts, 0, most);
   tree_.clear();
   draft_distributions_.clear();
@@ -173,9 +180,19 @@ void Decoder::begin_cycle() {
     phase_ = Phase::kDraft;
     return;
   }
-  verified_ = std::clamp(plan.leftover, 0, left);
+  looked_up_ = plan.lookup > 0;
+  verified_ = looked_up_ ? std::clamp(plan.lookup, 0, found) : std::clamp(plan.leftover, 0, left);
+  chain_ = (looked_up_ ? found_.tokens : std::span<const int32_t>(drafts_))
+               .first(static_cast<size_t>(verified_));
   expected_accepted_ = verified_ > 0 ? plan.expected_accepted : 0;
   phase_ = Phase::kVerify;
+}
+
+// Where whole cycles run nobody asks, and nothing is made for it.
+void Decoder::look_up() {
+  if (!params_.lookup) return;
+  if (!lookup_) lookup_.emplace(prompt_length_ + params_.max_tokens);
+  found_ = lookup_->find(tokens_, params_.max_tokens - generated_ - 1);
 }
 
 // d drafts take d rows, of which the last predicts d_d.
@@ -194,6 +211,7 @@ void Decoder::take_drafts(const HeadRows& rows) {
   }
   const Verification chosen = policy_->verified(probabilities_);
   verified_ = std::clamp(chosen.drafts, 0, static_cast<int>(drafts_.size()));
+  chain_ = std::span(drafts_).first(static_cast<size_t>(verified_));
   if (!draft_distributions_.empty()) {
     draft_distributions_.resize(static_cast<size_t>(verified_));
   }
@@ -207,6 +225,7 @@ void Decoder::take_tree(const HeadRows& rows) try {
   probabilities_.clear();
   misses_ = 0;
   verified_ = 0;
+  chain_ = {};
   expected_accepted_ = 0;
   phase_ = Phase::kVerify;
   std::vector<NextToken> next;
@@ -261,7 +280,7 @@ Span Decoder::verify() {
     return s;
   }
   block_.assign(1, anchor_);
-  block_.insert(block_.end(), drafts_.begin(), drafts_.begin() + verified_);
+  block_.insert(block_.end(), chain_.begin(), chain_.end());
   return span(block_, View::kAutoregressive, 0);
 }
 
@@ -269,7 +288,7 @@ Status Decoder::accept(const HeadRows& rows, int p) {
   const bool prefill = phase_ == Phase::kPrefill;
   const int n = prefill ? 0 : verified_;
   const int first = rows.rows() - n - 1;  // row of those that choose: of a prompt's the last one
-  const ChainOfDrafts chain{drafts_.data(), n};
+  const ChainOfDrafts chain{chain_.data(), n};
   bool more = true;
   int last = 0;  // row of those that are accepted, the anchor's to begin with
   path_.clear();
@@ -303,6 +322,7 @@ Status Decoder::accept(const HeadRows& rows, int p) {
     policy_->observe_path(nodes_, path_);
   }
   if (!prefill) {
+    judge_found();
     count_cycle();
     sequence_->take_branch(tree_.branch_of(last));
     sequence_->commit(result.emitted);
@@ -321,10 +341,10 @@ void Decoder::count_cycle() {
   if (drafting_ > 0) {
     ++counts_.verified[verified];
   } else if (verified_ > 0) {
-    ++counts_.leftover[verified];
+    ++(looked_up_ ? counts_.lookup : counts_.leftover)[verified];
   }
   if (drafting_ > 0 || verified_ == 0) ++counts_.drafted[drafted];
-  if (!drafts_.empty() && (drafting_ > 0 || verified_ > 0)) ++counts_.cycles;
+  if (verified_ > 0 || (drafting_ > 0 && !drafts_.empty())) ++counts_.cycles;
   counts_.expected_accepted += expected_accepted_;
   counts_.accepted += accepted_;
 }
@@ -340,8 +360,21 @@ void Decoder::keep_leftover() {
                        probabilities_.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
+// What came tells of what was found, verified or not.
+void Decoder::judge_found() {
+  if (found_.tokens.empty()) return;
+  const size_t both = std::min(found_.tokens.size(), emitted_.size());
+  const auto drafts = found_.tokens.first(both);
+  const auto right =
+      static_cast<size_t>(std::ranges::mismatch(drafts, emitted_).in1 - drafts.begin());
+  policy_->observe_found({static_cast<int>(found_.tokens.size()), found_.match, found_.near},
+                         static_cast<int>(right), right < both);
+  found_ = {};
+}
+
 CycleStart Decoder::begin_cycles() {
   flights_.clear();
+  found_ = {};
   return {.sequence = sequence_,
           .anchor = anchor_,
           .most_tokens = params_.max_tokens - generated_,

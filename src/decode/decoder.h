@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "decode/draft_tree.h"
+#include "decode/lookup.h"
 #include "decode/policy.h"
 #include "decode/rejection.h"
 #include "network/cycle.h"
@@ -27,6 +28,7 @@ struct DecodeParams {
   int block_size = 1;  // most tokens of a block, whatever the policy says
   int tree_nodes = 0;  // most nodes of a draft tree, its root included; 0: drafts are chains
   AcceptRule accept = AcceptRule::kMatch;
+  bool lookup = false;  // the policy is also offered what the text itself has (lookup.h)
   SamplingParams sampling{};
   int max_tokens = 1;                     // to generate; the context must have room for them
   std::vector<int32_t> stop_token_ids{};  // generating one, which is emitted, ends the sequence
@@ -39,13 +41,13 @@ struct DecodeCounts {
   int prefill_passes = 0;
   int ar_passes = 0;         // verify passes and plain steps
   int diffusion_passes = 0;  // draft passes
-  int cycles = 0;    // of draft, verify and accept, or of leftover drafts, verify and accept
-  int accepted = 0;  // drafts that were accepted, in all cycles
+  int cycles = 0;            // of draft, leftover drafts or lookup drafts, verify and accept
+  int accepted = 0;          // drafts that were accepted, in all cycles
 
   // What the policy chose: [d] cycles that drafted d tokens, of those [n] that verified n, and [n]
-  // cycles that verified n leftover drafts; drafted[0] is plain steps. And what it expected of the
-  // verified ones.
-  std::vector<int> drafted, verified, leftover;
+  // cycles that verified n leftover or n lookup drafts; drafted[0] is plain steps. And what it
+  // expected of the verified ones.
+  std::vector<int> drafted, verified, leftover, lookup;
   double expected_accepted = 0;
 };
 
@@ -113,6 +115,7 @@ class Decoder {
 
   // The cycle, at position p = sequence.length(), with the anchor x_p known.
   void begin_cycle();
+  void look_up();
   Span draft();                            // 1. Draft: [x_p, MASK, ...] in the diffusion view
   void take_drafts(const HeadRows& rows);  //    d_1, d_2, ... from its rows
   void take_tree(const HeadRows& rows);    //    or what they have to offer
@@ -121,6 +124,7 @@ class Decoder {
   Status accept(const HeadRows& rows, int p);
   void count_cycle();  // once it is over: one that was cut short begins again
   void keep_leftover();
+  void judge_found();
 
   bool by_rejection() const;
   bool by_trees() const { return params_.tree_nodes > 1 && !by_rejection(); }
@@ -151,9 +155,13 @@ class Decoder {
   TreeRows tree_;                     // as rows; empty where it verifies a chain
   std::vector<int> path_;             // of the nodes, those that were accepted
   int misses_ = 0;                    // drafts of the block that were wrong, of those before
+  std::optional<Lookup> lookup_;      // once it is asked
+  LookupDrafts found_;                // by it, for the current cycle
   int prefilling_ = 0;                // prompt tokens of the span of the current pass
   int drafting_ = 0;                  // drafts that the current cycle makes
   int verified_ = 0;                  // n: those that it verifies
+  std::span<const int32_t> chain_;    // they, where they are a chain, wherever they are from
+  bool looked_up_ = false;            // from the text
   double expected_accepted_ = 0;      // of these
   std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
   std::vector<int32_t> emitted_;                   // by the last take()

@@ -15,12 +15,20 @@ struct Leftover {
   int misses = 0;                        // tokens since their anchor that were drafted wrong
 };
 
+// Drafts that the text itself gave (lookup.h).
+struct Found {
+  int drafts = 0;
+  int match = 0;      // tokens before the first that are the same where they come from
+  bool near = false;  // which is a little behind where the text was copied before
+};
+
 // What a cycle begins with: a block of so many drafts, or, with none to be made, a verify of so
-// many of those that are left over. Neither is a plain AR step.
+// many of those that are left over, or of those that were found. None of all is a plain AR step.
 struct CyclePlan {
   int drafts = 0;
   int leftover = 0;
-  double expected_accepted = 0;  // of the leftover; 0 when the policy has no idea
+  int lookup = 0;
+  double expected_accepted = 0;  // of leftover or lookup; 0 when the policy has no idea
 };
 
 struct Verification {
@@ -32,8 +40,9 @@ class Policy {
  public:
   virtual ~Policy() = default;
 
-  // The next cycle: up to `most` drafts, or some of `left`, which are `most` at most.
-  virtual CyclePlan plan(int most, const Leftover& left) = 0;
+  // The next cycle: up to `most` drafts, or some of `left`, which are `most` at most, or some of
+  // what was found, which may be more.
+  virtual CyclePlan plan(int most, const Leftover& left, const Found& found) = 0;
 
   // Whether verified() looks at probabilities, which cost a little to compute. Where it does not,
   // they are zeros.
@@ -45,6 +54,9 @@ class Policy {
 
   // The cycle of the last plan() and verified() accepted so many.
   virtual void observe_accepted(int accepted) = 0;
+  // Of what was found for that plan, verified or not, so many were the tokens that came; and
+  // whether the next one was another.
+  virtual void observe_found(const Found& found, int right, bool wrong) = 0;
 
   // Where drafts may be a tree, in place of verified() and observe_accepted(). P(a draft is
   // accepted | the one before it is), where its row is so sure of it, and has `rank` others before
@@ -71,7 +83,9 @@ class Policy {
 class FixedPolicy final : public Policy {
  public:
   explicit FixedPolicy(int block_size) : drafts_(block_size - 1) {}
-  CyclePlan plan(int most, const Leftover&) override { return {std::min(drafts_, most)}; }
+  CyclePlan plan(int most, const Leftover&, const Found&) override {
+    return {std::min(drafts_, most)};
+  }
   bool needs_probabilities() const override { return false; }
   Verification verified(std::span<const float> probabilities) override {
     return {static_cast<int>(probabilities.size())};
@@ -82,6 +96,7 @@ class FixedPolicy final : public Policy {
     return {static_cast<int>(nodes.size())};
   }
   void observe_path(std::span<const DraftNode>, std::span<const int>) override {}
+  void observe_found(const Found&, int, bool) override {}
   Verification plan_whole(int most) override { return {std::min(drafts_, most)}; }
   void observe_whole(int, int) override {}
   void share_passes(int) override {}

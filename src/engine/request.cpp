@@ -60,15 +60,16 @@ void check_sampling(const ModelConfig& config, const SamplingParams& s) {
   check_biases(config, s.logit_bias);
 }
 
-// Without a diffusion view no draft ever pays.
+// Without a diffusion view, and what is looked up, there is nothing to choose from.
 Mode mode_of(const ModelConfig& config, const GenerateOptions& options) {
   const Mode mode = options.mode.value_or(Mode::kAuto);
-  return mode == Mode::kAuto && !config.has_diffusion_view() ? Mode::kAr : mode;
+  const bool drafts = config.has_diffusion_view() || options.lookup;
+  return mode == Mode::kAuto && !drafts ? Mode::kAr : mode;
 }
 
 int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
   const Mode mode = mode_of(config, options);
-  if (mode == Mode::kAr) {
+  if (mode == Mode::kAr || (mode == Mode::kAuto && !config.has_diffusion_view())) {
     if (options.block_size != 0) {
       usage(fmt::format("block_size is {}, but {} drafts no blocks.", options.block_size,
                         config.has_diffusion_view()
@@ -97,13 +98,14 @@ int tree_nodes_of(const ModelConfig& config, const GenerateOptions& options) {
                 fmt::format("2 to {}, or 0 for chains", kMostTreeNodes));
   }
   const Mode mode = mode_of(config, options);
-  if (mode == Mode::kAr && options.tree_nodes.value_or(0) != 0) {
+  const bool blocks = mode != Mode::kAr && config.has_diffusion_view();
+  if (!blocks && options.tree_nodes.value_or(0) != 0) {
     usage(fmt::format("tree_nodes is {}, but {} drafts nothing.", *options.tree_nodes,
                       config.has_diffusion_view()
                           ? "mode ar"
                           : "a checkpoint without a diffusion view, or heads for it,"));
   }
-  if (mode == Mode::kAr) return 0;
+  if (!blocks) return 0;
   return options.tree_nodes.value_or(mode == Mode::kAuto ? kMostTreeNodes : 0);
 }
 
@@ -153,6 +155,7 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
   return {.block_size = block_size_of(config, options),
           .tree_nodes = tree_nodes_of(config, options),
           .accept = options.accept,
+          .lookup = options.lookup && chooses(config, request),
           .sampling = options.sampling,
           .max_tokens = std::min(options.max_tokens, room),
           .stop_token_ids = std::move(stop_token_ids),

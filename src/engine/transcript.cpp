@@ -33,6 +33,7 @@ Transcript::Transcript(const Request& request, const DecodeParams& params,
   for (std::vector<int>* counts : {&stats.drafted, &stats.verified, &stats.leftover}) {
     counts->reserve(static_cast<size_t>(most));
   }
+  if (params.lookup) stats.lookup.reserve(Lookup::kMostDrafts + 1);
 }
 
 bool Transcript::take(const News& news) {
@@ -157,6 +158,7 @@ Generation Transcript::result(Task* task) && {
   stats.drafted = counts.drafted;
   stats.verified = counts.verified;
   stats.leftover = counts.leftover;
+  stats.lookup = counts.lookup;
   stats.expected_accepted = counts.expected_accepted;
   const auto began = task->began().value_or(finished_);
   const auto prefilled = task->prefilled().value_or(finished_);

@@ -290,6 +290,7 @@ TEST(Usage, Numbers) {
        "--seed is \"-9223372036854775809\"; valid is a whole number from -9223372036854775808 to "
        "18446744073709551615, or random."},
       {generate({"-p", "x", "--seed", "18446744073709551616"}), 2, "--seed is"},
+      {generate({"-p", "x", "--lookup", "yes"}), 2, "--lookup is \"yes\"; valid is on or off"},
       {generate({"-p", "x", "--block-size", "1"}), 2, "--block-size is \"1\"; valid is"},
       {generate({"-p", "x", "--block-size", "17"}), 2,
        "orthrus: --block-size is 17; valid is 2 to 16"},

@@ -72,7 +72,7 @@ class Simulation {
     while (run.tokens < tokens) {
       const int most = std::min(kMost, tokens - run.tokens - 1);
       const auto left = std::min(worths.size(), static_cast<size_t>(most));
-      const CyclePlan plan = policy.plan(most, {std::span(confidences).first(left), misses});
+      const CyclePlan plan = policy.plan(most, {std::span(confidences).first(left), misses}, {});
       EXPECT_GE(plan.drafts, 0);
       EXPECT_LE(plan.drafts, most);
       EXPECT_GE(plan.leftover, 0);
@@ -268,6 +268,60 @@ TEST(AutoPolicy, VerifiesWhatIsLeftOverWhereThatPays) {
   EXPECT_GT(rate(0), 0.95 * best);
 }
 
+// A text that quotes itself, every third stretch: what is found there is right, elsewhere it is
+// not. `quotes`: of a text of many requests, whether this one does.
+double rate_with_lookup(Learnt& state, const Cost& cost, bool quotes) {
+  LearningPolicy policy(state);
+  double seconds = 0;
+  int tokens = 0, match = 2;
+  while (tokens < 600) {
+    const Found found{31, match};
+    const CyclePlan plan = policy.plan(0, {}, found);
+    EXPECT_EQ(plan.drafts + plan.leftover, 0);
+    EXPECT_LE(plan.lookup, found.drafts);
+    EXPECT_LE(plan.expected_accepted, plan.lookup);
+    seconds += cost(plan.lookup + 1);
+    state.times.add({cost(plan.lookup + 1) * 1e-3, plan.lookup + 1, false});
+    const int till_wrong = quotes ? 39 - tokens % 40 : 0;
+    const int accepted = std::min(till_wrong, plan.lookup);
+    policy.observe_accepted(accepted);
+    const int seen = accepted + 1;
+    const int right = std::min({till_wrong, found.drafts, seen});
+    policy.observe_found(found, right, right < seen);
+    tokens += seen;
+    match = right < seen ? 2 : std::min(match + seen, 32);
+  }
+  return tokens / seconds;
+}
+
+TEST(AutoPolicy, VerifiesWhatIsFoundWhereATextQuotesItself) {
+  for (const Cost& cost : {Cost(flat), Cost(knee), Cost(gentle), Cost(linear)}) {
+    Learnt state;
+    for (int rows : {1, 1, 1, 32}) state.times.add({cost(rows) * 1e-3, rows, false});
+    const bool pays = cost(16) < 8 * cost(1);
+    for (int request = 0; request < 6; ++request) {
+      const double plain = 1 / cost(1);
+      if (pays) EXPECT_GT(rate_with_lookup(state, cost, true), 2 * plain) << request;
+      EXPECT_GT(rate_with_lookup(state, cost, false), (request == 0 ? 0.95 : 0.97) * plain)
+          << request << ", 16 rows " << cost(16);
+    }
+  }
+}
+
+// Of what is left over and what was found the one that promises more is verified, and neither
+// where a pass of its rows costs more.
+TEST(AutoPolicy, ChoosesBetweenWhatIsLeftOverAndWhatWasFound) {
+  Learnt state;
+  for (const int rows : {1, 1, 1, 2, 4, 8, 16, 32}) state.times.add({1e-3, rows, false});
+  LearningPolicy policy(state);
+  const std::vector<float> sure(10, 0.99f), unsure(10, 0.1f);
+  EXPECT_GT(policy.plan(kMost, {unsure, 0}, {20, 32}).lookup, 10);
+  EXPECT_GT(policy.plan(kMost, {sure, 0}, {20, 2}).leftover, 5);
+  Learnt dear;
+  for (const int rows : {1, 1, 1, 2, 32}) dear.times.add({rows * 1e-3, rows, false});
+  EXPECT_EQ(LearningPolicy(dear).plan(kMost, {}, {20, 32}).lookup, 0);
+}
+
 // The probabilities tell where the first wrong draft is, which a fixed choice cannot know.
 TEST(AutoPolicy, VerifiesUpToWhatTheDraftsSay) {
   std::mt19937 random(3);
@@ -281,7 +335,7 @@ TEST(AutoPolicy, VerifiesUpToWhatTheDraftsSay) {
 
   int drafts = 0;
   for (int steps = 0; drafts < 4 && steps < 200; ++steps) {
-    drafts = policy.plan(kMost, {}).drafts;
+    drafts = policy.plan(kMost, {}, {}).drafts;
     if (drafts > 0 && drafts < 4) policy.verified(std::vector<float>(drafts, 0.98f));
     if (drafts < 4) policy.observe_accepted(drafts);
   }
@@ -325,7 +379,7 @@ TEST(AutoPolicy, SeveralSequencesShareThePass) {
         state.times.add({knee(rows * s) * 1e-3, rows * s, draft});
         policy.share_passes(s);
       };
-      const int d = policy.plan(kMost, {}).drafts;
+      const int d = policy.plan(kMost, {}, {}).drafts;
       int n = 0;
       if (d > 0) {
         pass(d, true);
@@ -354,7 +408,7 @@ TEST(AutoPolicy, SequencesThatShareThePassProbeByTurns) {
         rows += policy.verified(std::vector<float>(static_cast<size_t>(drafting[i]), 0.1f)).drafts;
         drafting[i] = 0;
       } else {
-        drafting[i] = policy.plan(kMost, {}).drafts;
+        drafting[i] = policy.plan(kMost, {}, {}).drafts;
         probes[i] += drafting[i] > 0;
         at_once += drafting[i] > 0;
       }

@@ -167,13 +167,19 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
   }
 }
 
-// Drafts, and verifies new and leftover drafts, as a die says.
+// Drafts, and verifies new, leftover and lookup drafts, as a die says.
 class RandomPolicy final : public Policy {
  public:
   explicit RandomPolicy(unsigned seed) : random_(seed) {}
-  CyclePlan plan(int most, const Leftover& left) override {
+  CyclePlan plan(int most, const Leftover& left, const Found& found) override {
+    EXPECT_LE(found.drafts, Lookup::kMostDrafts);
+    found_ = found;
     for (const float p : left.probabilities) EXPECT_TRUE(p > 0 && p <= 1.0001f) << p;
     EXPECT_LE(static_cast<int>(left.probabilities.size()), most);
+    if (found.drafts > 0 && pick(1) > 0) {
+      EXPECT_GE(found.match, found.near ? 1 : Lookup::kLeastMatch);
+      return {.lookup = pick(found.drafts)};
+    }
     if (pick(2) > 0) return {.leftover = pick(static_cast<int>(left.probabilities.size()))};
     return {pick(most)};
   }
@@ -199,6 +205,13 @@ class RandomPolicy final : public Policy {
       parent = node;
     }
   }
+  void observe_found(const Found& found, int right, bool wrong) override {
+    EXPECT_EQ(found.drafts, found_.drafts);
+    EXPECT_EQ(found.match, found_.match);
+    EXPECT_LE(right + (wrong ? 1 : 0), found.drafts);
+    ++judged;
+  }
+  int judged = 0;  // times that it heard what became of what was found
   Verification plan_whole(int most) override { return {pick(most), 0}; }
   void observe_whole(int, int) override {}
   void share_passes(int) override {}
@@ -206,32 +219,39 @@ class RandomPolicy final : public Policy {
  private:
   int pick(int most) { return static_cast<int>(random_() % static_cast<unsigned>(most + 1)); }
   mutable std::mt19937 random_;
+  Found found_;
 };
 
 TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
   const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
   const unsigned first_seed = std::random_device{}();
-  int accepted = 0, leftover = 0;
+  int accepted = 0, leftover = 0, lookup = 0, judged = 0;
   for (unsigned seed = first_seed; seed < first_seed + 18; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     std::vector<int32_t> prompt(1 + random() % 40);
     for (int32_t& id : prompt) id = static_cast<int32_t>(4 + random() % 8000);
+    if (random() % 2 == 0) prompt.insert(prompt.end(), prompt.begin(), prompt.end());
     DecodeParams params{.max_tokens = 60, .prefill_chunk = 256};
     if (seed % 2 == 0) params.sampling = {.temperature = 0.7f, .top_k = 50, .seed = seed};
     if (seed % 3 == 0) params.sampling.repetition_penalty = 1.1f;
     if (seed % 3 == 1) params.sampling.frequency_penalty = 0.2f;
     const Decoded plain = decode(model, prompt, params);
-    params.block_size = model.config.block_size;
+    params.block_size = seed % 4 == 0 ? 1 : model.config.block_size;
+    params.lookup = true;
     RandomPolicy policy(seed);
     const Decoded chosen = decode(model, prompt, params, policy);
     EXPECT_EQ(chosen.ids, plain.ids);
     accepted += chosen.counts.accepted;
     for (size_t n = 1; n < chosen.counts.leftover.size(); ++n)
       leftover += chosen.counts.leftover[n];
+    for (size_t n = 1; n < chosen.counts.lookup.size(); ++n) lookup += chosen.counts.lookup[n];
+    judged += policy.judged;
   }
   EXPECT_GT(accepted, 0);
   EXPECT_GT(leftover, 0);
+  EXPECT_GT(lookup, 0);
+  EXPECT_GT(judged, lookup);
 }
 
 // Likewise trees, over borders of pages, with stop tokens and limits inside of them.
@@ -301,12 +321,13 @@ TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
   TestSequence s(model, ops);
   CpuForwardPass pass(model, ops);
   RandomPolicy policy(seed);
-  Decoder decoder(model.config, s.sequence, prompt, policy,
-                  {.block_size = 16, .tree_nodes = 20, .max_tokens = 120, .prefill_chunk = 64});
+  Decoder decoder(
+      model.config, s.sequence, prompt, policy,
+      {.block_size = 16, .tree_nodes = 20, .lookup = true, .max_tokens = 240, .prefill_chunk = 64});
   int cut = 0;
   while (!decoder.done()) {
     const Span span = decoder.next();
-    if (!decoder.prefilling() && random() % 5 == 0) {
+    if (!decoder.prefilling() && random() % 2 == 0) {
       s.sequence.clear();
       decoder.start_again();
       ++cut;
@@ -322,8 +343,8 @@ TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
   const auto sum = [](const std::vector<int>& of) {
     return std::accumulate(of.begin(), of.end(), 0);
   };
-  EXPECT_EQ(1 + counts.ar_passes + counts.accepted, 120);
-  EXPECT_EQ(counts.ar_passes, sum(counts.drafted) + sum(counts.leftover));
+  EXPECT_EQ(1 + counts.ar_passes + counts.accepted, 240);
+  EXPECT_EQ(counts.ar_passes, sum(counts.drafted) + sum(counts.leftover) + sum(counts.lookup));
   EXPECT_EQ(counts.ar_passes, counts.drafted[0] + counts.cycles);
   EXPECT_EQ(sum(counts.verified), sum(counts.drafted) - counts.drafted[0]);
 }

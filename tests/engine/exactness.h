@@ -277,7 +277,7 @@ class Exactness : public testing::TestWithParam<Effort> {
   // Another way to compute the same, or the beginning of it.
   Request varied(Request request, bool whole_prompt) {
     GenerateOptions& options = request.options;
-    constexpr Mode kModes[] = {Mode::kAr, Mode::kDual, Mode::kDual, Mode::kDual, Mode::kAuto};
+    constexpr Mode kModes[] = {Mode::kAr, Mode::kDual, Mode::kDual, Mode::kAuto, Mode::kAuto};
     options.mode = kModes[pick(0, 4)];
     options.block_size = *options.mode == Mode::kAr ? 0 : pick(2, config().block_size);
     if (options.sampling.greedy()) {
@@ -287,6 +287,7 @@ class Exactness : public testing::TestWithParam<Effort> {
     if (*options.mode != Mode::kAr && pick(0, 2) > 0) {
       options.tree_nodes = pick(0, 4) == 0 ? 0 : pick(2, pick(0, 1) == 0 ? 16 : 128);
     }
+    options.lookup = pick(0, 3) > 0;
     if (!whole_prompt) options.prefill_chunk = any_of({1, 7, 64, 1 << 20});
     if (pick(0, 7) == 0) options.max_tokens = pick(1, options.max_tokens);
     options.priority = pick(-1, 1);

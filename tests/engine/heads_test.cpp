@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -125,6 +127,34 @@ TEST_F(ModelHeads, AreAsThoseInside) {
       EXPECT_EQ(generate(model_, options, Mode::kAr), expected);
     }
   }
+}
+
+// Then the text itself gives drafts, and only it.
+TEST_F(ModelHeads, WithoutThemTextsAreLookedUp) {
+  const Files files(true);
+  gguf_of(files.plain, files.base).write(model_);
+  const EngineOptions options{.threads = 2};
+  const std::vector<int32_t> expected = generate(model_, options, Mode::kAr);
+  EXPECT_EQ(generate(model_, options, Mode::kAuto), expected);
+  const Engine engine = Engine::load(model_, options);
+  Request request;
+  for (int i = 0; i < 60; ++i) request.prompt.push_back(5 + i % 7);
+  request.options.max_tokens = 60;
+  request.options.ignore_eos = true;
+  request.options.mode = Mode::kAr;
+  const Generation plain = engine.generate(request);
+  request.options.mode = std::nullopt;
+  const Generation looked_up = engine.generate(request);
+  EXPECT_EQ(looked_up.output_ids, plain.output_ids);
+  const GenerationStats& stats = looked_up.stats;
+  EXPECT_EQ(stats.diffusion_passes, 0);
+  EXPECT_EQ(stats.cycles, std::accumulate(stats.lookup.begin(), stats.lookup.end(), 0));
+  EXPECT_EQ(stats.ar_passes, stats.drafted[0] + stats.cycles);
+  EXPECT_EQ(1 + stats.ar_passes + stats.accepted, 60);
+  request.options.lookup = false;
+  const Generation off = engine.generate(request);
+  EXPECT_EQ(off.output_ids, plain.output_ids);
+  EXPECT_EQ(off.stats.ar_passes, 59);
 }
 
 TEST_F(ModelHeads, ThatLieBesideTheModelAreTaken) {

@@ -107,7 +107,7 @@ TEST(Request, EachBadValueIsNamedWithItsRange) {
   }
 }
 
-TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToAr) {
+TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToLookup) {
   ModelConfig config = small_config();
   config.architecture = "Qwen3ForCausalLM";
   config.block_size = 0;
@@ -124,10 +124,34 @@ TEST(Request, AnArOnlyCheckpointRefusesTheDualModeAndDefaultsToAr) {
                       &tokenizer());
       },
       ErrorKind::kUsage, {"block_size is 4, but a checkpoint without a diffusion view"});
-  EXPECT_EQ(check_request(config, request_of([](Request&) {}), &tokenizer()).block_size, 1);
-  const Request automatic = request_of([](Request& r) { r.options.mode = Mode::kAuto; });
-  EXPECT_EQ(check_request(config, automatic, &tokenizer()).block_size, 1);
-  EXPECT_FALSE(chooses(config, automatic));
+  for (const bool named : {false, true}) {
+    const Request automatic = request_of([&](Request& r) {
+      if (named) r.options.mode = Mode::kAuto;
+    });
+    EXPECT_EQ(check_request(config, automatic, &tokenizer()).block_size, 1);
+    EXPECT_TRUE(check_request(config, automatic, &tokenizer()).lookup);
+    EXPECT_TRUE(chooses(config, automatic));
+  }
+  // What may not look up decodes plainly.
+  for (const Request& plain :
+       {request_of([](Request& r) { r.options.lookup = false; }),
+        request_of([](Request& r) { r.options.mode = Mode::kAr; }), request_of([](Request& r) {
+          r.options.accept = AcceptRule::kRejection;
+          r.options.sampling.temperature = 1;
+        })}) {
+    EXPECT_FALSE(check_request(config, plain, &tokenizer()).lookup);
+    EXPECT_FALSE(chooses(config, plain));
+  }
+}
+
+TEST(Request, OnlyTheModeThatChoosesLooksUp) {
+  const auto looks_up = [](const std::function<void(Request&)>& change) {
+    return check_request(small_config(), request_of(change), &tokenizer()).lookup;
+  };
+  EXPECT_TRUE(looks_up([](Request&) {}));
+  EXPECT_FALSE(looks_up([](Request& r) { r.options.lookup = false; }));
+  EXPECT_FALSE(looks_up([](Request& r) { r.options.mode = Mode::kDual; }));
+  EXPECT_FALSE(looks_up([](Request& r) { r.options.mode = Mode::kAr; }));
 }
 
 TEST(Request, StopStringsNeedATokenizer) {

@@ -46,9 +46,10 @@ const Case kShared[] = {
     {"use_beam_search", "false", "true 1"},
     {"orthrus",
      "null {} {\"mode\":\"ar\"} {\"mode\":\"dual\",\"block_size\":16} {\"block_size\":2} "
+     "{\"lookup\":false} {\"mode\":\"auto\",\"lookup\":true} {\"lookup\":null} "
      "{\"passes\":true} {\"unknown\":1}",
      "3 {\"mode\":\"fast\"} {\"mode\":1} {\"block_size\":1} {\"block_size\":17} "
-     "{\"mode\":\"ar\",\"block_size\":4} {\"passes\":1}"},
+     "{\"mode\":\"ar\",\"block_size\":4} {\"passes\":1} {\"lookup\":\"off\"}"},
     {"user", "\"me\" 3", ""},
     {"metadata", "{\"a\":\"b\"}", ""},
     {"store", "true", ""},

@@ -41,6 +41,7 @@ std::string in_words(std::string_view name, const GenerateOptions& options) {
   if (name == "frequency-penalty") return fmt::format("{}", sampling.frequency_penalty);
   if (name == "seed") return fmt::format("{}", sampling.seed);
   if (name == "mode") return std::string(name_of(options.mode.value_or(Mode::kAuto)));
+  if (name == "lookup") return options.lookup ? "on" : "off";
   if (name == "accept") return options.accept == AcceptRule::kMatch ? "match" : "rejection";
   if (name == "max-tokens") return fmt::format("{}", options.max_tokens);
   if (name == "block-size") {

@@ -154,6 +154,7 @@ bool read_own(const Fields& body, const ModelConfig& config, GenerateOptions& op
     }
     options.tree_nodes = static_cast<int>(*nodes);
   }
+  if (const auto lookup = own->boolean("lookup")) options.lookup = *lookup;
   return own->boolean("passes").value_or(false);
 }
 

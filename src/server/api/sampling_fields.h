@@ -22,8 +22,8 @@ std::vector<std::string> read_stops(const Fields& body, std::string_view name);
 // "priority" and "cache_salt".
 void read_scheduling(const Fields& body, GenerateOptions& options);
 
-// "orthrus", which is our own: "mode", "block_size" and "tree_nodes", which change the speed only.
-// Says whether it asks for "passes".
+// "orthrus", which is our own: "mode", "block_size", "tree_nodes" and "lookup", which change the
+// speed only. Says whether it asks for "passes".
 bool read_own(const Fields& body, const ModelConfig& config, GenerateOptions& options);
 
 }  // namespace orthrus::server
