@@ -301,7 +301,9 @@ TEST(AutoPolicy, VerifiesWhatIsFoundWhereATextQuotesItself) {
     const bool pays = cost(16) < 8 * cost(1);
     for (int request = 0; request < 6; ++request) {
       const double plain = 1 / cost(1);
-      if (pays) EXPECT_GT(rate_with_lookup(state, cost, true), 2 * plain) << request;
+      if (pays) {
+        EXPECT_GT(rate_with_lookup(state, cost, true), 2 * plain) << request;
+      }
       EXPECT_GT(rate_with_lookup(state, cost, false), (request == 0 ? 0.95 : 0.97) * plain)
           << request << ", 16 rows " << cost(16);
     }
