@@ -97,16 +97,14 @@ int tree_nodes_of(const ModelConfig& config, const GenerateOptions& options) {
                 "tree_nodes", *options.tree_nodes,
                 fmt::format("2 to {}, or 0 for chains", kMostTreeNodes));
   }
-  const Mode mode = mode_of(config, options);
-  const bool blocks = mode != Mode::kAr && config.has_diffusion_view();
+  const bool blocks = mode_of(config, options) != Mode::kAr && config.has_diffusion_view();
   if (!blocks && options.tree_nodes.value_or(0) != 0) {
     usage(fmt::format("tree_nodes is {}, but {} drafts nothing.", *options.tree_nodes,
                       config.has_diffusion_view()
                           ? "mode ar"
                           : "a checkpoint without a diffusion view, or heads for it,"));
   }
-  if (!blocks) return 0;
-  return options.tree_nodes.value_or(mode == Mode::kAuto ? kMostTreeNodes : 0);
+  return options.tree_nodes.value_or(0);
 }
 
 }  // namespace
