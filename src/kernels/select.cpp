@@ -39,13 +39,16 @@ std::vector<Candidate> all_of(std::span<const float> logits, float temperature) 
   return all;
 }
 
+uint64_t mass_wanted(double top_p, double total) {
+  return std::max(uint64_t{1}, static_cast<uint64_t>(std::ceil(top_p * total)));
+}
+
 void keep_top_p(std::vector<Candidate>& kept, double top_p) {
   if (top_p >= 1.0) return;
   const float top = top_score(kept);
   uint64_t total = 0;
   for (const Candidate& c : kept) total += mass(c.score, top);
-  const double share = top_p * static_cast<double>(total);
-  const uint64_t wanted = std::max(uint64_t{1}, static_cast<uint64_t>(std::ceil(share)));
+  const uint64_t wanted = mass_wanted(top_p, static_cast<double>(total));
   // A heap gives the likeliest first without sorting the long tail that is cut.
   const auto after = [](const Candidate& a, const Candidate& b) { return before(b, a); };
   std::make_heap(kept.begin(), kept.end(), after);
@@ -57,6 +60,31 @@ void keep_top_p(std::vector<Candidate>& kept, double top_p) {
     sum += mass(end->score, top);
   } while (end != kept.begin() && sum < wanted);
   kept.erase(kept.begin(), end);
+}
+
+// What keep_top_p leaves of all tokens, where it can be told without the whole numbers of all of
+// them: their total is estimated from both sides, and the likeliest tokens reach both shares of it
+// at the same one. Nothing where it can't be told so.
+std::vector<Candidate> likeliest_top_p(std::span<const float> logits, double top_p,
+                                       float temperature) {
+  constexpr size_t kMost = 256;       // texts rarely leave as many
+  constexpr double kError = 0x1p-13;  // of the estimate: ten times what float arithmetic makes
+  std::vector<Candidate> found = likeliest(logits, kMost, temperature);
+  if (found.empty()) return {};
+  const float top = found.front().score;
+  std::vector<float> scores(logits.size());
+  std::ranges::transform(logits, scores.begin(), [=](float x) { return x / temperature; });
+  const double total = cpu::sum_of_exp(scores, top) * 0x1p40;
+  const uint64_t at_least = mass_wanted(top_p, total * (1 - kError));
+  const uint64_t at_most = mass_wanted(top_p, total * (1 + kError));
+  uint64_t sum = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    sum += mass(found[i].score, top);
+    if (sum < at_least) continue;
+    found.resize(sum < at_most ? 0 : i + 1);
+    return found;
+  }
+  return {};
 }
 
 void keep_min_p(std::vector<Candidate>& kept, float min_p) {
@@ -115,11 +143,16 @@ std::vector<Candidate> likeliest(std::span<const float> logits, size_t count, fl
 }
 
 std::vector<Candidate> filter(std::span<const float> logits, const SamplingParams& params) {
-  std::vector<Candidate> kept =
-      params.top_k > 0 ? likeliest(logits, static_cast<size_t>(params.top_k), params.temperature)
-                       : all_of(logits, params.temperature);
-  if (kept.empty()) return kept;
-  keep_top_p(kept, static_cast<double>(params.top_p));
+  const double top_p = static_cast<double>(params.top_p);
+  std::vector<Candidate> kept;
+  if (params.top_k <= 0 && top_p < 1) kept = likeliest_top_p(logits, top_p, params.temperature);
+  if (kept.empty()) {
+    kept = params.top_k > 0
+               ? likeliest(logits, static_cast<size_t>(params.top_k), params.temperature)
+               : all_of(logits, params.temperature);
+    if (kept.empty()) return kept;
+    keep_top_p(kept, top_p);
+  }
   keep_min_p(kept, params.min_p);
   return kept;
 }

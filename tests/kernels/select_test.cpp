@@ -94,6 +94,37 @@ TEST(Filter, KeepsWhatTheDefinitionsKeep) {
   }
 }
 
+// Of a vocabulary's size, from rows that leave a token to ones that leave most.
+TEST(Filter, KeepsWhatTheDefinitionsKeepOfWholeRows) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (int trial = 0; trial < 40; ++trial) {
+    std::normal_distribution<float> normal(0, std::array{0.5f, 2.0f, 4.0f, 8.0f}[random() % 4]);
+    std::vector<float> logits(20000 + random() % 20000);
+    for (float& l : logits) l = normal(random);
+    if (trial % 3 == 0) {  // ties, also at the cut
+      for (float& l : logits) l = std::round(l);
+    }
+    const SamplingParams params{.temperature = std::array{0.3f, 0.7f, 1.0f, 2.5f}[random() % 4],
+                                .top_p = std::array{0.999f, 0.95f, 0.5f, 1e-6f}[random() % 4],
+                                .min_p = std::array{0.0f, 0.05f}[random() % 2]};
+    std::vector<int32_t> got;
+    for (const Candidate& c : filter(logits, params)) got.push_back(c.token);
+    std::sort(got.begin(), got.end());
+    ASSERT_EQ(got, plain_filter(logits, params))
+        << "trial " << trial << ", t " << params.temperature << ", p " << params.top_p;
+  }
+}
+
+TEST(Filter, CutsWhereASumIsTheShareItself) {
+  for (const int equal : {2, 4, 16, 1024}) {
+    std::vector<float> logits(2000, -1000.0f);
+    for (int i = 0; i < equal; ++i) logits[static_cast<size_t>(3 + i)] = 5;
+    EXPECT_EQ(filter(logits, {.temperature = 1, .top_p = 0.5f}).size(), equal / 2);
+  }
+}
+
 TEST(Select, SkippingHopelessTokensChangesNothing) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal(0, 12);
