@@ -35,13 +35,32 @@ struct TokenLogprobs {
   bool operator==(const TokenLogprobs&) const = default;
 };
 
-// What one forward pass contributed.
+// Where the drafts of a cycle are from.
+enum class DraftSource : uint8_t {
+  kNone,      // there are none: a plain AR step, or the token that the prefill gives
+  kBlock,     // a block that the cycle drafted
+  kTree,      // the same, with several tokens for a place
+  kLeftover,  // a block of an earlier cycle
+  kLookup,    // what followed where the same tokens stood before, in prompt or output
+};
+std::string_view name_of(DraftSource source);  // "none", "block", "tree", "leftover", "lookup"
+
+// What one forward pass contributed. The first step has the token that the prefill gives, each
+// later one those of a cycle.
 struct Step {
   std::span<const int32_t> tokens;            // that it emitted; never empty
   std::string_view text;                      // that became certain with them; may be empty
   int drafted = 0;                            // drafts that the pass verified; 0 in a plain AR step
   int accepted = 0;                           // how many of `tokens` were drafts of these
   std::span<const TokenLogprobs> logprobs{};  // of each token, where they were asked for
+
+  DraftSource source = DraftSource::kNone;
+  int made = 0;    // tokens that the cycle drafted before it; it may have verified fewer, or none
+  int judged = 0;  // places in which a draft was compared: `accepted`, or one more, a wrong one
+  // Of each accepted draft of a tree, how many its row found likelier in its place; empty for other
+  // drafts, which are the likeliest.
+  std::span<const int> ranks{};
+  double seconds = 0;  // since the step before; 0 for the first
 };
 
 struct GenerationStats {

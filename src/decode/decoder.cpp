@@ -314,11 +314,20 @@ Status Decoder::accept(const HeadRows& rows, int p) {
     phase_ = Phase::kDone;
     return Status::kNonFiniteLogits;
   }
-  drafted_ = n;
-  accepted_ = result.accepted;
+  // Behind the last row there may be a draft that is wrong, unless a token before it was the last.
+  const auto behind_last = [&](const DraftNode& node) {
+    return node.parent == (path_.empty() ? -1 : path_.back());
+  };
+  const bool wrong =
+      result.emitted > result.accepted &&
+      (tree_.empty() ? result.accepted < n : std::ranges::any_of(nodes_, behind_last));
+  cycle_ = {prefill ? DraftSource::kNone : source(), prefill ? 0 : drafting_, n, result.accepted,
+            result.accepted + (wrong ? 1 : 0)};
+  ranks_.clear();
   if (tree_.empty()) {
-    policy_->observe_accepted(accepted_);
+    policy_->observe_accepted(result.accepted);
   } else {
+    for (const int node : path_) ranks_.push_back(nodes_[static_cast<size_t>(node)].rank);
     policy_->observe_path(nodes_, path_);
   }
   if (!prefill) {
@@ -336,6 +345,12 @@ Status Decoder::accept(const HeadRows& rows, int p) {
   return Status::kOk;
 }
 
+DraftSource Decoder::source() const {
+  if (drafting_ > 0) return by_trees() ? DraftSource::kTree : DraftSource::kBlock;
+  if (verified_ == 0) return DraftSource::kNone;
+  return looked_up_ ? DraftSource::kLookup : DraftSource::kLeftover;
+}
+
 void Decoder::count_cycle() {
   const auto drafted = static_cast<size_t>(drafting_), verified = static_cast<size_t>(verified_);
   if (drafting_ > 0) {
@@ -346,7 +361,7 @@ void Decoder::count_cycle() {
   if (drafting_ > 0 || verified_ == 0) ++counts_.drafted[drafted];
   if (verified_ > 0 || (drafting_ > 0 && !drafts_.empty())) ++counts_.cycles;
   counts_.expected_accepted += expected_accepted_;
-  counts_.accepted += accepted_;
+  counts_.accepted += cycle_.accepted;
 }
 
 // The block's drafts for positions beyond the new anchor. The block knew the old anchor alone, and
@@ -415,8 +430,10 @@ Status Decoder::take_cycle(const CycleResult& result) {
   counts_.accepted += result.accepted;
   counts_.expected_accepted += flights_.front().expected_accepted;
   flights_.pop_front();
-  drafted_ = result.verified;
-  accepted_ = result.accepted;
+  cycle_ = {result.drafted > 0 ? DraftSource::kBlock : DraftSource::kNone, result.drafted,
+            result.verified, result.accepted,
+            std::min(result.verified, static_cast<int>(result.tokens.size()))};
+  ranks_.clear();
   policy_->observe_whole(result.drafted, result.accepted);
   bool more = result.status == Status::kOk;
   for (const int32_t token : result.tokens) {

@@ -51,6 +51,15 @@ struct DecodeCounts {
   double expected_accepted = 0;
 };
 
+// What a cycle did, as Step tells it.
+struct CycleRecord {
+  DraftSource source = DraftSource::kNone;
+  int made = 0;
+  int verified = 0;
+  int accepted = 0;
+  int judged = 0;
+};
+
 class Decoder {
  public:
   // `sequence` may already hold the keys of a proper prefix of the prompt, and so it may whenever
@@ -101,9 +110,9 @@ class Decoder {
   std::span<const int32_t> emitted() const { return emitted_; }
   std::span<const TokenLogprobs> logprobs() const { return logprobs_; }  // of these, if asked for
 
-  // Of the cycle that emitted: how many drafts were verified, and how many of those accepted.
-  int drafted() const { return drafted_; }
-  int accepted() const { return accepted_; }
+  // Of the cycle that emitted, or of none where the prefill did.
+  const CycleRecord& cycle() const { return cycle_; }
+  std::span<const int> ranks() const { return ranks_; }  // of a tree's accepted drafts
 
   const DecodeParams& params() const { return params_; }
   const DecodeCounts& counts() const { return counts_; }
@@ -122,6 +131,7 @@ class Decoder {
   Span verify();                           // 2. Verify: [x_p, d_1, ..., d_n] in the AR view
   // 3. Accept: the longest prefix the AR view agrees to, after p positions
   Status accept(const HeadRows& rows, int p);
+  DraftSource source() const;
   void count_cycle();  // once it is over: one that was cut short begins again
   void keep_leftover();
   void judge_found();
@@ -165,8 +175,8 @@ class Decoder {
   double expected_accepted_ = 0;      // of these
   std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
   std::vector<int32_t> emitted_;                   // by the last take()
-  int drafted_ = 0;                                // in the cycle that emitted
-  int accepted_ = 0;                               // of those
+  CycleRecord cycle_;                              // that emitted
+  std::vector<int> ranks_;                         // of its accepted drafts, where they are a tree
   int generated_ = 0;                              // tokens emitted since the prompt
   struct Flight {
     int drafts;

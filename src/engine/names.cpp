@@ -33,6 +33,22 @@ std::string_view name_of(Mode mode) {
   return "unknown";
 }
 
+std::string_view name_of(DraftSource source) {
+  switch (source) {
+    case DraftSource::kNone:
+      return "none";
+    case DraftSource::kBlock:
+      return "block";
+    case DraftSource::kTree:
+      return "tree";
+    case DraftSource::kLeftover:
+      return "leftover";
+    case DraftSource::kLookup:
+      return "lookup";
+  }
+  return "unknown";
+}
+
 std::string name_of(const Device& device) {
   return device.is_cpu() ? "cpu" : "cuda:" + std::to_string(device.ordinal);
 }

@@ -76,8 +76,21 @@ bool Transcript::emit(const News& news, const News::Emission& emission, size_t f
     fail(Status::kOutOfMemory);
     return false;
   }
-  const int accepted = std::min(emission.accepted, static_cast<int>(kept));
-  const Step step{tokens.first(kept), text, emission.drafted, accepted, logprobs};
+  const CycleRecord& cycle = emission.cycle;
+  const int accepted = std::min(cycle.accepted, static_cast<int>(kept));
+  const Step step{
+      .tokens = tokens.first(kept),
+      .text = text,
+      .drafted = cycle.verified,
+      .accepted = accepted,
+      .logprobs = logprobs,
+      .source = cycle.source,
+      .made = cycle.made,
+      .judged = std::min(cycle.judged, static_cast<int>(kept)),
+      .ranks = std::span(emission.ranks)
+                   .first(std::min(emission.ranks.size(), static_cast<size_t>(accepted))),
+      .seconds = last_step_ ? seconds(emission.when - *last_step_) : 0};
+  last_step_ = emission.when;
   const bool go_on = call_user(request_->on_step, step);
   if (last || stops_.found()) {
     const bool ended = stops_.found() || is_end(tokens[kept - 1]);

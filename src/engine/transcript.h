@@ -44,6 +44,7 @@ class Transcript {
   StopStrings stops_;
   Generation result_;
   bool done_ = false;
+  std::optional<Clock::time_point> last_step_;
   Clock::time_point finished_{};
 };
 

@@ -325,8 +325,11 @@ void Scheduler::publish(Task& task, bool prefill) {
       news.tokens.insert(news.tokens.end(), emitted.begin(), emitted.end());
       news.logprobs.insert(news.logprobs.end(), decoder.logprobs().begin(),
                            decoder.logprobs().end());
-      news.emissions.push_back(
-          {static_cast<int>(emitted.size()), decoder.drafted(), decoder.accepted()});
+      const auto ranks = decoder.ranks();
+      news.emissions.push_back({static_cast<int>(emitted.size()),
+                                decoder.cycle(),
+                                {ranks.begin(), ranks.end()},
+                                Task::Clock::now()});
     }
     task.mailbox_->ready = true;
   } catch (const std::bad_alloc&) {

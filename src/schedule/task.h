@@ -22,7 +22,10 @@ struct Mailbox {
 // What came of a task since it was last asked for.
 struct News {
   struct Emission {
-    int tokens, drafted, accepted;
+    int tokens;
+    CycleRecord cycle;
+    std::vector<int> ranks;
+    std::chrono::steady_clock::time_point when;
   };
   std::vector<Emission> emissions;      // one for each pass that emitted tokens
   std::vector<int32_t> tokens;          // of all of them

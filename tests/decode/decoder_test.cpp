@@ -160,8 +160,8 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
     give(selected);
     selected.resize(agree + 1);
     EXPECT_EQ(std::vector<int32_t>(decoder.emitted().begin(), decoder.emitted().end()), selected);
-    EXPECT_EQ(decoder.drafted(), 3);
-    EXPECT_EQ(decoder.accepted(), agree);
+    EXPECT_EQ(decoder.cycle().verified, 3);
+    EXPECT_EQ(decoder.cycle().accepted, agree);
     EXPECT_EQ(s.sequence.length(), 2 + agree + 1);
     EXPECT_EQ(decoder.next().tokens[0], selected.back());  // the bonus token is the next anchor
   }

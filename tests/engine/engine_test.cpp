@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <numeric>
 #include <thread>
 
@@ -41,9 +42,22 @@ TEST_F(TinyCode, StepsAddUpToTheGeneration) {
     r.options.mode = mode;
     std::vector<int32_t> ids;
     std::string text;
-    int steps = 0, accepted = 0;
+    int steps = 0, accepted = 0, made = 0;
+    double seconds = 0;
+    std::map<DraftSource, int> sources;
     r.on_step = [&](const Step& step) {
       EXPECT_FALSE(step.tokens.empty());
+      if (steps == 0) {
+        EXPECT_EQ(step.source, DraftSource::kNone);
+        EXPECT_EQ(step.seconds, 0);
+      } else {
+        ++sources[step.source];
+      }
+      EXPECT_EQ(step.judged, std::min(step.drafted, static_cast<int>(step.tokens.size())));
+      EXPECT_TRUE(step.ranks.empty());
+      EXPECT_GE(step.seconds, 0);
+      made += step.made;
+      seconds += step.seconds;
       EXPECT_LE(step.accepted, step.drafted);
       EXPECT_LE(static_cast<int>(step.tokens.size()), step.accepted + 1);
       ids.insert(ids.end(), step.tokens.begin(), step.tokens.end());
@@ -63,6 +77,15 @@ TEST_F(TinyCode, StepsAddUpToTheGeneration) {
     const auto sum = [](const std::vector<int>& counts) {
       return std::accumulate(counts.begin(), counts.end(), 0);
     };
+    EXPECT_EQ(sources[DraftSource::kLeftover], sum(g.stats.leftover));
+    EXPECT_EQ(sources[DraftSource::kLookup], sum(g.stats.lookup));
+    EXPECT_EQ(sources[DraftSource::kBlock] + sources[DraftSource::kNone], sum(g.stats.drafted));
+    int drafted = 0;
+    for (size_t d = 0; d < g.stats.drafted.size(); ++d) {
+      drafted += static_cast<int>(d) * g.stats.drafted[d];
+    }
+    EXPECT_EQ(made, drafted);
+    EXPECT_LE(seconds, g.stats.decode_seconds + 1e-6);
     const int others = sum(g.stats.leftover) + sum(g.stats.lookup);
     EXPECT_EQ(g.stats.diffusion_passes, mode == Mode::kAr ? 0 : g.stats.cycles - others);
     if (mode != Mode::kAuto) {
@@ -75,6 +98,25 @@ TEST_F(TinyCode, StepsAddUpToTheGeneration) {
       EXPECT_GT(g.stats.acceptance_length(), 1.0);
     }
   }
+}
+
+TEST_F(TinyCode, StepsOfTreesHaveRanks) {
+  Request r = request();
+  r.options.mode = Mode::kDual;
+  r.options.tree_nodes = 24;
+  int accepted = 0, second = 0;
+  r.on_step = [&](const Step& step) {
+    if (step.source != DraftSource::kTree) return true;
+    EXPECT_EQ(static_cast<int>(step.ranks.size()), step.accepted);
+    EXPECT_GE(step.judged, step.accepted);
+    EXPECT_LE(step.judged, std::min(step.accepted + 1, static_cast<int>(step.tokens.size())));
+    accepted += step.accepted;
+    for (const int rank : step.ranks) second += rank > 0 ? 1 : 0;
+    return true;
+  };
+  EXPECT_EQ(engine_->generate(r).stats.accepted, accepted);
+  EXPECT_GT(accepted, second);
+  EXPECT_GT(second, 0);
 }
 
 TEST_F(TinyCode, ACallbackCancels) {
