@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,9 +13,11 @@
 
 #include "base/median.h"
 #include "cli/bench_prompts.h"
+#include "cli/bench_report.h"
 #include "cli/bench_results.h"
 #include "cli/chat_format.h"
 #include "cli/choices.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/options.h"
@@ -24,7 +27,10 @@
 #include "cli/roofline.h"
 #include "cli/running.h"
 #include "cli/text.h"
+#include "cli/version.h"
 #include "orthrus/error.h"
+#include "orthrus/inspect.h"
+#include "orthrus/measure.h"
 #include "orthrus/published_shapes.h"
 
 namespace orthrus::cli {
@@ -34,6 +40,7 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus bench -m models/tiny-code
   orthrus bench -m models/tiny-code -n 256 --repeat 5 --block-size 8
   orthrus bench -m models/tiny-code --prompts prompts.jsonl --temperature 0.7 --json
+  orthrus bench -m models/tiny-code --report report.html
   orthrus bench -m models/tiny-code --roofline
   orthrus bench --synthetic qwen3-0.6b --weights q8_0 --roofline --rows 1,8
   orthrus bench --synthetic qwen3-8b --device cuda --roofline --assume-acceptance 11.7
@@ -46,7 +53,10 @@ of ratios, the means of the rest. Ids that differ are a failure.
 Without --prompts or --prompt-ids a chat model is asked 24 questions, of three kinds: code, prose,
 and edits of code that they bring; a model without a chat template continues 24 beginnings of
 Python files. A line of --prompts is a JSON string, a text to continue, or an object with messages
-for a chat model: {"messages": [{"role": "user", "content": "..."}], "kind": "code"}.)";
+for a chat model: {"messages": [{"role": "user", "content": "..."}], "kind": "code"}.
+
+The page of --report shows each text with the tokens that each pass gave, what was drafted and
+accepted, speeds, and passes against what the machine gives. It is one file that loads nothing.)";
 
 struct Options {
   ModelOptions model;
@@ -64,11 +74,12 @@ struct Options {
   int repeat = 3;
   bool ignore_eos = false;
   bool json = false;
+  std::optional<std::string> report;
 };
 
 // A prompt as the engine takes it.
 struct EncodedPrompt {
-  std::string label, kind;
+  std::string text, label, kind;
   TokenIds ids;
 };
 
@@ -84,13 +95,13 @@ using Encode = std::function<TokenIds(std::string_view)>;
 std::vector<EncodedPrompt> encoded_prompts(const Options& options, const Encode& encode) {
   if (options.roofline.wanted) return {};
   if (options.prompt_ids) {
-    return {{"--prompt-ids", "", read_ids("--prompt-ids", *options.prompt_ids)}};
+    return {{"--prompt-ids", "--prompt-ids", "", read_ids("--prompt-ids", *options.prompt_ids)}};
   }
   if (options.synthetic && !options.prompts_file) {
     // Without a tokenizer, and any tokens are as good as others.
     TokenIds ids(64);
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(1000 + 37 * i);
-    return {{"64 tokens", "", ids}};
+    return {{"64 tokens", "64 tokens", "", ids}};
   }
   std::vector<EncodedPrompt> prompts;
   for (const BenchPrompt& prompt : chosen_prompts(options)) {
@@ -98,7 +109,7 @@ std::vector<EncodedPrompt> encoded_prompts(const Options& options, const Encode&
     const std::string text =
         messages ? render_chat(options.format.resolve(options.model.directory), *messages)
                  : std::get<std::string>(prompt.content);
-    prompts.push_back({prompt.label(), prompt.kind, encode(text)});
+    prompts.push_back({prompt.text(), prompt.label(), prompt.kind, encode(text)});
   }
   return prompts;
 }
@@ -115,7 +126,9 @@ ModelConfig synthetic_shape(const Options& options) {
 
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options), engine_(checked_engine(options)) {}
+  // `command` has the options as they were given.
+  Bench(const Options& options, const CLI::App& command)
+      : options_(options), command_(command), engine_(checked_engine(options)) {}
 
   int run() {
     if (options_.roofline.wanted) {
@@ -135,6 +148,7 @@ class Bench {
       if (output_.failed()) break;
     }
     output_.write(options_.json ? json_line(in_json(results)) : results.totals_in_words());
+    if (report_) write_report(results);
     const int code = interrupt_.requested() ? interrupt_.exit_code() : kSuccess;
     return output_.finish(results.all_equal() ? code : kFailure);
   }
@@ -145,6 +159,7 @@ class Bench {
     if (options.synthetic.has_value() == !options.model.directory.empty()) {
       throw Error(ErrorKind::kUsage, "bench takes one of -m/--model and --synthetic.");
     }
+    if (options.report) report_.emplace(*options.report);
     if (!options.synthetic) {
       ModelFiles files = open_model(options.model);
       make_requests(files.config(), files.tokenizer(),
@@ -188,11 +203,16 @@ class Bench {
 
   std::string model_name() const { return options_.synthetic.value_or(options_.model.directory); }
 
-  Generation generate(const EncodedPrompt& prompt, const GenerateOptions& options) {
+  // With a `run` to record, what it did.
+  Generation generate(const EncodedPrompt& prompt, const GenerateOptions& options,
+                      BenchRun* run = nullptr) {
     Request request;
     request.prompt = prompt.ids;
     request.options = options;
-    watch(request, interrupt_);
+    watch(request, interrupt_, [run](const Step& step) {
+      if (run != nullptr) run->add(step);
+      return true;
+    });
     Generation generation = engine_.generate(request);
     check_not_failed(generation);
     return generation;
@@ -218,17 +238,20 @@ class Bench {
           "{}, in repetition {}",
           difference->in_words(fmt::format("in {} mode", mode), "in the first AR run"), repeat + 1);
     };
+    bench_page::Prompt shown{prompt.text, {}, {}};
     for (int repeat = 0; repeat < options_.repeat; ++repeat) {
-      const Generation ar = generate(prompt, ar_);
+      shown.plain = shown.drafted = {};
+      const Generation ar = generate(prompt, ar_, report_ ? &shown.plain : nullptr);
       if (interrupt_.requested()) return std::nullopt;
       check(ar, "ar", repeat);
       row.tokens = ar.stats.generated;
       ar_speeds.push_back(ar.stats.tokens_per_second());
       if (!drafts_) continue;
-      const Generation drafted = generate(prompt, drafting_);
+      const Generation drafted = generate(prompt, drafting_, report_ ? &shown.drafted : nullptr);
       if (interrupt_.requested()) return std::nullopt;
       check(drafted, name_of(options_.mode), repeat);
       decisions.add(drafted.stats);
+      if (report_) report_->count(shown.drafted);
       speeds.push_back(drafted.stats.tokens_per_second());
       row.tokens_per_forward = drafted.stats.tokens_per_forward();
       row.acceptance_length = drafted.stats.acceptance_length();
@@ -237,7 +260,54 @@ class Bench {
     row.ar_speed = median(ar_speeds);
     if (!speeds.empty()) row.speed = median(speeds);
     if (!ratios.empty()) row.ratio = median(ratios);
+    if (report_) report_->add(std::move(shown));
     return row;
+  }
+
+  void write_report(const BenchResults& results) {
+    if (results.rows().empty()) return;
+    std::vector<double> lengths;
+    for (const EncodedPrompt& prompt : prompts_) {
+      lengths.push_back(static_cast<double>(prompt.ids.size()));
+    }
+    const std::filesystem::path model = model_name();
+    report_->write(engine_, results, model.has_filename() ? model.filename() : model, facts(),
+                   prompts_.size(), std::move(lengths), !interrupt_.requested());
+  }
+
+  // Of the page.
+  std::vector<std::pair<std::string, std::string>> facts() const {
+    const ModelConfig& config = engine_.config();
+    std::string heads = config.has_diffusion_view() ? "the model's own" : "none";
+    if (!options_.synthetic) {
+      const CheckpointInfo info = inspect(options_.model.directory, options_.model.heads);
+      if (info.heads) heads = info.heads->file;
+    }
+    const std::time_t now = std::time(nullptr);
+    char date[64];
+    std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
+    const bool cpu = engine_.device().is_cpu();
+    const SamplingParams& sampling = ar_.sampling;
+    return {{"command", as_given(command_)},
+            {"model", model_name()},
+            {"architecture", config.architecture},
+            {"heads", heads},
+            {"block size", config.has_diffusion_view() ? std::to_string(config.block_size) : "-"},
+            {"weights", names_of(engine_.weight_types())},
+            {"cache", std::string(name_of(engine_.kv_cache()))},
+            {"device", cpu ? fmt::format("cpu, {} threads; {}", engine_.threads(), kernels_in_use())
+                           : name_of(engine_.device())},
+            {"tokens a prompt",
+             fmt::format("{} at most{}", options_.max_tokens,
+                         options_.ignore_eos ? ", end-of-sequence tokens ignored" : "")},
+            {"repetitions", std::to_string(options_.repeat)},
+            {"sampling", sampling.greedy() ? "greedy"
+                                           : fmt::format("temperature {}, top-k {}, top-p {}, "
+                                                         "seed {}",
+                                                         sampling.temperature, sampling.top_k,
+                                                         sampling.top_p, sampling.seed)},
+            {"version", "orthrus " + version_number()},
+            {"date", date}};
   }
 
   std::string conditions() const {
@@ -266,6 +336,8 @@ class Bench {
   }
 
   const Options& options_;
+  const CLI::App& command_;
+  std::optional<BenchReport> report_;
   GenerateOptions ar_, drafting_;
   bool drafts_ = false;  // there is a mode to compare AR with
   std::vector<EncodedPrompt> prompts_;
@@ -301,6 +373,11 @@ Command add_bench(CLI::App& root) {
   add_count(app, "--repeat", options->repeat, "Measurements of each prompt", 1000);
   app.add_flag("--ignore-eos", options->ignore_eos, "Go on after end-of-sequence tokens");
   app.add_flag("--json", options->json, "Print one JSON object, at the end, in place of the table");
+  refuse_empty(app.add_option("--report", options->report,
+                              "Also write a page of HTML that shows what each pass gave, what was "
+                              "accepted, and speeds")
+                   ->type_name("FILE")
+                   ->excludes(roofline));
   options->sampling.add_to(app);
   add_choice<Mode>(app, "--mode", options->mode, {{"auto", Mode::kAuto}, {"dual", Mode::kDual}},
                    "What AR is compared with: auto (drafts where it pays) or dual (always)")
@@ -309,7 +386,7 @@ Command add_bench(CLI::App& root) {
   add_tree_nodes(app, options->tree_nodes);
   add_lookup(app, options->lookup);
   app.footer(kExamples);
-  return {&app, [options] { return Bench(*options).run(); }};
+  return {&app, [options, &app] { return Bench(*options, app).run(); }};
 }
 
 }  // namespace orthrus::cli

@@ -55,9 +55,13 @@ std::optional<BenchPrompt> parse_prompt(std::string_view line) {
 
 }  // namespace
 
+const std::string& BenchPrompt::text() const {
+  if (const auto* text = std::get_if<std::string>(&content)) return *text;
+  return std::get<std::vector<ChatMessage>>(content).back().content;
+}
+
 std::string BenchPrompt::label() const {
-  if (const auto* text = std::get_if<std::string>(&content)) return escaped(*text);
-  return escaped(std::get<std::vector<ChatMessage>>(content).back().content);
+  return escaped(text());
 }
 
 // Beginnings of Python files, for the model that comes with the sources: short and long, from code

@@ -13,7 +13,8 @@ struct BenchPrompt {
   std::string kind;  // "code", "prose", "edit", or what a file says; empty: none
   std::variant<std::string, std::vector<ChatMessage>> content;  // a text to continue, or a chat
 
-  std::string label() const;  // the text, or the last message, escaped
+  const std::string& text() const;  // that is to be continued, or the last message
+  std::string label() const;        // the same, escaped
 };
 
 std::vector<BenchPrompt> built_in_texts();      // beginnings of files, for base models

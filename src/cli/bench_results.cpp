@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <utility>
 
 #include "base/median.h"
 
@@ -100,9 +99,9 @@ bool BenchResults::all_equal() const {
                       [](const BenchRow& row) { return row.difference.has_value(); });
 }
 
-BenchResults::Totals BenchResults::totals(const std::vector<const BenchRow*>& rows) {
+BenchTotals BenchResults::totals(const std::vector<const BenchRow*>& rows) {
   std::vector<double> ar_speeds, speeds, logs, forwards, lengths;
-  Totals all;
+  BenchTotals all;
   for (const BenchRow* row : rows) {
     ar_speeds.push_back(row->ar_speed);
     if (row->speed) speeds.push_back(*row->speed);
@@ -124,19 +123,19 @@ BenchResults::Totals BenchResults::totals(const std::vector<const BenchRow*>& ro
   return all;
 }
 
-BenchResults::Totals BenchResults::totals() const {
+BenchTotals BenchResults::totals() const {
   std::vector<const BenchRow*> rows;
   for (const BenchRow& row : rows_) rows.push_back(&row);
   return totals(rows);
 }
 
-std::vector<std::pair<std::string, BenchResults::Totals>> BenchResults::totals_by_kind() const {
+std::vector<std::pair<std::string, BenchTotals>> BenchResults::totals_by_kind() const {
   std::vector<std::string> kinds;  // as they first appear
   for (const BenchRow& row : rows_) {
     const bool known = std::find(kinds.begin(), kinds.end(), row.kind) != kinds.end();
     if (!row.kind.empty() && !known) kinds.push_back(row.kind);
   }
-  std::vector<std::pair<std::string, Totals>> by_kind;
+  std::vector<std::pair<std::string, BenchTotals>> by_kind;
   for (const std::string& kind : kinds) {
     std::vector<const BenchRow*> rows;
     for (const BenchRow& row : rows_) {
@@ -167,7 +166,7 @@ std::string BenchResults::header() const {
 }
 
 std::string BenchResults::line(const std::string& label, const std::string& kind,
-                               const std::string& tokens, const Totals& numbers) const {
+                               const std::string& tokens, const BenchTotals& numbers) const {
   const auto number = [](std::optional<double> value, int digits) {
     return value ? fmt::format("{:.{}f}", *value, digits) : std::string("-");
   };
@@ -189,7 +188,7 @@ std::string BenchResults::in_words(const BenchRow& row) const {
 }
 
 std::string BenchResults::totals_in_words() const {
-  const Totals all = totals();
+  const BenchTotals all = totals();
   if (!all.ratio) return {};
   std::string text;
   for (const auto& [kind, of_kind] : totals_by_kind()) {
@@ -203,7 +202,7 @@ std::string BenchResults::totals_in_words() const {
   return text + decisions_.in_words(*all.ratio);
 }
 
-nlohmann::ordered_json BenchResults::to_json(const Totals& all) {
+nlohmann::ordered_json BenchResults::to_json(const BenchTotals& all) {
   return {{"ar_tokens_per_second", all.ar_speed},
           {"tokens_per_second", or_null(all.speed)},
           {"geometric_mean_of_ratios", or_null(all.ratio)},
@@ -228,7 +227,7 @@ void BenchResults::add_to(nlohmann::ordered_json& json) const {
   }
   json["kinds"] = nlohmann::ordered_json::object();
   for (const auto& [kind, of_kind] : totals_by_kind()) json["kinds"][kind] = to_json(of_kind);
-  const Totals all = totals();
+  const BenchTotals all = totals();
   json.update(to_json(all));
   json["worst_ratio"] =
       worst() ? nlohmann::ordered_json(*worst()->ratio) : nlohmann::ordered_json();

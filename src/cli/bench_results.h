@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "orthrus/engine.h"
@@ -39,6 +40,14 @@ class Decisions {
   int accepted_ = 0;
 };
 
+// Over prompts: medians of speeds, the geometric mean of ratios, means of the rest.
+struct BenchTotals {
+  size_t prompts = 0;
+  double ar_speed = 0;
+  std::optional<double> speed, ratio, tokens_per_forward, acceptance_length;
+  bool equal = true;
+};
+
 class BenchResults {
  public:
   // `drafting`: the mode that AR is compared with, if there is one. `kinds`: whether prompts have
@@ -47,7 +56,14 @@ class BenchResults {
 
   void add(BenchRow row) { rows_.push_back(std::move(row)); }
   Decisions& decisions() { return decisions_; }
+  const Decisions& decisions() const { return decisions_; }
   bool all_equal() const;
+
+  std::optional<Mode> drafting() const { return drafting_; }
+  const std::vector<BenchRow>& rows() const { return rows_; }
+  BenchTotals totals() const;
+  std::vector<std::pair<std::string, BenchTotals>> totals_by_kind() const;
+  const BenchRow* worst() const;  // by ratio; null where there are none
 
   // The table: a header, a row for each prompt, and in the end the rows of kinds and of all.
   std::string header() const;
@@ -58,21 +74,11 @@ class BenchResults {
   void add_to(nlohmann::ordered_json& json) const;
 
  private:
-  // Over prompts: medians of speeds, the geometric mean of ratios, means of the rest.
-  struct Totals {
-    size_t prompts = 0;
-    double ar_speed = 0;
-    std::optional<double> speed, ratio, tokens_per_forward, acceptance_length;
-    bool equal = true;
-  };
-  static Totals totals(const std::vector<const BenchRow*>& rows);
-  Totals totals() const;
-  std::vector<std::pair<std::string, Totals>> totals_by_kind() const;
-  const BenchRow* worst() const;  // by ratio; null where there are none
+  static BenchTotals totals(const std::vector<const BenchRow*>& rows);
 
   std::string line(const std::string& label, const std::string& kind, const std::string& tokens,
-                   const Totals& numbers) const;
-  static nlohmann::ordered_json to_json(const Totals& all);
+                   const BenchTotals& numbers) const;
+  static nlohmann::ordered_json to_json(const BenchTotals& all);
 
   std::optional<Mode> drafting_;
   bool kinds_;

@@ -270,7 +270,34 @@ class WordReader {
   std::vector<std::string> problems_;
 };
 
+// As a word of a shell.
+std::string quoted(const std::string& word) {
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) ||
+           std::string_view("-_./,:=@+").find(c) != std::string_view::npos;
+  };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
 }  // namespace
+
+std::string as_given(const CLI::App& command) {
+  std::string line = "orthrus " + command.get_name();
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0) continue;
+    const auto& letters = option->get_snames();
+    const std::string name = letters.empty() ? name_of(*option) : "-" + letters[0];
+    if (is_flag(*option)) {
+      line += " " + name;
+      continue;
+    }
+    for (const std::string& value : option->results()) line += " " + name + " " + quoted(value);
+  }
+  return line;
+}
 
 std::string name_of(const CLI::Option& option) {
   return option.get_lnames().empty() ? "-" + option.get_snames()[0] : "--" + option.get_lnames()[0];

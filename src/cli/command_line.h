@@ -32,6 +32,9 @@ void add_variables(CLI::App& command, const std::string& prefix);
 // options: "ORTHRUS_PROT is not known; did you mean ORTHRUS_PORT?".
 std::vector<std::string> unknown_variables(const CLI::App& command, const std::string& prefix);
 
+// "orthrus bench -m MODEL -n 64": the command with the options that were given, for a shell.
+std::string as_given(const CLI::App& command);
+
 // The names by which a command's options can be given: "--model", "-m", ...
 std::vector<std::string> option_names(const CLI::App& command);
 

@@ -10,44 +10,6 @@
 namespace orthrus::cli {
 namespace {
 
-std::string_view name_of(PassKind kind) {
-  switch (kind) {
-    case PassKind::kAr:
-      return "ar";
-    case PassKind::kDraft:
-      return "draft";
-    case PassKind::kPrefill:
-      return "prefill";
-  }
-  return "";
-}
-
-std::optional<double> rate_of(const MachineRates& machine, DType weights) {
-  switch (weights) {
-    case DType::kBF16:
-      return machine.pair_flops;
-    default:
-      return machine.byte_flops;
-    case DType::kF32:
-    case DType::kF16:
-      break;
-  }
-  return machine.flops;
-}
-
-// A measured pass against the machine.
-struct Share {
-  explicit Share(const PassMeasurement& pass)
-      : bytes(pass.bytes / pass.seconds / pass.machine.bytes) {
-    if (const auto rate = rate_of(pass.machine, pass.weights)) {
-      flops = pass.flops / pass.seconds / *rate;
-      of_limit = std::max(bytes, *flops);
-    }
-  }
-  double bytes;                           // of each rate
-  std::optional<double> flops, of_limit;  // of_limit: of what the nearer one allows
-};
-
 bool on_processor(const Engine& engine) {
   return engine.device().is_cpu();
 }
@@ -77,7 +39,7 @@ std::string pass_lines(const Roofline& roofline) {
       fmt::format("{:<8}{:<8}{:>4}{:>8}{:>9}{:>9}{:>7}{:>6}{:>9}{:>6}{:>6}\n", "pass", "weights",
                   "rows", "context", "ms", "rows/s", "GB/s", "share", "GFLOP/s", "share", "limit");
   for (const PassMeasurement& pass : roofline.passes) {
-    const Share share(pass);
+    const PassShare share(pass);
     text +=
         fmt::format("{:<8}{:<8}{:>4}{:>8}{:>9.3f}{:>9.1f}{:>7.1f}{:>6.2f}{:>9.1f}{:>6}{:>6}\n",
                     name_of(pass.shape.kind), orthrus::name_of(pass.weights), pass.shape.rows,
@@ -124,6 +86,39 @@ std::string cycle_lines(const std::vector<Cycle>& cycles, std::optional<double> 
 
 }  // namespace
 
+std::string_view name_of(PassKind kind) {
+  switch (kind) {
+    case PassKind::kAr:
+      return "ar";
+    case PassKind::kDraft:
+      return "draft";
+    case PassKind::kPrefill:
+      return "prefill";
+  }
+  return "";
+}
+
+std::optional<double> rate_of(const PassMeasurement& pass) {
+  switch (pass.weights) {
+    case DType::kBF16:
+      return pass.machine.pair_flops;
+    default:
+      return pass.machine.byte_flops;
+    case DType::kF32:
+    case DType::kF16:
+      break;
+  }
+  return pass.machine.flops;
+}
+
+PassShare::PassShare(const PassMeasurement& pass)
+    : bytes(pass.bytes / pass.seconds / pass.machine.bytes) {
+  if (const auto rate = rate_of(pass)) {
+    flops = pass.flops / pass.seconds / *rate;
+    of_limit = std::max(bytes, *flops);
+  }
+}
+
 std::string roofline_table(const Engine& engine, const std::string& name, const Roofline& roofline,
                            std::optional<double> acceptance) {
   const ModelConfig& config = engine.config();
@@ -155,7 +150,7 @@ nlohmann::ordered_json roofline_json(const Engine& engine, const std::string& na
       {"assumed_acceptance", or_null(acceptance)},
       {"cycles", nlohmann::ordered_json::array()}};
   for (const PassMeasurement& pass : roofline.passes) {
-    const Share share(pass);
+    const PassShare share(pass);
     json["passes"].push_back({{"pass", name_of(pass.shape.kind)},
                               {"weights", orthrus::name_of(pass.weights)},
                               {"rows", pass.shape.rows},

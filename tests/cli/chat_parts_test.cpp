@@ -16,8 +16,8 @@
 #include "cli/chat/message_reader.h"
 #include "cli/chat/paste.h"
 #include "cli/chat/terminal_input.h"
-#include "cli/chat/whole_file.h"
 #include "cli/utf8.h"
+#include "cli/whole_file.h"
 #include "orthrus/error.h"
 #include "support/temporary_directory.h"
 

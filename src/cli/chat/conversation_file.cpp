@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/chat/whole_file.h"
 #include "cli/input.h"
 #include "cli/text.h"
+#include "cli/whole_file.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {

@@ -9,8 +9,8 @@
 #include <exception>
 #include <system_error>
 
-#include "cli/chat/whole_file.h"
 #include "cli/input.h"
+#include "cli/whole_file.h"
 
 namespace orthrus::cli {
 namespace {
