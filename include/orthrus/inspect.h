@@ -20,7 +20,10 @@ struct TensorInfo {
   DType type;
   std::vector<int64_t> shape;
   int64_t parameters;
-  int64_t bytes;
+  int64_t bytes;  // of all that it is stored in
+  // How a quantized matrix of a Hugging Face directory is stored, "AWQ int4, groups of 128"; `type`
+  // is then the format that has its very numbers. Else "".
+  std::string encoding = {};
 };
 
 struct PartInfo {
@@ -29,9 +32,10 @@ struct PartInfo {
   int64_t bytes = 0;
 };
 
-// The tensors of one number format.
+// The tensors of one number format and encoding.
 struct FormatInfo {
   DType type;
+  std::string encoding = {};  // of TensorInfo
   int tensors = 0;
   int64_t parameters = 0;
   int64_t bytes = 0;
@@ -58,7 +62,7 @@ struct CheckpointInfo {
   ModelConfig config;
   std::vector<TensorInfo> tensors;  // in the order of the network
   std::vector<PartInfo> parts;
-  std::vector<FormatInfo> formats;  // in the order of DType
+  std::vector<FormatInfo> formats;  // in the order of encoding, none first, and DType
   bool has_tokenizer = false;
   std::optional<VocabularyInfo> vocabulary;  // of GGUF files that have a tokenizer
   ChatFormat chat_format = ChatFormat::kNone;
@@ -70,7 +74,8 @@ struct CheckpointInfo {
 };
 
 // Reads and checks the configuration and headers of a model, a directory or a GGUF file, and of its
-// heads, which are chosen as EngineOptions::heads says; not the weights' values. Throws Error.
+// heads, which are chosen as EngineOptions::heads says; not the weights' values, but for the scales
+// of quantized directories. Throws Error.
 CheckpointInfo inspect(const std::filesystem::path& model,
                        const std::optional<std::filesystem::path>& heads = {});
 

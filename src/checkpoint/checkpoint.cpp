@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 bool are_equal(const Tensor& a, const Tensor& b) {
+  if (a.encoding || b.encoding) return false;
   return a.type == b.type && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
 }
 
@@ -33,7 +34,8 @@ Checkpoint Checkpoint::open_directory(const fs::path& directory) {
   Checkpoint checkpoint;
   checkpoint.name_ = shown(directory);
   checkpoint.config_ = read_huggingface_config(directory);
-  MappedTensors weights = map_huggingface_weights(directory);
+  MappedTensors weights =
+      map_huggingface_weights(directory, read_huggingface_quantization(directory));
   checkpoint.maps_ = std::move(weights.maps);
   checkpoint.tensors_ = std::move(weights.tensors);
   if (checkpoint.config_.tie_word_embeddings) checkpoint.resolve_tied_head();

@@ -51,7 +51,7 @@ void read_safetensors(Heads& heads) {
   if (const auto base = file.metadata.find("base"); base != file.metadata.end()) {
     heads.base = base->second;
   }
-  heads.tensors = std::move(file.tensors);
+  heads.tensors = as_tensors(std::move(file.tensors));
 }
 
 void read_gguf(Heads& heads) {

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -130,11 +131,24 @@ std::string text_and_heads(const CheckpointInfo& info) {
   return text;
 }
 
+// How a tensor or some of them are stored.
+template <typename Stored>
+std::string format_of(const Stored& stored) {
+  return stored.encoding.empty() ? std::string(name_of(stored.type)) : stored.encoding;
+}
+
+size_t widest_format(const CheckpointInfo& info) {
+  size_t width = 0;
+  for (const FormatInfo& format : info.formats) width = std::max(width, format_of(format).size());
+  return width;
+}
+
 std::string formats(const CheckpointInfo& info) {
-  std::string text =
-      fmt::format("{:<16}{:>10}{:>17}{:>14}\n", "format", "tensors", "parameters", "weights");
+  const size_t width = std::max<size_t>(16, widest_format(info) + 1);
+  std::string text = fmt::format("{:<{}}{:>10}{:>17}{:>14}\n", "format", width, "tensors",
+                                 "parameters", "weights");
   for (const FormatInfo& format : info.formats) {
-    text += fmt::format("{:<16}{:>10}{:>17}{:>14}\n", name_of(format.type), format.tensors,
+    text += fmt::format("{:<{}}{:>10}{:>17}{:>14}\n", format_of(format), width, format.tensors,
                         with_commas(format.parameters), bytes_in_words(format.bytes));
   }
   return text;
@@ -156,9 +170,10 @@ std::string parts(const CheckpointInfo& info) {
 }
 
 std::string tensors(const CheckpointInfo& info) {
+  const size_t width = std::max<size_t>(6, widest_format(info));
   std::string text;
   for (const TensorInfo& tensor : info.tensors) {
-    text += fmt::format("{:<56} {:<6}{:>16}{:>14}  {}\n", tensor.name, name_of(tensor.type),
+    text += fmt::format("{:<56} {:<{}}{:>16}{:>14}  {}\n", tensor.name, format_of(tensor), width,
                         shape_in_words(tensor.shape), with_commas(tensor.parameters), tensor.part);
   }
   return text;
@@ -244,6 +259,7 @@ nlohmann::ordered_json to_json(const CheckpointInfo& info) {
   json["formats"] = nlohmann::ordered_json::array();
   for (const FormatInfo& format : info.formats) {
     json["formats"].push_back({{"dtype", name_of(format.type)},
+                               {"encoding", format.encoding},
                                {"tensors", format.tensors},
                                {"parameters", format.parameters},
                                {"bytes", format.bytes}});
@@ -259,6 +275,7 @@ nlohmann::ordered_json to_json(const CheckpointInfo& info) {
     json["tensors"].push_back({{"name", tensor.name},
                                {"part", tensor.part},
                                {"dtype", name_of(tensor.type)},
+                               {"encoding", tensor.encoding},
                                {"shape", tensor.shape},
                                {"parameters", tensor.parameters},
                                {"bytes", tensor.bytes}});

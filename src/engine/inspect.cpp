@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <span>
+#include <tuple>
 
 #include "base/float_environment.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/open_model.h"
-#include "kernels/formats/format.h"
 #include "network/network_weights.h"
 
 namespace orthrus {
@@ -18,13 +18,20 @@ void add(PartInfo& part, const TensorInfo& tensor) {
 }
 
 void add(std::vector<FormatInfo>& formats, const TensorInfo& tensor) {
-  auto format = std::ranges::lower_bound(formats, tensor.type, {}, &FormatInfo::type);
-  if (format == formats.end() || format->type != tensor.type) {
-    format = formats.insert(format, FormatInfo{tensor.type});
+  const auto key = [](const auto& of) { return std::tie(of.encoding, of.type); };
+  auto format = std::ranges::lower_bound(formats, key(tensor), {}, key);
+  if (format == formats.end() || key(*format) != key(tensor)) {
+    format = formats.insert(format, FormatInfo{tensor.type, tensor.encoding});
   }
   ++format->tensors;
   format->parameters += tensor.parameters;
   format->bytes += tensor.bytes;
+}
+
+int64_t parameters_of(const Tensor& tensor) {
+  int64_t parameters = 1;
+  for (const int64_t extent : tensor.shape) parameters *= extent;
+  return parameters;
 }
 
 void describe_text(const Checkpoint& checkpoint, CheckpointInfo& info) {
@@ -62,11 +69,9 @@ CheckpointInfo inspect(const std::filesystem::path& model,
   info.total.name = "total";
   for (const TensorSpec& spec : expected_tensors(config)) {
     const Tensor& tensor = *checkpoint.find(spec.name);
-    const auto bytes = static_cast<int64_t>(tensor.bytes);
-    const Format& format = format_of(tensor.type);
-    const TensorInfo& entry = info.tensors.emplace_back(
-        TensorInfo{spec.name, std::string(spec.part), tensor.type, tensor.shape,
-                   bytes / format.block_bytes * format.block_columns, bytes});
+    const TensorInfo& entry = info.tensors.emplace_back(TensorInfo{
+        spec.name, std::string(spec.part), tensor.type, tensor.shape, parameters_of(tensor),
+        static_cast<int64_t>(tensor.bytes), tensor.encoding ? tensor.encoding->name() : ""});
     auto part = std::find_if(info.parts.begin(), info.parts.end(),
                              [&](const PartInfo& p) { return p.name == entry.part; });
     if (part == info.parts.end()) part = info.parts.insert(part, PartInfo{entry.part});

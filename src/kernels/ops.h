@@ -19,6 +19,8 @@
 
 namespace orthrus {
 
+class Encoding;
+
 // Activations: `rows` rows of `cols` floats, `stride` floats apart.
 template <typename T>
 struct RowsOf {
@@ -34,14 +36,16 @@ struct RowsOf {
 using Rows = RowsOf<float>;
 using ConstRows = RowsOf<const float>;
 
-// A weight matrix, y = W x. As the checkpoint has it, row-major [rows][cols] and not Q8_0; or
-// packed, as the backend's pack() left it, which is what products take.
+// A weight matrix, y = W x. As the checkpoint has it, row-major [rows][cols], in one piece or
+// encoded (MatrixRows reads both); or packed, as the backend's pack() left it, which is what
+// products take.
 struct Matrix {
-  const void* data = nullptr;
+  const void* data = nullptr;  // null where it is encoded
   DType type = DType::kF32;
   int rows = 0;
   int cols = 0;
   bool packed = false;
+  const Encoding* encoding = nullptr;  // null where it lies in one piece
 };
 
 // A matrix and where its product goes.

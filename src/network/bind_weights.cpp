@@ -9,8 +9,20 @@ namespace orthrus {
 namespace {
 
 Matrix matrix_of(const Tensor& tensor) {
-  return {tensor.data, tensor.type, static_cast<int>(tensor.shape[0]),
-          static_cast<int>(tensor.shape[1])};
+  return {tensor.data,
+          tensor.type,
+          static_cast<int>(tensor.shape[0]),
+          static_cast<int>(tensor.shape[1]),
+          false,
+          tensor.encoding.get()};
+}
+
+// A token reads one row of a table where it lies in the file.
+void check_table(const Tensor& tensor, const std::string& model_name) {
+  if (!tensor.encoding) return;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{}: {} is {}; an embedding may be F32, F16 or BF16, or GGUF's blocks.",
+                          model_name, tensor.name, tensor.encoding->name()));
 }
 
 std::vector<float> floats_of(const Tensor& tensor) {
@@ -38,6 +50,7 @@ NetworkWeights bind_weights(const ModelConfig& config, const Checkpoint& checkpo
   for_each_tensor(
       config, weights,
       [&](const TensorSpec& spec, MatrixPlaces places) {
+        if (spec.is_table) check_table(*checkpoint.find(spec.name), model_name);
         const Matrix matrix =
             spec.is_tied_head ? weights.embed_tokens : matrix_of(*checkpoint.find(spec.name));
         for (const View view : kBothViews) {

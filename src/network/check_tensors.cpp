@@ -25,6 +25,19 @@ bool is_rotation(std::string_view name) {
   return name.ends_with(".rotary_emb.inv_freq");
 }
 
+// Biases of zeros, which quantizers write for layers that have none.
+bool adds_nothing(const Tensor& tensor) {
+  if (!tensor.name.ends_with(".bias") || tensor.data == nullptr) return false;
+  const Format& format = format_of(tensor.type);
+  const auto block = static_cast<size_t>(format.block_bytes);
+  std::vector<float> values(static_cast<size_t>(format.block_columns));
+  for (size_t at = 0; at < tensor.bytes; at += block) {
+    format.widen(tensor.data + at, 1, values.data());
+    if (std::ranges::any_of(values, [](float value) { return value != 0; })) return false;
+  }
+  return true;
+}
+
 bool is_of_adapter(const std::string& name) {
   return name.starts_with("base_model.model.") || name.find(".lora_") != std::string::npos;
 }
@@ -56,7 +69,7 @@ void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> te
     }
   }
   for (const Tensor& tensor : tensors) {
-    if (known.contains(tensor.name) || is_rotation(tensor.name)) continue;
+    if (known.contains(tensor.name) || is_rotation(tensor.name) || adds_nothing(tensor)) continue;
     unexpected.push_back(printable(tensor.name) + " " + text_of(tensor.shape));
   }
   if (missing.empty() && misshapen.empty() && unexpected.empty()) return;

@@ -11,8 +11,8 @@
 namespace orthrus {
 
 // Throws Error(kFile) unless `tensors`, sorted by name, are those of `specs`, no more and no fewer
-// but for the angles of rotation (rotary_emb.inv_freq). The message is `title` and a list of what
-// is missing, misshapen and unexpected.
+// but for the angles of rotation (rotary_emb.inv_freq) and biases of zeros. The message is `title`
+// and a list of what is missing, misshapen and unexpected.
 void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> tensors,
                    const std::string& title);
 

@@ -90,8 +90,8 @@ std::vector<TensorSpec> multiplied_matrices(const ModelConfig& config, View view
 NetworkWeights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                             const std::string& model_name);
 
-// The types that matrices are packed as; by default each as what it is, and for drafts as for the
-// AR view.
+// The types that matrices are packed as; by default each as what it is, an encoded one that is F32
+// as BF16, and for drafts as for the AR view.
 struct WeightTypes {
   std::optional<DType> type = {};
   std::optional<DType> draft = {};  // all that the diffusion view uses

@@ -6,6 +6,7 @@
 
 #include "base/ceil_div.h"
 #include "files/display.h"
+#include "kernels/matrix_rows.h"
 #include "network/network_weights.h"
 #include "orthrus/error.h"
 
@@ -37,25 +38,49 @@ bool in_slices(const Format& format, const std::byte* data, size_t blocks, Use u
   return true;
 }
 
-// Whether all of `count` weights of one type can be stored in another.
-bool fits(DType from, const void* data, size_t count, DType to) {
+// The same of an encoding's rows: use(first, rows), until one returns false.
+template <typename Use>
+bool in_slices(const Encoding& encoding, Use use) {
+  constexpr int kSliceNumbers = 1 << 18;
+  const int slice = std::max(1, kSliceNumbers / encoding.cols());
+  for (int first = 0; first < encoding.rows(); first += slice) {
+    if (!use(first, std::min(slice, encoding.rows() - first))) return false;
+  }
+  return true;
+}
+
+// Whether all of `count` weights, encoded or not, can be stored in another type.
+bool fits(DType from, const void* data, const Encoding* encoding, size_t count, DType to) {
   const Format& format = format_of(from);
   const float limit = format_of(to).largest;
-  if (format.largest <= limit) return true;
+  if ((encoding != nullptr ? encoding->largest() : format.largest) <= limit) return true;
   const auto columns = static_cast<size_t>(format.block_columns);
   std::vector<float> values;
-  return in_slices(format, static_cast<const std::byte*>(data), count / columns,
-                   [&](const std::byte* bytes, size_t blocks) {
-                     values.resize(blocks * columns);
-                     format.widen(bytes, blocks, values.data());
-                     float largest = 0;
-                     for (const float value : values) largest = std::max(largest, std::abs(value));
-                     return largest <= limit;
-                   });
+  const auto fit = [&](const std::byte* bytes, size_t blocks) {
+    values.resize(blocks * columns);
+    format.widen(bytes, blocks, values.data());
+    float largest = 0;
+    for (const float value : values) largest = std::max(largest, std::abs(value));
+    return largest <= limit;
+  };
+  if (encoding == nullptr) {
+    return in_slices(format, static_cast<const std::byte*>(data), count / columns, fit);
+  }
+  MatrixRows read({nullptr, from, encoding->rows(), encoding->cols(), false, encoding});
+  const size_t row_blocks = static_cast<size_t>(encoding->cols()) / columns;
+  return in_slices(*encoding, [&](int first, int rows) {
+    return fit(read.read(first, rows), static_cast<size_t>(rows) * row_blocks);
+  });
 }
 
 size_t size(const Matrix& m) {
   return static_cast<size_t>(m.rows) * static_cast<size_t>(m.cols);
+}
+
+// What an encoding has as float32 are numbers of a few bits times a scale: BF16 has them nearly.
+DType usual_type(const Matrix& matrix) {
+  const bool is_encoded_float = matrix.encoding != nullptr && matrix.type == DType::kF32;
+  return is_encoded_float ? DType::kBF16 : matrix.type;
 }
 
 // What becomes of each matrix.
@@ -66,7 +91,7 @@ class Plan {
         ops_(&ops) {}
 
   DType type_of(const MatrixPlaces& places, View view) const {
-    return wanted_[view].value_or(places[view]->type);
+    return wanted_[view].value_or(usual_type(*places[view]));
   }
   // Whether the AR view's copy, packed before, serves the diffusion view too.
   bool is_shared(const MatrixPlaces& places, View view) const {
@@ -132,7 +157,7 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
           if (plan.is_shared(places, view)) {
             matrix = *places.ar;
           } else {
-            if (!fits(matrix.type, matrix.data, size(matrix), to)) {
+            if (!fits(matrix.type, matrix.data, matrix.encoding, size(matrix), to)) {
               refuse_large(model_name, spec.name, to);
             }
             std::byte* const place = next;
@@ -150,7 +175,7 @@ void check_fits(const Checkpoint& checkpoint, DType type, const std::string& mod
     const Format& format = format_of(tensor.type);
     const size_t count = tensor.bytes / static_cast<size_t>(format.block_bytes) *
                          static_cast<size_t>(format.block_columns);
-    if (!fits(tensor.type, tensor.data, count, type)) {
+    if (!fits(tensor.type, tensor.data, tensor.encoding.get(), count, type)) {
       refuse_large(file_of(tensor, checkpoint, model_name), printable(tensor.name), type);
     }
   }
@@ -163,13 +188,21 @@ void check_finite(const Checkpoint& checkpoint, const std::string& model_name,
   for (const Tensor& tensor : checkpoint.tensors()) {
     const Format& format = format_of(tensor.type);
     const auto block = static_cast<size_t>(format.block_bytes);
-    const bool finite = in_slices(format, tensor.data, tensor.bytes / block,
-                                  [&](const std::byte* bytes, size_t blocks) {
-                                    done += blocks * block;
-                                    if (!format.finite(bytes, blocks)) return false;
-                                    if (progress) progress(done, total);
-                                    return true;
-                                  });
+    bool finite = true;
+    if (tensor.encoding) {
+      finite = in_slices(*tensor.encoding,
+                         [&](int first, int rows) { return tensor.encoding->finite(first, rows); });
+      done += tensor.bytes;
+      if (progress) progress(done, total);
+    } else {
+      finite = in_slices(format, tensor.data, tensor.bytes / block,
+                         [&](const std::byte* bytes, size_t blocks) {
+                           done += blocks * block;
+                           if (!format.finite(bytes, blocks)) return false;
+                           if (progress) progress(done, total);
+                           return true;
+                         });
+    }
     if (!finite) {
       throw Error(ErrorKind::kFile,
                   fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",

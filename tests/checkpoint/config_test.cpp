@@ -202,6 +202,7 @@ TEST(Config, AcceptsHarmlessVariants) {
       R"({"use_sliding_window": null, "attention_bias": null})",
       R"({"mlp_bias": false})",
       R"({"quantization_config": null})",
+      R"({"quantization_config": {"quant_method": "fp8"}})",
       R"({"layer_types": null})",
       R"({"torch_dtype": "float16"})",  // dtype, the newer name, counts
       R"({"tie_word_embeddings": null, "bos_token_id": null, "pad_token_id": null})",
@@ -451,11 +452,11 @@ TEST(Config, RefusesOtherModels) {
        R"(attention_bias is "false"; it must be true or false.)"},
       {kFile, R"({"use_sliding_window": 0})", "use_sliding_window is 0; it must be true or false."},
       {kUnsupported, R"({"hidden_act": "gelu"})", R"(hidden_act is "gelu"; supported is "silu".)"},
-      {kUnsupported, R"({"quantization_config": {"quant_method": "fp8"}})",
-       R"(quantization_config is {"quant_method":"fp8"}; weights quantized by the method "fp8" )"
-       "are not supported; a GGUF file of the model is, or its original in 16 bits."},
+      {kUnsupported, R"({"quantization_config": {"quant_method": "hqq"}})",
+       R"(quantization_config.quant_method is "hqq"; supported are "fp8", "awq", "gptq" and )"
+       R"("compressed-tensors"; a GGUF file of the model is, too, and its original in 16 bits.)"},
       {kUnsupported, R"({"quantization": {"bits": 4, "group_size": 64}})",
-       R"(quantization is {"bits":4,"group_size":64}; weights quantized in this way are not )"
+       R"(quantization is {"bits":4,"group_size":64}; weights quantized as MLX does are not )"
        "supported; a GGUF file of the model is, or its original in 16 bits."},
       {kUnsupported, R"({"partial_rotary_factor": 0.5})",
        "partial_rotary_factor is 0.5; supported is 1."},

@@ -21,7 +21,7 @@ using test::expect_error;
 using test::safetensors_file;
 
 std::vector<Tensor> parse(const std::string& file) {
-  return parse_safetensors(std::as_bytes(std::span(file)), "m.safetensors").tensors;
+  return as_tensors(parse_safetensors(std::as_bytes(std::span(file)), "m.safetensors").tensors);
 }
 
 std::string bytes_of(const Tensor& tensor) {
@@ -236,9 +236,11 @@ TEST(Safetensors, ReadsUnalignedTensors) {
 }
 
 TEST(Safetensors, RefusesOtherTypes) {
-  for (const std::string type : {"I64", "F64", "F8_E4M3", "BOOL", "f32", ""}) {
+  const std::pair<std::string, int> kCases[] = {{"I64", 1},  {"F64", 1}, {"I32", 2}, {"F8_E4M3", 8},
+                                                {"BOOL", 8}, {"f32", 2}, {"F4", 16}, {"", 1}};
+  for (const auto& [type, count] : kCases) {
     const std::string header =
-        fmt::format(R"({{"a":{{"dtype":"{}","shape":[1],"data_offsets":[0,8]}}}})", type);
+        fmt::format(R"({{"a":{{"dtype":"{}","shape":[{}],"data_offsets":[0,8]}}}})", type, count);
     expect_error(ErrorKind::kUnsupported,
                  fmt::format("m.safetensors: dtype of tensor \"a\" is \"{}\"; supported are "
                              "\"F32\", \"F16\" and \"BF16\".",

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/huggingface/safetensors.h"
@@ -15,8 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   const auto bytes = std::as_bytes(std::span(input, size));
   try {
     size_t data_bytes = 0;
-    const orthrus::SafetensorsFile file = orthrus::parse_safetensors(bytes, "fuzz");
-    for (const orthrus::Tensor& tensor : file.tensors) {
+    orthrus::SafetensorsFile file = orthrus::parse_safetensors(bytes, "fuzz");
+    for (const orthrus::Tensor& tensor : orthrus::as_tensors(std::move(file.tensors))) {
       auto expected = static_cast<size_t>(orthrus::format_of(tensor.type).block_bytes);
       for (const int64_t dimension : tensor.shape) expected *= static_cast<size_t>(dimension);
       if (tensor.bytes != expected) std::abort();

@@ -43,7 +43,7 @@ inline Golden load_golden(const std::string& name) {
   const auto json = nlohmann::json::parse(file);
   const MappedFile map = MappedFile::open(golden.directory / "expected.safetensors");
   const std::vector<Tensor> tensors =
-      parse_safetensors(map.bytes(), "expected.safetensors").tensors;
+      as_tensors(parse_safetensors(map.bytes(), "expected.safetensors").tensors);
   const auto logits = [&](const std::string& key) {
     for (const Tensor& t : tensors) {
       if (t.name != key) continue;

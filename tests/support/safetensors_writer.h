@@ -37,23 +37,43 @@ inline std::string safetensors_file(std::string header, std::string_view data) {
   return file.append(header).append(data);
 }
 
-// A well-formed file: wider types first, as the reference implementation aligns tensors.
-inline std::string safetensors_file(const std::vector<TensorToWrite>& tensors,
+// A tensor of any type that safetensors has: "I32".
+struct RawTensor {
+  std::string name, type;
+  std::vector<int64_t> shape;
+  std::string bytes;
+};
+
+// A well-formed file, the tensors one after the other.
+inline std::string safetensors_file(const std::vector<RawTensor>& tensors,
                                     const std::map<std::string, std::string>& metadata = {
                                         {"format", "pt"}}) {
   nlohmann::json header = {{"__metadata__", metadata}};
   std::string data;
-  for (const int width : {4, 2}) {
-    for (const TensorToWrite& tensor : tensors) {
-      if (format_of(tensor.type).block_bytes != width) continue;
-      const size_t begin = data.size();
-      data += tensor.bytes;
-      header[tensor.name] = {{"dtype", name_of(tensor.type)},
-                             {"shape", tensor.shape},
-                             {"data_offsets", {begin, data.size()}}};
-    }
+  for (const RawTensor& tensor : tensors) {
+    const size_t begin = data.size();
+    data += tensor.bytes;
+    header[tensor.name] = {
+        {"dtype", tensor.type}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
   }
   return safetensors_file(header.dump(), data);
+}
+
+inline RawTensor raw(const TensorToWrite& tensor) {
+  return {tensor.name, std::string(name_of(tensor.type)), tensor.shape, tensor.bytes};
+}
+
+// Wider types first, as the reference implementation aligns tensors.
+inline std::string safetensors_file(const std::vector<TensorToWrite>& tensors,
+                                    const std::map<std::string, std::string>& metadata = {
+                                        {"format", "pt"}}) {
+  std::vector<RawTensor> by_width;
+  for (const int width : {4, 2}) {
+    for (const TensorToWrite& tensor : tensors) {
+      if (format_of(tensor.type).block_bytes == width) by_width.push_back(raw(tensor));
+    }
+  }
+  return safetensors_file(by_width, metadata);
 }
 
 inline void write_safetensors(const std::filesystem::path& path,

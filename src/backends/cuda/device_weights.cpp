@@ -7,6 +7,7 @@
 #include "base/ceil_div.h"
 #include "base/half.h"
 #include "kernels/formats/format.h"
+#include "kernels/matrix_rows.h"
 
 namespace orthrus::cuda {
 namespace {
@@ -82,20 +83,20 @@ class Uploader {
   static void widen(const Matrix& from, int cols, DeviceArray<Bf16>& to, size_t at) {
     constexpr int kSlice = 1 << 22;  // weights, or one row if that is longer
     const Format& format = format_of(from.type);
+    MatrixRows read(from);
     const int slice_rows = std::clamp(kSlice / cols, 1, from.rows);
     std::vector<float> wide(size_of(slice_rows, from.cols));
     std::vector<BF16> rounded(size_of(slice_rows, cols));
-    const std::byte* bytes = static_cast<const std::byte*>(from.data);
     for (int row = 0; row < from.rows; row += slice_rows) {
       const int rows = std::min(slice_rows, from.rows - row);
       const size_t count = size_of(rows, from.cols);
-      format.widen(bytes, count / static_cast<size_t>(format.block_columns), wide.data());
+      format.widen(read.read(row, rows), count / static_cast<size_t>(format.block_columns),
+                   wide.data());
       for (int i = 0; i < rows; ++i) {
         const float* const of_row = wide.data() + size_of(i, from.cols);
         std::transform(of_row, of_row + from.cols, rounded.data() + size_of(i, cols), to_bf16);
       }
       to.upload(reinterpret_cast<const Bf16*>(rounded.data()), size_of(rows, cols), at);
-      bytes += bytes_of(format, count);
       at += size_of(rows, cols);
     }
   }

@@ -216,19 +216,13 @@ class ConfigReader {
     refuse_partial_rotary(fields_);
   }
 
-  // As AWQ, GPTQ, FP8 and bitsandbytes say it, and MLX.
   void refuse_quantized() {
-    for (const char* key : {"quantization_config", "quantization"}) {
-      const json* value = fields_.find(key);
-      if (value == nullptr) continue;
-      const bool has_method = value->is_object() && value->contains("quant_method");
-      fields_.refuse(key,
-                     fmt::format("weights quantized {} are not supported; a GGUF file of the "
-                                 "model is, or its original in 16 bits",
-                                 has_method ? "by the method " + shown(value->at("quant_method"))
-                                            : "in this way"),
-                     ErrorKind::kUnsupported);
-    }
+    read_quantization(object_, file_, problems_);  // for its checks
+    if (fields_.find("quantization") == nullptr) return;
+    fields_.refuse("quantization",
+                   "weights quantized as MLX does are not supported; a GGUF file of the model is, "
+                   "or its original in 16 bits",
+                   ErrorKind::kUnsupported);
   }
 
   void read_layer_types() {
@@ -270,6 +264,14 @@ ModelConfig parse_config(const NamedText& config, const std::optional<NamedText>
     const JsonPointer defaults = parse_json_object(generation->text, generation->name);
     read_generation_config(JsonFields(*defaults, generation->name, "", problems), result);
   }
+  problems.throw_if_any();
+  return result;
+}
+
+std::optional<Quantization> parse_quantization(const NamedText& config) {
+  Problems problems;
+  const JsonPointer object = parse_json_object(config.text, config.name);
+  std::optional<Quantization> result = read_quantization(*object, config.name, problems);
   problems.throw_if_any();
   return result;
 }

@@ -6,9 +6,11 @@
 #include <functional>
 #include <iterator>
 #include <set>
+#include <utility>
 
 #include "checkpoint/huggingface/config_json.h"
 #include "checkpoint/huggingface/near_misses.h"
+#include "checkpoint/huggingface/quantized_tensors.h"
 #include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/huggingface/shard_index.h"
 #include "files/display.h"
@@ -39,12 +41,18 @@ void check_files_exist(const fs::path& directory, const std::set<std::string>& f
                    list_in_quotes(missing)));
 }
 
+// The maps of some files, and what is in them.
+struct Stored {
+  std::vector<MappedFile> maps;
+  std::vector<StoredTensor> tensors;
+};
+
 // Every tensor must be in the file that the index says. `found`: what was there of them, sorted.
-void check_matches_index(const ShardIndex& index, std::span<const Tensor> found,
+void check_matches_index(const ShardIndex& index, std::span<const StoredTensor> found,
                          const std::string& index_name) {
   std::vector<std::string> missing;
   for (const auto& [tensor, file] : index) {
-    if (!std::ranges::binary_search(found, tensor, {}, &Tensor::name)) {
+    if (!std::ranges::binary_search(found, tensor, {}, &StoredTensor::name)) {
       missing.push_back(fmt::format("{} in {}", tensor, file));
     }
   }
@@ -54,7 +62,7 @@ void check_matches_index(const ShardIndex& index, std::span<const Tensor> found,
 }
 
 // Maps one more file; those of its tensors that are wanted are appended to those there are.
-void map_one_more(MappedTensors& weights, const fs::path& path,
+void map_one_more(Stored& weights, const fs::path& path,
                   const std::function<bool(const std::string&)>& wanted = {}) {
   weights.maps.push_back(MappedFile::open(path));
   SafetensorsFile file = parse_safetensors(weights.maps.back().bytes(), shown(path), wanted);
@@ -66,7 +74,7 @@ ShardIndex read_index(const fs::path& directory) {
   return parse_shard_index(read_text_file(path, kMaxIndexBytes), shown(path));
 }
 
-void map_shards(MappedTensors& weights, const fs::path& directory, const ShardIndex& index) {
+void map_shards(Stored& weights, const fs::path& directory, const ShardIndex& index) {
   std::set<std::string> shards;
   for (const auto& [tensor, file] : index) shards.insert(file);
   check_files_exist(directory, shards);
@@ -76,7 +84,7 @@ void map_shards(MappedTensors& weights, const fs::path& directory, const ShardIn
       return entry != index.end() && entry->second == shard;
     });
   }
-  std::ranges::sort(weights.tensors, {}, &Tensor::name);
+  std::ranges::sort(weights.tensors, {}, &StoredTensor::name);
   check_matches_index(index, weights.tensors, shown(directory / kIndexFile));
 }
 
@@ -104,7 +112,14 @@ bool has_huggingface_weights(const fs::path& directory) {
   return has_entry(directory / kSingleFile) || has_entry(directory / kIndexFile);
 }
 
-MappedTensors map_huggingface_weights(const fs::path& directory) {
+std::optional<Quantization> read_huggingface_quantization(const fs::path& directory) {
+  const fs::path path = directory / "config.json";
+  const std::string text = read_text_file(path, kMaxConfigBytes);
+  return parse_quantization({shown(path), text});
+}
+
+MappedTensors map_huggingface_weights(const fs::path& directory,
+                                      const std::optional<Quantization>& quantization) {
   const bool has_single = has_entry(directory / kSingleFile);
   const bool has_index = has_entry(directory / kIndexFile);
   if (!has_single && !has_index) {
@@ -112,13 +127,16 @@ MappedTensors map_huggingface_weights(const fs::path& directory) {
                      what_it_holds(directory)));
   }
   const ShardIndex index = has_index ? read_index(directory) : ShardIndex();
-  MappedTensors weights;
+  Stored weights;
   if (has_single && !names_single_file(index)) {
     map_one_more(weights, directory / kSingleFile);
   } else {
     map_shards(weights, directory, index);
   }
-  return weights;
+  std::vector<Tensor> tensors = quantization
+                                    ? resolve_quantized(std::move(weights.tensors), *quantization)
+                                    : as_tensors(std::move(weights.tensors));
+  return {std::move(weights.maps), std::move(tensors)};
 }
 
 }  // namespace orthrus

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/huggingface/quantization_config.h"
 #include "checkpoint/tensor.h"
 #include "files/files.h"
 #include "orthrus/config.h"
@@ -14,6 +16,9 @@ namespace orthrus {
 
 // What config.json and, when present, generation_config.json say. Throws as load_config.
 ModelConfig read_huggingface_config(const std::filesystem::path& directory);
+
+// How config.json says that matrices are quantized, if they are. Throws as load_config.
+std::optional<Quantization> read_huggingface_quantization(const std::filesystem::path& directory);
 
 struct MappedTensors {
   std::vector<MappedFile> maps;
@@ -24,9 +29,9 @@ struct MappedTensors {
 // file that it names for it: what files hold besides, such as superseded copies, is not looked at.
 // Where both are there, model.safetensors counts, as in transformers, unless the index names it as
 // one of its files. Throws Error: kFile for a missing, unreadable or malformed file, or for an
-// index that names what is not there; kUnsupported for tensors of types other than F32, F16 and
-// BF16.
-MappedTensors map_huggingface_weights(const std::filesystem::path& directory);
+// index that names what is not there; and as resolve_quantized.
+MappedTensors map_huggingface_weights(const std::filesystem::path& directory,
+                                      const std::optional<Quantization>& quantization = {});
 
 // Whether it has model.safetensors or its index.
 bool has_huggingface_weights(const std::filesystem::path& directory);

@@ -61,8 +61,8 @@ std::string_view header_of(std::span<const std::byte> bytes, const std::string& 
 }
 
 // The size that type and shape ask for; nothing when it is more than any file has.
-std::optional<uint64_t> size_in_bytes(DType type, std::span<const int64_t> shape) {
-  uint64_t size = static_cast<uint64_t>(format_of(type).block_bytes);
+std::optional<uint64_t> size_in_bytes(size_t element, std::span<const int64_t> shape) {
+  uint64_t size = element;
   for (const int64_t dimension : shape) {
     const auto factor = static_cast<uint64_t>(dimension);
     if (factor != 0 && size > std::numeric_limits<uint64_t>::max() / factor) return std::nullopt;
@@ -119,33 +119,43 @@ void check_covers(std::span<const HeaderEntry> entries, size_t bytes, const std:
   }
 }
 
-DType type_of(const HeaderEntry& entry, const std::string& file) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
-    if (entry.type == name_of(type)) return type;
-  }
+[[noreturn]] void refuse_type(const std::string& file, const std::string& tensor,
+                              const std::string& type) {
   throw Error(ErrorKind::kUnsupported,
               fmt::format("{}: dtype of tensor {} is {}; supported are \"F32\", \"F16\" and "
                           "\"BF16\".",
-                          file, in_quotes(entry.name), in_quotes(entry.type)));
+                          file, in_quotes(tensor), in_quotes(type)));
+}
+
+// Bytes of an element of each type that safetensors has.
+size_t element_bytes(const HeaderEntry& entry, const std::string& file) {
+  constexpr std::pair<std::string_view, size_t> kTypes[] = {
+      {"F32", 4},  {"F16", 2}, {"BF16", 2},    {"F64", 8},     {"I64", 8},    {"I32", 4},
+      {"I16", 2},  {"I8", 1},  {"U64", 8},     {"U32", 4},     {"U16", 2},    {"U8", 1},
+      {"BOOL", 1}, {"C64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}};
+  for (const auto& [type, bytes] : kTypes) {
+    if (entry.type == type) return bytes;
+  }
+  refuse_type(file, entry.name, entry.type);
 }
 
 // The tensor of an entry whose place has been checked.
-Tensor make_tensor(HeaderEntry entry, std::span<const std::byte> data, const std::string& file) {
-  const DType type = type_of(entry, file);
+StoredTensor stored_tensor(HeaderEntry entry, std::span<const std::byte> data,
+                           const std::string& file) {
   const uint64_t held = entry.end - entry.begin;
   const auto fail = [&](std::string_view problem) {
     throw Error(ErrorKind::kFile,
                 fmt::format("{}: tensor {} is {} [{}], which {}.", file, in_quotes(entry.name),
                             entry.type, fmt::join(entry.shape, ", "), problem));
   };
-  const std::optional<uint64_t> size = size_in_bytes(type, entry.shape);
+  const std::optional<uint64_t> size = size_in_bytes(element_bytes(entry, file), entry.shape);
   if (!size) fail("is more bytes than 64 bits can count");
   if (*size != held) {
     fail(fmt::format("takes {} bytes, but has data_offsets [{}, {}], which hold {}", *size,
                      entry.begin, entry.end, held));
   }
-  return {std::move(entry.name), type, std::move(entry.shape),
-          data.data() + static_cast<size_t>(entry.begin), static_cast<size_t>(held)};
+  return {std::move(entry.name), std::move(entry.type), std::move(entry.shape),
+          data.subspan(static_cast<size_t>(entry.begin), static_cast<size_t>(held)), file};
 }
 
 }  // namespace
@@ -163,9 +173,24 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::s
   file.metadata = std::move(header.metadata);
   for (HeaderEntry& entry : header.entries) {
     if (wanted && !wanted(entry.name)) continue;
-    file.tensors.push_back(make_tensor(std::move(entry), data, name));
+    file.tensors.push_back(stored_tensor(std::move(entry), data, name));
   }
   return file;
+}
+
+Tensor as_tensor(StoredTensor stored) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+    if (stored.type != name_of(type)) continue;
+    return {std::move(stored.name), type, std::move(stored.shape), stored.bytes.data(),
+            stored.bytes.size()};
+  }
+  refuse_type(stored.file, stored.name, stored.type);
+}
+
+std::vector<Tensor> as_tensors(std::vector<StoredTensor> stored) {
+  std::vector<Tensor> tensors;
+  for (StoredTensor& tensor : stored) tensors.push_back(as_tensor(std::move(tensor)));
+  return tensors;
 }
 
 }  // namespace orthrus

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/rows.h"
 #include "kernels/formats/blocks.h"
+#include "kernels/matrix_rows.h"
 
 namespace orthrus::cpu {
 namespace {
@@ -115,9 +115,29 @@ class BlockPanel {
   F16* scales_;
 };
 
-int rows_of_panel(const Matrix& from, int p) {
-  return std::min(kPanelRows, from.rows - p * kPanelRows);
-}
+// The rows of panel p, as the checkpoint has them.
+class PanelRows {
+ public:
+  PanelRows(const Matrix& from, int p)
+      : format_(format_of(from.type)),
+        blocks_(static_cast<size_t>(from.cols / format_.block_columns)),
+        count_(std::min(kPanelRows, from.rows - p * kPanelRows)),
+        rows_(from),
+        bytes_(rows_.read(p * kPanelRows, count_)) {}
+
+  int count() const { return count_; }
+  const std::byte* bytes(int r) const {
+    return bytes_ + static_cast<size_t>(r) * rows_.row_bytes();
+  }
+  void widen(int r, float* to) const { format_.widen(bytes(r), blocks_, to); }
+
+ private:
+  const Format& format_;
+  size_t blocks_;  // of a row
+  int count_;
+  MatrixRows rows_;
+  const std::byte* bytes_;
+};
 
 // Zeros, in the place of panel p.
 std::byte* cleared_panel(void* to, int p, size_t bytes) {
@@ -135,8 +155,9 @@ void pack_numbers(const Matrix& from, int p, void* to) {
       cleared_panel(to, p, panel_bytes_of_numbers(sizeof(Number), from.cols)));
   const auto cols = static_cast<size_t>(from.cols);
   std::vector<float> row(cols);
-  for (int r = 0; r < rows_of_panel(from, p); ++r) {
-    widen_row(from, p * kPanelRows + r, row.data());
+  const PanelRows rows(from, p);
+  for (int r = 0; r < rows.count(); ++r) {
+    rows.widen(r, row.data());
     for (size_t k = 0; k < cols; ++k) {
       const size_t before = k / kSideBySide * kPanelRows + static_cast<size_t>(r);
       put(row[k], panel[before * kSideBySide + k % kSideBySide]);
@@ -154,8 +175,9 @@ void pack_blocks(const Matrix& from, int p, const BlockLayout& layout, void* to)
   const Format& format = format_of(from.type);
   const auto blocks_at_once = static_cast<size_t>(format.block_columns / kBlockColumns);
   BlockParts parts;
-  for (int r = 0; r < rows_of_panel(from, p); ++r) {
-    const std::byte* block = row_of(from, p * kPanelRows + r);
+  const PanelRows rows(from, p);
+  for (int r = 0; r < rows.count(); ++r) {
+    const std::byte* block = rows.bytes(r);
     for (size_t i = 0; i < blocks; i += blocks_at_once, block += format.block_bytes) {
       format.unpack(block, parts);
       panel.put(parts, blocks_at_once, static_cast<size_t>(r), i);
@@ -169,8 +191,9 @@ void pack_rounded(const Matrix& from, int p, void* to) {
   BlockPanel panel(layout, blocks, cleared_panel(to, p, layout.panel_bytes(blocks)));
   std::vector<float> row(blocks * kBlockColumns);
   BlockParts parts;
-  for (int r = 0; r < rows_of_panel(from, p); ++r) {
-    widen_row(from, p * kPanelRows + r, row.data());
+  const PanelRows rows(from, p);
+  for (int r = 0; r < rows.count(); ++r) {
+    rows.widen(r, row.data());
     for (size_t i = 0; i < blocks; ++i) {
       round_to_q8(row.data() + i * kBlockColumns, parts);
       panel.put(parts, 1, static_cast<size_t>(r), i);
