@@ -7,7 +7,7 @@ seconds=${1:-60}
 scripts/setup.sh clang-19 libclang-rt-19-dev
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
-for target in safetensors gguf config tokenizer vocabulary output http messages openai; do
+for target in safetensors quantized gguf config tokenizer vocabulary output http messages openai; do
   corpus=build-fuzz/corpus-$target
   mkdir -p "$corpus"
   case $target in
@@ -45,6 +45,17 @@ for target in safetensors gguf config tokenizer vocabulary output http messages 
       header+='"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}'
       { printf "\\x$(printf %02x "${#header}")\0\0\0\0\0\0\0" && printf '%s012345' "$header"; } \
         >"$corpus/small" ;;
+    quantized)  # two matrices: FP8 with one scale, and AWQ of eight rows and columns
+      file() {  # CONFIG HEADER DATA
+        { printf '{"quantization_config":%s}\n---\n' "$1" && printf "\\x$(printf %02x $((${#2} % 256)))" &&
+          printf "\\x$(printf %02x $((${#2} / 256)))\0\0\0\0\0\0" && printf '%s%s' "$2" "$3"; }
+      }
+      file '{"quant_method":"fp8","weight_block_size":[1,2]}' \
+        '{"a.weight":{"dtype":"F8_E4M3","shape":[1,2],"data_offsets":[0,2]},"a.weight_scale_inv":{"dtype":"F32","shape":[1,1],"data_offsets":[2,6]}}' \
+        '01qwer' >"$corpus/fp8"
+      file '{"quant_method":"awq","bits":4,"group_size":8}' \
+        '{"a.qweight":{"dtype":"I32","shape":[8,1],"data_offsets":[0,32]},"a.qzeros":{"dtype":"I32","shape":[1,1],"data_offsets":[32,36]},"a.scales":{"dtype":"F16","shape":[1,8],"data_offsets":[36,52]}}' \
+        '0123456789abcdef0123456789abcdef0123456789abcdef0123' >"$corpus/awq" ;;
     gguf)  # the beginning of a model: two keys, and an embedding of two rows
       u32() { printf "\\x$(printf %02x "$1")\0\0\0"; }
       u64() { u32 "$1" && u32 0; }
