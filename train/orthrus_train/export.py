@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from . import heads_file
+from .errors import TrainError
 from .heads_file import HeadsFile
 
 
@@ -12,7 +13,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         type=Path,
-        help="NAME.safetensors (BF16) or NAME.gguf (Q8_0, the pairwise term's tables Q4_0)",
+        help="NAME.safetensors (BF16) or NAME.gguf (quantized, the pairwise term's tables Q4_0)",
+    )
+    parser.add_argument(
+        "--type",
+        type=str.upper,
+        choices=heads_file.GGUF_TYPES,
+        help="of the matrices in a .gguf (Q8_0); smaller ones accept a little less",
     )
     parser.add_argument("--base", help="the name of the model that the heads are for")
 
@@ -26,7 +33,9 @@ def heads_of(source: Path) -> HeadsFile:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.type and args.target.suffix != ".gguf":
+        raise TrainError(f"--type is {args.type}: only NAME.gguf has types, {args.target} is BF16.")
     heads = heads_of(args.source)
     heads.base = args.base or heads.base
-    heads_file.write(heads, args.target)
+    heads_file.write(heads, args.target, args.type or heads_file.GGUF_TYPES[0])
     print(f"{args.target}: {args.target.stat().st_size / 1e6:.1f} MB")

@@ -18,6 +18,8 @@ from .files import written_whole
 ARCHITECTURE = "orthrus-heads"
 _LARGEST_BLOCK = 1024
 RANKS = range(32, 257, 32)  # that a pairwise term can have
+GGUF_TYPES = ("Q8_0", "Q5_0", "Q4_0")  # of matrices in a GGUF file: blocks of 32 columns
+_FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # of safetensors, as NumPy reads them
 PREVIOUS, NEXT = "model.pair_previous_diff.weight", "model.pair_next_diff.weight"
 NAME = re.compile(r"model\.layers\.(\d+)\.self_attn\.([qkvo])_(proj|norm)_diff\.(weight|bias)")
 GGUF_NAME = re.compile(r"blk\.(\d+)\.attn_(q|k|v|output)(_norm)?_diff\.(weight|bias)")
@@ -104,19 +106,18 @@ def _read_safetensors(path: Path) -> HeadsFile:
         header = json.loads(file.read(length))
         data = file.read()
 
-    def widened(entry: dict[str, Any]) -> np.ndarray:
+    def widened(name: str, entry: dict[str, Any]) -> np.ndarray:
         begin, end = entry["data_offsets"]
-        stored = data[begin:end]
-        if entry["dtype"] == "BF16":
-            numbers = (np.frombuffer(stored, "<u2").astype(np.uint32) << 16).view(np.float32)
-        else:
-            numbers = np.frombuffer(stored, {"F32": "<f4", "F16": "<f2"}[entry["dtype"]]).astype(
-                np.float32
-            )
-        return numbers.reshape(entry["shape"])
+        kind = entry["dtype"]
+        if kind not in _FLOATS:
+            raise ValueError(f"{name} is of type {kind!r}; supported are {', '.join(_FLOATS)}")
+        stored = np.frombuffer(data[begin:end], _FLOATS[kind])
+        if kind == "BF16":
+            stored = (stored.astype(np.uint32) << 16).view(np.float32)
+        return stored.astype(np.float32).reshape(entry["shape"])
 
     metadata = header.pop("__metadata__", {})
-    tensors = {name: widened(entry) for name, entry in header.items() if _is_ours(name)}
+    tensors = {name: widened(name, entry) for name, entry in header.items() if _is_ours(name)}
     block_size, mask = metadata.get("block_size"), metadata.get("mask_token_id")
     return HeadsFile(
         tensors,
@@ -148,11 +149,22 @@ def _read_gguf(path: Path) -> HeadsFile:
     )
 
 
-def _complete(heads: HeadsFile) -> tuple[int, int, str]:
+def _complete(heads: HeadsFile, path: Path) -> tuple[int, int, str]:
+    """Block size, mask token id and base, of heads that can be written."""
     if heads.block_size is None or heads.mask_token_id is None or heads.base is None:
-        raise TrainError(
-            "heads need a block size, a mask token id and the name of their base to be written"
-        )
+        missing = {
+            "block size": heads.block_size,
+            "mask token id": heads.mask_token_id,
+            "name of the base (export --base NAME)": heads.base,
+        }
+        what = ", no ".join(name for name, value in missing.items() if value is None)
+        raise TrainError(f"{path}: cannot be written: the heads have no {what}.")
+    for name, tensor in heads.tensors.items():
+        if not np.isfinite(tensor).all():
+            raise TrainError(
+                f"{path}: is not written: {name} has numbers that are not finite; "
+                "the engine would refuse it."
+            )
     return heads.block_size, heads.mask_token_id, heads.base
 
 
@@ -163,7 +175,7 @@ def as_bfloat16(x: np.ndarray) -> np.ndarray:
 
 
 def write_safetensors(heads: HeadsFile, path: Path) -> None:
-    block_size, mask, base = _complete(heads)
+    block_size, mask, base = _complete(heads, path)
     header: dict[str, Any] = {
         "__metadata__": {
             "format": "pt",
@@ -191,15 +203,15 @@ def write_safetensors(heads: HeadsFile, path: Path) -> None:
         file.writelines(parts)
 
 
-def write_gguf(heads: HeadsFile, path: Path) -> None:
-    """Matrices in Q8_0, the pairwise term's tables in Q4_0: both have blocks of 32 columns.
+def write_gguf(heads: HeadsFile, path: Path, matrices: str = GGUF_TYPES[0]) -> None:
+    """Matrices in one of GGUF_TYPES, the pairwise term's tables in Q4_0.
 
     The tables are larger than the rest of a small model's heads, and each term is a sum of hundreds
     of products, whose errors average out.
     """
     import gguf
 
-    block_size, mask, base = _complete(heads)
+    block_size, mask, base = _complete(heads, path)
     with written_whole(path) as part:
         writer = gguf.GGUFWriter(part, ARCHITECTURE)
         writer.add_type("adapter")
@@ -209,7 +221,7 @@ def write_gguf(heads: HeadsFile, path: Path) -> None:
         for name, tensor in heads.tensors.items():
             if tensor.ndim == 2:
                 kinds = gguf.GGMLQuantizationType
-                kind = kinds.Q4_0 if name in (PREVIOUS, NEXT) else kinds.Q8_0
+                kind = kinds.Q4_0 if name in (PREVIOUS, NEXT) else kinds[matrices]
                 if tensor.shape[1] % 32:
                     raise TrainError(
                         f"{name}: has {tensor.shape[1]} columns; {kind.name} needs a multiple of 32"
@@ -225,10 +237,10 @@ def write_gguf(heads: HeadsFile, path: Path) -> None:
         writer.close()
 
 
-def write(heads: HeadsFile, path: Path) -> None:
-    """By the name's end: .gguf or .safetensors."""
+def write(heads: HeadsFile, path: Path, matrices: str = GGUF_TYPES[0]) -> None:
+    """By the name's end: .gguf, with matrices of that type, or .safetensors."""
     if path.suffix == ".gguf":
-        write_gguf(heads, path)
+        write_gguf(heads, path, matrices)
     elif path.suffix == ".safetensors":
         write_safetensors(heads, path)
     else:

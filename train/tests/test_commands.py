@@ -22,6 +22,11 @@ def test_train_evaluate_export_plot(qwen3, texts, tmp_path, capsys):
     heads = tmp_path / "heads.gguf"
     assert main(["export", str(out), str(heads)]) == 0
     assert main(["export", str(heads), str(tmp_path / "again.safetensors"), "--base", "x"]) == 0
+    small = tmp_path / "small.gguf"
+    assert main(["export", str(out), str(small), "--type", "q4_0"]) == 0
+    assert small.stat().st_size < heads.stat().st_size
+    assert main(["export", str(out), str(tmp_path / "x.safetensors"), "--type", "q4_0"]) == 1
+    assert "only NAME.gguf has types" in capsys.readouterr().err
 
     capsys.readouterr()
     figures = tmp_path / "figures.json"

@@ -1,3 +1,4 @@
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -80,3 +81,45 @@ def test_files_that_do_not_fit_are_told(qwen2, qwen3, tmp_path):
         Heads(qwen3).load(path)
     with pytest.raises(TrainError, match="are written as"):
         heads_file.write(file, tmp_path / "heads.bin")
+
+
+@pytest.mark.parametrize("kind, bits", [("Q8_0", 8.5), ("Q5_0", 5.5), ("Q4_0", 4.5)])
+def test_a_gguf_has_the_type_that_was_asked_for(kind, bits, qwen3, tmp_path):
+    path = tmp_path / "heads.gguf"
+    file = Heads(qwen3).in_file(16, 259, "tiny")
+    heads_file.write(file, path, kind)
+    found = heads_file.read(path)
+    reader = gguf.GGUFReader(path)
+    for name, tensor in file.tensors.items():
+        stored = next(t for t in reader.tensors if t.name == heads_file.gguf_name(name))
+        if tensor.ndim == 2:
+            assert stored.tensor_type.name == kind
+            assert stored.n_bytes * 8 == tensor.size * bits
+            # Half a step, of as many as a block's largest number has; Q4_0 and Q5_0 have one less above.
+            step = np.abs(tensor).max() / 2 ** (int(bits) - 1)
+            assert np.abs(found.tensors[name] - tensor).max() <= 1.01 * step
+        else:
+            assert (found.tensors[name] == tensor).all()
+
+
+def test_what_the_engine_would_refuse_is_not_written(qwen2, tmp_path):
+    name = "model.layers.0.self_attn.q_proj_diff.weight"
+    for ending in ("safetensors", "gguf"):
+        path = tmp_path / f"heads.{ending}"
+        file = Heads(qwen2).in_file(16, 259, "tiny")
+        file.tensors[name][1, 1] = np.inf
+        with pytest.raises(TrainError, match=f"heads.{ending}: .*q_proj_diff.* not finite"):
+            heads_file.write(file, path)
+        file = Heads(qwen2).in_file(16, 259, "tiny")
+        file.base = None
+        with pytest.raises(TrainError, match="have no name of the base .export --base NAME."):
+            heads_file.write(file, path)
+        assert not path.exists()
+
+
+def test_other_types_of_numbers_are_told(tmp_path):
+    path = tmp_path / "heads.safetensors"
+    name = "model.layers.0.self_attn.q_proj_diff.weight"
+    save_file({name: np.zeros((32, 32), np.int8)}, path)
+    with pytest.raises(TrainError, match="q_proj_diff.weight is of type 'I8'; supported are F32"):
+        heads_file.read(path)
