@@ -24,7 +24,7 @@ PROMPT = "def quicksort(items):\n"
 def stream(arguments: argparse.Namespace) -> None:
     import orthrus
 
-    engine = orthrus.Engine(arguments.model, heads=arguments.heads)
+    engine = orthrus.Engine(arguments.model, heads=arguments.heads, device=arguments.device)
     params = orthrus.SamplingParams(
         max_tokens=arguments.tokens, temperature=0, ignore_eos=True, mode=arguments.mode
     )
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("command")
     parser.add_argument("model")
     parser.add_argument("--heads")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--mode", default="auto", choices=["ar", "dual", "auto"])
@@ -65,8 +66,8 @@ def main() -> None:
 
     heads = [] if arguments.heads is None else ["--heads", arguments.heads]
     command = [arguments.command, "generate", "-m", arguments.model, *heads, "-p", PROMPT, "--json",
-               "-n", str(arguments.tokens), "--mode", arguments.mode, "--temperature", "0",
-               "--ignore-eos"]  # fmt: skip
+               "--device", arguments.device, "-n", str(arguments.tokens), "--mode", arguments.mode,
+               "--temperature", "0", "--ignore-eos"]  # fmt: skip
     package = [sys.executable, *sys.argv, "--once"]
     speeds: tuple[list[float], list[float]] = ([], [])
     for i in range(arguments.rounds):
