@@ -4,6 +4,7 @@
 //
 //   cuda_bench [8b] [1.7b] [0.5b] [drafts]
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -11,6 +12,7 @@
 
 #include "device.cuh"
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/branches.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/pairwise.h"
 #include "kernels/cuda/roofline.h"
@@ -140,19 +142,52 @@ class PassKernels {
 
   // The rows of the passes to come, of each of some sequences, and the position of the first.
   void set(View view, int rows, int position, int sequences = 1) {
-    view_ = view, rows_ = rows * sequences, positions_ = 1024;
+    view_ = view, rows_ = rows * sequences, positions_ = 1024, is_tree_ = false;
     while (positions_ < position + rows) positions_ *= 2;
     const int pages = (position + rows + kTilePositions - 1) / kTilePositions;
     std::vector<KvSpan> spans;
     for (int i = 0; i < sequences; ++i) {
       spans.push_back({i * rows, rows, position, i * pages, view == View::kDiffusion ? 0 : -1});
     }
-    const int counts[] = {rows_, 1};
-    CHECK_CUDA(cudaMemcpy(spans_.data(), spans.data(), spans.size() * sizeof(KvSpan),
-                          cudaMemcpyHostToDevice));
-    CHECK_CUDA(
-        cudaMemcpy(span_count_.data(), &sequences, sizeof sequences, cudaMemcpyHostToDevice));
-    CHECK_CUDA(cudaMemcpy(count_.data(), counts, sizeof counts, cudaMemcpyHostToDevice));
+    upload(spans);
+  }
+
+  // The same of a draft tree: a trunk, and branches of a few rows each, which leave it one behind
+  // the other.
+  void set_tree(int trunk, int branches, int branch_rows, int position) {
+    set(View::kAr, trunk + branches * branch_rows, position);
+    is_tree_ = true;
+    const int page = position / kTilePositions, pages = (position + rows_) / kTilePositions + 1;
+    std::vector<int> table;
+    std::vector<RowCopies> copies(kMostRows);
+    std::vector<KvSpan> spans;
+    const auto add_span = [&](KvSpan span) {
+      span.first_page = static_cast<int>(table.size());
+      for (int i = 0; i < pages; ++i) {
+        const int own = i < page ? i : pages * static_cast<int>(1 + spans.size()) + i - page;
+        table.push_back(own * 7 % (kCachePositions / kTilePositions));
+      }
+      spans.push_back(span);
+    };
+    add_span({0, trunk, position});
+    const int trunk_page = table[static_cast<size_t>(page)];
+    for (int b = 0; b < branches; ++b) {
+      KvSpan span = {trunk + b * branch_rows, branch_rows, position + 1 + b % trunk};
+      span.behind = 1 + b % trunk;
+      if (span.first_position / kTilePositions == page) span.copied_page = trunk_page;
+      add_span(span);
+    }
+    for (int row = 0; row < trunk; ++row) {
+      copies[static_cast<size_t>(row)].first = static_cast<int>(table.size());
+      for (const KvSpan& span : spans) {
+        const int own = span.first_position / kTilePositions;
+        if (span.behind <= row || (position + row) / kTilePositions != own) continue;
+        table.push_back(table[static_cast<size_t>(span.first_page + own)]);
+        ++copies[static_cast<size_t>(row)].count;
+      }
+    }
+    tree_table_ = Array<int>(table), copies_ = Array<RowCopies>(copies);
+    upload(spans);
   }
 
   void products(bool with_head = true) const {
@@ -168,6 +203,10 @@ class PassKernels {
 
   // `last_only`: the head runs for one row, as it does in a prefill.
   void pass(bool last_only) const {
+    if (is_tree_) {
+      CHECK_CUDA(copy_known(batch(0), shape_.heads, shape_.layers,
+                            kCachePositions / kTilePositions * layer_stride_, rows_, stream_));
+    }
     CHECK_CUDA(
         embed(head_.data(), ids_.data(), shape_.hidden, x_.data(), rows_, count_.data(), stream_));
     CHECK_CUDA(rope_table(batch(0), inv_freq_.data(), shape_.heads.head_dim, rope_.data(), rows_,
@@ -212,10 +251,19 @@ class PassKernels {
     return {
         spans_.data(),
         span_count_.data(),
-        table_.data(),
+        (is_tree_ ? tree_table_ : table_).data(),
         // A layer's pages lie together: where its tiles lie is found in fewer TLB entries.
         {cache_.data() + layer * (kCachePositions / kTilePositions) * layer_stride_, layer_stride_},
-        {block_.data(), layer_stride_}};
+        {block_.data(), layer_stride_},
+        is_tree_ ? copies_.data() : nullptr};
+  }
+  void upload(const std::vector<KvSpan>& spans) {
+    const int span_count = static_cast<int>(spans.size()), counts[] = {rows_, 1};
+    CHECK_CUDA(cudaMemcpy(spans_.data(), spans.data(), spans.size() * sizeof(KvSpan),
+                          cudaMemcpyHostToDevice));
+    CHECK_CUDA(
+        cudaMemcpy(span_count_.data(), &span_count, sizeof span_count, cudaMemcpyHostToDevice));
+    CHECK_CUDA(cudaMemcpy(count_.data(), counts, sizeof counts, cudaMemcpyHostToDevice));
   }
   void norm(const Layer& layer, const int* rows, int bucket, const int* count) const {
     CHECK_CUDA(rms_norm(x_.data(), rows, layer.norms.data(), 1e-6f, shape_.hidden, normed_.data(),
@@ -262,6 +310,7 @@ class PassKernels {
   const Shape& shape_;
   cudaStream_t stream_;
   View view_ = View::kAr;
+  bool is_tree_ = false;
   int rows_ = 1, positions_ = 1024;  // contexts are at most so long, as a pass rounds it
   size_t bytes_ = 0, layer_stride_ = 0;
   std::vector<Layer> layers_;
@@ -271,8 +320,9 @@ class PassKernels {
   Array<Choice> tops_;
   Array<char> top_workspace_, attention_workspace_;
   Array<int32_t> ids_;
-  Array<int> table_, count_, head_rows_, span_count_;
+  Array<int> table_, tree_table_, count_, head_rows_, span_count_;
   Array<KvSpan> spans_;
+  Array<RowCopies> copies_;
 };
 
 void measure(const Shape& shape, double copy, cudaStream_t stream) {
@@ -308,6 +358,25 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
       network.set(View::kAr, rows, context);
       line("attention, all layers", rows, context, network.kv_bytes(context),
            network.time([&] { network.attentions(); }));
+    }
+  }
+  // Trees beside chains of as many rows: the trunk's, branches, a branch's.
+  constexpr std::array<int, 3> kTrees[] = {{8, 4, 1},   {12, 10, 2}, {12, 20, 1},
+                                           {16, 24, 2}, {16, 48, 1}, {16, 56, 2}};
+  for (const int context : {300, 512, 2048, 8192}) {
+    for (const auto& [trunk, branches, branch_rows] : kTrees) {
+      const int rows = trunk + branches * branch_rows;
+      network.set(View::kAr, rows, context);
+      const double chain = network.time([&] { network.pass(false); }),
+                   chain_attention = network.time([&] { network.attentions(); });
+      network.set_tree(trunk, branches, branch_rows, context);
+      const double tree = network.time([&] { network.pass(false); }),
+                   tree_attention = network.time([&] { network.attentions(); });
+      std::printf(
+          "tree of %3d rows, %2d branches, context %5d: pass %.3f ms, attention %.3f; chain %.3f, "
+          "%.3f: %+.1f%%\n",
+          rows, branches, context, tree, tree_attention, chain, chain_attention,
+          (tree / chain - 1) * 100);
     }
   }
   for (const int context : {448, 512, 700, 1024}) {

@@ -98,8 +98,8 @@ class Decoder {
   std::vector<TokenLogprobs>& prompt_logprobs() { return prompt_logprobs_; }
 
   // Whole cycles, which a device runs, in place of next() and take(): between cycles, unless the
-  // host is to see the logits.
-  bool can_cycle() const { return phase_ == Phase::kCycle && !wants_logits(); }
+  // host is to see the logits, or what trees are made of.
+  bool can_cycle() const { return phase_ == Phase::kCycle && !wants_logits() && !by_trees(); }
   CycleStart begin_cycles();
   int plan_cycle();  // drafts of the next one; -1 where those in flight are the last
   // Positions that the cycles in flight may fill at most.

@@ -20,6 +20,13 @@ double dot(std::span<const float> a, const float* b) {
 void get_terms(const PairRow& row, int32_t before, const SamplingParams& params,
                const PairTables& tables, std::vector<float>& previous, std::vector<double>& terms) {
   terms.assign(row.best.tokens.size(), 0);
+  if (!row.terms.empty()) {
+    const auto place = std::ranges::find(row.before, before) - row.before.begin();
+    if (place == std::ssize(row.before)) return;
+    const float* const behind = &row.terms[static_cast<size_t>(place) * kPairCandidates];
+    std::copy(behind, behind + terms.size(), terms.begin());
+    return;
+  }
   if (!tables) return;
   const double scale = params.greedy() ? 1 : 1 / static_cast<double>(params.temperature);
   previous.resize(static_cast<size_t>(tables.previous->cols));
@@ -52,7 +59,7 @@ double log_total_with(const BestTokens& best, std::span<const double> terms) {
 
 PairRow pair_row(std::span<const float> logits, int position, const SamplingParams& params,
                  const PairTables& tables, bool with_probability) {
-  PairRow row{best_tokens(logits, position, params, kPairCandidates, with_probability), {}};
+  PairRow row{.best = best_tokens(logits, position, params, kPairCandidates, with_probability)};
   if (!tables) return row;
   const auto rank = static_cast<size_t>(tables.next->cols);
   row.next.resize(row.best.tokens.size() * rank);

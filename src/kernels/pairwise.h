@@ -35,7 +35,12 @@ struct PairTables {
 // What a row has to offer, whichever token is before it: rows are made ready in any order.
 struct PairRow {
   BestTokens best;
-  std::vector<float> next;  // the candidates' rows of that table
+  std::vector<float> next{};  // the candidates' rows of that table
+
+  // Or the terms themselves, over the temperature, where a device has found them: behind each token
+  // that may stand before, [before][kPairCandidates].
+  std::vector<int32_t> before{};
+  std::vector<float> terms{};
 };
 
 PairRow pair_row(std::span<const float> logits, int position, const SamplingParams& params,

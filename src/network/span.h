@@ -58,10 +58,11 @@ struct Span {
 
   // Of the AR view's row i, the tokens up to its own that the context does not hold: the drafts
   // that the row comes after. The diffusion view's rows have what is known: the anchor's context.
+  int count_drafts_before(int i) const {
+    return view == View::kDiffusion ? 0 : std::max(position(i) + 1 - context->length(), 0);
+  }
   std::vector<int32_t> drafts_before(int i) const {
-    if (view == View::kDiffusion) return {};
-    std::vector<int32_t> drafts(
-        static_cast<size_t>(std::max(position(i) + 1 - context->length(), 0)));
+    std::vector<int32_t> drafts(static_cast<size_t>(count_drafts_before(i)));
     for (size_t left = drafts.size(); left-- > 0; i = parent_of(branches, i)) {
       drafts[left] = tokens[static_cast<size_t>(i)];
     }

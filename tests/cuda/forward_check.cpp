@@ -1,6 +1,6 @@
 // Forward passes on a CUDA device: the logits of a position are the same bits however its row is
-// computed and whatever is computed beside it, and close to what the processor computes from the
-// same weights in float32. For a machine with a device.
+// computed and whatever is computed beside it, in a draft tree too, and close to what the processor
+// computes from the same weights in float32. For a machine with a device.
 //
 //   forward_check DATA MODELS [--few]
 //                 [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b|qwen2-TYPE]...
@@ -21,21 +21,17 @@
 
 #include "backends/cpu/cpu_model.h"
 #include "backends/cuda/cuda_model.h"
+#include "expect.h"
 #include "orthrus/published_shapes.h"
 #include "support/gguf_model.h"
 #include "support/passes.h"
 #include "support/temporary_directory.h"
+#include "tree_check.h"
 
 namespace orthrus {
 namespace {
 
 constexpr int kNoDevice = 77;  // CTest skips
-int failures = 0;
-
-void expect(bool holds, const std::string& what) {
-  if (holds) return;
-  if (++failures <= 20) fmt::print("FAILED: {}\n", what);
-}
 
 // How passes are cut: each chunk of so many tokens, in turn.
 using Chunks = std::vector<int>;
@@ -205,13 +201,16 @@ void check_file(const std::filesystem::path& file, const std::string& name, bool
   const auto model =
       cuda::load_model(load_config(file), Checkpoint::open(file), file.string(), 0, {});
   check_bits(*model, name, few, seed);
+  check_trees(*model, name, few, seed);
   if (!few) check_distance(*model, file, name, seed);
 }
 
 void check(const std::string& name, const std::filesystem::path& data,
            const std::filesystem::path& models, bool few, unsigned seed) {
   if (const auto shape = published_shape(name)) {
-    check_bits(*cuda::random_model(*shape, 0), name, few, seed);
+    const auto model = cuda::random_model(*shape, 0);
+    check_bits(*model, name, few, seed);
+    check_trees(*model, name, few, seed);
     return;
   }
   for (const Format& format : all_formats()) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <span>
 
 #include "checks.h"
 #include "device.cuh"
@@ -187,16 +188,17 @@ void check_choice(Checks& checks, const Case& c, int m, const SelectRow& how,
   const double scale = params.greedy() ? 1 : 1.0 / params.temperature;
   double most = -INFINITY;
   for (const Ranked& r : tokens) most = std::max(most, r.score);
-  double total = 0;
-  for (const Ranked& r : tokens) total += std::exp(r.score - most);
-  tokens.resize(std::min(tokens.size(), static_cast<size_t>(kPairCandidates)));
+  double total = 0;  // of those beyond the candidates, then of all
+  const size_t candidates = std::min(tokens.size(), static_cast<size_t>(kPairCandidates));
+  for (const Ranked& r : std::span(tokens).subspan(candidates)) total += std::exp(r.score - most);
+  tokens.resize(candidates);
   double best_value = -INFINITY, got_value = NAN, own = 0;
   int32_t best = -1;
   for (const Ranked& r : tokens) {
     const double term = scale * tables.term(before, r.id), value = r.value + term;
     if (value > best_value || (value == best_value && r.id < best)) best_value = value, best = r.id;
     if (r.id == got.id) got_value = value, own = std::exp(r.score + term - most);
-    total += std::exp(r.score + term - most) - std::exp(r.score - most);
+    total += std::exp(r.score + term - most);
   }
   const double slack = c.exact && params.greedy() ? 0 : 1e-4;
   const bool good = got.id == best || (slack > 0 && best_value - got_value <= slack);

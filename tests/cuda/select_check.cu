@@ -138,7 +138,8 @@ SamplingParams random_penalties(std::mt19937& random, int vocabulary) {
 }
 
 // Rows of several contexts, behind drafts or not, and one without a context between them.
-void check_adjust(Checks& checks, const Case& c) {
+// `tree`: the rows' drafts are those of a path.
+void check_adjust(Checks& checks, const Case& c, bool tree) {
   std::mt19937 random(static_cast<unsigned>(checks.seed) + 7 + static_cast<unsigned>(c.vocabulary));
   const auto token = [&] { return static_cast<int32_t>(random() % c.vocabulary); };
   const auto vocabulary = static_cast<size_t>(c.vocabulary);
@@ -178,19 +179,24 @@ void check_adjust(Checks& checks, const Case& c) {
               .probability = m % 2 == 0,
               .greedy = p.greedy(),
               .context = m == 5 ? -1 : m % kContexts,
-              .first_draft = static_cast<int>(random() % 32),
+              .last_draft = 32 + static_cast<int>(random() % 32),
               .drafts = static_cast<int>(random() % 32)};
+  }
+  std::vector<int> parents(ids.size());
+  for (size_t i = 0; i < parents.size(); ++i) {
+    parents[i] = static_cast<int>(random() % std::max<size_t>(i, 1));
   }
   const Array<float> device_logits(all), device_biases(biases);
   const Array<SelectRow> device_how(how);
   const Array<Occurrence> device_occurrences(occurrences);
   const Array<Penalties> device_penalties(penalties);
   const Array<int32_t> device_ids(ids);
-  const Array<int> count(std::vector<int>{kRows - 1});
+  const Array<int> device_parents(parents), count(std::vector<int>{kRows - 1});
   Array<Choice> out(kRows);
   CHECK_CUDA(adjust(device_logits.data(), stride, c.vocabulary, device_how.data(),
                     {device_occurrences.data(), device_biases.data(), device_penalties.data()},
-                    device_ids.data(), kRows, count.data(), nullptr));
+                    device_ids.data(), tree ? device_parents.data() : nullptr, kRows, count.data(),
+                    nullptr));
   CHECK_CUDA(select(device_logits.data(), stride, c.vocabulary, device_how.data(), out.data(),
                     kRows, count.data(), nullptr));
   const std::vector<float> adjusted = device_logits.host();
@@ -200,8 +206,13 @@ void check_adjust(Checks& checks, const Case& c) {
     std::vector<float> row(all.begin() + static_cast<std::ptrdiff_t>(m * stride),
                            all.begin() + static_cast<std::ptrdiff_t>(m * stride + vocabulary));
     if (how[m].context >= 0 && m < kRows - 1) {
-      contexts[how[m].context].adjust(
-          row, std::span(ids).subspan(how[m].first_draft, static_cast<size_t>(how[m].drafts)));
+      std::vector<int32_t> drafts(static_cast<size_t>(how[m].drafts));
+      int at = how[m].last_draft;
+      for (int32_t& draft : drafts) {
+        draft = ids[static_cast<size_t>(at)];
+        at = tree ? parents[static_cast<size_t>(at)] : at - 1;
+      }
+      contexts[how[m].context].adjust(row, drafts);
     }
     different += std::memcmp(row.data(), &adjusted[m * stride], vocabulary * sizeof(float)) != 0;
     if (m == kRows - 1) continue;
@@ -222,7 +233,8 @@ void check_select(Checks& checks) {
                         Case{1000, 3, false}, Case{4096, 5, true}, Case{8193, 2, true},
                         Case{50000, 0.5f, false}, Case{151936, 3, false}}) {
     check_case(checks, c);
-    check_adjust(checks, c);
+    check_adjust(checks, c, false);
+    check_adjust(checks, c, true);
   }
   check_broken(checks);
 }

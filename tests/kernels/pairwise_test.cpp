@@ -239,6 +239,32 @@ TEST_F(Pairwise, TablesAreReadInTheFormatOfTheirFile) {
   EXPECT_EQ(drafts({&previous.matrix, &next.matrix}), drafts({&narrow_previous, &narrow_next}));
 }
 
+TEST_F(Pairwise, TermsThatAreKnownServeAsTheTablesDo) {
+  for (const float temperature : {0.0f, 0.5f}) {
+    const SamplingParams params{.temperature = temperature, .seed = random_()};
+    Table previous(300, 8, 1, random_), next(300, 8, 1, random_);
+    const PairTables tables{&previous.matrix, &next.matrix};
+    const PairRow row = pair_row(random_row(300, 2, false), 5, params, tables, true);
+    PairRow known{.best = row.best, .before = {7, 3, 250}};
+    for (const int32_t before : known.before) {
+      for (const RankedToken& candidate : row.best.tokens) {
+        const double added = term(previous, before, next, candidate.token);
+        known.terms.push_back(static_cast<float>(params.greedy() ? added : added / temperature));
+      }
+    }
+    std::vector<NextToken> want, got;
+    for (const int32_t before : known.before) {
+      next_tokens(row, before, params, tables, want);
+      next_tokens(known, before, params, {}, got);
+      ASSERT_EQ(got.size(), want.size());
+      for (size_t i = 0; i < got.size(); ++i) {
+        EXPECT_EQ(got[i].token, want[i].token);
+        EXPECT_NEAR(got[i].confidence, want[i].confidence, 1e-4);
+      }
+    }
+  }
+}
+
 TEST_F(Pairwise, ARowThatIsNotFiniteEndsTheDrafts) {
   const Table previous(20, 4, 1, random_), next(20, 4, 1, random_);
   const PairTables tables{&previous.matrix, &next.matrix};

@@ -18,8 +18,9 @@ PassInputs with_table(std::byte* memory, int rows) {
 }  // namespace
 
 size_t input_bytes(int rows) {
-  return sizeof(PassCounts) + static_cast<size_t>(rows) * (sizeof(SelectRow) + sizeof(int32_t) +
-                                                           sizeof(int) + 2 * sizeof(KvSpan));
+  return sizeof(PassCounts) +
+         static_cast<size_t>(rows) * (sizeof(SelectRow) + sizeof(int32_t) + 2 * sizeof(int) +
+                                      2 * sizeof(KvSpan) + sizeof(RowCopies));
 }
 
 PassInputs inputs_in(std::byte* memory, int rows) {
@@ -33,6 +34,8 @@ PassInputs inputs_in(std::byte* memory, int rows) {
   next(inputs.ids, rows);
   next(inputs.head_rows, rows);
   for (const View view : kBothViews) next(inputs.spans[view], rows);
+  next(inputs.copies, rows);
+  next(inputs.parents, rows);
   return inputs;
 }
 

@@ -22,9 +22,8 @@ class KvMemory {
     return static_cast<int>((reinterpret_cast<const __nv_bfloat16*>(address) - data_.data()) /
                             static_cast<std::ptrdiff_t>(stride_));
   }
-  KvPages of_layer(size_t layer) const {
-    return {data_.data() + layer * pages_ * stride_, stride_};
-  }
+  KvPages of_layer(size_t layer) const { return {data_.data() + layer * layer_stride(), stride_}; }
+  size_t layer_stride() const { return pages_ * stride_; }  // elements
   // All layers of a page, in the stream's order.
   void copy(const std::byte* from, std::byte* to, cudaStream_t stream) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/branches.h"
 #include "network/rope.h"
 
 namespace orthrus::cuda {
@@ -31,8 +32,8 @@ struct PassKernels::Activations {
     head_input = DeviceArray<Bf16>(head_rows * c.hidden_size);
     logits = DeviceArray<float>(static_cast<size_t>(room.logits) * c.vocab_size);
     sampled = DeviceArray<Choice>(static_cast<size_t>(room.logits));
-    const bool chained = c.pair_rank > 0;
-    candidates = DeviceArray<DraftCandidates>(chained ? static_cast<size_t>(room.logits) : 0);
+    candidates = DeviceArray<DraftCandidates>(static_cast<size_t>(room.logits));
+    terms = DeviceArray<CandidateTerms>(c.pair_rank > 0 ? static_cast<size_t>(room.logits) : 0);
     tops = DeviceArray<Choice>(static_cast<size_t>(room.tops));
     top_workspace = DeviceArray<std::byte>(top_workspace_bytes(room.tops, lm_head));
     const int most = std::max(room.rows.ar, room.rows.diffusion);
@@ -52,7 +53,8 @@ struct PassKernels::Activations {
   DeviceArray<Bf16> head_input;   // final RMSNorm of x, by row of the LM head
   DeviceArray<float> logits;      // [logits][vocab_size]
   DeviceArray<Choice> sampled, tops;
-  DeviceArray<DraftCandidates> candidates;  // of rows whose drafts are chosen in chains
+  DeviceArray<DraftCandidates> candidates;  // of rows of drafts
+  DeviceArray<CandidateTerms> terms;
   DeviceArray<std::byte> top_workspace, attention_workspace;
 };
 
@@ -80,9 +82,11 @@ void PassKernels::reserve(const PassSizes& shape, int block_pages) {
     room.logits = std::max(room.logits, a_->of.logits);
     room.tops = std::max(room.tops, a_->of.tops);
     room.positions = std::max(room.positions, a_->of.positions);
-    room.sampled = a_->of.sampled;  // this and the next two take no room
+    room.sampled = a_->of.sampled;  // this and the next four take no room
     room.chained = a_->of.chained;
+    room.offered = a_->of.offered;
     room.adjusted = a_->of.adjusted;
+    room.branched = a_->of.branched;
     if (room == a_->of && block_pages <= a_->block_pages) return;
     block_pages = std::max(block_pages, a_->block_pages);
   } else {  // for most of those that are launched as graphs
@@ -107,6 +111,14 @@ const float* PassKernels::logits() const {
   return a_->logits.data();
 }
 
+const DraftCandidates* PassKernels::candidates() const {
+  return a_->candidates.data();
+}
+
+const CandidateTerms* PassKernels::terms() const {
+  return a_->terms.data();
+}
+
 void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
                           const RowContexts& contexts) {
   const DeviceWeights& w = *weights_;
@@ -119,12 +131,16 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
     require(rms_norm(a_->x.data(), nullptr, weight.data(), config_->rms_norm_eps, hidden,
                      a_->normed.data(), rows, count, stream_));
   };
+  if (shape.branched) {
+    require(copy_known(batch_of(shape, in, View::kAutoregressive, 0), heads_,
+                       config_->num_hidden_layers, memory_->layer_stride(), shape.rows.ar,
+                       stream_));
+  }
   require(embed(w.embed_tokens.data.data(), in.ids, hidden, a_->x.data(), rows, count, stream_));
   for (const View view : kBothViews) {
     if (shape.rows[view] == 0) continue;
-    const KvBatch batch{in.spans[view], &in.counts->spans[view], {}, {}, {}};
-    require(rope_table(batch, inv_freq_.data(), heads_.head_dim, rope_of(shape, view),
-                       shape.rows[view], stream_));
+    require(rope_table(batch_of(shape, in, view, 0), inv_freq_.data(), heads_.head_dim,
+                       rope_of(shape, view), shape.rows[view], stream_));
   }
   for (size_t i = 0; i < w.layers.size(); ++i) {
     const DeviceLayer& layer = w.layers[i];
@@ -137,6 +153,17 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
                        a_->x.data(), static_cast<size_t>(hidden), stream_));
   }
   head(shape, in, contexts);
+}
+
+KvBatch PassKernels::batch_of(const PassSizes& shape, const PassInputs& in, View view,
+                              size_t layer) const {
+  const bool branched = shape.branched && view == View::kAutoregressive;
+  return {.spans = in.spans[view],
+          .span_count = &in.counts->spans[view],
+          .page_table = in.page_table,
+          .cache = memory_->of_layer(layer),
+          .block = {a_->block.data(), memory_->stride()},
+          .copies = branched ? in.copies : nullptr};
 }
 
 // A view's rows of the table of rotations.
@@ -154,8 +181,7 @@ void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view
   const auto q_cols = static_cast<size_t>(heads_.heads * heads_.head_dim);
   const DeviceAttention& w = weights_->layers[index].attention[view];
   const int* const count = &in.counts->rows[view];
-  const KvBatch batch{in.spans[view], &in.counts->spans[view], in.page_table,
-                      memory_->of_layer(index), KvPages{a_->block.data(), memory_->stride()}};
+  const KvBatch batch = batch_of(shape, in, view, index);
   const HeadWeights finish{w.qkv_bias.data(), w.q_norm.data(), w.k_norm.data(),
                            rope_of(shape, view), config_->rms_norm_eps};
   Bf16* const q = a_->q.data() + first * q_cols;
@@ -169,7 +195,8 @@ void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view
                      hidden, stream_));
 }
 
-// Of the rows of logits, those of drafts that are chosen in chains.
+// Of the rows of logits, those of drafts: they are chosen in chains, or what may be chosen is
+// found.
 void PassKernels::choose_drafts(const PassSizes& shape, const PassInputs& in) {
   const int vocabulary = weights_->lm_head().rows;
   const auto stride = static_cast<size_t>(vocabulary);
@@ -177,8 +204,14 @@ void PassKernels::choose_drafts(const PassSizes& shape, const PassInputs& in) {
   const int* const count = &in.counts->logits;
   require(find_candidates(a_->logits.data(), stride, vocabulary, in.select, tables,
                           a_->candidates.data(), shape.logits, count, stream_));
-  require(choose_in_chains(a_->logits.data(), stride, in.select, a_->candidates.data(), in.ids,
-                           tables, a_->sampled.data(), shape.logits, count, stream_));
+  if (shape.chained) {
+    require(choose_in_chains(a_->logits.data(), stride, in.select, a_->candidates.data(), in.ids,
+                             tables, a_->sampled.data(), shape.logits, count, stream_));
+  }
+  if (shape.offered && tables.rank > 0) {
+    require(find_terms(in.select, a_->candidates.data(), in.ids, tables, a_->terms.data(),
+                       shape.logits, count, stream_));
+  }
 }
 
 void PassKernels::head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts) {
@@ -196,13 +229,14 @@ void PassKernels::head(const PassSizes& shape, const PassInputs& in, const RowCo
     require(matmul(x, lm_head, a_->logits.data(), vocabulary, stream_));
     if (shape.adjusted) {
       require(adjust(a_->logits.data(), vocabulary, lm_head.rows, in.select, contexts, in.ids,
-                     shape.logits, &in.counts->logits, stream_));
+                     shape.branched ? in.parents : nullptr, shape.logits, &in.counts->logits,
+                     stream_));
     }
     if (shape.sampled) {
       require(select(a_->logits.data(), vocabulary, lm_head.rows, in.select, a_->sampled.data(),
                      shape.logits, &in.counts->logits, stream_));
     }
-    if (shape.chained) choose_drafts(shape, in);
+    if (shape.chained || shape.offered) choose_drafts(shape, in);
   }
   if (shape.tops > 0) {
     const Tokens x = norm(shape.logits, shape.tops, &in.counts->tops);

@@ -35,9 +35,12 @@ class PassKernels {
   // everything else is read from what lies there.
   void enqueue(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts);
 
-  // What a pass chose, and the logits it computed, on the device.
+  // What a pass chose, the logits it computed, and what those have to offer, on the device; terms
+  // where the heads have them.
   PassChoices choices() const;
   const float* logits() const;
+  const DraftCandidates* candidates() const;
+  const CandidateTerms* terms() const;
 
   cudaStream_t stream() const { return stream_; }
   const KvMemory& memory() const { return *memory_; }
@@ -49,6 +52,7 @@ class PassKernels {
   void attend(const PassSizes& shape, const PassInputs& in, View view, size_t layer);
   void head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts);
   void choose_drafts(const PassSizes& shape, const PassInputs& in);
+  KvBatch batch_of(const PassSizes& shape, const PassInputs& in, View view, size_t layer) const;
   float2* rope_of(const PassSizes& shape, View view) const;
 
   const ModelConfig* config_;

@@ -29,7 +29,9 @@ struct PassSizes {
   int tops = 0;                     // and of which the largest is
   bool sampled = false;             // tokens are chosen from the logits
   bool chained = false;             // or drafts are, in chains
+  bool offered = false;             // or the best few are asked for
   bool adjusted = false;            // of which some have a context
+  bool branched = false;            // some spans are branches of trees
   int positions = kLeastPositions;  // contexts are at most so long
 
   int all_rows() const { return rows.ar + rows.diffusion; }

@@ -77,7 +77,7 @@ __device__ void produce(const AttentionJob& job, const AttentionItem& item, uint
           from.block ? span.first_block_page + t : job.batch.page_table[span.first_page + t];
       if (ring.round > 0) barrier_wait(&ring.empty[ring.stage], (ring.round - 1) & 1);
       // Tiles of earlier passes are there already; others are being stored.
-      if (from.block || (t + 1) * kTilePositions > span.first_position) wait_for_predecessor();
+      if (from.block || (t + 1) * kTilePositions > span.known()) wait_for_predecessor();
       fetch<D>(tiles + ring.stage * Layout<D>::kTileBytes,
                pages.data + page * pages.page_stride +
                    static_cast<size_t>(item.kv_head) * tile_elements(D),

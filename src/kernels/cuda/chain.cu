@@ -1,7 +1,7 @@
 #include <climits>
 
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/pairwise.h"
+#include "kernels/cuda/pair_terms.cuh"
 #include "kernels/cuda/ptx.cuh"
 
 namespace orthrus::cuda {
@@ -12,8 +12,6 @@ namespace {
 constexpr int kWarps = 32;
 constexpr int kThreads = kWarps * 32;
 constexpr int kRowsAtOnce = kWarps / 2;
-constexpr int kHalf = kPairCandidates / 2;
-constexpr int kTiles = kPairCandidates / 8;  // of eight candidates that may follow
 
 // A candidate that follows, and how good it is.
 struct Follower {
@@ -32,44 +30,12 @@ struct Followers {
   float probabilities[kPairCandidates];  // where they are asked for
 };
 
-// Finds, for a half of `before`, what follows in `row`. A warp's function: the terms are products
-// of tiles of both tables, of 16 tokens times 8. Four lanes have what there is of a token before.
+// Finds, for a half of `before`, what follows in `row`. A warp's function.
 class Links {
  public:
   __device__ Links(const PairTables& tables, const int32_t* before, const DraftCandidates& row,
                    float temperature)
-      : row_(row) {
-    const auto* const previous = reinterpret_cast<const uint4*>(tables.previous);
-    const auto* const next = reinterpret_cast<const uint4*>(tables.next);
-    const int chunks = tables.rank / 8;
-    const auto at = [&](int id) {  // any row, where there is no token
-      return static_cast<size_t>(max(id, 0)) * static_cast<size_t>(chunks) + column();
-    };
-    // Eight columns side by side are a lane's, in place of the fragments' pairs: they are the same
-    // in both tables, and the order of the sum is ours to choose.
-    const size_t a[2] = {at(before[group()]), at(before[group() + 8])};
-    size_t b[kTiles];
-#pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) b[tile] = at(row.ids[tile * 8 + group()]);
-#pragma unroll 1
-    for (int chunk = 0; chunk < chunks; chunk += 4) {
-      const uint4 x = previous[a[0] + chunk], y = previous[a[1] + chunk];
-      uint4 z[kTiles];
-#pragma unroll
-      for (int tile = 0; tile < kTiles; ++tile) z[tile] = next[b[tile] + chunk];
-      const uint32_t low[4] = {x.x, y.x, x.y, y.y}, high[4] = {x.z, y.z, x.w, y.w};
-#pragma unroll
-      for (int tile = 0; tile < kTiles; ++tile) {
-        multiply_add(terms_[tile], low, z[tile].x, z[tile].y);
-        multiply_add(terms_[tile], high, z[tile].z, z[tile].w);
-      }
-    }
-#pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-#pragma unroll
-      for (float& term : terms_[tile]) term = __fdiv_rn(term, temperature);
-    }
-  }
+      : row_(row), terms_(tables, before, row.ids, temperature) {}
 
   // Of this half.
   __device__ void follow(int half, bool with_probability, Followers& to) const {
@@ -84,31 +50,19 @@ class Links {
                    __shfl_xor_sync(~0u, best.place, step)});
       }
       const float probability = with_probability ? share(side, best.place) : 0;
-      if (column() != 0) continue;
-      to.places[half + group() + 8 * side] = best.place;
-      to.probabilities[half + group() + 8 * side] = probability;
+      if (PairTerms::column() != 0) continue;
+      to.places[half + PairTerms::group() + 8 * side] = best.place;
+      to.probabilities[half + PairTerms::group() + 8 * side] = probability;
     }
   }
 
  private:
-  __device__ static int group() {
-    return static_cast<int>(threadIdx.x) % 32 / 4;
-  }
-  __device__ static int column() {
-    return static_cast<int>(threadIdx.x) % 4;
-  }
-
   // Calls f(place, term) with this lane's candidates behind one of its two tokens.
   template <typename F>
   __device__ void for_each(int side, F f) const {
-#pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const int place = tile * 8 + column() * 2 + i;
-        if (row_.ids[place] >= 0) f(place, terms_[tile][side * 2 + i]);
-      }
-    }
+    terms_.for_each(side, [&](int place, float term) {
+      if (row_.ids[place] >= 0) f(place, term);
+    });
   }
 
   // Of the softmax in which the candidates' scores have their terms: that of the one chosen.
@@ -133,7 +87,7 @@ class Links {
   }
 
   const DraftCandidates& row_;
-  float terms_[kTiles][4] = {};  // of places 8 tile + 2 column + {0, 1}, behind either token
+  PairTerms terms_;
 };
 
 __global__ void __launch_bounds__(kThreads)
@@ -155,7 +109,7 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   int place = 0;  // of the draft before, among its row's candidates
   for (int first = 0; first < links; first += kRowsAtOnce) {
-    const int own = first + warp / 2, half = warp % 2 * kHalf;
+    const int own = first + warp / 2, half = warp % 2 * PairTerms::kBefore;
     if (own < links) {
       const int32_t* const before = own == 0 ? anchors : candidates[own - 1].ids;
       Links(tables, before + half, candidates[own], rows->temperature)

@@ -138,7 +138,7 @@ __device__ inline void ask(const CycleState& state, const PassInputs& pass, cons
   SelectRow& select = pass.select[head_row];
   select = slot.sampling;
   select.position = slot.position + i + 1;
-  select.first_draft = row - drafts + 1;
+  select.last_draft = row;
   select.drafts = drafts;
   if (diffusion && state.chained) select.join_chain(i, slot.drafts, row - i);
 }

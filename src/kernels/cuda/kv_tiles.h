@@ -43,17 +43,32 @@ struct KvSpan {
   int first_page = 0;         // page_table[first_page + i] holds positions [64 i, 64 i + 64)
   int first_block_page = -1;  // block page first_block_page + i holds slots [64 i, 64 i + 64)
 
+  // Of a branch of a tree (cache/kv_branches.h), which is a span of its own.
+  int behind = 0;  // rows of the pass that come before it on its path, and are of other spans
+  int copied_page =
+      -1;  // what its first page has of positions known() and before is copied from it
+
   __host__ __device__ bool has_block() const { return first_block_page >= 0; }
+  // The positions that the pass begins behind.
+  __host__ __device__ int known() const { return first_position - behind; }
 };
 
-// All on the device, so that a captured graph serves any spans. Spans, table, counts of rows, and
-// the cache's positions before the spans' first, are complete before the first kernel of the pass
+// Other pages that a row's key and value belong to, in the slot that they have in its own: those
+// where branches begin that the row is before. The first is page_table[first].
+struct RowCopies {
+  int first = 0;
+  int count = 0;
+};
+
+// All on the device, so that a captured graph serves any spans. Spans, tables, counts of rows, and
+// the cache's positions before those of the pass, are complete before the first kernel of the pass
 // starts: kernels read them while their predecessors still run. embed() begins a pass so.
 struct KvBatch {
   const KvSpan* spans = nullptr;
   const int* span_count = nullptr;
   const int* page_table = nullptr;
   KvPages cache, block;
+  const RowCopies* copies = nullptr;  // by row; or none has any
 };
 
 // Heads of a network: query head h reads key head h / (heads / kv_heads).

@@ -210,7 +210,7 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
     const int in_share = i / tile_heads, in_tile = i % tile_heads;
     const int token = split + in_share * kSplits, head = tile * tile_heads + in_tile;
     const RowPlace place = places[token];
-    if (head * dim >= job.out_rows || !place.found) continue;
+    if (head * dim >= job.out_rows || !place.found()) continue;
     const HeadFactors factors = head_factors(to.heads, to.weights, first_token + token, head);
     float low[kRopePairs], high[kRopePairs];
     begin_head(to.heads, to.weights, head, low, high);
@@ -221,7 +221,8 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
       const float* const at = own + in_share * kSumStride + in_tile * dim + d;
       low[j] = __fadd_rn(low[j], at[0]), high[j] = __fadd_rn(high[j], at[half]);
     }
-    store_head(to.heads, to.weights, factors, place, first_token + token, head, low, high, to.q);
+    store_head(to.heads, to.weights, factors, to.batch, place, first_token + token, head, low, high,
+               to.q);
   }
 }
 

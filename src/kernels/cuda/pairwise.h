@@ -42,12 +42,26 @@ struct DraftCandidates {
   float total;  // the sum of exp(score - top) over the tokens kept
 };
 
+// The terms of a row's candidates over the temperature, behind each candidate of the row before; of
+// a chain's first row behind the anchor, all of them alike.
+struct CandidateTerms {
+  float behind[kPairCandidates][kPairCandidates];  // [before][candidate]; some number where either
+                                                   // is none
+};
+
 // out[m]: of logits[m], [vocabulary], for m < min(bucket, *count), where rows[m] has a link. Their
 // rows of the tables are brought into the L2 cache. `stride` in floats.
 [[nodiscard]] cudaError_t find_candidates(const float* logits, size_t stride, int vocabulary,
                                           const SelectRow* rows, const PairTables& tables,
                                           DraftCandidates* out, int bucket, const int* count,
                                           cudaStream_t stream);
+
+// out[m]: of candidates[m], for m < min(bucket, *count), where rows[m] has a link. `ids` are the
+// pass's. There are tables.
+[[nodiscard]] cudaError_t find_terms(const SelectRow* rows, const DraftCandidates* candidates,
+                                     const int32_t* ids, const PairTables& tables,
+                                     CandidateTerms* out, int bucket, const int* count,
+                                     cudaStream_t stream);
 
 // out[m]: what is chosen in the place of row m, of the same rows, by the candidates' values and the
 // term over the temperature; the lowest id on a tie. Its probability is its share of the softmax of

@@ -24,6 +24,10 @@ struct PassInputs {
   int32_t* ids = nullptr;       // by row
   int* head_rows = nullptr;  // the rows whose logits are needed, then those of which the largest is
   PerView<KvSpan*> spans;
+  // Where some span is a branch, of rows of the AR view: other pages that they belong to, and which
+  // row each comes behind.
+  RowCopies* copies = nullptr;
+  int* parents = nullptr;
   int* page_table = nullptr;
 };
 

@@ -12,10 +12,13 @@ inline constexpr int kRopePairs = 2;
 
 // Where a row stands, and where its key and value belong.
 struct RowPlace {
-  bool found;
+  __nv_bfloat16* page;  // the tile of key head 0; null where the row belongs to no span
   int position;
-  __nv_bfloat16* page;  // the tile of key head 0
-  int slot;             // in the tile
+  int first_copy;  // RowCopies
+  short copies;
+  short slot;  // in the tile
+
+  __device__ bool found() const { return page != nullptr; }
 };
 
 __device__ inline RowPlace place_of(const KvBatch& batch, int row) {
@@ -26,8 +29,10 @@ __device__ inline RowPlace place_of(const KvBatch& batch, int row) {
   const int page = span.has_block() ? span.first_block_page + slot / kTilePositions
                                     : batch.page_table[span.first_page + slot / kTilePositions];
   const KvPages& pages = span.has_block() ? batch.block : batch.cache;
-  return {true, span.first_position + i, pages.data + static_cast<size_t>(page) * pages.page_stride,
-          slot % kTilePositions};
+  const RowCopies copies = batch.copies != nullptr ? batch.copies[row] : RowCopies{};
+  return {pages.data + static_cast<size_t>(page) * pages.page_stride, span.first_position + i,
+          copies.first, static_cast<short>(copies.count),
+          static_cast<short>(slot % kTilePositions)};
 }
 
 // A lane's pairs of a head before the projection's sums are added: biases, or zeros.
@@ -69,8 +74,9 @@ __device__ inline HeadFactors head_factors(const Heads& heads, const HeadWeights
 // Of a warp: head `head` of q, then k, then v, whose pairs are low and high. A norm's sum is taken
 // in one order: a lane's pairs, then the lanes.
 __device__ inline void store_head(const Heads& heads, const HeadWeights& weights,
-                                  const HeadFactors& factors, const RowPlace& place, int row,
-                                  int head, float (&low)[kRopePairs], float (&high)[kRopePairs],
+                                  const HeadFactors& factors, const KvBatch& batch,
+                                  const RowPlace& place, int row, int head,
+                                  float (&low)[kRopePairs], float (&high)[kRopePairs],
                                   __nv_bfloat16* q) {
   const int lane = static_cast<int>(threadIdx.x) % 32, dim = heads.head_dim, half = dim / 2;
   const bool is_q = head < heads.heads, is_v = head >= heads.heads + heads.kv_heads;
@@ -97,20 +103,40 @@ __device__ inline void store_head(const Heads& heads, const HeadWeights& weights
       high[i] = __fmaf_rn(b, turn.x, __fmul_rn(a, turn.y));
     }
   }
-  const int kv_head = head - heads.heads - (is_v ? heads.kv_heads : 0);
-  __nv_bfloat16* const tile = place.page +
-                              static_cast<size_t>(is_q ? 0 : kv_head) * tile_elements(dim) +
-                              (is_v ? kTilePositions * dim : 0);
+  __nv_bfloat16 of_low[kRopePairs], of_high[kRopePairs];
 #pragma unroll
   for (int i = 0; i < kRopePairs; ++i) {
-    const int d = lane + 32 * i;
-    if (d >= half) continue;
-    if (is_q) {
-      __nv_bfloat16* const to = q + (static_cast<size_t>(row) * heads.heads + head) * dim;
-      to[d] = __float2bfloat16_rn(low[i]), to[d + half] = __float2bfloat16_rn(high[i]);
-    } else {
-      tile[tile_offset(place.slot, d, dim)] = __float2bfloat16_rn(low[i]);
-      tile[tile_offset(place.slot, d + half, dim)] = __float2bfloat16_rn(high[i]);
+    of_low[i] = __float2bfloat16_rn(low[i]), of_high[i] = __float2bfloat16_rn(high[i]);
+  }
+  if (is_q) {
+    __nv_bfloat16* const to = q + (static_cast<size_t>(row) * heads.heads + head) * dim;
+#pragma unroll
+    for (int i = 0; i < kRopePairs; ++i) {
+      const int d = lane + 32 * i;
+      if (d < half) to[d] = of_low[i], to[d + half] = of_high[i];
+    }
+    return;
+  }
+  const int kv_head = head - heads.heads - (is_v ? heads.kv_heads : 0);
+  const size_t of_head =
+      static_cast<size_t>(kv_head) * tile_elements(dim) + (is_v ? kTilePositions * dim : 0);
+  const auto store = [&](__nv_bfloat16* tile) {
+#pragma unroll
+    for (int i = 0; i < kRopePairs; ++i) {
+      const int d = lane + 32 * i;
+      if (d >= half) continue;
+      tile[tile_offset(place.slot, d, dim)] = of_low[i];
+      tile[tile_offset(place.slot, d + half, dim)] = of_high[i];
+    }
+  };
+  store(place.page + of_head);
+  // A lane loads one of the other pages' numbers.
+  for (int first = 0; first < place.copies; first += 32) {
+    const int count = min(32, place.copies - first);
+    const int own = lane < count ? batch.page_table[place.first_copy + first + lane] : 0;
+    for (int i = 0; i < count; ++i) {
+      const auto page = static_cast<size_t>(__shfl_sync(~0u, own, i));
+      store(batch.cache.data + page * batch.cache.page_stride + of_head);
     }
   }
 }

@@ -27,7 +27,7 @@ __device__ inline float biased(float logit, float bias) {
 __global__ void __launch_bounds__(kThreads)
     adjust_kernel(float* logits, size_t stride, int vocabulary, int blocks_of_row,
                   const SelectRow* rows, RowContexts contexts, const int32_t* ids,
-                  const int* count) {
+                  const int* parents, const int* count) {
   let_successor_start();
   const int m = static_cast<int>(blockIdx.x) / blocks_of_row;
   const int first = static_cast<int>(blockIdx.x) % blocks_of_row * kTokensOfBlock;
@@ -42,8 +42,9 @@ __global__ void __launch_bounds__(kThreads)
     const int token = first + i * kThreads + static_cast<int>(threadIdx.x);
     if (token >= vocabulary) break;
     Occurrence occurrence = contexts.occurrences[at + token];
-    for (int d = 0; d < how.drafts; ++d) {
-      if (ids[how.first_draft + d] == token) occurrence = max(occurrence, 1) + 1;
+    for (int left = how.drafts, draft = how.last_draft; left > 0; --left) {
+      if (ids[draft] == token) occurrence = max(occurrence, 1) + 1;
+      draft = parents == nullptr ? draft - 1 : parents[draft];
     }
     row[token] = biased(penalised(row[token], occurrence, penalties), contexts.biases[at + token]);
   }
@@ -52,11 +53,11 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 cudaError_t adjust(float* logits, size_t stride, int vocabulary, const SelectRow* rows,
-                   const RowContexts& contexts, const int32_t* ids, int bucket, const int* count,
-                   cudaStream_t stream) {
+                   const RowContexts& contexts, const int32_t* ids, const int* parents, int bucket,
+                   const int* count, cudaStream_t stream) {
   const int blocks_of_row = (vocabulary + kTokensOfBlock - 1) / kTokensOfBlock;
   return launch(adjust_kernel, bucket * blocks_of_row, kThreads, 0, 1, stream, logits, stride,
-                vocabulary, blocks_of_row, rows, contexts, ids, count);
+                vocabulary, blocks_of_row, rows, contexts, ids, parents, count);
 }
 
 }  // namespace orthrus::cuda

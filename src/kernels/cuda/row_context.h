@@ -20,10 +20,11 @@ struct RowContexts {
 };
 
 // Adjusts logits[m], [vocabulary], by the context that rows[m] has, where it has one, and by its
-// drafts, which are of `ids`; for m < min(bucket, *count). `stride` in floats.
+// drafts, which are of `ids`, by row of the pass; for m < min(bucket, *count). A row comes behind
+// row parents[row], or, with none, behind the one before it. `stride` in floats.
 [[nodiscard]] cudaError_t adjust(float* logits, size_t stride, int vocabulary,
                                  const SelectRow* rows, const RowContexts& contexts,
-                                 const int32_t* ids, int bucket, const int* count,
-                                 cudaStream_t stream);
+                                 const int32_t* ids, const int* parents, int bucket,
+                                 const int* count, cudaStream_t stream);
 
 }  // namespace orthrus::cuda

@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kRopeTableThreads)
   wait_for_predecessor();
   const int row = static_cast<int>(blockIdx.x), i = static_cast<int>(threadIdx.x);
   const RowPlace place = place_of(batch, row);
-  if (!place.found || i >= half) return;
+  if (!place.found() || i >= half) return;
   float sin, cos;
   sincosf(static_cast<float>(place.position) * inv_freq[i], &sin, &cos);
   table[static_cast<size_t>(row) * half + i] = {cos, sin};
@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(kRopeWarps * 32)
   const int lane = static_cast<int>(threadIdx.x) % 32, dim = heads.head_dim, half = dim / 2;
   if (head >= all_heads) return;
   const RowPlace place = place_of(batch, row);
-  if (!place.found) return;
+  if (!place.found()) return;
   const float* const from = qkv + (static_cast<size_t>(row) * all_heads + head) * dim;
   float low[kRopePairs], high[kRopePairs];
   begin_head(heads, weights, head, low, high);
@@ -111,8 +111,8 @@ __global__ void __launch_bounds__(kRopeWarps * 32)
     if (d >= half) continue;
     low[i] = __fadd_rn(low[i], from[d]), high[i] = __fadd_rn(high[i], from[d + half]);
   }
-  store_head(heads, weights, head_factors(heads, weights, row, head), place, row, head, low, high,
-             q);
+  store_head(heads, weights, head_factors(heads, weights, row, head), batch, place, row, head, low,
+             high, q);
 }
 
 }  // namespace

@@ -26,9 +26,8 @@ struct SelectRow {
   bool greedy = false;  // the token with the largest logit; the temperature is 1 then
 
   // What the row is adjusted by before (kernels/cuda/row_context.h).
-  int context = -1;  // its place among the contexts, or none
-  int first_draft = 0,
-      drafts = 0;  // of the pass's ids, the tokens before the row that are not in it
+  int context = -1;                // its place among the contexts, or none
+  int last_draft = 0, drafts = 0;  // the rows up to the row's own whose tokens are not in it
 
   // A draft that is chosen behind the one before it (kernels/cuda/pairwise.h): select() leaves its
   // output alone.
