@@ -1,8 +1,10 @@
 // How fast the CUDA kernels are on the shapes of the published models, with random weights: passes
-// captured in one graph each, as the decoder runs them, beside the device's copy bandwidth; and the
-// choice of drafts from their logits.
+// captured in one graph each, as the decoder runs them, beside the device's copy bandwidth; passes
+// by how the weights are stored; and the choice of drafts from logits.
 //
-//   cuda_bench [8b] [1.7b] [0.5b] [drafts]
+//   cuda_bench [8b] [1.7b] [0.5b] [drafts] [weights]
+#include <cuda_fp16.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -84,10 +86,46 @@ double copy_bandwidth(cudaStream_t stream) {
 
 enum class View { kAr, kDiffusion };
 
+struct Weights {
+  Array<std::byte> data;
+  int rows = 0, cols = 0;
+  WeightForm form = WeightForm::kBf16;
+
+  MatrixView view() const { return {data.data(), rows, cols, form}; }
+};
+
+// Random integers, and the one scale.
+__global__ void fill_subtiles_kernel(uint8_t* to, size_t size, uint64_t seed, int number_bytes,
+                                     int subtile_bytes, uint16_t scale) {
+  const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
+  for (size_t i = blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x; i < size; i += step) {
+    const bool is_number = static_cast<int>(i % subtile_bytes) < number_bytes;
+    to[i] = static_cast<uint8_t>(is_number ? hash(seed, i) : scale >> i % 2 * 8);
+  }
+}
+
 struct Layer {
-  Array<Bf16> qkv, o, gate_up, down, norms;
+  Weights qkv, o, gate_up, down;
+  Array<Bf16> norms;
   Array<float> bias;
 };
+
+Weights random_weights(int rows, int cols, WeightForm form, uint64_t seed) {
+  const float largest = 1.7f / std::sqrt(static_cast<float>(cols));
+  Weights w = {{}, rows, cols, form};
+  if (form == WeightForm::kBf16) {
+    const size_t size = static_cast<size_t>(rows) * cols;
+    w.data = Array<std::byte>(size * sizeof(Bf16));
+    fill_kernel<<<1024, 256>>>(reinterpret_cast<Bf16*>(w.data.data()), size, seed, largest, 0);
+  } else {
+    w.data = Array<std::byte>(packed_bytes(form, row_groups(rows), cols));
+    fill_subtiles_kernel<<<1024, 256>>>(reinterpret_cast<uint8_t*>(w.data.data()), w.data.size(),
+                                        seed, Q8Layout::kNumberBytes, subtile_bytes(form),
+                                        __half_as_ushort(__float2half(largest / 127)));
+  }
+  CHECK_CUDA(cudaGetLastError());
+  return w;
+}
 
 // A network with random weights, a cache, and what a pass works in.
 class PassKernels {
@@ -95,11 +133,11 @@ class PassKernels {
   static constexpr int kMostRows = 4096, kMostPositions = 33 * 1024, kMostBlock = 128;
   static constexpr int kCachePositions = 73 * 1024;  // of all sequences
 
-  PassKernels(const Shape& shape, cudaStream_t stream) : shape_(shape), stream_(stream) {
+  PassKernels(const Shape& shape, cudaStream_t stream, WeightForm form = WeightForm::kBf16)
+      : shape_(shape), stream_(stream) {
     const auto weights = [&](int rows, int cols) {
-      Array<Bf16> w(static_cast<size_t>(rows) * cols);
-      fill(w, bytes_, 1.7f / std::sqrt(static_cast<float>(cols)));
-      bytes_ += 2 * w.size();
+      Weights w = random_weights(rows, cols, form, bytes_);
+      bytes_ += w.data.size(), count_of_weights_ += static_cast<size_t>(rows) * cols;
       return w;
     };
     for (int i = 0; i < shape.layers; ++i) {
@@ -110,6 +148,8 @@ class PassKernels {
       fill(layers_.back().norms, 7), fill(layers_.back().bias, 8);
     }
     head_ = weights(shape.vocabulary, shape.hidden);
+    table_of_ids_ = Array<Bf16>(static_cast<size_t>(shape.hidden));  // all ids are 0
+    fill(table_of_ids_, 11);
     const Heads& heads = shape.heads;
     layer_stride_ = static_cast<size_t>(heads.kv_heads) * tile_elements(heads.head_dim);
     const int pages = kCachePositions / kTilePositions;
@@ -207,8 +247,8 @@ class PassKernels {
       CHECK_CUDA(copy_known(batch(0), shape_.heads, shape_.layers,
                             kCachePositions / kTilePositions * layer_stride_, rows_, stream_));
     }
-    CHECK_CUDA(
-        embed(head_.data(), ids_.data(), shape_.hidden, x_.data(), rows_, count_.data(), stream_));
+    CHECK_CUDA(embed(table_of_ids_.data(), ids_.data(), shape_.hidden, x_.data(), rows_,
+                     count_.data(), stream_));
     CHECK_CUDA(rope_table(batch(0), inv_freq_.data(), shape_.heads.head_dim, rope_.data(), rows_,
                           stream_));
     for (size_t i = 0; i < layers_.size(); ++i) {
@@ -235,15 +275,14 @@ class PassKernels {
   }
   // Multiplications and additions of a causal pass from position 0.
   double prefill_operations(int rows) const {
-    const double weights = weight_bytes() / 2 - 1.0 * shape_.vocabulary * shape_.hidden;
-    return 2 * weights * rows + 2.0 * rows * rows * shape_.q_cols() * shape_.layers;
+    return 2 * layer_weights() * rows + 2.0 * rows * rows * shape_.q_cols() * shape_.layers;
   }
   double layer_weights() const {
-    return weight_bytes() / 2 - 1.0 * shape_.vocabulary * shape_.hidden;
+    return static_cast<double>(count_of_weights_) - 1.0 * shape_.vocabulary * shape_.hidden;
   }
 
  private:
-  MatrixView head() const { return {head_.data(), shape_.vocabulary, shape_.hidden}; }
+  MatrixView head() const { return head_.view(); }
   Tokens tokens(const Array<Bf16>& x, int cols) const {
     return {x.data(), static_cast<size_t>(cols), rows_, count_.data()};
   }
@@ -270,8 +309,7 @@ class PassKernels {
                         bucket, count, stream_));
   }
   void project(const Layer& layer) const {
-    CHECK_CUDA(matmul(tokens(normed_, shape_.hidden),
-                      {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, qkv_.data(),
+    CHECK_CUDA(matmul(tokens(normed_, shape_.hidden), layer.qkv.view(), qkv_.data(),
                       static_cast<size_t>(shape_.qkv_cols()), stream_));
   }
   void project_and_store(const Layer& layer, size_t index) const {
@@ -281,25 +319,21 @@ class PassKernels {
                                 .k_norm = norms,
                                 .table = rope_.data(),
                                 .eps = 1e-6f};
-    CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden),
-                          {layer.qkv.data(), shape_.qkv_cols(), shape_.hidden}, shape_.heads,
-                          finish, batch(index), q_.data(), qkv_.data(), stream_));
+    CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden), layer.qkv.view(), shape_.heads, finish,
+                          batch(index), q_.data(), qkv_.data(), stream_));
   }
   void attend(size_t layer) const {
     CHECK_CUDA(attention(q_.data(), shape_.heads, batch(layer), attended_.data(),
                          attention_workspace_.data(), rows_, positions_, stream_));
   }
   void output(const Layer& layer) const {
-    CHECK_CUDA(matmul_add(tokens(attended_, shape_.q_cols()),
-                          {layer.o.data(), shape_.hidden, shape_.q_cols()}, x_.data(),
+    CHECK_CUDA(matmul_add(tokens(attended_, shape_.q_cols()), layer.o.view(), x_.data(),
                           static_cast<size_t>(shape_.hidden), stream_));
   }
   void mlp(const Layer& layer) const {
-    CHECK_CUDA(matmul_swiglu(tokens(normed_, shape_.hidden),
-                             {layer.gate_up.data(), 2 * shape_.intermediate, shape_.hidden},
-                             gated_.data(), static_cast<size_t>(shape_.intermediate), stream_));
-    CHECK_CUDA(matmul_add(tokens(gated_, shape_.intermediate),
-                          {layer.down.data(), shape_.hidden, shape_.intermediate}, x_.data(),
+    CHECK_CUDA(matmul_swiglu(tokens(normed_, shape_.hidden), layer.gate_up.view(), gated_.data(),
+                             static_cast<size_t>(shape_.intermediate), stream_));
+    CHECK_CUDA(matmul_add(tokens(gated_, shape_.intermediate), layer.down.view(), x_.data(),
                           static_cast<size_t>(shape_.hidden), stream_));
   }
   void top(int rows, const int* count) const {
@@ -312,9 +346,10 @@ class PassKernels {
   View view_ = View::kAr;
   bool is_tree_ = false;
   int rows_ = 1, positions_ = 1024;  // contexts are at most so long, as a pass rounds it
-  size_t bytes_ = 0, layer_stride_ = 0;
+  size_t bytes_ = 0, count_of_weights_ = 0, layer_stride_ = 0;
   std::vector<Layer> layers_;
-  Array<Bf16> head_, cache_, block_, normed_, q_, attended_, gated_;
+  Weights head_;
+  Array<Bf16> table_of_ids_, cache_, block_, normed_, q_, attended_, gated_;
   Array<float> x_, qkv_, inv_freq_;
   Array<float2> rope_;
   Array<Choice> tops_;
@@ -399,6 +434,34 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
   }
 }
 
+// The same shape's passes by the form of its weights, behind 512 positions.
+void measure_weights(const Shape& shape, double copy, cudaStream_t stream) {
+  constexpr std::pair<WeightForm, const char*> kForms[] = {{WeightForm::kBf16, "BF16"},
+                                                           {WeightForm::kQ8, "Q8_0"}};
+  for (const auto& [form, name] : kForms) {
+    PassKernels network(shape, stream, form);
+    const double weights = network.weight_bytes();
+    std::printf("\n%s, %s: %.2f GB of weights, %.2f ms at copy bandwidth\n", shape.name, name,
+                weights / 1e9, weights / copy / 1e9);
+    for (const int rows : {1, 2, 8, 16, 32, 64, 128}) {
+      network.set(View::kAr, rows, 512);
+      const double products = network.time([&] { network.products(); }),
+                   pass = network.time([&] { network.pass(false); });
+      network.set(View::kDiffusion, rows, 512);
+      const double draft = network.time([&] { network.pass(false); });
+      std::printf(
+          "%3d rows: products %.3f ms, %.2f TB/s; AR pass %.3f ms; diffusion pass %.3f ms\n", rows,
+          products, weights / products / 1e9, pass, draft);
+    }
+    for (const int rows : {256, 1024}) {
+      network.set(View::kAr, rows, 0);
+      const double pass = network.time([&] { network.pass(true); });
+      std::printf("prefill %4d rows: %.1f ms, %.0f TFLOP/s\n", rows, pass,
+                  network.prefill_operations(rows) / pass / 1e9);
+    }
+  }
+}
+
 // Drafts of one sequence, chosen in a chain, beside each by itself. Of a launch in microseconds.
 void measure_drafts(cudaStream_t stream) {
   constexpr int kVocabulary = 151936, kMostRows = 31, kLaunches = 20;
@@ -470,8 +533,12 @@ int main(int argc, char** argv) {
     return named;
   };
   if (wanted("drafts")) measure_drafts(stream);
+  const bool by_weights = argc > 1 && wanted("weights");
   for (const Shape& shape : kShapes) {
-    if (wanted(shape.name)) measure(shape, copy, stream);
+    if (by_weights && (argc == 2 || wanted(shape.name))) measure_weights(shape, copy, stream);
+  }
+  for (const Shape& shape : kShapes) {
+    if (!by_weights && wanted(shape.name)) measure(shape, copy, stream);
   }
   return 0;
 }

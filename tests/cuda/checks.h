@@ -21,6 +21,7 @@ class Checks {
 };
 
 void check_matmul(Checks& checks);
+void check_blocks(Checks& checks);
 void check_rows(Checks& checks);
 void check_attention(Checks& checks);
 void check_pass(Checks& checks);

@@ -3,11 +3,12 @@
 // computes from the same weights in float32. For a machine with a device.
 //
 //   forward_check DATA MODELS [--few]
-//                 [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b|qwen2-TYPE]...
+//                 [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b|qwen2-TYPE[@q8_0]]...
 //
 // DATA and MODELS are tests/data and models of the sources. With no model named it checks them all.
 // qwen2-Q4_K is a small Qwen2 with random weights in a GGUF file of that format, which the device
-// widens to BF16.
+// widens to BF16. @q8_0: with weights of this type, and where a file's blocks are held as they are
+// the bits are those of the widened ones.
 // --few: seven small passes, for compute-sanitizer, under which a pass takes seconds.
 #include <fmt/core.h>
 
@@ -21,6 +22,7 @@
 
 #include "backends/cpu/cpu_model.h"
 #include "backends/cuda/cuda_model.h"
+#include "backends/cuda/pack_blocks.h"
 #include "expect.h"
 #include "orthrus/published_shapes.h"
 #include "support/gguf_model.h"
@@ -196,32 +198,54 @@ ModelConfig small_qwen2() {
   return config;
 }
 
-void check_file(const std::filesystem::path& file, const std::string& name, bool few,
-                unsigned seed) {
-  const auto model =
+// Against the same file, widened.
+void check_as_widened(const DeviceModel& model, const std::filesystem::path& file,
+                      const std::string& name, unsigned seed) {
+  std::mt19937 random(seed);
+  const auto tokens = random_tokens(model, 300, random);
+  const auto widened =
       cuda::load_model(load_config(file), Checkpoint::open(file), file.string(), 0, {});
+  const std::vector<Row> rows = rows_in_one_pass(*model.start(64), tokens);
+  const std::vector<Row> want = rows_in_one_pass(*widened->start(64), tokens);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    expect(same_bits(rows[i], want[i]),
+           fmt::format("{}: row {} is not that of widened weights, seed {}", name, i, seed));
+  }
+}
+
+// Rounded: the weights are not those of the file.
+void check_file(const std::filesystem::path& file, const std::string& name,
+                const WeightTypes& types, bool rounded, bool few, unsigned seed) {
+  const auto model =
+      cuda::load_model(load_config(file), Checkpoint::open(file), file.string(), 0, {}, types);
   check_bits(*model, name, few, seed);
   check_trees(*model, name, few, seed);
-  if (!few) check_distance(*model, file, name, seed);
+  if (few || rounded) return;
+  check_distance(*model, file, name, seed);
+  if (types.type) check_as_widened(*model, file, name, seed);
 }
 
 void check(const std::string& name, const std::filesystem::path& data,
            const std::filesystem::path& models, bool few, unsigned seed) {
-  if (const auto shape = published_shape(name)) {
-    const auto model = cuda::random_model(*shape, 0);
-    check_bits(*model, name, few, seed);
-    check_trees(*model, name, few, seed);
+  WeightTypes types;
+  const std::string model = name.substr(0, name.find('@'));
+  if (model != name) types.type = DType::kQ8_0;
+  if (const auto shape = published_shape(model)) {
+    const auto made_up = cuda::random_model(*shape, 0, {}, types);
+    check_bits(*made_up, name, few, seed);
+    check_trees(*made_up, name, few, seed);
     return;
   }
   for (const Format& format : all_formats()) {
-    if (name != fmt::format("qwen2-{}", format.name)) continue;
+    if (model != fmt::format("qwen2-{}", format.name)) continue;
     const test::TemporaryDirectory own;
     const auto file = own.path() / "model.gguf";
     test::write_random_gguf(file, small_qwen2(), format.type, seed);
-    check_file(file, name, few, seed);
+    check_file(file, name, types, types.type && !cuda::form_of(format.type), few, seed);
     return;
   }
-  check_file(name == "tiny-code" ? models / name : data / "golden" / name, name, few, seed);
+  check_file(model == "tiny-code" ? models / model : data / "golden" / model, name, types,
+             types.type.has_value(), few, seed);
 }
 
 }  // namespace
@@ -247,6 +271,11 @@ int main(int argc, char** argv) {
     names = {"tied", "untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b"};
     for (const Format& format : all_formats())
       names.push_back(fmt::format("qwen2-{}", format.name));
+    for (const char* model :
+         {"untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b", "qwen2-F32", "qwen2-Q8_0",
+          "qwen2-Q5_0", "qwen2-Q4_0", "qwen2-IQ4_NL"}) {
+      names.push_back(std::string(model) + "@q8_0");
+    }
   }
   const unsigned seed = std::random_device{}();
   try {

@@ -174,28 +174,26 @@ class Exactness : public testing::TestWithParam<Effort> {
   Exactness() : random_(seed_) {
     const Effort& effort = GetParam();
     hwy::SetSupportedTargetsForTest(effort.instruction_set);
-    if (effort.synthetic()) {
-      for (int i = 0; i < 2; ++i) {
-        engines_.push_back(
-            Engine::synthetic(*published_shape(effort.model), {.device = {Device::Kind::kCuda}}));
-      }
-      return;
-    }
-    path_ = path_of(effort, own_.path());
+    EngineOptions options{.weights = effort.weights};
+    if (!effort.synthetic()) path_ = path_of(effort, own_.path());
+    const auto add = [&] {
+      engines_.push_back(effort.synthetic()
+                             ? Engine::synthetic(*published_shape(effort.model), options)
+                             : Engine::load(path_, options));
+    };
     if (effort.cuda) {
-      for (int i = 0; i < 2; ++i) {
-        engines_.push_back(Engine::load(path_, {.device = {Device::Kind::kCuda}}));
+      options.device = {Device::Kind::kCuda};
+      for (int i = 0; i < 2; ++i) add();
+    } else {
+      options.kv_cache = effort.kv_cache;
+      for (const int threads : {1, 2, 3}) {
+        options.threads = threads;
+        add();
       }
-      return;
+      options.threads = 2;
     }
-    EngineOptions options{.weights = effort.weights, .kv_cache = effort.kv_cache};
-    for (const int threads : {1, 2, 3}) {
-      options.threads = threads;
-      engines_.push_back(Engine::load(path_, options));
-    }
-    options.threads = 2;
     options.draft_weights = effort.weights == DType::kQ8_0 ? DType::kBF16 : DType::kQ8_0;
-    engines_.push_back(Engine::load(path_, options));
+    add();
   }
   ~Exactness() override { hwy::SetSupportedTargetsForTest(0); }
   void TearDown() override {
@@ -348,7 +346,7 @@ class Exactness : public testing::TestWithParam<Effort> {
   std::filesystem::path path_;                 // of the model, unless it is synthetic
   std::vector<std::vector<int32_t>> prompts_;  // of plain requests
   int salts_ = 0;
-  // Of 1, 2 and 3 threads, and 2 that draft with other weights; or two on a CUDA device.
+  // Of 1, 2 and 3 threads, or two on a CUDA device; and one that drafts with other weights.
   std::vector<Engine> engines_;
 };
 

@@ -82,6 +82,15 @@ std::vector<Effort> efforts() {
                      .cuda = true,
                      .more_greedy = 12});
     }
+    for (const char* model : {"near_ties", "qwen2_near_ties", "untied", "tiny-code"}) {
+      all.push_back({.model = model,
+                     .prompts = 6,
+                     .rounds = 10,
+                     .longest_prompt = 300,
+                     .tokens = 80,
+                     .weights = DType::kQ8_0,
+                     .cuda = true});
+    }
   }
   return all;
 }

@@ -9,21 +9,23 @@ namespace {
 
 void check(const EngineOptions& options) {
   const auto bf16 = [](DType type) { return type == DType::kBF16; };
-  constexpr std::string_view kValid = "BF16 on a CUDA device";
-  check_type("weights", options.weights, bf16, kValid);
-  check_type("draft_weights", options.draft_weights, bf16, kValid);
-  check_type("kv_cache", options.kv_cache, bf16, kValid);
+  const auto stored = [](DType type) { return type == DType::kBF16 || type == DType::kQ8_0; };
+  constexpr std::string_view kStored = "BF16 or Q8_0 on a CUDA device";
+  check_type("weights", options.weights, stored, kStored);
+  check_type("draft_weights", options.draft_weights, stored, kStored);
+  check_type("kv_cache", options.kv_cache, bf16, "BF16 on a CUDA device");
 }
 
 std::unique_ptr<const DeviceModel> load(Checkpoint checkpoint, const EngineOptions& options) {
   ModelConfig config = checkpoint.config();
   const std::string name = checkpoint.name();
   return load_model(std::move(config), std::move(checkpoint), name, options.device.ordinal,
-                    options.on_load);
+                    options.on_load, {options.weights, options.draft_weights});
 }
 
 std::unique_ptr<const DeviceModel> random(const ModelConfig& config, const EngineOptions& options) {
-  return random_model(config, options.device.ordinal, options.on_load);
+  return random_model(config, options.device.ordinal, options.on_load,
+                      {options.weights, options.draft_weights});
 }
 
 }  // namespace

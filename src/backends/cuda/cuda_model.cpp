@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -81,7 +82,13 @@ class CudaModel final : public DeviceModel {
         ordinal_(ordinal) {}
 
   const ModelConfig& config() const override { return config_; }
-  std::vector<DType> weight_types(View) const override { return {DType::kBF16}; }
+  std::vector<DType> weight_types(View view) const override {
+    const std::map<DType, double>& bytes = weights_.bytes[view];
+    std::vector<DType> types;
+    for (const auto& [type, of_type] : bytes) types.push_back(type);
+    std::ranges::sort(types, std::ranges::greater{}, [&](DType type) { return bytes.at(type); });
+    return types;
+  }
   std::vector<DType> widened_types() const override { return {widened_.begin(), widened_.end()}; }
   DType kv_cache() const override { return DType::kBF16; }
   int prefill_chunk() const override { return 2048; }
@@ -98,7 +105,11 @@ class CudaModel final : public DeviceModel {
     check(cudaSetDevice(ordinal_), "choosing the device");
     return std::make_unique<CudaLane>(config_, weights_, pages, ordinal_);
   }
-  double matrix_bytes(View view) const override { return pass_bytes(config_, view); }
+  double matrix_bytes(View view) const override {
+    double sum = 0;
+    for (const auto& [type, bytes] : weights_.bytes[view]) sum += bytes;
+    return sum;
+  }
   double position_bytes() const override { return KvMemory::bytes(config_, 1) / kTilePositions; }
   std::unique_ptr<Yardstick> yardstick() const override {
     return std::make_unique<CudaYardstick>(ordinal_);
@@ -131,8 +142,9 @@ void check_shape(const ModelConfig& config, const std::string& name) {
 
 // The weights, and keys and values of a short context. Activations come to less than what is
 // rounded up elsewhere.
-void check_room_for(const ModelConfig& config) {
-  check_room(weight_bytes(config) + KvMemory::bytes(config, 16), "The weights and a short context");
+void check_room_for(const ModelConfig& config, const WeightTypes& types) {
+  check_room(weight_bytes(config, types) + KvMemory::bytes(config, 16),
+             "The weights and a short context");
 }
 
 }  // namespace
@@ -144,28 +156,36 @@ int device_count() {
 
 std::unique_ptr<const DeviceModel> load_model(ModelConfig config, Checkpoint checkpoint,
                                               const std::string& model_name, int ordinal,
-                                              const LoadProgress& progress) {
+                                              const LoadProgress& progress,
+                                              const WeightTypes& types) {
   use_device(ordinal);
   check_shape(config, model_name);
   const NetworkWeights weights = bind_weights(config, checkpoint, model_name);
-  check_room_for(config);
+  check_room_for(config, types);
   check_finite(checkpoint, model_name, of_stage(progress, LoadStage::kChecking));
   check_fits(checkpoint, DType::kBF16, model_name);
+  if (types.type == DType::kQ8_0 || types.draft == DType::kQ8_0) {
+    check_fits(checkpoint, DType::kQ8_0, model_name);
+  }
   std::set<DType> widened;
   for (const Tensor& tensor : checkpoint.tensors()) {
+    if (types.type == DType::kQ8_0) break;
     if (format_of(tensor.type).stores_blocks()) widened.insert(tensor.type);
   }
-  DeviceWeights on_device = upload(config, weights, of_stage(progress, LoadStage::kConverting));
+  DeviceWeights on_device =
+      upload(config, weights, types, of_stage(progress, LoadStage::kConverting));
   return std::make_unique<CudaModel>(std::move(config), std::move(on_device), std::move(widened),
                                      ordinal);
 }
 
 std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int ordinal,
-                                                const LoadProgress& progress) {
+                                                const LoadProgress& progress,
+                                                const WeightTypes& types) {
   use_device(ordinal);
   check_shape(config, "The model");
-  check_room_for(config);
-  DeviceWeights weights = random_device_weights(config, of_stage(progress, LoadStage::kMaking));
+  check_room_for(config, types);
+  DeviceWeights weights =
+      random_device_weights(config, types, of_stage(progress, LoadStage::kMaking));
   return std::make_unique<CudaModel>(config, std::move(weights), std::set<DType>(), ordinal);
 }
 

@@ -1,9 +1,11 @@
 #include "backends/cuda/device_weights.h"
 
 #include <algorithm>
+#include <cstring>
+#include <optional>
 #include <random>
-#include <span>
 
+#include "backends/cuda/pack_blocks.h"
 #include "base/ceil_div.h"
 #include "base/half.h"
 #include "kernels/formats/format.h"
@@ -13,32 +15,221 @@ namespace orthrus::cuda {
 namespace {
 
 using Bf16 = __nv_bfloat16;
+using Parts = std::initializer_list<const Matrix*>;
+
+size_t size_of(int rows, int cols) {
+  return static_cast<size_t>(rows) * static_cast<size_t>(cols);
+}
+
+// Which form each view has its matrices in.
+class Forms {
+ public:
+  explicit Forms(const WeightTypes& types)
+      : wanted_{types.type, types.draft ? types.draft : types.type} {}
+
+  WeightForm of(View view) const {
+    return wanted_[view] == DType::kQ8_0 ? WeightForm::kQ8 : WeightForm::kBf16;
+  }
+  // Whether the diffusion view has copies of what both views use.
+  bool differ() const { return of(View::kDiffusion) != of(View::kAutoregressive); }
+
+ private:
+  PerView<std::optional<DType>> wanted_;
+};
+
+// Row groups of parts that each begin one, or not.
+int groups_of(Parts parts, bool apart) {
+  int rows = 0;
+  for (const Matrix* const part : parts) {
+    rows += apart ? round_up(part->rows, kSubtileRows) : part->rows;
+  }
+  return row_groups(rows);
+}
+
+double bytes_in(WeightForm form, int rows, int cols) {
+  if (form == WeightForm::kBf16) return static_cast<double>(size_of(rows, cols) * sizeof(Bf16));
+  return static_cast<double>(packed_bytes(form, row_groups(rows), cols));
+}
+
+// The type that a matrix has in this form.
+DType type_in(WeightForm form, DType type) {
+  if (form == WeightForm::kBf16) return DType::kBF16;
+  return form_of(type) == form ? type : DType::kQ8_0;
+}
+
+// Calls visit(rows, columns, form) for all tables and matrices that a device stores.
+template <typename Visit>
+void each_stored(const ModelConfig& config, const Forms& forms, Visit visit) {
+  NetworkWeights places;
+  for_each_tensor(
+      config, places,
+      [&](const TensorSpec& spec, MatrixPlaces of_view) {
+        const auto rows = static_cast<int>(spec.shape[0]), cols = static_cast<int>(spec.shape[1]);
+        if (spec.is_table) return visit(rows, cols, WeightForm::kBf16);
+        for (const View view : views(config)) {
+          if (of_view[view] == nullptr) continue;
+          if (view == View::kDiffusion && of_view.ar != nullptr && !forms.differ()) continue;
+          if (spec.is_tied_head && forms.of(view) == WeightForm::kBf16) continue;
+          visit(rows, cols, forms.of(view));
+        }
+      },
+      [](const TensorSpec&, std::vector<float>&) {});
+}
+
+// Where weights come from. Both functions call put(data, count) for pieces, one behind the other.
+class Source {
+ public:
+  virtual ~Source() = default;
+  // In BF16, rows of `cols`, of which the last are zero where `from` has fewer.
+  virtual void numbers(const Matrix& from, int cols,
+                       const std::function<void(const BF16*, size_t)>& put) = 0;
+  // `groups` row groups in subtiles. Apart: each part begins one.
+  virtual void subtiles(Parts parts, WeightForm form, int groups, bool apart,
+                        const std::function<void(const std::byte*, size_t)>& put) = 0;
+};
+
+// The mapped checkpoint.
+class FileSource final : public Source {
+ public:
+  void numbers(const Matrix& from, int cols,
+               const std::function<void(const BF16*, size_t)>& put) override {
+    if (from.type == DType::kBF16 && from.encoding == nullptr && cols == from.cols) {
+      put(static_cast<const BF16*>(from.data), size_of(from.rows, cols));
+      return;
+    }
+    // A few rows at a time.
+    constexpr int kSlice = 1 << 22;  // weights, or one row if that is longer
+    const Format& format = format_of(from.type);
+    const int slice_rows = std::clamp(kSlice / cols, 1, from.rows);
+    std::vector<float> wide(size_of(slice_rows, from.cols));
+    std::vector<BF16> rounded(size_of(slice_rows, cols));
+    MatrixRows read(from);
+    for (int row = 0; row < from.rows; row += slice_rows) {
+      const int rows = std::min(slice_rows, from.rows - row);
+      const size_t count = size_of(rows, from.cols);
+      format.widen(read.read(row, rows), count / static_cast<size_t>(format.block_columns),
+                   wide.data());
+      for (int i = 0; i < rows; ++i) {
+        const float* const of_row = wide.data() + size_of(i, from.cols);
+        std::transform(of_row, of_row + from.cols, rounded.data() + size_of(i, cols), to_bf16);
+      }
+      put(rounded.data(), size_of(rows, cols));
+    }
+  }
+
+  void subtiles(Parts parts, WeightForm form, int groups, bool apart,
+                const std::function<void(const std::byte*, size_t)>& put) override {
+    std::vector<std::byte> group(packed_bytes(form, 1, (*parts.begin())->cols));
+    int place = 0;
+    const auto send = [&] {
+      put(group.data(), group.size());
+      std::ranges::fill(group, std::byte{});
+      place = 0, --groups;
+    };
+    for (const Matrix* const part : parts) {
+      if (apart && place > 0) send();
+      MatrixRows read(*part);
+      for (int i = 0; i < part->rows; ++i) {
+        pack_row(read.read(i, 1), part->type, part->cols, form, place, group.data());
+        if (++place == kSubtileRows) send();
+      }
+    }
+    while (groups > 0) send();
+  }
+};
+
+// Made-up numbers, one run of them again and again.
+class MadeUpSource final : public Source {
+ public:
+  MadeUpSource() : numbers_(kPeriod) {
+    std::minstd_rand random(1);
+    constexpr float kStep = 0.02f * 1.7320508f / 32768;  // a standard deviation of 0.02
+    for (BF16& number : numbers_) {
+      const int step = static_cast<int>(random() >> 8 & 0xffff) - 32768;
+      number = to_bf16(static_cast<float>(step) * kStep);
+    }
+  }
+
+  float number(size_t i) const { return to_float(numbers_[i % kPeriod]); }
+
+  void numbers(const Matrix& from, int cols,
+               const std::function<void(const BF16*, size_t)>& put) override {
+    repeat(numbers_, size_of(from.rows, cols), put);
+  }
+  void subtiles(Parts parts, WeightForm form, int groups, bool,
+                const std::function<void(const std::byte*, size_t)>& put) override {
+    if (packed_.empty()) {
+      constexpr int kSubtiles = 61;  // no number of columns is a multiple
+      packed_.resize(static_cast<size_t>(kSubtiles * subtile_bytes(form)));
+      constexpr int kCols = kSubtiles * kSubtileCols;
+      for (int i = 0; i < kSubtileRows; ++i) {
+        const auto* const row = reinterpret_cast<const std::byte*>(numbers_.data() + i * kCols);
+        pack_row(row, DType::kBF16, kCols, form, i, packed_.data());
+      }
+    }
+    repeat(packed_, packed_bytes(form, groups, (*parts.begin())->cols), put);
+  }
+
+ private:
+  // Where the last matrix ended the next one goes on, so that rows begin at different places.
+  template <typename T>
+  void repeat(const std::vector<T>& run, size_t count,
+              const std::function<void(const T*, size_t)>& put) {
+    size_t& at = std::is_same_v<T, BF16> ? next_number_ : next_byte_;
+    while (count > 0) {
+      const size_t part = std::min(count, run.size() - at);
+      put(run.data() + at, part);
+      at = (at + part) % run.size(), count -= part;
+    }
+  }
+
+  static constexpr size_t kPeriod = 1000003;
+  std::vector<BF16> numbers_;
+  std::vector<std::byte> packed_;  // whole subtiles, and the places in it are those of subtiles
+  size_t next_number_ = 0, next_byte_ = 0;
+};
 
 class Uploader {
  public:
-  Uploader(size_t total, const std::function<void(size_t, size_t)>& progress)
-      : total_(total), progress_(&progress) {}
+  Uploader(Source& source, size_t total, const std::function<void(size_t, size_t)>& progress)
+      : source_(&source), total_(total), progress_(&progress) {}
 
-  // The rows of all of them, one below the other.
-  DeviceMatrix matrices(std::initializer_list<const Matrix*> parts) {
+  // The rows of all of them, one below the other. Apart: in subtiles each begins a row group.
+  DeviceMatrix matrices(Parts parts, WeightForm form, bool apart = false) {
     DeviceMatrix matrix;
-    matrix.cols = (*parts.begin())->cols;
+    matrix.cols = (*parts.begin())->cols, matrix.form = form;
     for (const Matrix* const part : parts) matrix.rows += part->rows;
-    matrix.data = DeviceArray<Bf16>(size_of(matrix.rows, matrix.cols));
     size_t at = 0;
-    for (const Matrix* const part : parts) {
-      copy(*part, matrix.data, at);
-      at += size_of(part->rows, part->cols);
+    const auto put = [&](const std::byte* data, size_t bytes) {
+      matrix.data.upload(data, bytes, at);
+      at += bytes;
+    };
+    if (form == WeightForm::kBf16) {
+      matrix.data = DeviceArray<std::byte>(size_of(matrix.rows, matrix.cols) * sizeof(Bf16));
+      for (const Matrix* const part : parts) {
+        source_->numbers(*part, part->cols, [&](const BF16* numbers, size_t count) {
+          put(reinterpret_cast<const std::byte*>(numbers), count * sizeof(BF16));
+        });
+      }
+    } else {
+      const int groups = groups_of(parts, apart);
+      matrix.data = DeviceArray<std::byte>(packed_bytes(form, groups, matrix.cols));
+      source_->subtiles(parts, form, groups, apart, put);
     }
+    tell(size_of(matrix.rows, matrix.cols));
     return matrix;
   }
 
-  // A table of the pairwise term.
-  DeviceMatrix table(const Matrix& from) {
-    DeviceMatrix table;
-    table.rows = from.rows, table.cols = round_up(from.cols, PairTables::kRankUnit);
+  // Of so many columns, the last of which are zero where there are fewer.
+  DeviceTable table(const Matrix& from, int cols) {
+    DeviceTable table;
+    table.rows = from.rows, table.cols = cols;
     table.data = DeviceArray<Bf16>(size_of(table.rows, table.cols));
-    widen(from, table.cols, table.data, 0);
+    size_t at = 0;
+    source_->numbers(from, cols, [&](const BF16* numbers, size_t count) {
+      table.data.upload(reinterpret_cast<const Bf16*>(numbers), count, at);
+      at += count;
+    });
     tell(size_of(from.rows, from.cols));
     return table;
   }
@@ -60,169 +251,115 @@ class Uploader {
   }
 
  private:
-  static size_t size_of(int rows, int cols) {
-    return static_cast<size_t>(rows) * static_cast<size_t>(cols);
-  }
-
-  void copy(const Matrix& from, DeviceArray<Bf16>& to, size_t at) {
-    const size_t count = size_of(from.rows, from.cols);
-    if (from.type == DType::kBF16) {
-      to.upload(static_cast<const Bf16*>(from.data), count, at);
-    } else {
-      widen(from, from.cols, to, at);
-    }
-    tell(count);
-  }
-
   void tell(size_t count) {
     done_ += count;
     if (*progress_) (*progress_)(done_, total_);
   }
 
-  // A few rows at a time, as rows of `cols`, of which the last are zero where there are more.
-  static void widen(const Matrix& from, int cols, DeviceArray<Bf16>& to, size_t at) {
-    constexpr int kSlice = 1 << 22;  // weights, or one row if that is longer
-    const Format& format = format_of(from.type);
-    MatrixRows read(from);
-    const int slice_rows = std::clamp(kSlice / cols, 1, from.rows);
-    std::vector<float> wide(size_of(slice_rows, from.cols));
-    std::vector<BF16> rounded(size_of(slice_rows, cols));
-    for (int row = 0; row < from.rows; row += slice_rows) {
-      const int rows = std::min(slice_rows, from.rows - row);
-      const size_t count = size_of(rows, from.cols);
-      format.widen(read.read(row, rows), count / static_cast<size_t>(format.block_columns),
-                   wide.data());
-      for (int i = 0; i < rows; ++i) {
-        const float* const of_row = wide.data() + size_of(i, from.cols);
-        std::transform(of_row, of_row + from.cols, rounded.data() + size_of(i, cols), to_bf16);
-      }
-      to.upload(reinterpret_cast<const Bf16*>(rounded.data()), size_of(rows, cols), at);
-      at += size_of(rows, cols);
-    }
-  }
-
+  Source* source_;
   size_t total_, done_ = 0;
   const std::function<void(size_t, size_t)>* progress_;
 };
 
-size_t weight_count(std::span<const TensorSpec> specs) {
-  size_t count = 0;
-  for (const TensorSpec& spec : specs) {
-    size_t of_tensor = 1;
-    for (const int64_t extent : spec.shape) of_tensor *= static_cast<size_t>(extent);
-    count += of_tensor;
-  }
-  return count;
-}
-
-std::vector<TensorSpec> matrices_of(const ModelConfig& config) {
-  std::vector<TensorSpec> matrices = expected_tensors(config);
-  std::erase_if(matrices, [](const TensorSpec& spec) { return spec.shape.size() != 2; });
-  return matrices;
-}
-
-}  // namespace
-
-double weight_bytes(const ModelConfig& config) {
-  return static_cast<double>(weight_count(expected_tensors(config))) * sizeof(Bf16);
-}
-
-double pass_bytes(const ModelConfig& config, View view) {
-  return static_cast<double>(weight_count(multiplied_matrices(config, view))) * sizeof(Bf16);
-}
-
-DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
-                     const std::function<void(size_t, size_t)>& progress) {
-  Uploader to_device(weight_count(matrices_of(config)), progress);
+DeviceWeights upload_from(Source& source, const ModelConfig& config, const NetworkWeights& weights,
+                          const WeightTypes& types,
+                          const std::function<void(size_t, size_t)>& progress) {
+  const Forms forms(types);
+  size_t total = 0;
+  each_stored(config, forms, [&](int rows, int cols, WeightForm) { total += size_of(rows, cols); });
+  Uploader to_device(source, total, progress);
   DeviceWeights on_device;
-  on_device.embed_tokens = to_device.matrices({&weights.embed_tokens});
+  const auto matrices = [&](View view, Parts parts, bool apart = false) {
+    return to_device.matrices(parts, forms.of(view), apart);
+  };
+  // Notes what a pass in this view reads.
+  const auto read = [&](View view, Parts parts, const MatrixView& as) {
+    for (const Matrix* const part : parts) {
+      on_device.bytes[view][type_in(as.form, part->type)] +=
+          bytes_in(as.form, part->rows, part->cols);
+    }
+  };
+  on_device.embed_tokens = to_device.table(weights.embed_tokens, config.hidden_size);
   for (const LayerWeights& layer : weights.layers) {
     DeviceLayer& to = on_device.layers.emplace_back();
     to.input_layernorm = Uploader::vector(layer.input_layernorm);
     for (const View view : views(config)) {
       const AttentionWeights& w = layer.attention[view];
-      to.attention[view] = {to_device.matrices({&w.q_proj, &w.k_proj, &w.v_proj}),
-                            Uploader::biases(w), to_device.matrices({&w.o_proj}),
-                            Uploader::vector(w.q_norm), Uploader::vector(w.k_norm)};
+      DeviceAttention& attention = to.attention[view];
+      attention.qkv = matrices(view, {&w.q_proj, &w.k_proj, &w.v_proj});
+      attention.qkv_bias = Uploader::biases(w);
+      attention.o = matrices(view, {&w.o_proj});
+      attention.q_norm = Uploader::vector(w.q_norm);
+      attention.k_norm = Uploader::vector(w.k_norm);
+      read(view, {&w.q_proj, &w.k_proj, &w.v_proj}, attention.qkv.view());
+      read(view, {&w.o_proj}, attention.o.view());
     }
     to.post_attention_layernorm = Uploader::vector(layer.post_attention_layernorm);
     const MlpWeights& mlp = layer.mlp.ar;
-    to.gate_up = to_device.matrices({&mlp.gate_proj, &mlp.up_proj});
-    to.down = to_device.matrices({&mlp.down_proj});
+    for (const View view : views(config)) {
+      if (view == View::kAutoregressive || forms.differ()) {
+        to.mlps[view].gate_up = matrices(view, {&mlp.gate_proj, &mlp.up_proj}, true);
+        to.mlps[view].down = matrices(view, {&mlp.down_proj});
+      }
+      read(view, {&mlp.gate_proj, &mlp.up_proj}, to.mlp(view).gate_up.view());
+      read(view, {&mlp.down_proj}, to.mlp(view).down.view());
+    }
   }
   on_device.norm = Uploader::vector(weights.norm);
-  if (!config.tie_word_embeddings) on_device.head = to_device.matrices({&weights.lm_head.ar});
+  for (const View view : views(config)) {
+    MatrixView& head = on_device.lm_head[view];
+    if (view == View::kDiffusion && !forms.differ()) {
+      head = on_device.lm_head.ar;
+    } else if (config.tie_word_embeddings && forms.of(view) == WeightForm::kBf16) {
+      head = on_device.embed_tokens.view();
+    } else {
+      head = on_device.heads.emplace_back(matrices(view, {&weights.lm_head.ar})).view();
+    }
+    read(view, {&weights.lm_head.ar}, head);
+  }
   if (config.pair_rank > 0) {
-    on_device.pair_previous = to_device.table(weights.pair_previous);
-    on_device.pair_next = to_device.table(weights.pair_next);
+    const int cols = round_up(config.pair_rank, PairTables::kRankUnit);
+    on_device.pair_previous = to_device.table(weights.pair_previous, cols);
+    on_device.pair_next = to_device.table(weights.pair_next, cols);
   }
   return on_device;
 }
 
-DeviceWeights random_device_weights(const ModelConfig& config,
+}  // namespace
+
+double weight_bytes(const ModelConfig& config, const WeightTypes& types) {
+  double bytes = 0;
+  each_stored(config, Forms(types),
+              [&](int rows, int cols, WeightForm form) { bytes += bytes_in(form, rows, cols); });
+  return bytes;
+}
+
+DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
+                     const WeightTypes& types,
+                     const std::function<void(size_t, size_t)>& progress) {
+  FileSource file;
+  return upload_from(file, config, weights, types, progress);
+}
+
+DeviceWeights random_device_weights(const ModelConfig& config, const WeightTypes& types,
                                     const std::function<void(size_t, size_t)>& progress) {
-  // One run of numbers, of which each row begins at another place.
-  constexpr size_t kPeriod = 1000003;
-  std::minstd_rand random(1);
-  std::vector<BF16> numbers(kPeriod);
-  constexpr float kStep = 0.02f * 1.7320508f / 32768;  // a standard deviation of 0.02
-  for (BF16& number : numbers) {
-    number = to_bf16(static_cast<float>(static_cast<int>(random() >> 8 & 0xffff) - 32768) * kStep);
-  }
-  size_t at = 0, done = 0;
-  const size_t total = weight_count(matrices_of(config));
-  const auto matrix = [&](int rows, int cols) {
-    DeviceMatrix to;
-    to.rows = rows, to.cols = cols;
-    const size_t count = static_cast<size_t>(rows) * static_cast<size_t>(cols);
-    to.data = DeviceArray<Bf16>(count);
-    for (size_t i = 0; i < count;) {
-      const size_t part = std::min(count - i, kPeriod - at);
-      to.data.upload(reinterpret_cast<const Bf16*>(numbers.data()) + at, part, i);
-      i += part;
-      at = (at + part) % kPeriod;
-    }
-    done = std::min(done + count, total);  // columns of padding are not counted
-    if (progress) progress(done, total);
-    return to;
-  };
-  const auto ones = [](int count) {
-    return Uploader::vector(std::vector<float>(static_cast<size_t>(count), 1.0f));
-  };
-  const auto head_norm = [&] {
-    return config.has_qk_norm ? ones(config.head_dim) : DeviceArray<Bf16>();
-  };
-  const auto biases = [&](int count) {
-    if (!config.has_qkv_bias) return DeviceArray<float>();
-    std::vector<float> values(static_cast<size_t>(count));
-    std::transform(numbers.begin(), numbers.begin() + count, values.begin(),
-                   [](BF16 number) { return to_float(number); });
-    return DeviceArray<float>(values.data(), values.size());
-  };
-  const int hidden = config.hidden_size, intermediate = config.intermediate_size;
-  const int q_cols = config.num_attention_heads * config.head_dim;
-  const int kv_cols = config.num_key_value_heads * config.head_dim;
-  DeviceWeights weights;
-  weights.embed_tokens = matrix(config.vocab_size, hidden);
-  for (int i = 0; i < config.num_hidden_layers; ++i) {
-    DeviceLayer& layer = weights.layers.emplace_back();
-    layer.input_layernorm = ones(hidden);
-    for (const View view : views(config)) {
-      layer.attention[view] = {matrix(q_cols + 2 * kv_cols, hidden), biases(q_cols + 2 * kv_cols),
-                               matrix(hidden, q_cols), head_norm(), head_norm()};
-    }
-    layer.post_attention_layernorm = ones(hidden);
-    layer.gate_up = matrix(2 * intermediate, hidden);
-    layer.down = matrix(hidden, intermediate);
-  }
-  weights.norm = ones(hidden);
-  if (!config.tie_word_embeddings) weights.head = matrix(config.vocab_size, hidden);
-  if (config.pair_rank > 0) {
-    const int columns = round_up(config.pair_rank, PairTables::kRankUnit);
-    weights.pair_previous = matrix(config.vocab_size, columns);
-    weights.pair_next = matrix(config.vocab_size, columns);
-  }
-  return weights;
+  MadeUpSource made_up;
+  NetworkWeights shapes;
+  for_each_tensor(
+      config, shapes,
+      [](const TensorSpec& spec, MatrixPlaces places) {
+        for (const View view : kBothViews) {
+          if (places[view] == nullptr) continue;
+          *places[view] = {nullptr, DType::kBF16, static_cast<int>(spec.shape[0]),
+                           static_cast<int>(spec.shape[1])};
+        }
+      },
+      [&](const TensorSpec& spec, std::vector<float>& values) {
+        values.assign(static_cast<size_t>(spec.shape[0]), 1.0f);
+        if (!spec.name.ends_with(".bias")) return;
+        for (size_t i = 0; i < values.size(); ++i) values[i] = made_up.number(i);
+      });
+  return upload_from(made_up, config, shapes, types, progress);
 }
 
 }  // namespace orthrus::cuda

@@ -3,7 +3,9 @@
 
 #include <cuda_bf16.h>
 
+#include <cstddef>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "backends/cuda/device.h"
@@ -13,8 +15,17 @@
 
 namespace orthrus::cuda {
 
-// A matrix in BF16, row-major; several that take the same input lie one below the other.
+// A matrix as products take it; several that take the same input lie one below the other.
 struct DeviceMatrix {
+  DeviceArray<std::byte> data;
+  int rows = 0, cols = 0;
+  WeightForm form = WeightForm::kBf16;
+
+  MatrixView view() const { return {data.data(), rows, cols, form}; }
+};
+
+// A table in BF16, of which rows are looked up.
+struct DeviceTable {
   DeviceArray<__nv_bfloat16> data;
   int rows = 0, cols = 0;
 
@@ -28,41 +39,47 @@ struct DeviceAttention {
   DeviceArray<__nv_bfloat16> q_norm, k_norm;  // [head_dim], or empty
 };
 
+struct DeviceMlp {
+  DeviceMatrix gate_up;  // rows of gate_proj, then up_proj
+  DeviceMatrix down;     // down_proj
+};
+
 struct DeviceLayer {
   DeviceArray<__nv_bfloat16> input_layernorm;           // [hidden_size]
   PerView<DeviceAttention> attention;                   // the diffusion view's may be empty
   DeviceArray<__nv_bfloat16> post_attention_layernorm;  // [hidden_size]
-  DeviceMatrix gate_up;                                 // rows of gate_proj, then up_proj
-  DeviceMatrix down;                                    // down_proj
+  PerView<DeviceMlp> mlps;  // the diffusion view's is empty where it is the AR view's
+
+  const DeviceMlp& mlp(View view) const { return mlps[view].down.rows > 0 ? mlps[view] : mlps.ar; }
 };
 
+// What both views share the diffusion view may have copies of, in another form.
 struct DeviceWeights {
-  DeviceMatrix embed_tokens;  // [vocab_size][hidden_size]
+  DeviceTable embed_tokens;  // [vocab_size][hidden_size]
   std::vector<DeviceLayer> layers;
-  DeviceArray<__nv_bfloat16> norm;        // [hidden_size]
-  DeviceMatrix head;                      // empty where it is tied to embed_tokens
-  DeviceMatrix pair_previous, pair_next;  // [vocab_size][PairTables::rank], or empty
+  DeviceArray<__nv_bfloat16> norm;  // [hidden_size]
+  PerView<MatrixView> lm_head;      // embed_tokens, or in `heads`
+  std::vector<DeviceMatrix> heads;
+  DeviceTable pair_previous, pair_next;    // [vocab_size][PairTables::rank], or empty
+  PerView<std::map<DType, double>> bytes;  // of the matrices that a pass reads, by their type
 
-  MatrixView lm_head() const { return head.rows > 0 ? head.view() : embed_tokens.view(); }
   PairTables pair_tables() const {
     return {pair_previous.data.data(), pair_next.data.data(), pair_next.cols};
   }
 };
 
-// Bytes of all weights.
-double weight_bytes(const ModelConfig& config);
+// Bytes of all weights in these types, as upload() has them.
+double weight_bytes(const ModelConfig& config, const WeightTypes& types);
 
-// Bytes of the matrices that a pass in this view reads, the LM head's included.
-double pass_bytes(const ModelConfig& config, View view);
-
-// Uploads `weights`, which lie in the mapped checkpoint; what is not BF16 there is widened and
-// rounded.
+// Uploads `weights`, which lie in the mapped checkpoint, BF16 where `types` don't say Q8_0: what is
+// another type there is widened and rounded. Tables are always BF16.
 // `progress(done, total)` is told of weights uploaded.
 DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
+                     const WeightTypes& types,
                      const std::function<void(size_t done, size_t total)>& progress);
 
 // Made up, as random_weights() makes them, but not the same ones.
-DeviceWeights random_device_weights(const ModelConfig& config,
+DeviceWeights random_device_weights(const ModelConfig& config, const WeightTypes& types,
                                     const std::function<void(size_t done, size_t total)>& progress);
 
 }  // namespace orthrus::cuda

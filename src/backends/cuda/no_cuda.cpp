@@ -16,11 +16,12 @@ int device_count() {
 }
 
 std::unique_ptr<const DeviceModel> load_model(ModelConfig, Checkpoint, const std::string&, int,
-                                              const LoadProgress&) {
+                                              const LoadProgress&, const WeightTypes&) {
   refuse();
 }
 
-std::unique_ptr<const DeviceModel> random_model(const ModelConfig&, int, const LoadProgress&) {
+std::unique_ptr<const DeviceModel> random_model(const ModelConfig&, int, const LoadProgress&,
+                                                const WeightTypes&) {
   refuse();
 }
 

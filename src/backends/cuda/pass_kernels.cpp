@@ -99,8 +99,8 @@ void PassKernels::reserve(const PassSizes& shape, int block_pages) {
   require(cudaStreamSynchronize(stream_));
   ++generation_;
   a_.reset();
-  a_ = std::make_unique<Activations>(*config_, heads_, weights_->lm_head(), memory_->stride(), room,
-                                     block_pages);
+  a_ = std::make_unique<Activations>(*config_, heads_, weights_->lm_head.ar, memory_->stride(),
+                                     room, block_pages);
 }
 
 PassChoices PassKernels::choices() const {
@@ -147,10 +147,11 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
     norm(layer.input_layernorm);
     for (const View view : kBothViews) attend(shape, in, view, i);
     norm(layer.post_attention_layernorm);
-    require(matmul_swiglu(tokens(a_->normed, hidden), layer.gate_up.view(), a_->gated.data(),
+    const DeviceMlp& mlp = layer.mlp(shape.shared_view());
+    require(matmul_swiglu(tokens(a_->normed, hidden), mlp.gate_up.view(), a_->gated.data(),
                           static_cast<size_t>(config_->intermediate_size), stream_));
-    require(matmul_add(tokens(a_->gated, config_->intermediate_size), layer.down.view(),
-                       a_->x.data(), static_cast<size_t>(hidden), stream_));
+    require(matmul_add(tokens(a_->gated, config_->intermediate_size), mlp.down.view(), a_->x.data(),
+                       static_cast<size_t>(hidden), stream_));
   }
   head(shape, in, contexts);
 }
@@ -198,7 +199,7 @@ void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view
 // Of the rows of logits, those of drafts: they are chosen in chains, or what may be chosen is
 // found.
 void PassKernels::choose_drafts(const PassSizes& shape, const PassInputs& in) {
-  const int vocabulary = weights_->lm_head().rows;
+  const int vocabulary = weights_->lm_head.ar.rows;
   const auto stride = static_cast<size_t>(vocabulary);
   const PairTables tables = weights_->pair_tables();
   const int* const count = &in.counts->logits;
@@ -216,7 +217,7 @@ void PassKernels::choose_drafts(const PassSizes& shape, const PassInputs& in) {
 
 void PassKernels::head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts) {
   const auto hidden = static_cast<size_t>(config_->hidden_size);
-  const MatrixView lm_head = weights_->lm_head();
+  const MatrixView lm_head = weights_->lm_head[shape.shared_view()];
   const auto norm = [&](int first, int bucket, const int* count) {
     Bf16* const to = a_->head_input.data() + static_cast<size_t>(first) * hidden;
     require(rms_norm(a_->x.data(), in.head_rows + first, weights_->norm.data(),

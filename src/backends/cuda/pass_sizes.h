@@ -38,6 +38,9 @@ struct PassSizes {
   // Of a view's rows: those of the AR view come before the diffusion view's.
   int first_row(View view) const { return view == View::kAutoregressive ? 0 : rows.ar; }
   int head_rows() const { return logits + tops; }
+  // Whose copies of the MLPs and of the LM head the pass is computed with. Drafts that are made
+  // beside rows of the AR view take that view's, and are as good.
+  View shared_view() const { return rows.ar > 0 ? View::kAutoregressive : View::kDiffusion; }
   auto operator<=>(const PassSizes&) const = default;
 
   // The sizes counted so far, to one of a few; those above one row to `least` at least.

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "kernels/formats/blocks.h"
+#include "kernels/formats/round.h"
 #include "kernels/matrix_rows.h"
 
 namespace orthrus::cpu {
@@ -20,19 +20,6 @@ void put(float value, F16& to) {
 }
 void put(float value, BF16& to) {
   to = to_bf16(value);
-}
-
-// 32 columns with a scale of their own.
-void round_to_q8(const float* from, BlockParts& to) {
-  float largest = 0;
-  for (int k = 0; k < kBlockColumns; ++k) largest = std::max(largest, std::abs(from[k]));
-  set_scale(to_f16(largest / 127), to);
-  // By the scale as it is stored, so that its rounding is not added to the weights'.
-  const float scale = to_float(to.scale);
-  for (int k = 0; k < kBlockColumns; ++k) {
-    const float q = scale > 0 ? std::nearbyint(from[k] / scale) : 0;
-    to.quants[k] = static_cast<int8_t>(std::clamp(q, -127.0f, 127.0f));
-  }
 }
 
 // The place in the list of each value of it, by value + 128.
@@ -195,7 +182,7 @@ void pack_rounded(const Matrix& from, int p, void* to) {
   for (int r = 0; r < rows.count(); ++r) {
     rows.widen(r, row.data());
     for (size_t i = 0; i < blocks; ++i) {
-      round_to_q8(row.data() + i * kBlockColumns, parts);
+      round_to_q8_0(row.data() + i * kBlockColumns, parts);
       panel.put(parts, 1, static_cast<size_t>(r), i);
     }
   }

@@ -28,6 +28,7 @@ cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* o
   job.count = x.count;
   job.heads = heads;
   if (!has_wgmma()) return matmul_simple(x, w, job, stream);
+  if (w.form != WeightForm::kBf16) return matmul_stream_blocks(x, w, job, stream);
   // Blocks that have all of K to themselves, one part after the other, must be many.
   const int tiles = job.row_tiles * ((x.bucket + kMostStreamed - 1) / kMostStreamed);
   const bool whole = job.splits == 1 || (epilogue != Epilogue::kSwiglu && tiles >= kLeastBlocks);

@@ -17,16 +17,19 @@
 #include <cstdint>
 
 #include "kernels/choice.h"
+#include "kernels/cuda/block_layout.h"
 #include "kernels/cuda/rows.h"
 
 namespace orthrus::cuda {
 
-// A weight matrix, row-major [rows][cols] as the checkpoint has it, at a multiple of 16 bytes.
-// cols is a multiple of 8.
+// A weight matrix, at a multiple of 16 bytes: BF16, row-major [rows][cols] as the checkpoint has
+// it; or in subtiles of another form (block_layout.h), of which a product has the bits that it has
+// of the matrix widened to BF16. cols is a multiple of 8.
 struct MatrixView {
-  const __nv_bfloat16* data = nullptr;
+  const void* data = nullptr;
   int rows = 0;
   int cols = 0;
+  WeightForm form = WeightForm::kBf16;
 };
 
 // Rows of activations, `stride` elements apart; at a multiple of 16 bytes each.
@@ -49,7 +52,8 @@ int split_count(int rows, int cols);
 [[nodiscard]] cudaError_t matmul_add(const Tokens& x, const MatrixView& w, float* out,
                                      size_t out_stride, cudaStream_t stream);
 
-// out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: the rows of gate, then those of up.
+// out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: the rows of gate, then those of up; in
+// subtiles those of up begin a group of 64 rows.
 [[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up,
                                         __nv_bfloat16* out, size_t out_stride, cudaStream_t stream);
 

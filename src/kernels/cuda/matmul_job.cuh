@@ -39,9 +39,9 @@ struct MatmulJob {
   HeadsJob heads;
 };
 
-// Rows of weights that one wgmma multiplies.
-inline constexpr int kSubtileRows = 64;
+// BF16 rows of weights that one wgmma multiplies, and kBlockK columns of them.
 inline constexpr int kSubtileBytes = kSubtileRows * kBlockK * 2;
+static_assert(kSubtileCols == kBlockK);
 
 // The k-blocks [first, last) of a part of K.
 __device__ inline int first_k_block(const MatmulJob& job, int split) {
@@ -52,22 +52,28 @@ __device__ inline float swiglu(float gate, float up) {
   return gate / (1.0f + __expf(-gate)) * up;
 }
 
-// Where the copy engine finds boxes of kSubtileRows weight rows, and of some tokens.
-struct ProductMaps {
-  CUtensorMap weights, tokens;
-};
-
-[[nodiscard]] inline cudaError_t make_product_maps(const Tokens& x, const MatrixView& w,
-                                                   int box_tokens, ProductMaps* maps) {
-  const cudaError_t error = make_tensor_map(w.data, w.rows, w.cols, static_cast<size_t>(w.cols),
-                                            kSubtileRows, &maps->weights);
-  if (error != cudaSuccess) return error;
-  return make_tensor_map(x.data, x.bucket, w.cols, x.stride, box_tokens, &maps->tokens);
+// Where the group of 64 rows lies that is half `half` of a tile, for matrices in subtiles.
+__device__ inline int row_group_of(const MatmulJob& job, int tile, int half) {
+  if (job.epilogue != Epilogue::kSwiglu) return 2 * tile + half;
+  return tile + half * ((job.out_rows + kSubtileRows - 1) / kSubtileRows);
 }
 
-// The first and the last need has_wgmma() (kernels/cuda/device_features.h).
+// For boxes of kSubtileRows rows of a BF16 matrix, and of some tokens.
+[[nodiscard]] inline cudaError_t make_weights_map(const MatrixView& w, CUtensorMap* map) {
+  return make_tensor_map(static_cast<const __nv_bfloat16*>(w.data), w.rows, w.cols,
+                         static_cast<size_t>(w.cols), kSubtileRows, map);
+}
+[[nodiscard]] inline cudaError_t make_tokens_map(const Tokens& x, int cols, int box_tokens,
+                                                 CUtensorMap* map) {
+  return make_tensor_map(x.data, x.bucket, cols, x.stride, box_tokens, map);
+}
+
+// All but matmul_simple need has_wgmma() (kernels/cuda/device_features.h). Those of blocks take
+// matrices in subtiles, the others BF16, and matmul_simple both.
 cudaError_t matmul_stream(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                           cudaStream_t stream);
+cudaError_t matmul_stream_blocks(const Tokens& x, const MatrixView& w, const MatmulJob& job,
+                                 cudaStream_t stream);
 cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream);
 cudaError_t matmul_prefill(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                            cudaStream_t stream);

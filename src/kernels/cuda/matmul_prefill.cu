@@ -157,15 +157,15 @@ __global__ void __launch_bounds__(kThreads, 1)
 template <int S>
 cudaError_t launch_prefill(const Tokens& x, const MatrixView& w, MatmulJob job,
                            cudaStream_t stream) {
-  ProductMaps maps;
-  if (const cudaError_t error = make_product_maps(x, w, kTokens, &maps); error != cudaSuccess) {
-    return error;
-  }
+  CUtensorMap weights, tokens;
+  cudaError_t error = make_weights_map(w, &weights);
+  if (error == cudaSuccess) error = make_tokens_map(x, w.cols, kTokens, &tokens);
+  if (error != cudaSuccess) return error;
   const int rows = job.epilogue == Epilogue::kSwiglu ? 128 : 128 * S;
   job.row_tiles = (job.out_rows + rows - 1) / rows;
   job.token_tiles = (x.bucket + kTokens - 1) / kTokens;
   return launch(prefill_kernel<S>, job.row_tiles * job.token_tiles, kThreads, kSharedBytes<S>, 1,
-                stream, maps.weights, maps.tokens, job);
+                stream, weights, tokens, job);
 }
 
 }  // namespace

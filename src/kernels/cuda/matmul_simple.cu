@@ -3,6 +3,9 @@
 // A block multiplies 128 weight rows by 32 tokens, a warp 16 of the rows, with operands straight
 // from device memory. Parts of K are added up one after the other, in the same order for any number
 // of tokens.
+#include <type_traits>
+
+#include "kernels/cuda/block_forms.cuh"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul_finish.cuh"
 
@@ -16,8 +19,47 @@ __device__ uint32_t load_pair(const __nv_bfloat16* row, bool exists, int k, int 
   return exists && k < cols ? *reinterpret_cast<const uint32_t*>(row + k) : 0;
 }
 
+// A lane's operands of 16 rows and kBlockK columns, by step of 16.
+using SubtileOperands = uint32_t[kBlockK / 16][4];
+
+// Where weights come from.
+struct Bf16Rows {
+  MatrixView w;
+
+  __device__ void operands(const MatmulJob& job, int tile, int k_block, SubtileOperands& a) const {
+    // The tile's rows of this thread, 8 apart, and the weights' rows that they are.
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int row = static_cast<int>(threadIdx.x) / 32 * 16 + lane / 4, pair = lane % 4 * 2;
+    const int weight_row = first_weight_row(job, tile, row / kSubtileRows) + row % kSubtileRows;
+    const __nv_bfloat16* const upper =
+        static_cast<const __nv_bfloat16*>(w.data) + static_cast<size_t>(weight_row) * w.cols;
+    const __nv_bfloat16* const lower = upper + static_cast<size_t>(8) * w.cols;
+#pragma unroll
+    for (int step = 0; step < kBlockK / 16; ++step) {
+      const int k = k_block * kBlockK + step * 16 + pair;
+      a[step][0] = load_pair(upper, weight_row < w.rows, k, w.cols);
+      a[step][1] = load_pair(lower, weight_row + 8 < w.rows, k, w.cols);
+      a[step][2] = load_pair(upper, weight_row < w.rows, k + 8, w.cols);
+      a[step][3] = load_pair(lower, weight_row + 8 < w.rows, k + 8, w.cols);
+    }
+  }
+};
+
+template <typename Form>
+struct BlockRows {
+  MatrixView w;
+
+  __device__ void operands(const MatmulJob& job, int tile, int k_block, SubtileOperands& a) const {
+    const int group = row_group_of(job, tile, static_cast<int>(threadIdx.x) / 128);
+    const size_t subtile = static_cast<size_t>(group) * job.k_blocks + k_block;
+    const auto* const at = static_cast<const uint8_t*>(w.data) + subtile * Form::kBytes;
+    widen_steps<Form, 0>(Form::load(at), a);
+  }
+};
+
+template <typename Weights>
 __global__ void __launch_bounds__(kFinishThreads)
-    simple_kernel(Tokens x, MatrixView w, const __grid_constant__ MatmulJob job) {
+    simple_kernel(Tokens x, Weights weights, const __grid_constant__ MatmulJob job) {
   __shared__ alignas(16) float sums[kTokens * kSumStride];
   __shared__ RowPlace places[kTokens];
   let_successor_start();
@@ -29,29 +71,27 @@ __global__ void __launch_bounds__(kFinishThreads)
   if (job.epilogue == Epilogue::kHeads && threadIdx.x < kTokens) {
     places[threadIdx.x] = place_of(job.heads.batch, first_token + static_cast<int>(threadIdx.x));
   }
-  // The tile's rows of this thread, 8 apart, and the weights' rows that they are.
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int row = warp * 16 + lane / 4, pair = lane % 4 * 2;
-  const int weight_row = first_weight_row(job, tile, row / kSubtileRows) + row % kSubtileRows;
-  const __nv_bfloat16* const low = w.data + static_cast<size_t>(weight_row) * w.cols;
-  const __nv_bfloat16* const high = low + static_cast<size_t>(8) * w.cols;
 
   float total[kTokens / 8][4] = {};
   for (int split = 0; split < job.splits; ++split) {
     float part[kTokens / 8][4] = {};
-    const int end = first_k_block(job, split + 1) * kBlockK;
-    for (int k = first_k_block(job, split) * kBlockK + pair; k < end; k += 16) {
-      const uint32_t a[4] = {load_pair(low, weight_row < w.rows, k, w.cols),
-                             load_pair(high, weight_row + 8 < w.rows, k, w.cols),
-                             load_pair(low, weight_row < w.rows, k + 8, w.cols),
-                             load_pair(high, weight_row + 8 < w.rows, k + 8, w.cols)};
+    const int end = first_k_block(job, split + 1);
+    for (int block = first_k_block(job, split); block < end; ++block) {
+      SubtileOperands a;
+      weights.operands(job, tile, block, a);
 #pragma unroll
-      for (int i = 0; i < kTokens / 8; ++i) {
-        const int token = 8 * i + lane / 4;
-        const __nv_bfloat16* const from =
-            x.data + static_cast<size_t>(first_token + token) * x.stride;
-        multiply_add(part[i], a, load_pair(from, token < real, k, w.cols),
-                     load_pair(from, token < real, k + 8, w.cols));
+      for (int step = 0; step < kBlockK / 16; ++step) {
+        const int k = block * kBlockK + step * 16 + pair;
+#pragma unroll
+        for (int i = 0; i < kTokens / 8; ++i) {
+          const int token = 8 * i + lane / 4;
+          const __nv_bfloat16* const from =
+              x.data + static_cast<size_t>(first_token + token) * x.stride;
+          multiply_add(part[i], a[step], load_pair(from, token < real, k, weights.w.cols),
+                       load_pair(from, token < real, k + 8, weights.w.cols));
+        }
       }
     }
 #pragma unroll
@@ -76,8 +116,17 @@ __global__ void __launch_bounds__(kFinishThreads)
 cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job,
                           cudaStream_t stream) {
   job.token_tiles = (x.bucket + kTokens - 1) / kTokens;
-  return launch(simple_kernel, job.row_tiles * job.token_tiles, kFinishThreads, 0, 1, stream, x, w,
-                job);
+  const auto run = [&](const auto& weights) {
+    return launch(simple_kernel<std::decay_t<decltype(weights)>>, job.row_tiles * job.token_tiles,
+                  kFinishThreads, 0, 1, stream, x, weights, job);
+  };
+  switch (w.form) {
+    case WeightForm::kBf16:
+      return run(Bf16Rows{w});
+    case WeightForm::kQ8:
+      return run(BlockRows<Q8Form>{w});
+  }
+  return cudaErrorInvalidValue;
 }
 
 }  // namespace orthrus::cuda

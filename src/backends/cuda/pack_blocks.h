@@ -1,0 +1,21 @@
+// Matrices into the subtiles of block formats that a device's products take.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "kernels/cuda/block_layout.h"
+#include "orthrus/dtype.h"
+
+namespace orthrus::cuda {
+
+// The form that holds the integers and scales of this format as they are; none where there is none.
+std::optional<WeightForm> form_of(DType type);
+
+// A row of a matrix, as it lies in a file, as row `place` of 64 into a row group, whose subtiles
+// were zero there: packed_bytes(form, 1, cols). What is not of this form is rounded to it, which
+// kQ8 alone can be: to Q8_0.
+void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int place,
+              std::byte* group);
+
+}  // namespace orthrus::cuda

@@ -1,0 +1,219 @@
+// Products for up to 128 tokens at a time, bound by streaming the weights.
+//
+// A block multiplies 128 weight rows by all tokens over one part of K. One warp keeps a ring of
+// tiles in flight; it fills the ring with weights before the previous kernel has finished, so that
+// memory is busy between kernels too. Two warpgroups of 64 rows each multiply. The blocks of a
+// cluster hold the parts of K: each adds up a share of the outputs, through the others' shared
+// memory.
+//
+// How the weights are stored is the parameter `Weights`:
+//
+//   struct Weights {
+//     static constexpr int kTileBytes;    // of 128 rows and kBlockK columns
+//     static constexpr int kMostBlocks;   // a multiprocessor has registers for, N <= 32
+//     // Starts to copy a tile's 128 rows, kTileBytes in all.
+//     __device__ void fetch(uint8_t* to, const MatmulJob& job, int tile, int k_block,
+//                           uint64_t* barrier, uint64_t policy) const;
+//     // Issues acc = rows of group `group` times tokens, plus acc unless `first`. `at`: the tile's
+//     // descriptor. The caller has the registers wait before and commits after.
+//     template <int N>
+//     __device__ static void multiply(float (&acc)[N / 2], const uint8_t* tile, uint64_t at,
+//                                     int group, uint64_t tokens, bool first);
+//   };
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/matmul_finish.cuh"
+#include "kernels/cuda/wgmma.cuh"
+
+namespace orthrus::cuda {
+
+inline constexpr int kConsumers = kFinishThreads;
+inline constexpr int kStreamThreads = kConsumers + 32;
+inline constexpr int kMostStages = 16;
+// Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
+inline constexpr int kHalfRing = 108 * 1024;
+inline constexpr int kWholeRing = 216 * 1024;
+// Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
+// the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
+// small matrix are soon fetched.
+__device__ constexpr int tiles_at_trigger(int count) {
+  return count < 16 ? 0 : 6;
+}
+// Tiles of tokens are swizzled: they lie at a multiple of 1024 bytes, behind the weights.
+template <typename Weights>
+inline constexpr int kTokensAt = (Weights::kTileBytes + 1023) / 1024 * 1024;
+template <typename Weights, int N>
+inline constexpr int kStageBytes = kTokensAt<Weights> + N* kBlockK * 2;
+
+struct Ring {
+  uint64_t full[kMostStages];
+  uint64_t empty[kMostStages];
+};
+
+template <typename Weights, int N>
+__device__ void produce(const Weights& weights, const CUtensorMap& tokens, const MatmulJob& job,
+                        int tile, int first_token, int first, int count, int stages, uint8_t* ring,
+                        Ring& barriers) {
+  const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
+  const auto load_weights = [&](int i, int stage) {
+    barrier_expect(&barriers.full[stage], Weights::kTileBytes + N * kBlockK * 2);
+    weights.fetch(ring + stage * kStageBytes<Weights, N>, job, tile, first + i,
+                  &barriers.full[stage], weights_policy);
+  };
+  const auto load_tokens = [&](int i, int stage) {
+    copy_box(ring + stage * kStageBytes<Weights, N> + kTokensAt<Weights>, &tokens,
+             (first + i) * kBlockK, first_token, &barriers.full[stage], tokens_policy);
+  };
+  const int filled = min(stages, count), at_trigger = tiles_at_trigger(count);
+  if (count - filled <= at_trigger) let_successor_start();
+  for (int i = 0; i < filled; ++i) load_weights(i, i);
+  wait_for_predecessor();
+  for (int i = 0; i < filled; ++i) load_tokens(i, i);
+  for (int i = filled, stage = 0, round = 0; i < count; ++i) {
+    barrier_wait(&barriers.empty[stage], round & 1);
+    load_weights(i, stage);
+    load_tokens(i, stage);
+    if (count - 1 - i == at_trigger) let_successor_start();
+    if (++stage == stages) stage = 0, ++round;
+  }
+}
+
+// Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
+template <typename Weights, int N>
+__device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, float* sums) {
+  const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
+  const uint64_t base = tile_descriptor(shared_address(ring));
+  float acc[N / 2];
+  int stage = 0, round = 0;
+  for (int i = 0; i < count; ++i) {
+    barrier_wait(&barriers.full[stage], round & 1);
+    const int tile = stage * kStageBytes<Weights, N>;
+    const uint64_t at = base + (tile >> 4), tokens = at + (kTokensAt<Weights> >> 4);
+    Weights::template multiply<N>(acc, ring + tile, at, group, tokens, i == 0);
+    wgmma_commit();
+    // Memory is what is waited for, so a tile's place is given back as soon as can be.
+    wgmma_wait<0>();
+    if (lane == 0) barrier_arrive(&barriers.empty[stage]);
+    if (++stage == stages) stage = 0, ++round;
+  }
+  named_barrier(1, kConsumers);  // nothing reads the ring any more
+  const int row = threadIdx.x / 32 * 16 + lane / 4;
+#pragma unroll
+  for (int i = 0; i < N / 8; ++i) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      float* const to = sums + (8 * i + 2 * (lane % 4) + j) * kSumStride + row;
+      to[0] = acc[4 * i + j];
+      to[8] = acc[4 * i + 2 + j];
+    }
+  }
+}
+
+// Registers for more blocks than memory has room for: other kernels start beside it.
+template <typename Weights, int N>
+__global__ void __launch_bounds__(kStreamThreads, N <= 32 ? Weights::kMostBlocks : 2)
+    stream_kernel(const __grid_constant__ Weights weights,
+                  const __grid_constant__ CUtensorMap tokens, const __grid_constant__ MatmulJob job,
+                  int stages) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ uint8_t shared[];
+  __shared__ Ring barriers;
+  __shared__ RowPlace places[N];
+  // The swizzle repeats every 1024 bytes of address.
+  uint8_t* const ring = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  float* const sums = reinterpret_cast<float*>(ring);
+
+  const int split = static_cast<int>(blockIdx.x) % job.splits;
+  const int pair = static_cast<int>(blockIdx.x) / job.splits;
+  const int tile = pair / job.token_tiles, first_token = pair % job.token_tiles * N;
+  const int first = first_k_block(job, split), count = first_k_block(job, split + 1) - first;
+  const int real = min(*job.count - first_token, N);
+
+  if (threadIdx.x == kConsumers) {
+    for (int i = 0; i < stages; ++i) {
+      barrier_init(&barriers.full[i], 1);
+      barrier_init(&barriers.empty[i], kConsumers / 32);
+    }
+    barrier_init_fence();
+  }
+  __syncthreads();
+  // No token of a cluster is real: its weights needn't be read.
+  if (real <= 0) {
+    wait_for_predecessor();
+    return;
+  }
+  if (threadIdx.x >= kConsumers) {
+    if (threadIdx.x == kConsumers) {
+      produce<Weights, N>(weights, tokens, job, tile, first_token, first, count, stages, ring,
+                          barriers);
+    }
+    __syncwarp();
+  } else {
+    if (job.epilogue == Epilogue::kHeads && threadIdx.x < N) {
+      places[threadIdx.x] = place_of(job.heads.batch, first_token + threadIdx.x);
+      const HeadWeights& w = job.heads.weights;
+      if (threadIdx.x < 2 && w.q_norm != nullptr) {
+        prefetch_line(threadIdx.x == 0 ? w.q_norm : w.k_norm);
+      }
+    }
+    wait_for_predecessor();
+    consume<Weights, N>(count, stages, ring, barriers, sums);
+  }
+  if (job.splits > 1) {
+    cluster_sync();
+  } else {
+    __syncthreads();
+  }
+  if (threadIdx.x < kConsumers) {
+    if (job.splits == 1) finish<N, 1>(job, tile, first_token, real, split, sums, places);
+    if (job.splits == 2) finish<N, 2>(job, tile, first_token, real, split, sums, places);
+    if (job.splits == 4) finish<N, 4>(job, tile, first_token, real, split, sums, places);
+  }
+  if (job.splits > 1) cluster_sync();  // others read this block's sums
+#endif
+}
+
+// Few blocks need more in flight each. So do blocks that have all of K to themselves but are too
+// few for two on every multiprocessor: one on each, the others as these finish, share memory best.
+inline int ring_bytes(const MatmulJob& job, int blocks, int processors) {
+  const bool alone = 2 * blocks <= processors || (job.splits == 1 && blocks < 2 * processors);
+  return alone ? kWholeRing : kHalfRing;
+}
+
+template <int N, typename Weights>
+cudaError_t launch_stream_of(const Tokens& x, int cols, const Weights& weights, MatmulJob job,
+                             cudaStream_t stream) {
+  CUtensorMap tokens;
+  if (const cudaError_t error = make_tokens_map(x, cols, N, &tokens); error != cudaSuccess) {
+    return error;
+  }
+  job.token_tiles = (x.bucket + N - 1) / N;
+  int processors = 0;
+  if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
+    return error;
+  }
+  constexpr int kStage = kStageBytes<Weights, N>;
+  const int blocks = job.splits * job.row_tiles * job.token_tiles;
+  const int stages =
+      std::clamp((ring_bytes(job, blocks, processors) - 1024) / kStage, 2, kMostStages);
+  // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
+  const int sums = (N + (job.splits > 1 ? N / job.splits : 0)) * kSumStride * 4;
+  const int shared = 1024 + std::max(stages * kStage, sums);
+  return launch(stream_kernel<Weights, N>, blocks, kStreamThreads, shared, job.splits, stream,
+                weights, tokens, job, stages);
+}
+
+template <typename Weights>
+cudaError_t launch_stream(const Tokens& x, int cols, const Weights& weights, const MatmulJob& job,
+                          cudaStream_t stream) {
+  if (x.bucket <= 8) return launch_stream_of<8>(x, cols, weights, job, stream);
+  if (x.bucket <= 16) return launch_stream_of<16>(x, cols, weights, job, stream);
+  if (x.bucket <= 32) return launch_stream_of<32>(x, cols, weights, job, stream);
+  if (x.bucket <= 64) return launch_stream_of<64>(x, cols, weights, job, stream);
+  return launch_stream_of<128>(x, cols, weights, job, stream);
+}
+
+}  // namespace orthrus::cuda
