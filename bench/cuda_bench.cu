@@ -119,8 +119,11 @@ Weights random_weights(int rows, int cols, WeightForm form, uint64_t seed) {
     fill_kernel<<<1024, 256>>>(reinterpret_cast<Bf16*>(w.data.data()), size, seed, largest, 0);
   } else {
     w.data = Array<std::byte>(packed_bytes(form, row_groups(rows), cols));
+    const int number_bytes = form == WeightForm::kQ8    ? Q8Layout::kNumberBytes
+                             : form == WeightForm::kQ4K ? Q4KLayout::kScalesAt
+                                                        : Q6KLayout::kIntegersAt;
     fill_subtiles_kernel<<<1024, 256>>>(reinterpret_cast<uint8_t*>(w.data.data()), w.data.size(),
-                                        seed, Q8Layout::kNumberBytes, subtile_bytes(form),
+                                        seed, number_bytes, subtile_bytes(form),
                                         __half_as_ushort(__float2half(largest / 127)));
   }
   CHECK_CUDA(cudaGetLastError());
@@ -437,7 +440,9 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
 // The same shape's passes by the form of its weights, behind 512 positions.
 void measure_weights(const Shape& shape, double copy, cudaStream_t stream) {
   constexpr std::pair<WeightForm, const char*> kForms[] = {{WeightForm::kBf16, "BF16"},
-                                                           {WeightForm::kQ8, "Q8_0"}};
+                                                           {WeightForm::kQ8, "Q8_0"},
+                                                           {WeightForm::kQ6K, "Q6_K"},
+                                                           {WeightForm::kQ4K, "Q4_K"}};
   for (const auto& [form, name] : kForms) {
     PassKernels network(shape, stream, form);
     const double weights = network.weight_bytes();

@@ -18,31 +18,65 @@
 namespace orthrus::cuda {
 namespace {
 
-// A row group's numbers, [64][columns rounded up to 64], as lanes widen them: float32, before they
-// are rounded to BF16.
-std::vector<float> widen_group(const std::byte* group, int cols) {
+// What a thread finds in a subtile: number `number` of four of a step, in its upper row or the
+// lower one, as float32 before it is rounded to BF16.
+class Subtile {
+ public:
+  Subtile(WeightForm form, const std::byte* data)
+      : form_(form), data_(reinterpret_cast<const uint8_t*>(data)) {}
+
+  float number(int thread, int lower, int step, int number) const {
+    if (form_ == WeightForm::kQ8) {
+      const int byte = data_[lower * Q8Layout::kNumberBytes / 2 + thread * 16 + step * 4 + number];
+      const float scale = half(Q8Layout::kNumberBytes + thread / 4 * 8 + lower * 4 + step / 2 * 2);
+      const float biased = 0x1p15f + static_cast<float>(byte);
+      return std::fma(biased, scale, -(0x1p15f + 128) * scale);
+    }
+    const int half_byte = data_[thread * 16 + lower * 8 + step / 2 * 4 + number];
+    const int low_bits = half_byte >> step % 2 * 4 & 0xf;
+    if (form_ == WeightForm::kQ4K) {
+      const int at = Q4KLayout::kScalesAt + thread / 4 * 16 + lower * 8;
+      const float d = half(at), m = half(at + 2);
+      const auto above_128 = [&](int i) { return 128 + static_cast<float>(data_[at + 4 + i]); };
+      const float scale = std::fma(above_128(step / 2), d, -128 * d);
+      const float minimum = std::fma(above_128(2 + step / 2), -m, 128 * m);
+      return std::fma(static_cast<float>(low_bits), scale, minimum);
+    }
+    const int pairs = data_[Q6KLayout::kPairsAt + thread * 8 + lower * 4 + number];
+    const int bits = low_bits | (pairs >> 2 * step & 3) << 4;
+    const int integer = data_[Q6KLayout::kIntegersAt + thread / 4 * 8 + lower * 4 + step];
+    const float d = half(Q6KLayout::kScalesAt + thread / 4 * 4 + lower * 2);
+    const float scale = std::fma(0x1p15f + static_cast<float>(integer), d, -(0x1p15f + 128) * d);
+    return std::fma(128 + static_cast<float>(bits), scale, -160 * scale);
+  }
+
+ private:
+  float half(int at) const {
+    F16 half;
+    std::memcpy(&half, data_ + at, sizeof half);
+    return to_float(half);
+  }
+
+  WeightForm form_;
+  const uint8_t* data_;
+};
+
+// A row group's numbers, [64][columns rounded up to 64], by where the tensor cores take a thread's
+// registers to stand.
+std::vector<float> widen_group(WeightForm form, const std::byte* group, int cols) {
   const int groups = column_groups(cols), stride = groups * kSubtileCols;
   std::vector<float> numbers(static_cast<size_t>(kSubtileRows * stride), NAN);
-  for (int subtile = 0; subtile < groups; ++subtile) {
-    const std::byte* const at = group + subtile * Q8Layout::kBytes;
+  for (int i = 0; i < groups; ++i) {
+    const Subtile subtile(form, group + i * subtile_bytes(form));
     for (int thread = 0; thread < 128; ++thread) {
-      uint8_t bytes[2][16];
-      F16 scales[2][2];  // by row and 32 columns
-      for (int row = 0; row < 2; ++row) {
-        std::memcpy(bytes[row], at + row * Q8Layout::kNumberBytes / 2 + thread * 16, 16);
-      }
-      std::memcpy(scales, at + Q8Layout::kNumberBytes + thread / 4 * 8, 8);
       for (int step = 0; step < 4; ++step) {
         for (int reg = 0; reg < 4; ++reg) {
           for (int half = 0; half < 2; ++half) {
             const int lower = reg % 2, far = reg / 2;
             const int row = thread / 32 * 16 + thread % 32 / 4 + 8 * lower;
             const int col = step * 16 + thread % 4 * 2 + half + 8 * far;
-            const float scale = to_float(scales[lower][step / 2]);
-            const float biased =
-                0x1p15f + static_cast<float>(bytes[lower][step * 4 + far * 2 + half]);
-            numbers[static_cast<size_t>(row * stride + subtile * kSubtileCols + col)] =
-                std::fma(biased, scale, -(0x1p15f + 128) * scale);
+            numbers[static_cast<size_t>(row * stride + i * kSubtileCols + col)] =
+                subtile.number(thread, lower, step, far * 2 + half);
           }
         }
       }
@@ -52,28 +86,34 @@ std::vector<float> widen_group(const std::byte* group, int cols) {
 }
 
 // Packs rows in any places of a group.
-std::vector<float> packed_and_widened(const void* from, DType type, int cols,
+std::vector<float> packed_and_widened(const void* from, DType type, WeightForm form, int cols,
                                       std::span<const int> places) {
-  std::vector<std::byte> group(packed_bytes(WeightForm::kQ8, 1, cols));
+  std::vector<std::byte> group(packed_bytes(form, 1, cols));
   const auto* row = static_cast<const std::byte*>(from);
   for (const int place : places) {
-    pack_row(row, type, cols, WeightForm::kQ8, place, group.data());
+    pack_row(row, type, cols, form, place, group.data());
     row += bytes_of(format_of(type), static_cast<size_t>(cols));
   }
-  return widen_group(group.data(), cols);
+  return widen_group(form, group.data(), cols);
 }
 
 TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
   std::mt19937 random(std::random_device{}());
   for (const Format& format : all_formats()) {
-    if (form_of(format.type) != WeightForm::kQ8) continue;
+    const auto form = form_of(format.type);
+    if (!form) continue;
     SCOPED_TRACE(format.name);
-    for (const int cols : {32, 64, 96, 256}) {
+    for (const int cols : {32, 64, 96, 256, 768}) {
+      if (cols % format.block_columns != 0) continue;
       constexpr int kRows = 64;
       std::string bytes = test::random_blocks(format, kRows, cols, random);
       for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(format.block_bytes)) {
-        const auto scale = static_cast<uint16_t>(random() & 0xbbff);  // of any size, finite
-        std::memcpy(bytes.data() + at, &scale, sizeof scale);
+        const bool behind = format.type == DType::kQ6_K;
+        const size_t place = behind ? static_cast<size_t>(format.block_bytes) - 2 : 0;
+        for (int i = 0; i <= (format.has_minimums ? 1 : 0); ++i) {
+          const auto scale = static_cast<uint16_t>(random() & 0xbbff);  // of any size, finite
+          std::memcpy(bytes.data() + at + place + 2 * i, &scale, sizeof scale);
+        }
       }
       std::vector<float> want(size_t{kRows} * static_cast<size_t>(cols));
       format.widen(reinterpret_cast<const std::byte*>(bytes.data()),
@@ -81,7 +121,7 @@ TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
       std::vector<int> places(kRows);
       for (int i = 0; i < kRows; ++i) places[static_cast<size_t>(i)] = i;
       std::shuffle(places.begin(), places.end(), random);
-      const auto got = packed_and_widened(bytes.data(), format.type, cols, places);
+      const auto got = packed_and_widened(bytes.data(), format.type, *form, cols, places);
       const int stride = column_groups(cols) * kSubtileCols;
       for (int row = 0; row < kRows; ++row) {
         const float* const of_row = got.data() + places[static_cast<size_t>(row)] * stride;
@@ -102,7 +142,7 @@ TEST(PackBlocks, OthersAreRoundedToQ8) {
     std::vector<float> from(size_t{2} * static_cast<size_t>(cols));
     for (float& number : from) number = uniform(random);
     const std::vector<int> places = {3, 60};
-    const auto got = packed_and_widened(from.data(), DType::kF32, cols, places);
+    const auto got = packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8, cols, places);
     const int stride = column_groups(cols) * kSubtileCols;
     for (int place = 0; place < kSubtileRows; ++place) {
       for (int col = 0; col < stride; ++col) {

@@ -1,5 +1,6 @@
 #include "backends/cuda/pack_blocks.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
@@ -11,47 +12,98 @@
 namespace orthrus::cuda {
 namespace {
 
-constexpr int kGroupCols = 32;  // that share an f16 scale
+constexpr int kRoundedCols = 32;  // of Q8_0, that share a scale
 
-// Where the numbers of row 0 lie, by column. Those of another row are as far apart.
-constexpr auto kQ8Places = [] {
-  std::array<int, kSubtileCols> places{};
+// Where bits of the numbers of row 0 lie, by column. Those of another row are as far apart.
+struct BitsPlace {
+  int byte, bit;
+};
+using Places = std::array<BitsPlace, kSubtileCols>;
+
+template <typename PlaceOf>
+constexpr Places places(PlaceOf place) {
+  Places of_columns{};
   for (int col = 0; col < kSubtileCols; ++col) {
-    places[static_cast<size_t>(col)] = Q8Layout::number_at(place_of(0, col));
+    of_columns[static_cast<size_t>(col)] = place(place_of(0, col));
   }
-  return places;
-}();
-
-// 32 columns of a row into its subtile.
-void put_q8(const int8_t* quants, F16 scale, int place, int col, std::byte* subtile) {
-  auto* const of_row =
-      reinterpret_cast<uint8_t*>(subtile) + Q8Layout::number_at(place_of(place, 0));
-  for (int i = 0; i < kGroupCols; ++i) {
-    of_row[kQ8Places[static_cast<size_t>(col + i)]] = static_cast<uint8_t>(quants[i] + 128);
-  }
-  const int at = scale_place(place) * 2 + col / kGroupCols;
-  std::memcpy(subtile + Q8Layout::kNumberBytes + static_cast<size_t>(at) * sizeof scale, &scale,
-              sizeof scale);
+  return of_columns;
 }
 
-// Of each 32 columns calls put(quants, scale, first column).
-template <typename Put>
-void each_group(const std::byte* blocks, const Format& format, int cols, Put put) {
-  BlockParts parts;
-  for (int col = 0; col < cols; col += format.block_columns) {
-    format.unpack(blocks, parts);
-    put(parts.quants, parts.scale, col);
-    blocks += format.block_bytes;
+constexpr Places kBytes = places([](const NumberPlace& p) {
+  return BitsPlace{Q8Layout::number_at(p), 0};
+});
+constexpr Places kHalves = places([](const NumberPlace& p) {
+  return BitsPlace{HalvesLayout::byte_of(p), HalvesLayout::bit_of(p)};
+});
+constexpr Places kPairs = places([](const NumberPlace& p) {
+  return BitsPlace{Q6KLayout::pairs_byte_of(p), 2 * p.step};
+});
+
+// A row of a subtile that is being filled.
+class SubtileRow {
+ public:
+  SubtileRow(int row, std::byte* subtile)
+      : row_(row), subtile_(reinterpret_cast<uint8_t*>(subtile)) {}
+
+  // Of `count` columns from `col` on.
+  void put_bytes(const int8_t* quants, int col, int count) {
+    uint8_t* const of_row = subtile_ + Q8Layout::number_at(place_of(row_, 0));
+    for (int i = 0; i < count; ++i) {
+      of_row[at(kBytes, col + i).byte] = static_cast<uint8_t>(quants[i] + 128);
+    }
   }
-}
-template <typename Put>
-void each_rounded_group(const std::byte* blocks, const Format& format, int cols, Put put) {
-  std::vector<float> row(static_cast<size_t>(round_up(cols, kGroupCols)));
-  format.widen(blocks, static_cast<size_t>(cols / format.block_columns), row.data());
-  BlockParts parts;
-  for (int col = 0; col < cols; col += kGroupCols) {
-    round_to_q8_0(row.data() + col, parts);
-    put(parts.quants, parts.scale, col);
+  void put_halves(const int8_t* quants, int offset, int col, int count) {
+    uint8_t* const of_row = subtile_ + HalvesLayout::byte_of(place_of(row_, 0));
+    for (int i = 0; i < count; ++i) put(kHalves, col + i, (quants[i] + offset) & 0xf, of_row);
+  }
+  void put_pairs(const int8_t* quants, int offset, int col, int count) {
+    uint8_t* const of_row =
+        subtile_ + Q6KLayout::pairs_byte_of(place_of(row_, 0)) - Q6KLayout::kPairsAt;
+    for (int i = 0; i < count; ++i) put(kPairs, col + i, (quants[i] + offset) >> 4, of_row);
+  }
+  // Element i of the row's own `count` behind `begin`.
+  template <typename T>
+  void put_scale(T value, int begin, int i, int count) {
+    const auto element = static_cast<size_t>(scale_place(row_) * count + i);
+    std::memcpy(subtile_ + begin + element * sizeof value, &value, sizeof value);
+  }
+
+ private:
+  static const BitsPlace& at(const Places& places, int col) {
+    return places[static_cast<size_t>(col)];
+  }
+  static void put(const Places& places, int col, int bits, uint8_t* of_row) {
+    const BitsPlace& place = at(places, col);
+    of_row[place.byte] = static_cast<uint8_t>(of_row[place.byte] | bits << place.bit);
+  }
+
+  int row_;
+  uint8_t* subtile_;
+};
+
+// Columns [at, at + count) of a block, which begin at column `col` of the subtile and are 32 of a
+// format with an f16 for each 32, else 64.
+void put(const BlockParts& parts, WeightForm form, int at, int col, int count, SubtileRow& to) {
+  const int8_t* const quants = parts.quants + at;
+  if (form == WeightForm::kQ8) {
+    to.put_bytes(quants, col, count);
+    to.put_scale(parts.scale, Q8Layout::kNumberBytes, col / kRoundedCols, 2);
+  } else if (form == WeightForm::kQ4K) {
+    to.put_halves(quants, 0, col, count);
+    to.put_scale(parts.scale, Q4KLayout::kScalesAt, 0, 4);
+    to.put_scale(parts.minimum, Q4KLayout::kScalesAt, 1, 4);
+    for (int g = 0; g < 2; ++g) {
+      to.put_scale(parts.scales[at / 32 + g], Q4KLayout::kScalesAt, 4 + g, 8);
+      to.put_scale(parts.minimums[at / 32 + g], Q4KLayout::kScalesAt, 6 + g, 8);
+    }
+  } else {
+    to.put_halves(quants, 32, col, count);
+    to.put_pairs(quants, 32, col, count);
+    for (int g = 0; g < 4; ++g) {
+      const auto biased = static_cast<uint8_t>(parts.scales[at / 16 + g] + 128);
+      to.put_scale(biased, Q6KLayout::kIntegersAt, g, 4);
+    }
+    to.put_scale(parts.scale, Q6KLayout::kScalesAt, 0, 1);
   }
 }
 
@@ -64,6 +116,10 @@ std::optional<WeightForm> form_of(DType type) {
     case DType::kQ4_0:
     case DType::kIQ4_NL:
       return WeightForm::kQ8;
+    case DType::kQ4_K:
+      return WeightForm::kQ4K;
+    case DType::kQ6_K:
+      return WeightForm::kQ6K;
     default:
       return std::nullopt;
   }
@@ -72,14 +128,27 @@ std::optional<WeightForm> form_of(DType type) {
 void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int place,
               std::byte* group) {
   const Format& format = format_of(type);
-  const auto put = [&](const int8_t* quants, F16 scale, int col) {
-    const auto subtile = static_cast<size_t>(col / kSubtileCols * subtile_bytes(form));
-    put_q8(quants, scale, place, col % kSubtileCols, group + subtile);
+  BlockParts parts;
+  const auto put_block = [&](int first_col, int count) {
+    for (int at = 0; at < count; at += kSubtileCols) {
+      const int col = first_col + at;
+      const auto subtile = static_cast<size_t>(col / kSubtileCols * subtile_bytes(form));
+      SubtileRow to(place, group + subtile);
+      put(parts, form, at, col % kSubtileCols, std::min(count, kSubtileCols), to);
+    }
   };
   if (form_of(type) == form) {
-    each_group(row, format, cols, put);
-  } else {
-    each_rounded_group(row, format, cols, put);
+    for (int col = 0; col < cols; col += format.block_columns, row += format.block_bytes) {
+      format.unpack(row, parts);
+      put_block(col, format.block_columns);
+    }
+    return;
+  }
+  std::vector<float> wide(static_cast<size_t>(round_up(cols, kRoundedCols)));
+  format.widen(row, static_cast<size_t>(cols / format.block_columns), wide.data());
+  for (int col = 0; col < cols; col += kRoundedCols) {
+    round_to_q8_0(wide.data() + col, parts);
+    put_block(col, kRoundedCols);
   }
 }
 

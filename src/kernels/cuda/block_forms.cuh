@@ -70,6 +70,117 @@ struct Q8Form {
   }
 };
 
+// A byte that is less than 128 as a float of 128 and it.
+template <int kByte>
+__device__ float float_above_128(uint32_t bytes) {
+  constexpr uint32_t k128 = 0x43000000;
+  return __uint_as_float(__byte_perm(bytes, k128, 0x7044 | kByte << 8));
+}
+
+// Byte `kByte` itself.
+template <int kByte>
+__device__ float float_of_byte(uint32_t bytes) {
+  constexpr uint32_t k2To23 = 0x4b000000;
+  return __uint_as_float(__byte_perm(bytes, k2To23, 0x7650 | kByte)) - 0x1p23f;
+}
+
+// Four bits of each of a step's four numbers, as bytes.
+template <int kStep>
+__device__ uint32_t halves_of(uint2 halves) {
+  return (kStep < 2 ? halves.x : halves.y) >> kStep % 2 * 4 & 0x0f0f0f0f;
+}
+
+struct Q4KForm {
+  static constexpr int kBytes = Q4KLayout::kBytes;
+
+  // By row and 32 columns, where they are two.
+  struct Numbers {
+    uint2 halves[2];
+    float scales[2][2], minimums[2][2];  // minimums with a minus
+  };
+
+  __device__ static Numbers load(const uint8_t* subtile) {
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    const uint4 halves = reinterpret_cast<const uint4*>(subtile)[thread];
+    const uint4 scales = reinterpret_cast<const uint4*>(subtile + Q4KLayout::kScalesAt)[thread / 4];
+    Numbers numbers;
+    numbers.halves[0] = {halves.x, halves.y}, numbers.halves[1] = {halves.z, halves.w};
+    widen_scales(scales.x, scales.y, numbers.scales[0], numbers.minimums[0]);
+    widen_scales(scales.z, scales.w, numbers.scales[1], numbers.minimums[1]);
+    return numbers;
+  }
+
+  // Integer times scale is exact, and the minimum is taken from it with the one rounding that the
+  // float32 number has.
+  template <int kStep>
+  __device__ static void widen(const Numbers& numbers, uint32_t (&a)[4]) {
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const uint32_t bytes = halves_of<kStep>(numbers.halves[row]);
+      const float scale = numbers.scales[row][kStep / 2],
+                  minimum = numbers.minimums[row][kStep / 2];
+      a[row] = pack_bf16(__fmaf_rn(float_of_byte<0>(bytes), scale, minimum),
+                         __fmaf_rn(float_of_byte<1>(bytes), scale, minimum));
+      a[row + 2] = pack_bf16(__fmaf_rn(float_of_byte<2>(bytes), scale, minimum),
+                             __fmaf_rn(float_of_byte<3>(bytes), scale, minimum));
+    }
+  }
+
+ private:
+  // `integers`: two scales and two minimums. Their products with an f16 are exact.
+  __device__ static void widen_scales(uint32_t halves, uint32_t integers, float (&scales)[2],
+                                      float (&minimums)[2]) {
+    const float2 both = floats_of_halves(halves);
+    const float scale_start = -128 * both.x, minimum_start = 128 * both.y;
+    scales[0] = __fmaf_rn(float_above_128<0>(integers), both.x, scale_start);
+    scales[1] = __fmaf_rn(float_above_128<1>(integers), both.x, scale_start);
+    minimums[0] = __fmaf_rn(float_above_128<2>(integers), -both.y, minimum_start);
+    minimums[1] = __fmaf_rn(float_above_128<3>(integers), -both.y, minimum_start);
+  }
+};
+
+struct Q6KForm {
+  static constexpr int kBytes = Q6KLayout::kBytes;
+
+  struct Numbers {
+    uint2 halves[2];
+    uint32_t pairs[2], integers[2];  // by row; scales of 16 columns as they are stored
+    float scales[2];
+  };
+
+  __device__ static Numbers load(const uint8_t* subtile) {
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    const uint4 halves = reinterpret_cast<const uint4*>(subtile)[thread];
+    const uint2 pairs = reinterpret_cast<const uint2*>(subtile + Q6KLayout::kPairsAt)[thread];
+    const uint2 integers =
+        reinterpret_cast<const uint2*>(subtile + Q6KLayout::kIntegersAt)[thread / 4];
+    const float2 scales = floats_of_halves(
+        reinterpret_cast<const uint32_t*>(subtile + Q6KLayout::kScalesAt)[thread / 4]);
+    return {{{halves.x, halves.y}, {halves.z, halves.w}},
+            {pairs.x, pairs.y},
+            {integers.x, integers.y},
+            {scales.x, scales.y}};
+  }
+
+  // A number is 32 less than its six bits, and they stand 128 too high. All is exact: a scale has
+  // 18 bits, its product with 160 has 21, and the number 24.
+  template <int kStep>
+  __device__ static void widen(const Numbers& numbers, uint32_t (&a)[4]) {
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const uint32_t pairs = numbers.pairs[row] >> 2 * kStep & 0x03030303;
+      const uint32_t bytes = halves_of<kStep>(numbers.halves[row]) | pairs << 4;
+      const float scale = __fmaf_rn(biased_float<kStep>(numbers.integers[row]), numbers.scales[row],
+                                    scale_start(numbers.scales[row]));
+      const float start = -160 * scale;
+      a[row] = pack_bf16(__fmaf_rn(float_above_128<0>(bytes), scale, start),
+                         __fmaf_rn(float_above_128<1>(bytes), scale, start));
+      a[row + 2] = pack_bf16(__fmaf_rn(float_above_128<2>(bytes), scale, start),
+                             __fmaf_rn(float_above_128<3>(bytes), scale, start));
+    }
+  }
+};
+
 // The operands of steps [kFirst, kFirst + kCount).
 template <typename Form, int kFirst, int kCount>
 __device__ void widen_steps(const typename Form::Numbers& numbers, uint32_t (&a)[kCount][4]) {

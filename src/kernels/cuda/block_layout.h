@@ -21,6 +21,8 @@ namespace orthrus::cuda {
 enum class WeightForm : uint8_t {
   kBf16,  // row-major, not in subtiles
   kQ8,    // of 32 columns an f16 scale; a byte each, 128 more than the integer
+  kQ4K,   // Q4_K: four bits each
+  kQ6K,   // Q6_K: six bits each, 32 more than the integer
 };
 
 inline constexpr int kSubtileRows = 64, kSubtileCols = 64;
@@ -57,8 +59,51 @@ struct Q8Layout {
   }
 };
 
+// Four bits of each number: of each lane the upper row's, then the lower's. A byte has a number of
+// an even step in its low half, and that of the step behind it in its high one.
+struct HalvesLayout {
+  static constexpr int kBytes = kSubtileRows * kSubtileCols / 2;
+
+  static constexpr int byte_of(const NumberPlace& p) {
+    return p.lane * 16 + p.upper * 8 + p.step / 2 * 4 + p.number;
+  }
+  static constexpr int bit_of(const NumberPlace& p) { return p.step % 2 * 4; }
+};
+
+// kQ4K: halves, and of each row the f16 of the scales, that of the minimums, two scales, and two
+// minimums, a byte each. The first two are the same in all four subtiles of 256 columns: half a bit
+// more a number than a file has, for memory that is read in one piece.
+struct Q4KLayout {
+  static constexpr int kScalesAt = HalvesLayout::kBytes, kRowScaleBytes = 8;
+  static constexpr int kBytes = kScalesAt + kSubtileRows * kRowScaleBytes;
+};
+
+// kQ6K: halves; two more bits of each number: of each lane the upper row's bytes, then the lower's,
+// of which each has the four steps' from its lowest bits on; of each row four scales, a byte each,
+// 128 more than the integer; and each row's f16.
+struct Q6KLayout {
+  static constexpr int kPairsAt = HalvesLayout::kBytes;
+  static constexpr int kIntegersAt = kPairsAt + kSubtileRows * kSubtileCols / 4;
+  static constexpr int kScalesAt = kIntegersAt + kSubtileRows * 4;
+  static constexpr int kBytes = kScalesAt + kSubtileRows * 2;
+
+  static constexpr int pairs_byte_of(const NumberPlace& p) {
+    return kPairsAt + p.lane * 8 + p.upper * 4 + p.number;
+  }
+};
+
 constexpr int subtile_bytes(WeightForm form) {
-  return form == WeightForm::kQ8 ? Q8Layout::kBytes : 0;
+  switch (form) {
+    case WeightForm::kQ8:
+      return Q8Layout::kBytes;
+    case WeightForm::kQ4K:
+      return Q4KLayout::kBytes;
+    case WeightForm::kQ6K:
+      return Q6KLayout::kBytes;
+    case WeightForm::kBf16:
+      break;
+  }
+  return 0;
 }
 
 // Groups of 64 rows of a matrix in subtiles.

@@ -66,8 +66,15 @@ struct Subtiles {
 cudaError_t matmul_stream_blocks(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                                  cudaStream_t stream) {
   const auto* const data = static_cast<const uint8_t*>(w.data);
-  if (w.form == WeightForm::kQ8) {
-    return launch_stream(x, w.cols, Subtiles<Q8Form>{data}, job, stream);
+  switch (w.form) {
+    case WeightForm::kQ8:
+      return launch_stream(x, w.cols, Subtiles<Q8Form>{data}, job, stream);
+    case WeightForm::kQ4K:
+      return launch_stream(x, w.cols, Subtiles<Q4KForm>{data}, job, stream);
+    case WeightForm::kQ6K:
+      return launch_stream(x, w.cols, Subtiles<Q6KForm>{data}, job, stream);
+    case WeightForm::kBf16:
+      break;
   }
   return cudaErrorInvalidValue;
 }

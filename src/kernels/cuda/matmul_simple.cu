@@ -125,6 +125,10 @@ cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job,
       return run(Bf16Rows{w});
     case WeightForm::kQ8:
       return run(BlockRows<Q8Form>{w});
+    case WeightForm::kQ4K:
+      return run(BlockRows<Q4KForm>{w});
+    case WeightForm::kQ6K:
+      return run(BlockRows<Q6KForm>{w});
   }
   return cudaErrorInvalidValue;
 }
