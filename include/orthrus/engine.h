@@ -27,8 +27,9 @@ struct EngineOptions {
   Device device{};
   int threads = 0;  // 0: the physical cores that this process may use
   // The type that matrices are used in; by default each as the file holds it. Other ones are
-  // converted when loading, in memory of their own: to F32, F16, BF16 or Q8_0. The type is part of
-  // the weights: exactness holds within each.
+  // converted when loading, in memory of their own: to F32, F16, BF16 or Q8_0. A CUDA device has
+  // BF16, which is its default, and Q8_0, whose products there are those of the same numbers in
+  // BF16. The type is part of the weights: exactness holds within each.
   std::optional<DType> weights{};
   // The type of what drafts are made with: the diffusion view's attention, and copies of the shared
   // matrices if it is another one than theirs. Changes the drafts, and so the speed, alone. Needs a
@@ -36,7 +37,7 @@ struct EngineOptions {
   std::optional<DType> draft_weights{};
   // The type of the KV cache, F32 or BF16, which takes half the memory and rounds keys and values.
   // It is as much a part of the network as the weights' type: exactness holds within each. By
-  // default F32 on the processor; a CUDA device has BF16 weights and a BF16 cache only.
+  // default F32 on the processor; a CUDA device has a BF16 cache only.
   std::optional<DType> kv_cache{};
   // Bytes for keys and values of all requests together, and of prompts that are kept for the next
   // one that begins alike. 0: what holds the longest context, and at least 65,536 positions where
