@@ -1,10 +1,9 @@
 // Products with weights of block formats, widened in registers: an operand of the tensor cores goes
 // from shared memory to registers once, as it is stored, and no BF16 weight is ever in memory.
 //
-// What that should cost: kQ8 takes 2.9 instructions a number (one to make it a float, one to scale
-// it, half to round two of them, the rest for scales and loads), and at 2.8 TB/s a multiprocessor
-// gets 11.4 numbers a cycle, which is 33 of 128 lanes. Tokens cost what they cost with BF16
-// weights.
+// A number of kQ8 takes 4.1 instructions (one to make it a float, one to scale it, half to round
+// two of them, the rest for scales, loads and waiting), and at 2.8 TB/s a multiprocessor gets 11.4
+// numbers a cycle, which is 47 of 128 lanes. Tokens cost what they cost with BF16 weights.
 #include "kernels/cuda/block_forms.cuh"
 #include "kernels/cuda/matmul_stream.cuh"
 
