@@ -230,6 +230,25 @@ double AutoPolicy::acceptance(float confidence, int rank) const {
   return (rank == 0 ? state_->calibration(0) : state_->alternatives).acceptance(confidence);
 }
 
+// More nodes are better by what they may be accepted at most, and dearer by their rows. Were they
+// all as likely as the next one, would some number of them be better than the best tree so far?
+bool AutoPolicy::goes_on(std::span<const DraftNode> nodes, double reached) {
+  if (nodes.empty()) {
+    costs_.clear();
+    for (int n = 0; n < kMostTreeNodes; ++n) costs_.push_back(rate_ * time(n + 1));
+  }
+  double sum = 0, best = -costs_[0];
+  for (size_t n = 1; n <= nodes.size(); ++n) {
+    sum += nodes[n - 1].reached;
+    best = std::max(best, sum - costs_[n]);
+  }
+  for (size_t n = nodes.size() + 1; n < costs_.size(); ++n) {
+    sum += reached;
+    if (sum - costs_[n] > best) return true;
+  }
+  return false;
+}
+
 Verification AutoPolicy::verified_tree(std::span<const float> chain,
                                        std::span<const DraftNode> nodes) {
   probabilities_.assign(chain.begin(), chain.end());

@@ -113,6 +113,7 @@ class AutoPolicy : public Policy {
   void observe_accepted(int accepted) override;
   void observe_found(const Found& found, int right, bool wrong) override;
   double acceptance(float confidence, int rank) const override;
+  bool goes_on(std::span<const DraftNode> nodes, double reached) override;
   Verification verified_tree(std::span<const float> chain,
                              std::span<const DraftNode> nodes) override;
   void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) override;
@@ -180,6 +181,7 @@ class AutoPolicy : public Policy {
   int misses_ = 0;                   // before them
   bool drafted_ = false;             // they are of a block of this cycle
   int verified_ = 0;
+  std::vector<double> costs_;  // of a tree: [n] of verifying n nodes, in tokens
 };
 
 }  // namespace orthrus

@@ -248,8 +248,10 @@ void Decoder::take_tree(const HeadRows& rows) try {
       out.push_back({child.token, child.confidence, acceptance});
     }
   };
-  nodes_ =
-      likeliest_nodes(anchor_, static_cast<int>(drafts_.size()), params_.tree_nodes - 1, children);
+  nodes_ = likeliest_nodes(anchor_, static_cast<int>(drafts_.size()), params_.tree_nodes - 1,
+                           children, [&](std::span<const DraftNode> nodes, double reached) {
+                             return policy_->goes_on(nodes, reached);
+                           });
   const Verification chosen = policy_->verified_tree(probabilities_, nodes_);
   nodes_.resize(static_cast<size_t>(std::clamp(chosen.drafts, 0, static_cast<int>(nodes_.size()))));
   tree_.make(anchor_, nodes_);

@@ -22,8 +22,6 @@
 
 namespace orthrus {
 
-inline constexpr int kMostTreeNodes = 128;
-
 struct DecodeParams {
   int block_size = 1;  // most tokens of a block, whatever the policy says
   int tree_nodes = 0;  // most nodes of a draft tree, its root included; 0: drafts are chains

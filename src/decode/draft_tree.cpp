@@ -17,7 +17,7 @@ struct JoinsLater {
 }  // namespace
 
 std::vector<DraftNode> likeliest_nodes(int32_t anchor, int depth, int most,
-                                       const DraftChildren& children) {
+                                       const DraftChildren& children, const TreeGoesOn& goes_on) {
   std::vector<DraftNode> nodes;
   std::vector<std::pair<DraftNode, size_t>> open;  // a heap
   std::vector<DraftChild> next;
@@ -40,7 +40,8 @@ std::vector<DraftNode> likeliest_nodes(int32_t anchor, int depth, int most,
     }
   };
   expand(anchor, -1, 0, 1);
-  while (!open.empty() && static_cast<int>(nodes.size()) < most) {
+  while (!open.empty() && static_cast<int>(nodes.size()) < most &&
+         goes_on(nodes, open.front().first.reached)) {
     std::ranges::pop_heap(open, JoinsLater());
     nodes.push_back(open.back().first);
     open.pop_back();

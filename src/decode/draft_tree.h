@@ -11,6 +11,8 @@
 
 namespace orthrus {
 
+inline constexpr int kMostTreeNodes = 128;  // the root included
+
 // A token that may follow another one.
 struct DraftChild {
   int32_t token = 0;
@@ -32,11 +34,15 @@ struct DraftNode {
   double reached = 0;  // P(accepted): the product of the acceptances of its path
 };
 
+// Whether a tree of these nodes is to go on with one that is accepted with this probability.
+using TreeGoesOn = std::function<bool(std::span<const DraftNode> nodes, double reached)>;
+
 // Of all paths behind the anchor, at most `depth` tokens long, the `most` nodes that are likeliest
-// to be accepted, likeliest first; a node comes after its parent. Row i gives what nodes of depth
-// i + 1 there may be. Throws std::bad_alloc.
+// to be accepted, likeliest first, as far as the tree goes on; a node comes after its parent. Row i
+// gives what nodes of depth i + 1 there may be, and is asked for nothing else. Throws
+// std::bad_alloc.
 std::vector<DraftNode> likeliest_nodes(int32_t anchor, int depth, int most,
-                                       const DraftChildren& children);
+                                       const DraftChildren& children, const TreeGoesOn& goes_on);
 
 // A tree as the rows of a verify span: the anchor, then the trunk, which goes on with the likeliest
 // child everywhere, then branches that do the same.

@@ -62,6 +62,9 @@ class Policy {
   // accepted | the one before it is), where its row is so sure of it, and has `rank` others before
   // it.
   virtual double acceptance(float confidence, int rank) const = 0;
+  // Whether a tree of these nodes may become a better one by more that are each accepted with this
+  // probability at most.
+  virtual bool goes_on(std::span<const DraftNode> nodes, double reached) = 0;
   // How many of the nodes, which are in the order in which they would join, to verify; `chain`: of
   // the likeliest chain, of which there may be more than the tree has.
   virtual Verification verified_tree(std::span<const float> chain,
@@ -92,6 +95,7 @@ class FixedPolicy final : public Policy {
   }
   void observe_accepted(int) override {}
   double acceptance(float confidence, int) const override { return confidence; }
+  bool goes_on(std::span<const DraftNode>, double) override { return true; }
   Verification verified_tree(std::span<const float>, std::span<const DraftNode> nodes) override {
     return {static_cast<int>(nodes.size())};
   }

@@ -1,6 +1,7 @@
 #include "kernels/pairwise.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -9,11 +10,19 @@
 namespace orthrus {
 namespace {
 
+// In eight running sums, which the processor adds to side by side.
 double dot(std::span<const float> a, const float* b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return sum;
+  constexpr size_t kSums = 8;
+  std::array<double, kSums> sums{};
+  const auto product = [&](size_t i) {
+    return static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  };
+  size_t i = 0;
+  for (; i + kSums <= a.size(); i += kSums) {
+    for (size_t s = 0; s < kSums; ++s) sums[s] += product(i + s);
+  }
+  for (; i < a.size(); ++i) sums[0] += product(i);
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 // The term of each of the row's candidates behind `before`, over the temperature.

@@ -194,6 +194,7 @@ class RandomPolicy final : public Policy {
     EXPECT_TRUE(confidence >= 0 && confidence <= 1.0001f) << confidence;
     return static_cast<double>(random_() % 1000) / 1000;
   }
+  bool goes_on(std::span<const DraftNode>, double) override { return random_() % 50 != 0; }
   Verification verified_tree(std::span<const float>, std::span<const DraftNode> nodes) override {
     return {pick(static_cast<int>(nodes.size()))};
   }

@@ -11,6 +11,7 @@ namespace orthrus {
 namespace {
 
 using Path = std::vector<int32_t>;
+const TreeGoesOn kAlways = [](std::span<const DraftNode>, double) { return true; };
 
 class DraftTree : public testing::Test {
  protected:
@@ -71,7 +72,7 @@ TEST_F(DraftTree, HasTheLikeliestOfAllPaths) {
     walk(walk, {}, 1);
     std::ranges::stable_sort(all, std::ranges::greater(), &std::pair<double, Path>::first);
 
-    const std::vector<DraftNode> nodes = likeliest_nodes(7, depth, most, source());
+    const std::vector<DraftNode> nodes = likeliest_nodes(7, depth, most, source(), kAlways);
     ASSERT_EQ(nodes.size(), std::min(all.size(), static_cast<size_t>(most)));
     std::set<Path> seen;
     for (size_t i = 0; i < nodes.size(); ++i) {
@@ -90,11 +91,40 @@ TEST_F(DraftTree, HasTheLikeliestOfAllPaths) {
   }
 }
 
+// And nothing is found out about what does not join.
+TEST_F(DraftTree, GrowsAsFarAsItGoesOn) {
+  for (int trial = 0; trial < 100; ++trial) {
+    children_.clear();
+    const int depth = pick(1, 5), most = pick(1, 60);
+    const double least = std::uniform_real_distribution<double>(0, 0.5)(random_);
+    const std::vector<DraftNode> all = likeliest_nodes(7, depth, most, source(), kAlways);
+    size_t asked = 0;
+    const auto counted = [&](int32_t before, int row, std::vector<DraftChild>& out) {
+      ++asked;
+      out = children(before, row);
+    };
+    const std::vector<DraftNode> nodes =
+        likeliest_nodes(7, depth, most, counted, [&](std::span<const DraftNode> so_far, double r) {
+          EXPECT_TRUE(so_far.empty() || r <= so_far.back().reached);
+          return r >= least;
+        });
+    EXPECT_LE(asked, nodes.size() + 1);
+    ASSERT_LE(nodes.size(), all.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+      EXPECT_EQ(i < nodes.size(), all[i].reached >= least);
+      if (i < nodes.size()) {
+        EXPECT_EQ(path_of(nodes, static_cast<int>(i)), path_of(all, static_cast<int>(i)));
+      }
+    }
+  }
+}
+
 TEST_F(DraftTree, IsTrunkAndBranchesEachBehindARowThatIsThere) {
   for (int trial = 0; trial < 200; ++trial) {
     children_.clear();
     breadth_ = pick(1, 4);
-    const std::vector<DraftNode> nodes = likeliest_nodes(7, pick(1, 8), pick(0, 60), source());
+    const std::vector<DraftNode> nodes =
+        likeliest_nodes(7, pick(1, 8), pick(0, 60), source(), kAlways);
     TreeRows rows;
     rows.make(7, nodes);
     ASSERT_EQ(rows.tokens.size(), nodes.size() + 1);
