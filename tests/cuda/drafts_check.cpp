@@ -238,7 +238,9 @@ class Drafts {
                                      got.id, before, want.id, gap));
       return;
     }
-    expect(got.logit == want.logit && std::abs(got.probability - want.probability) <= 1e-4f,
+    // A pass gives probabilities of greedy rows to all of them where one span asks.
+    expect(got.logit == want.logit &&
+               (!probability || std::abs(got.probability - want.probability) <= 1e-4f),
            fmt::format("{}: draft {} with logit {}, probability {}, not {}, {}", what, got.id,
                        got.logit, got.probability, want.logit, want.probability));
   }

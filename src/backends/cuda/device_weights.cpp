@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <random>
 
@@ -138,7 +139,9 @@ class FileSource final : public Source {
   }
 };
 
-// Made-up numbers, one run of them again and again.
+// Made-up numbers, one run of them again and again. Each matrix begins at a place of its own, which
+// does not depend on what else is stored, nor in which form: engines whose drafts have other
+// weights have the same ones for the rest.
 class MadeUpSource final : public Source {
  public:
   MadeUpSource() : numbers_(kPeriod) {
@@ -152,14 +155,20 @@ class MadeUpSource final : public Source {
 
   float number(size_t i) const { return to_float(numbers_[i % kPeriod]); }
 
+  // Where the last matrix ends the next one begins, so that rows begin at different places.
+  void place(const Matrix& matrix) {
+    starts_.emplace(&matrix, next_);
+    next_ = (next_ + size_of(matrix.rows, matrix.cols)) % kPeriod;
+  }
+
   void numbers(const Matrix& from, int cols,
                const std::function<void(const BF16*, size_t)>& put) override {
-    repeat(numbers_, size_of(from.rows, cols), put);
+    repeat(numbers_, starts_.at(&from), size_of(from.rows, cols), put);
   }
   void subtiles(Parts parts, WeightForm form, int groups, bool,
                 const std::function<void(const std::byte*, size_t)>& put) override {
+    constexpr int kSubtiles = 61;  // no number of columns is a multiple
     if (packed_.empty()) {
-      constexpr int kSubtiles = 61;  // no number of columns is a multiple
       packed_.resize(static_cast<size_t>(kSubtiles * subtile_bytes(form)));
       constexpr int kCols = kSubtiles * kSubtileCols;
       for (int i = 0; i < kSubtileRows; ++i) {
@@ -167,16 +176,16 @@ class MadeUpSource final : public Source {
         pack_row(row, DType::kBF16, kCols, form, i, packed_.data());
       }
     }
-    repeat(packed_, packed_bytes(form, groups, (*parts.begin())->cols), put);
+    const Matrix& first = **parts.begin();
+    const size_t begin = starts_.at(&first) % kSubtiles * static_cast<size_t>(subtile_bytes(form));
+    repeat(packed_, begin, packed_bytes(form, groups, first.cols), put);
   }
 
  private:
-  // Where the last matrix ended the next one goes on, so that rows begin at different places.
   template <typename T>
-  void repeat(const std::vector<T>& run, size_t count,
-              const std::function<void(const T*, size_t)>& put) {
-    size_t& at = std::is_same_v<T, BF16> ? next_number_ : next_byte_;
-    while (count > 0) {
+  static void repeat(const std::vector<T>& run, size_t begin, size_t count,
+                     const std::function<void(const T*, size_t)>& put) {
+    for (size_t at = begin; count > 0;) {
       const size_t part = std::min(count, run.size() - at);
       put(run.data() + at, part);
       at = (at + part) % run.size(), count -= part;
@@ -186,7 +195,8 @@ class MadeUpSource final : public Source {
   static constexpr size_t kPeriod = 1000003;
   std::vector<BF16> numbers_;
   std::vector<std::byte> packed_;  // whole subtiles, and the places in it are those of subtiles
-  size_t next_number_ = 0, next_byte_ = 0;
+  std::map<const Matrix*, size_t> starts_;  // places in numbers_
+  size_t next_ = 0;
 };
 
 class Uploader {
@@ -347,11 +357,12 @@ DeviceWeights random_device_weights(const ModelConfig& config, const WeightTypes
   NetworkWeights shapes;
   for_each_tensor(
       config, shapes,
-      [](const TensorSpec& spec, MatrixPlaces places) {
+      [&](const TensorSpec& spec, MatrixPlaces places) {
         for (const View view : kBothViews) {
           if (places[view] == nullptr) continue;
           *places[view] = {nullptr, DType::kBF16, static_cast<int>(spec.shape[0]),
                            static_cast<int>(spec.shape[1])};
+          made_up.place(*places[view]);
         }
       },
       [&](const TensorSpec& spec, std::vector<float>& values) {
