@@ -68,7 +68,7 @@ void Scheduler::gather_prompts(int budget) {
 
 void Scheduler::add_span(const TaskPointer& task, int most_prompt_tokens) try {
   Span span = task->decoder_.next(most_prompt_tokens);
-  if (span.view == View::kAutoregressive && !reserve_or_preempt(*task, span.trunk_rows())) return;
+  if (span.view == View::kAutoregressive && !make_room(*task, span.trunk_rows())) return;
   if (!span.branches.empty() && !reserve_branches(task->sequence_, span.branches)) {
     span = task->decoder_.prune();
   }
@@ -76,6 +76,14 @@ void Scheduler::add_span(const TaskPointer& task, int most_prompt_tokens) try {
   spans_.push_back(span);
 } catch (const std::bad_alloc&) {
   end(*task, Status::kOutOfMemory);
+}
+
+// Before anybody gives way the branches of this pass do.
+bool Scheduler::make_room(Task& task, int rows) {
+  for (size_t i = spans_.size(); !reserve(task.sequence_, rows) && i-- > 0;) {
+    if (!spans_[i].branches.empty()) spans_[i] = members_[i]->decoder_.prune();
+  }
+  return reserve_or_preempt(task, rows);
 }
 
 void Scheduler::run(std::span<Task* const> tasks, std::span<const Span> spans) {

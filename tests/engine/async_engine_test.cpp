@@ -471,6 +471,25 @@ TEST_F(Async, APromptThatIsComputedAgainIsNotToldAgain) {
   EXPECT_EQ(told.back(), 150);
 }
 
+// Two have room beside each other, and a page or two are left now and then. Branches of trees may
+// have those, but not what the other one needs for its own tokens.
+TEST_F(Async, NobodyGivesWayForBranches) {
+  const AsyncEngine engine = start(0, 4);
+  for (const int nodes : {2, 3, 4, 8}) {
+    std::vector<Request> requests;
+    for (int i = 0; i < 2; ++i) {
+      const int prompt = i == 0 ? 40 : 60;
+      Request& r = requests.emplace_back(request(nodes + i, 128 - prompt, prompt));
+      r.options.mode = Mode::kDual;
+      r.options.tree_nodes = nodes;
+    }
+    for (const Generation& got : engine.engine().generate(requests)) {
+      EXPECT_EQ(got.status, Status::kOk);
+      EXPECT_EQ(got.stats.preemptions, 0) << nodes;
+    }
+  }
+}
+
 // All of them begin together, the long one first. Nobody says how much of a prompt is in one pass.
 TEST_F(Async, AShortPromptDoesNotWaitForALongOneNorTheLongOneForAllShortOnes) {
   constexpr int kLong = 900, kShort = 24;
