@@ -390,6 +390,8 @@ TEST(Quantized, RefusesConfigurationsThatItDoesNotRead) {
       {gptq, "/bits", 3, kUnsupported, "bits is 3; supported are 4 and 8."},
       {gptq, "/checkpoint_format", "marlin", kUnsupported,
        R"(checkpoint_format is "marlin"; supported are "gptq" and "gptq_v2".)"},
+      {gptq, "/format", "gptq_v2", kFile,
+       R"(format is "gptq_v2"; it must be what checkpoint_format is.)"},
       {gptq, "/is_marlin_format", true, kUnsupported,
        "is_marlin_format is true; the field is not supported."},
       {gptq,

@@ -141,8 +141,13 @@ class QuantizationReader {
   void read_gptq() {
     read_.method = Method::kGptq;
     const int of_integer = bits(fields_, "bits", {4, 8});
-    const size_t format = choice(fields_, "checkpoint_format", {"gptq", "gptq_v2"});
-    read_.zeros_less_one = choice(fields_, "format", {"gptq", "gptq_v2"}, format) == 0;
+    // Older files have the one, newer ones the other, or both.
+    const size_t of_checkpoint = choice(fields_, "checkpoint_format", {"gptq", "gptq_v2"});
+    const size_t format = choice(fields_, "format", {"gptq", "gptq_v2"}, of_checkpoint);
+    if (format != of_checkpoint && fields_.find("checkpoint_format") != nullptr) {
+      fields_.refuse("format", "it must be what checkpoint_format is");
+    }
+    read_.zeros_less_one = format == 0;
     choice(fields_, "pack_dtype", {"int32"});
     refuse_unless_empty(fields_, "is_marlin_format");
     refuse_unless_empty(fields_, "dynamic");
