@@ -99,7 +99,7 @@ int tree_nodes_of(const ModelConfig& config, const GenerateOptions& options) {
   }
   const bool blocks = mode_of(config, options) != Mode::kAr && config.has_diffusion_view();
   if (!blocks && options.tree_nodes.value_or(0) != 0) {
-    usage(fmt::format("tree_nodes is {}, but {} drafts nothing.", *options.tree_nodes,
+    usage(fmt::format("tree_nodes is {}, but {} drafts no trees.", *options.tree_nodes,
                       config.has_diffusion_view()
                           ? "mode ar"
                           : "a checkpoint without a diffusion view, or heads for it,"));

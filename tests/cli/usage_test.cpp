@@ -298,7 +298,7 @@ TEST(Usage, Numbers) {
       {generate({"-p", "x", "--tree-nodes", "1"}), 2,
        "orthrus: --tree-nodes is 1; valid is 2 to 128, or 0 for chains."},
       {generate({"-p", "x", "--tree-nodes", "8", "--mode", "ar"}), 2,
-       "--tree-nodes is 8, but mode ar drafts nothing."},
+       "--tree-nodes is 8, but mode ar drafts no trees."},
       {{"bench", "-m", kTinyCode, "--repeat", "0"},
        2,
        "--repeat is \"0\"; valid is a whole number from 1 to 1000."},

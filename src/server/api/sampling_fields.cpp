@@ -147,10 +147,10 @@ bool read_own(const Fields& body, const ModelConfig& config, GenerateOptions& op
   if (const auto nodes = own->integer("tree_nodes", 0, 128)) {
     if (*nodes == 1) own->refuse("tree_nodes", "2 to 128, or 0 for chains");
     if (*nodes > 0 && !config.has_diffusion_view()) {
-      own->refuse("tree_nodes", "left out: this model has no diffusion view, and drafts nothing");
+      own->refuse("tree_nodes", "left out: this model has no diffusion view, and drafts no trees");
     }
     if (*nodes > 0 && options.mode == Mode::kAr) {
-      own->refuse("tree_nodes", "left out with mode \"ar\", which drafts nothing");
+      own->refuse("tree_nodes", "left out with mode \"ar\", which drafts no trees");
     }
     options.tree_nodes = static_cast<int>(*nodes);
   }
