@@ -45,17 +45,24 @@ for target in safetensors quantized gguf config tokenizer vocabulary output http
       header+='"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}'
       { printf "\\x$(printf %02x "${#header}")\0\0\0\0\0\0\0" && printf '%s012345' "$header"; } \
         >"$corpus/small" ;;
-    quantized)  # two matrices: FP8 with one scale, and AWQ of eight rows and columns
-      file() {  # CONFIG HEADER DATA
+    quantized)  # a matrix of each method, of eight rows and columns or fewer
+      file() {  # CONFIG HEADER DATA, which may have \0 and an octal number
         { printf '{"quantization_config":%s}\n---\n' "$1" && printf "\\x$(printf %02x $((${#2} % 256)))" &&
-          printf "\\x$(printf %02x $((${#2} / 256)))\0\0\0\0\0\0" && printf '%s%s' "$2" "$3"; }
+          printf "\\x$(printf %02x $((${#2} / 256)))\0\0\0\0\0\0" && printf '%s%b' "$2" "$3"; }
       }
       file '{"quant_method":"fp8","weight_block_size":[1,2]}' \
         '{"a.weight":{"dtype":"F8_E4M3","shape":[1,2],"data_offsets":[0,2]},"a.weight_scale_inv":{"dtype":"F32","shape":[1,1],"data_offsets":[2,6]}}' \
         '01qwer' >"$corpus/fp8"
       file '{"quant_method":"awq","bits":4,"group_size":8}' \
         '{"a.qweight":{"dtype":"I32","shape":[8,1],"data_offsets":[0,32]},"a.qzeros":{"dtype":"I32","shape":[1,1],"data_offsets":[32,36]},"a.scales":{"dtype":"F16","shape":[1,8],"data_offsets":[36,52]}}' \
-        '0123456789abcdef0123456789abcdef0123456789abcdef0123' >"$corpus/awq" ;;
+        '0123456789abcdef0123456789abcdef0123456789abcdef0123' >"$corpus/awq"
+      zeros=$(printf '\\0%.0s' {1..32})
+      file '{"quant_method":"gptq","bits":4,"group_size":8,"sym":false,"desc_act":true}' \
+        '{"a.qweight":{"dtype":"I32","shape":[1,8],"data_offsets":[0,32]},"a.qzeros":{"dtype":"I32","shape":[1,1],"data_offsets":[32,36]},"a.scales":{"dtype":"F16","shape":[1,8],"data_offsets":[36,52]},"a.g_idx":{"dtype":"I32","shape":[8],"data_offsets":[52,84]}}' \
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123$zeros" >"$corpus/gptq"
+      file '{"quant_method":"compressed-tensors","format":"pack-quantized","config_groups":{"g":{"weights":{"num_bits":4,"type":"int","symmetric":false,"strategy":"channel"}}}}' \
+        '{"a.weight_packed":{"dtype":"I32","shape":[1,1],"data_offsets":[0,4]},"a.weight_scale":{"dtype":"F32","shape":[1,1],"data_offsets":[4,8]},"a.weight_zero_point":{"dtype":"I32","shape":[1,1],"data_offsets":[8,12]},"a.weight_shape":{"dtype":"I64","shape":[2],"data_offsets":[12,28]}}' \
+        '0123qwer4567\01\0\0\0\0\0\0\0\010\0\0\0\0\0\0\0' >"$corpus/packed" ;;
     gguf)  # the beginning of a model: two keys, and an embedding of two rows
       u32() { printf "\\x$(printf %02x "$1")\0\0\0"; }
       u64() { u32 "$1" && u32 0; }
