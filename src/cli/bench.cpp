@@ -288,14 +288,20 @@ class Bench {
     std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
     const bool cpu = engine_.device().is_cpu();
     const SamplingParams& sampling = ar_.sampling;
+    int blocks = drafts_ && config.has_diffusion_view() ? config.block_size : 0;
+    if (drafting_.block_size > 0) blocks = drafting_.block_size;
+    const int nodes = drafting_.tree_nodes.value_or(0);
     return {{"command", as_given(command_)},
             {"model", model_name()},
             {"architecture", config.architecture},
             {"heads", heads},
-            {"block size", config.has_diffusion_view() ? std::to_string(config.block_size) : "-"},
+            {"blocks", blocks > 1 ? fmt::format("up to {} tokens", blocks) : "none"},
+            {"trees", nodes > 0 ? fmt::format("up to {} nodes", nodes) : "none"},
+            {"lookup", options_.mode == Mode::kAuto && options_.lookup ? "on" : "off"},
             {"weights", names_of(engine_.weight_types())},
             {"cache", std::string(name_of(engine_.kv_cache()))},
-            {"device", cpu ? fmt::format("cpu, {} threads; {}", engine_.threads(), kernels_in_use())
+            {"device", cpu ? fmt::format("cpu, {}; {}", counted(engine_.threads(), "thread"),
+                                         kernels_in_use())
                            : name_of(engine_.device())},
             {"tokens a prompt",
              fmt::format("{} at most{}", options_.max_tokens,
@@ -312,12 +318,12 @@ class Bench {
 
   std::string conditions() const {
     const std::optional<uint64_t> seed = options_.sampling.seed.if_drawn();
-    return fmt::format("{} tokens a prompt at most, {}, {} repetitions, {} weights, {}{}\n",
-                       options_.max_tokens,
+    return fmt::format("{} a prompt at most, {}, {}, {} weights, {}{}\n",
+                       counted(options_.max_tokens, "token"),
                        options_.ignore_eos ? "end-of-sequence tokens ignored"
                                            : "fewer where the model ends the text",
-                       options_.repeat, names_of(engine_.weight_types()),
-                       engine_.device().is_cpu() ? fmt::format("{} threads", engine_.threads())
+                       counted(options_.repeat, "repetition"), names_of(engine_.weight_types()),
+                       engine_.device().is_cpu() ? counted(engine_.threads(), "thread")
                                                  : name_of(engine_.device()),
                        seed ? fmt::format(", seed {}", *seed) : "");
   }

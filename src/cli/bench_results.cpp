@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/median.h"
+#include "cli/text.h"
 
 namespace orthrus::cli {
 namespace {
@@ -192,7 +193,8 @@ std::string BenchResults::totals_in_words() const {
   if (!all.ratio) return {};
   std::string text;
   for (const auto& [kind, of_kind] : totals_by_kind()) {
-    text += line(fmt::format("{} prompts", of_kind.prompts), kind, "", of_kind);
+    const auto prompts = static_cast<int64_t>(of_kind.prompts);
+    text += line(counted(prompts, "prompt"), kind, "", of_kind);
   }
   text += line("all", "", "", all);
   if (rows_.size() > 1) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/roofline_passes.h"
+#include "cli/text.h"
 
 namespace orthrus::cli {
 namespace {
@@ -126,7 +127,7 @@ std::string roofline_table(const Engine& engine, const std::string& name, const 
                      orthrus::names_of(engine.weight_types()), orthrus::name_of(engine.kv_cache()),
                      config.has_diffusion_view() ? fmt::format("block size {}", config.block_size)
                                                  : "no diffusion view",
-                     on_processor(engine) ? fmt::format("{} threads", engine.threads())
+                     on_processor(engine) ? counted(engine.threads(), "thread")
                                           : orthrus::name_of(engine.device())) +
          machine_lines(engine, roofline.machine) + "\n" + pass_lines(roofline) +
          cycle_lines(cycles_of(roofline), acceptance);

@@ -62,6 +62,11 @@ class ReportTest(unittest.TestCase):
     def section(self, root, name):
         return root.find(f".//section[@id='{name}']")
 
+    def sources(self, root):
+        """What drafts may come from, as the page says how it was run."""
+        facts = {text_of(row.find("dt")): text_of(row.find("dd")) for row in self.section(root, "run").iter("div")}
+        return [facts[name] for name in ("blocks", "trees", "lookup")]
+
     def values(self, element):
         return [float(data.get("value")) for data in element.iter("data")]
 
@@ -115,6 +120,7 @@ class ReportTest(unittest.TestCase):
         root, told = self.report(*TINY_CODE, *self.prompts("def f(x):\n"), "-n", 40, "--repeat", 1, "--mode", "dual",
                                  "--tree-nodes", 16)
         self.assertIn("draft trees", text_of(self.section(root, "drafts")))
+        self.assertEqual(self.sources(root), ["up to 16 tokens", "up to 16 nodes", "off"])
         acceptance = self.section(root, "acceptance")
         self.assertIn("the likeliest in its place", text_of(acceptance))
         places = [[int(text_of(cell)) for cell in row] for row in acceptance.findall(".//tbody/tr")]
@@ -124,6 +130,7 @@ class ReportTest(unittest.TestCase):
         root, told = self.report("-m", f"{DATA}/golden/tied", "--prompt-ids", "5,6,7", "-n", 12, "--repeat", 1,
                                  "--lookup", "off", "--block-size", 4)
         self.assertIsNotNone(self.section(root, "texts"))
+        self.assertEqual(self.sources(root), ["up to 4 tokens", "none", "off"])
         self.assertEqual(len(re.findall(r"\d+", text_of(next(self.answers(root))))), 12)
 
     def test_prompts_are_text_only(self):

@@ -95,7 +95,7 @@ TEST_F(BenchTest, MessagesHaveKinds) {
   EXPECT_EQ(json["worst_ratio"], std::min({ratio(0), ratio(1), ratio(2), ratio(3)}));
   const ProcessResult table = run_orthrus(arguments);
   EXPECT_EQ(table.exit_code, 0) << table.err;
-  for (const char* part : {"2 prompts          code", "1 prompts ", "worst ratio"}) {
+  for (const char* part : {"2 prompts          code", "1 prompt           prose", "worst ratio"}) {
     EXPECT_NE(table.out.find(part), std::string::npos) << part << "\n" << table.out;
   }
 }

@@ -53,6 +53,8 @@ TEST(Text, Numbers) {
   EXPECT_EQ(with_commas(1000), "1,000");
   EXPECT_EQ(with_commas(-123456), "-123,456");
   EXPECT_EQ(with_commas(24291712), "24,291,712");
+  EXPECT_EQ(counted(0, "prompt"), "0 prompts");
+  EXPECT_EQ(counted(1, "prompt"), "1 prompt");
   EXPECT_EQ(bytes_in_words(1023), "1023 B");
   EXPECT_EQ(bytes_in_words(1536), "1.5 KiB");
   EXPECT_EQ(bytes_in_words(int64_t{3} << 40), "3.0 TiB");

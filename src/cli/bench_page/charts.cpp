@@ -152,7 +152,8 @@ std::string in_svg(const RoofChart& chart) {
   const double begin = std::max(x.low, y.low / chart.bytes);
   svg +=
       grid_line(x.at(begin), y.at(begin * chart.bytes), x.at(end), y.at(end * chart.bytes), "roof");
-  svg += label(x.at(begin) + 6, y.at(begin * chart.bytes) - 14, "start",
+  const double middle = std::sqrt(begin * end);
+  svg += label(x.at(middle) - 8, y.at(middle * chart.bytes) - 4, "end",
                with_prefix(chart.bytes) + "B/s");
   for (const double roof : chart.roofs) {
     svg += grid_line(x.at(roof / chart.bytes), y.at(roof), f.x_end(), y.at(roof), "roof");

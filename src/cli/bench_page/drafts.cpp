@@ -173,7 +173,8 @@ std::string drafts_section(const Content& content) {
   }
   html += fmt::format(
       "<p>{} cycles, in all repetitions. A cycle verifies drafts from one source in one pass, or "
-      "is a plain step; a new block or tree takes a draft pass more.</p>\n",
+      "is a plain step; a new block or tree takes a draft pass more. A tree may verify several "
+      "drafts for each token drafted.</p>\n",
       with_commas(all.cycles));
   html += share_bar(totals, "cycles",
                     [](const SourceTotals& of) { return static_cast<double>(of.cycles); });

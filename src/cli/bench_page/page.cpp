@@ -5,6 +5,7 @@
 #include "cli/bench_page/html.h"
 #include "cli/bench_page/sections.h"
 #include "cli/bench_page/style.h"
+#include "cli/text.h"
 
 namespace orthrus::cli::bench_page {
 namespace {
@@ -45,7 +46,7 @@ std::string lead(const Content& content) {
                          ? fmt::format("Decoding in mode {} beside plain AR decoding",
                                        name_of(*content.results.drafting()))
                          : "Plain AR decoding";
-  text += fmt::format(", {} prompt{}", count, count == 1 ? "" : "s");
+  text += ", " + counted(static_cast<int64_t>(count), "prompt");
   if (count < content.asked) text += fmt::format(" of {}: the run was interrupted", content.asked);
   return text + ".";
 }

@@ -7,13 +7,14 @@
 #include "cli/bench_page/html.h"
 #include "cli/bench_page/sections.h"
 #include "cli/roofline_report.h"
+#include "cli/text.h"
 
 namespace orthrus::cli::bench_page {
 namespace {
 
 std::string words_for(const PassShape& shape) {
-  return fmt::format("{} pass of {} row{}", shape.kind == PassKind::kDraft ? "draft" : "AR",
-                     shape.rows, shape.rows == 1 ? "" : "s");
+  return fmt::format("{} pass of {}", shape.kind == PassKind::kDraft ? "draft" : "AR",
+                     counted(shape.rows, "row"));
 }
 
 std::string chart_of(const Roofline& roofline) {

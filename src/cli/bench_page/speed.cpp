@@ -5,6 +5,7 @@
 
 #include "cli/bench_page/html.h"
 #include "cli/bench_page/sections.h"
+#include "cli/text.h"
 
 namespace orthrus::cli::bench_page {
 namespace {
@@ -44,8 +45,8 @@ class SpeedTable {
 
   std::string row(const BenchRow& row, const std::string& text, size_t number_of) const {
     const std::string name =
-        fmt::format("<a href=\"#p{}\">{}</a>", number_of, short_label(text)) +
-        (row.kind.empty() ? "" : fmt::format(" <small>{}</small>", html_text_cut(row.kind, 40)));
+        (row.kind.empty() ? "" : fmt::format("<small>{}</small> ", html_text_cut(row.kind, 40))) +
+        fmt::format("<a href=\"#p{}\">{}</a>", number_of, short_label(text));
     return line("", name, bars(row.ar_speed, row.speed, most_), row.ratio, row.tokens_per_forward,
                 row.acceptance_length, !row.difference);
   }
@@ -97,7 +98,7 @@ std::string speed_section(const Content& content) {
   html += "</tbody>\n<tbody class=\"totals\">\n";
   for (const auto& [kind, totals] : results.totals_by_kind()) {
     html += table.total(
-        fmt::format("{}: {} prompt{}", kind, totals.prompts, totals.prompts == 1 ? "" : "s"),
+        fmt::format("{}: {}", kind, counted(static_cast<int64_t>(totals.prompts), "prompt")),
         totals);
   }
   html += table.total("all prompts", results.totals()) + "</tbody>\n</table>\n";

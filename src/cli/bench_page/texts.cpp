@@ -6,6 +6,7 @@
 
 #include "cli/bench_page/html.h"
 #include "cli/bench_page/sections.h"
+#include "cli/text.h"
 
 namespace orthrus::cli::bench_page {
 namespace {
@@ -59,8 +60,8 @@ std::string words_of(const BenchCycle& cycle) {
       words = fmt::format("{} of a lookup verified", cycle.verified);
       break;
   }
-  return words + fmt::format(", {} accepted; {} token{}, {:.1f} ms", cycle.accepted, cycle.tokens,
-                             cycle.tokens == 1 ? "" : "s", cycle.seconds * 1e3);
+  return words + fmt::format(", {} accepted; {}, {:.1f} ms", cycle.accepted,
+                             counted(cycle.tokens, "token"), cycle.seconds * 1e3);
 }
 
 // Accepted drafts in the colour of their source, what the AR view chose itself without one.
@@ -140,11 +141,11 @@ std::string time_in_words(double seconds) {
 
 std::string facts_of(const BenchRow& row, const Prompt& prompt, std::optional<Mode> mode) {
   if (!mode) {
-    return fmt::format("{} tokens, {}", prompt.plain.ids.size(),
+    return fmt::format("{}, {}", counted(std::ssize(prompt.plain.ids), "token"),
                        time_in_words(prompt.plain.seconds()));
   }
-  std::string text = fmt::format("{} tokens in {} cycles", prompt.drafted.ids.size(),
-                                 prompt.drafted.cycles.size() - 1);
+  std::string text = fmt::format("{} in {}", counted(std::ssize(prompt.drafted.ids), "token"),
+                                 counted(std::ssize(prompt.drafted.cycles) - 1, "cycle"));
   if (row.tokens_per_forward) text += fmt::format(", {:.2f} a pass", *row.tokens_per_forward);
   if (row.ratio) text += fmt::format("; {:.2f} times as fast as plain decoding", *row.ratio);
   return text;

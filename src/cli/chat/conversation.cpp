@@ -37,7 +37,7 @@ void refuse_special(const std::string& file) {
 }
 
 std::string in_words(size_t messages) {
-  return fmt::format("{} message{}", messages, messages == 1 ? "" : "s");
+  return counted(static_cast<int64_t>(messages), "message");
 }
 
 // Of a command that needs one.

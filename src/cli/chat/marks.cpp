@@ -13,9 +13,8 @@ std::string Marks::add(std::string text) {
     if (known == text) return mark;
   }
   const auto lines = std::count(text.begin(), text.end(), '\n') + (text.ends_with('\n') ? 0 : 1);
-  std::string mark =
-      fmt::format("[text {}: {} line{}, {}]", texts_.size() + 1, lines, lines == 1 ? "" : "s",
-                  bytes_in_words(static_cast<int64_t>(text.size())));
+  std::string mark = fmt::format("[text {}: {}, {}]", texts_.size() + 1, counted(lines, "line"),
+                                 bytes_in_words(static_cast<int64_t>(text.size())));
   texts_.emplace_back(mark, std::move(text));
   return mark;
 }
