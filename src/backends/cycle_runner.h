@@ -16,13 +16,6 @@ struct CycleTimes {
   int draft_rows = 0, verify_rows = 0;
 };
 
-// Of one slot, for a cycle.
-struct CycleRequest {
-  // Tokens to draft, up to block_size - 1, all of which are verified; fewer near the last token.
-  // -1: it sits the cycle out.
-  int drafts = -1;
-};
-
 // Sequences join and leave cycles one by one: each that takes part has one of a fixed number of
 // slots. Passes of the lane may run between any two calls, and wait for cycles in flight. Lengths
 // of sequences are not changed here: whoever takes a result commits it.

@@ -152,6 +152,27 @@ AutoPolicy::Block AutoPolicy::best_block(int most, double verified_in_vain,
   return best;
 }
 
+// By few sizes: each is a graph of its own on a device.
+template <typename Acceptance>
+AutoPolicy::Block AutoPolicy::best_tree(int most, Acceptance acceptance) const {
+  Block best;
+  for (int rows = 4; rows <= kMostTreeNodes; rows *= 2) {
+    const int nodes = std::min(rows - 1, most_nodes_);
+    const double expected = state_->trees.expected(nodes), verify = time(nodes + 1);
+    const double more = std::max(expected / state_->trees.usual(), 1.0);
+    double right = 0, accepted = 1;
+    for (int d = 1; d <= std::min(most, nodes); ++d) {
+      right += accepted *= acceptance(d);
+      const double of_both = std::min({expected, more * right, static_cast<double>(d)});
+      const double rate = (1 + of_both) / (draft_time(d) + verify);
+      if (rate > best.rate) best = {d, rate, d, nodes, of_both};
+      if (nodes == best.nodes && rate > kNearlyBest * best.rate) best.largest = d;
+    }
+    if (nodes == most_nodes_) break;
+  }
+  return best;
+}
+
 template <typename Reached>
 AutoPolicy::Prefix AutoPolicy::best_prefix(int most, Reached reached) const {
   Prefix best{.gain = 1 - rate_ * time(1)};  // a plain step
@@ -180,6 +201,7 @@ AutoPolicy::Prefix AutoPolicy::best_prefix() {
 CyclePlan AutoPolicy::plan(int most, const Leftover& left, const Found& found) {
   probabilities_.clear();
   drafted_ = probing_ = false;
+  most_nodes_ = 0;
   if (std::max(most, found.drafts) == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
   const bool waiting = waits(1);
   Block block;
@@ -278,28 +300,44 @@ void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double ve
   const auto acceptance = [&](int place) {
     return history_.acceptance_in_a_stretch_like(acceptances, place);
   };
-  const bool pays = this->pays(best_block(most_, verified_in_vain, acceptance));
+  const bool pays = this->pays(most_nodes_ > 0 ? best_tree(most_, acceptance)
+                                               : best_block(most_, verified_in_vain, acceptance));
   state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, most_patience);
   probe_again_ = pays;
 }
 
 // What a block costs hardly depends on its size where cycles run whole, and that is what a probe of
 // the largest shows.
-Verification AutoPolicy::plan_whole(int most) {
+WholePlan AutoPolicy::plan_whole(int most, int most_nodes) {
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
+  most_nodes_ = most_nodes;
   const bool waiting = waits(sequences_);
   const auto acceptance = [&](int place) { return history_.acceptance(place); };
+  const auto best = [&] {
+    return most_nodes > 0 ? best_tree(most, acceptance) : best_block(most, 1, acceptance);
+  };
   Block block;
-  if (!waiting) block = best_block(most, 1, acceptance);
+  if (!waiting) block = best();
   const bool pays = !waiting && this->pays(block);
   if (!pays && !probe_is_due(sequences_)) {
     step_plainly();
     return {};
   }
+  if (waiting) block = best();
   most_ = most;
   begin_block(pays);
   // One sequence's rows are nearly free, several sequences' are not.
-  Verification plan{!pays ? most : sequences_ == 1 ? block.largest : block.drafts, 0};
+  WholePlan plan{.drafts = !pays             ? most
+                           : sequences_ == 1 ? block.largest
+                                             : block.drafts,
+                 .nodes = block.nodes,
+                 .expected_accepted = block.expected};
+  if (most_nodes > 0) {
+    state_->calibration(0).copy_to(tables_.likeliest);
+    state_->alternatives.copy_to(tables_.others);
+    plan.acceptances = &tables_;
+    return plan;
+  }
   double accepted = 1;
   for (int d = 1; d <= plan.drafts; ++d) plan.expected_accepted += accepted *= acceptance(d);
   return plan;
@@ -312,8 +350,21 @@ void AutoPolicy::observe_whole(int drafts, int accepted) {
     acceptances_.push_back(place <= accepted ? 1 : 0);
     history_.observe(place, 1, acceptances_.back());
   }
+  end_whole(drafts, drafts, accepted);
+}
+
+void AutoPolicy::observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
+                                    std::span<const int> path) {
+  state_->trees.observe(nodes);
+  learn_from_path(nodes, path);
+  acceptances_.assign(path.size(), 1);
+  if (path.size() < nodes.size()) acceptances_.push_back(0);
+  end_whole(drafts, static_cast<int>(nodes.size()), static_cast<int>(path.size()));
+}
+
+void AutoPolicy::end_whole(int drafts, int verified, int accepted) {
   if (std::exchange(probing_, false)) learn_from_probe(acceptances_, 1, kMostPatienceWhole);
-  end_block(drafts, drafts, accepted);
+  end_block(drafts, verified, accepted);
 }
 
 void AutoPolicy::observe_accepted(int accepted) {
@@ -330,7 +381,12 @@ void AutoPolicy::observe_accepted(int accepted) {
 
 void AutoPolicy::observe_path(std::span<const DraftNode> nodes, std::span<const int> path) {
   if (probabilities_.empty()) return;  // nothing could be drafted
-  // Of each place that was reached: all drafts that were there, and whether one of them was right.
+  if (learn_from_path(nodes, path)) observe_unverified(static_cast<int>(path.size()) + 1);
+  end_block(static_cast<int>(probabilities_.size()), static_cast<int>(nodes.size()),
+            static_cast<int>(path.size()));
+}
+
+bool AutoPolicy::learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path) {
   int parent = -1;
   bool likeliest = true;  // the path so far is the likeliest chain
   for (int place = 1;; ++place) {
@@ -344,15 +400,10 @@ void AutoPolicy::observe_path(std::span<const DraftNode> nodes, std::span<const 
           .observe(nodes[i].confidence, static_cast<int>(i) == accepted);
     }
     if (any) history_.observe(place, 1, right ? 1 : 0);
-    if (!right) {
-      if (!any && likeliest) observe_unverified(place);
-      break;
-    }
+    if (!right) return !any && likeliest;
     likeliest &= nodes[static_cast<size_t>(accepted)].rank == 0;
     parent = accepted;
   }
-  end_block(static_cast<int>(probabilities_.size()), static_cast<int>(nodes.size()),
-            static_cast<int>(path.size()));
 }
 
 void AutoPolicy::observe_found(const Found& found, int right, bool wrong) {

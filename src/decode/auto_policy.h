@@ -10,6 +10,7 @@
 #include "decode/lookup_history.h"
 #include "decode/pass_times.h"
 #include "decode/policy.h"
+#include "decode/tree_history.h"
 
 namespace orthrus {
 
@@ -58,6 +59,7 @@ struct PolicyState {
   std::array<Calibration, 3> calibrations{Calibration(0.97), Calibration(0.7), Calibration(0.7)};
   Calibration alternatives{0.8};  // of a tree: those that a row holds less likely than another one
   AcceptanceHistory history;
+  TreeHistory trees;
   LookupHistory lookups;
 
   Calibration& calibration(int misses) { return calibrations[std::min<size_t>(misses, 2)]; }
@@ -91,6 +93,11 @@ struct PolicyState {
 // Of a tree s_1, s_2, ... are the nodes' own, each the product of its path, and nodes join the
 // likeliest first: the sum of the first n is again what n of them are expected to give.
 //
+// Where cycles run whole a tree's size is planned before the draft, too. What n nodes give in all
+// places, e(n), their own probabilities in recent trees say, and what recent trees gave in the
+// first d places the history: s_1 + ... + s_d, or as much more of larger trees than the usual as
+// e(n) is. The less of the two is what is expected.
+//
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
 // block is drafted as a probe, after 12 plain steps, then after twice as many, and so on to 128, so
 // that probing costs at most a percent or two, once at least in a longer generation; a probe that
@@ -117,15 +124,19 @@ class AutoPolicy : public Policy {
   Verification verified_tree(std::span<const float> chain,
                              std::span<const DraftNode> nodes) override;
   void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) override;
-  Verification plan_whole(int most) override;
+  WholePlan plan_whole(int most, int most_nodes) override;
   void observe_whole(int drafts, int accepted) override;
+  void observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
+                          std::span<const int> path) override;
   void share_passes(int sequences) override { sequences_ = std::max(sequences, 1); }
 
  private:
   struct Block {
     int drafts = 0;
-    double rate = 0;  // tokens a second
-    int largest = 0;  // drafts of the largest block that is nearly as good
+    double rate = 0;      // tokens a second
+    int largest = 0;      // drafts of the largest block that is nearly as good
+    int nodes = 0;        // of a tree
+    double expected = 0;  // accepted, of a tree
   };
   struct Prefix {
     int drafts = 0;
@@ -150,6 +161,13 @@ class AutoPolicy : public Policy {
   // that are expected to fail, this share is verified.
   template <typename Acceptance>
   Block best_block(int most, double verified_in_vain, Acceptance acceptance) const;
+  // Of trees, up to most_nodes_.
+  template <typename Acceptance>
+  Block best_tree(int most, Acceptance acceptance) const;
+  void end_whole(int drafts, int verified, int accepted);
+  // Of each place of a tree that was reached: all drafts that were there, and whether one of them
+  // was right. True where the path is the likeliest chain to where the tree ends.
+  bool learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path);
   // How many of the cycle's drafts to verify.
   Prefix best_prefix();
   // The first so many, with s_1, s_2, ...
@@ -175,13 +193,15 @@ class AutoPolicy : public Policy {
   double rate_ = 0;       // the best expected when the current cycle began
 
   // Of the current cycle.
-  int most_ = 0;  // drafts that could be made
+  int most_ = 0;        // drafts that could be made
+  int most_nodes_ = 0;  // and nodes, where cycles run whole
   std::vector<float> probabilities_;
   std::vector<double> acceptances_;  // calibrated, each given the ones before
   int misses_ = 0;                   // before them
   bool drafted_ = false;             // they are of a block of this cycle
   int verified_ = 0;
   std::vector<double> costs_;  // of a tree: [n] of verifying n nodes, in tokens
+  AcceptanceTables tables_;    // of the last plan_whole() with trees
 };
 
 }  // namespace orthrus

@@ -1,6 +1,6 @@
 #include "decode/calibration.h"
 
-#include <algorithm>
+#include <iterator>
 
 namespace orthrus {
 namespace {
@@ -13,24 +13,22 @@ constexpr double kMemory = 0.99;    // of a bin, at each draft: about the last h
 Calibration::Calibration(double trust) {
   float begin = 0;
   for (size_t i = 0; i < bins_.size(); ++i) {
-    const float end = i < kEnds.size() ? kEnds[i] : 1.0f;
+    const float end = i < std::size(kBins.ends) ? kBins.ends[i] : 1.0f;
     bins_[i] = {kPriorWeight * trust * (begin + end) / 2, kPriorWeight};
     begin = end;
   }
 }
 
-int Calibration::bin_of(float probability) {
-  return static_cast<int>(std::upper_bound(kEnds.begin(), kEnds.end(), probability) -
-                          kEnds.begin());
+double Calibration::acceptance(float probability) const {
+  return bins_[kBins.of(probability)].acceptance();
 }
 
-double Calibration::acceptance(float probability) const {
-  const Bin& bin = bins_[bin_of(probability)];
-  return bin.accepted / bin.seen;
+void Calibration::copy_to(std::span<float, ConfidenceBins::kCount> table) const {
+  for (size_t i = 0; i < bins_.size(); ++i) table[i] = static_cast<float>(bins_[i].acceptance());
 }
 
 void Calibration::observe(float probability, bool accepted) {
-  Bin& bin = bins_[bin_of(probability)];
+  Bin& bin = bins_[kBins.of(probability)];
   bin.accepted = bin.accepted * kMemory + (accepted ? 1 : 0);
   bin.seen = bin.seen * kMemory + 1;
 }

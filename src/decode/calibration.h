@@ -2,6 +2,9 @@
 #pragma once
 
 #include <array>
+#include <span>
+
+#include "kernels/acceptance_table.h"
 
 namespace orthrus {
 
@@ -17,16 +20,17 @@ class Calibration {
 
   void observe(float probability, bool accepted);
 
+  // All of it, by bin.
+  void copy_to(std::span<float, ConfidenceBins::kCount> table) const;
+
  private:
-  // Upper ends of the bins: finer where acceptance changes most.
-  static constexpr std::array kEnds = {0.05f, 0.1f, 0.2f, 0.3f,  0.4f,  0.5f,  0.6f,
-                                       0.7f,  0.8f, 0.9f, 0.95f, 0.98f, 0.995f};
   struct Bin {
     double accepted = 0, seen = 0;
+    double acceptance() const { return accepted / seen; }
   };
-  static int bin_of(float probability);
+  static constexpr ConfidenceBins kBins{};
 
-  std::array<Bin, kEnds.size() + 1> bins_{};
+  std::array<Bin, ConfidenceBins::kCount> bins_{};
 };
 
 }  // namespace orthrus

@@ -317,19 +317,16 @@ Status Decoder::accept(const HeadRows& rows, int p) {
     return Status::kNonFiniteLogits;
   }
   // Behind the last row there may be a draft that is wrong, unless a token before it was the last.
-  const auto behind_last = [&](const DraftNode& node) {
-    return node.parent == (path_.empty() ? -1 : path_.back());
-  };
+  const auto behind_last = [&](const DraftNode& node) { return behind_path(node); };
   const bool wrong =
       result.emitted > result.accepted &&
       (tree_.empty() ? result.accepted < n : std::ranges::any_of(nodes_, behind_last));
   cycle_ = {prefill ? DraftSource::kNone : source(), prefill ? 0 : drafting_, n, result.accepted,
             result.accepted + (wrong ? 1 : 0)};
-  ranks_.clear();
+  note_ranks();
   if (tree_.empty()) {
     policy_->observe_accepted(result.accepted);
   } else {
-    for (const int node : path_) ranks_.push_back(nodes_[static_cast<size_t>(node)].rank);
     policy_->observe_path(nodes_, path_);
   }
   if (!prefill) {
@@ -345,6 +342,12 @@ Status Decoder::accept(const HeadRows& rows, int p) {
     phase_ = Phase::kDone;
   }
   return Status::kOk;
+}
+
+// Of a tree's nodes that were accepted.
+void Decoder::note_ranks() {
+  ranks_.clear();
+  for (const int node : path_) ranks_.push_back(nodes_[static_cast<size_t>(node)].rank);
 }
 
 DraftSource Decoder::source() const {
@@ -402,14 +405,15 @@ CycleStart Decoder::begin_cycles() {
 }
 
 // Each cycle in flight emits a token at least.
-int Decoder::plan_cycle() {
+CycleRequest Decoder::plan_cycle() {
   const int left = params_.max_tokens - generated_ - static_cast<int>(flights_.size());
-  if (left <= 0) return -1;
+  if (left <= 0) return {};
   const int most = std::min(params_.block_size, left) - 1;
-  const Verification plan = policy_->plan_whole(most);
+  const int most_nodes = by_trees() ? params_.tree_nodes - 1 : 0;
+  const WholePlan plan = policy_->plan_whole(most, most_nodes);
   const int drafts = std::clamp(plan.drafts, 0, most);
   flights_.push_back({drafts, plan.expected_accepted});
-  return drafts;
+  return {drafts, drafts > 0 ? std::clamp(plan.nodes, 0, most_nodes) : 0, plan.acceptances};
 }
 
 int Decoder::in_flight() const {
@@ -432,11 +436,18 @@ Status Decoder::take_cycle(const CycleResult& result) {
   counts_.accepted += result.accepted;
   counts_.expected_accepted += flights_.front().expected_accepted;
   flights_.pop_front();
+  nodes_.clear();
+  path_.clear();
   cycle_ = {result.drafted > 0 ? DraftSource::kBlock : DraftSource::kNone, result.drafted,
             result.verified, result.accepted,
             std::min(result.verified, static_cast<int>(result.tokens.size()))};
-  ranks_.clear();
-  policy_->observe_whole(result.drafted, result.accepted);
+  if (result.tree.empty()) {
+    policy_->observe_whole(result.drafted, result.accepted);
+  } else {
+    take_path(result);
+    policy_->observe_whole_tree(result.drafted, nodes_, path_);
+  }
+  note_ranks();
   bool more = result.status == Status::kOk;
   for (const int32_t token : result.tokens) {
     more = emit(token);
@@ -445,6 +456,32 @@ Status Decoder::take_cycle(const CycleResult& result) {
   sequence_->commit(static_cast<int>(result.tokens.size()));
   phase_ = more ? Phase::kCycle : Phase::kDone;
   return result.status;
+}
+
+// The nodes of a tree that a device has grown, and those of them that it accepted.
+void Decoder::take_path(const CycleResult& result) {
+  for (const TreeNode& node : result.tree) {
+    const DraftNode root{.depth = 0, .reached = 1};
+    const DraftNode& parent = node.parent < 0 ? root : nodes_[static_cast<size_t>(node.parent)];
+    const double acceptance = policy_->acceptance(node.confidence, node.rank);
+    nodes_.push_back({.token = node.token,
+                      .parent = node.parent,
+                      .depth = parent.depth + 1,
+                      .rank = node.rank,
+                      .confidence = node.confidence,
+                      .acceptance = acceptance,
+                      .reached = parent.reached * acceptance});
+  }
+  const auto behind_last = [&](const DraftNode& node) { return behind_path(node); };
+  for (const int32_t token : result.tokens.first(static_cast<size_t>(result.accepted))) {
+    const auto next = std::ranges::find_if(
+        nodes_, [&](const DraftNode& node) { return behind_path(node) && node.token == token; });
+    path_.push_back(static_cast<int>(next - nodes_.begin()));
+  }
+  const bool wrong = static_cast<int>(result.tokens.size()) > result.accepted &&
+                     std::ranges::any_of(nodes_, behind_last);
+  cycle_.source = DraftSource::kTree;
+  cycle_.judged = result.accepted + (wrong ? 1 : 0);
 }
 
 // Appends d_{i+1}, which row i predicts; false when a logit is not finite.

@@ -96,10 +96,10 @@ class Decoder {
   std::vector<TokenLogprobs>& prompt_logprobs() { return prompt_logprobs_; }
 
   // Whole cycles, which a device runs, in place of next() and take(): between cycles, unless the
-  // host is to see the logits, or what trees are made of.
-  bool can_cycle() const { return phase_ == Phase::kCycle && !wants_logits() && !by_trees(); }
+  // host is to see the logits.
+  bool can_cycle() const { return phase_ == Phase::kCycle && !wants_logits(); }
   CycleStart begin_cycles();
-  int plan_cycle();  // drafts of the next one; -1 where those in flight are the last
+  CycleRequest plan_cycle();  // of the next one; no part in it where those in flight are the last
   // Positions that the cycles in flight may fill at most.
   int in_flight() const;
   Status take_cycle(const CycleResult& result);
@@ -133,6 +133,12 @@ class Decoder {
   void count_cycle();  // once it is over: one that was cut short begins again
   void keep_leftover();
   void judge_found();
+
+  void take_path(const CycleResult& result);
+  bool behind_path(const DraftNode& node) const {
+    return node.parent == (path_.empty() ? -1 : path_.back());
+  }
+  void note_ranks();
 
   bool by_rejection() const;
   bool by_trees() const { return params_.tree_nodes > 1 && !by_rejection(); }

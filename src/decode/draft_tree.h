@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "cache/kv_branches.h"
+#include "kernels/tree_node.h"
 
 namespace orthrus {
-
-inline constexpr int kMostTreeNodes = 128;  // the root included
 
 // A token that may follow another one.
 struct DraftChild {

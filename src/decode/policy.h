@@ -5,6 +5,7 @@
 #include <span>
 
 #include "decode/draft_tree.h"
+#include "kernels/acceptance_table.h"
 
 namespace orthrus {
 
@@ -34,6 +35,16 @@ struct CyclePlan {
 struct Verification {
   int drafts = 0;
   double expected_accepted = 0;  // of them; 0 when the policy has no idea
+};
+
+// A cycle that a device runs whole: a block of so many drafts, all of which are verified, or a tree
+// of at most so many nodes from it.
+struct WholePlan {
+  int drafts = 0;
+  int nodes = 0;                 // 0: the drafts are a chain
+  double expected_accepted = 0;  // 0 when the policy has no idea
+  // Of nodes; none: their confidences are. Valid until the next plan.
+  const AcceptanceTables* acceptances = nullptr;
 };
 
 class Policy {
@@ -73,9 +84,12 @@ class Policy {
   virtual void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) = 0;
 
   // Where a device runs whole cycles, one of which is in flight when the next is planned: up to
-  // `most` drafts, all of which are verified. And what became of the next one to land.
-  virtual Verification plan_whole(int most) = 0;
+  // `most` drafts, and trees of up to `most_nodes` nodes, or, with none, chains. And what became of
+  // the next one to land.
+  virtual WholePlan plan_whole(int most, int most_nodes) = 0;
   virtual void observe_whole(int drafts, int accepted) = 0;
+  virtual void observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
+                                  std::span<const int> path) = 0;
 
   // So many sequences share passes now, this one included.
   virtual void share_passes(int sequences) = 0;
@@ -101,8 +115,11 @@ class FixedPolicy final : public Policy {
   }
   void observe_path(std::span<const DraftNode>, std::span<const int>) override {}
   void observe_found(const Found&, int, bool) override {}
-  Verification plan_whole(int most) override { return {std::min(drafts_, most)}; }
+  WholePlan plan_whole(int most, int most_nodes) override {
+    return {std::min(drafts_, most), most_nodes};
+  }
   void observe_whole(int, int) override {}
+  void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>) override {}
   void share_passes(int) override {}
 
  private:

@@ -3,13 +3,8 @@
 
 #include <cstdint>
 
+#include "base/host_device.h"
 #include "base/strict_math.h"
-
-#ifdef __CUDACC__
-#define ORTHRUS_HOST_DEVICE __host__ __device__
-#else
-#define ORTHRUS_HOST_DEVICE
-#endif
 
 namespace orthrus {
 

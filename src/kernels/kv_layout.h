@@ -3,13 +3,10 @@
 
 #include <cstddef>
 
+#include "kernels/page_size.h"
 #include "orthrus/dtype.h"
 
 namespace orthrus {
-
-// Positions in a page, and in an attention tile: the two are the same, so that where attention
-// splits its sums is fixed by absolute positions alone.
-inline constexpr int kPageSize = 64;
 
 // The widest head there may be; wider ones are refused when loading.
 inline constexpr int kMaxHeadDim = 1024;

@@ -56,9 +56,11 @@ bool Scheduler::start_cycle() {
     const TaskPointer task = running_[i];
     if (task->finished_ || !task->in_cycles()) continue;
     task->policy_->share_passes(decoding());
-    const int slot = task->slot_, drafts = task->decoder_.plan_cycle();
-    if (drafts < 0 || !reserve_or_preempt(*task, task->decoder_.in_flight())) continue;
-    by_slot_[static_cast<size_t>(slot)] = {drafts};
+    const int slot = task->slot_;
+    const CycleRequest request = task->decoder_.plan_cycle();
+    if (request.drafts < 0) continue;
+    if (!reserve_or_preempt(*task, task->decoder_.in_flight())) continue;
+    by_slot_[static_cast<size_t>(slot)] = request;
     any = true;
   }
   if (!any) return false;

@@ -27,6 +27,7 @@ void check_attention(Checks& checks);
 void check_pass(Checks& checks);
 void check_select(Checks& checks);
 void check_pairwise(Checks& checks);
+void check_trees(Checks& checks);
 void check_roofline(Checks& checks);
 
 }  // namespace orthrus::cuda

@@ -1,6 +1,8 @@
 // Whole cycles on a CUDA device against the same cycles run pass by pass there: what every cycle
 // drafts, accepts and emits, of sequences of several kinds that come and go while others go on,
-// with prompts computed in between and pages that change hands. For a machine with a device.
+// with prompts computed in between and pages that change hands. Where drafts are trees, whose nodes
+// may be others where two are as likely, what is emitted against plain steps. For a machine with a
+// device.
 //
 //   cycles_check DATA MODELS      (tests/data and models of the sources)
 #include <fmt/core.h>
@@ -27,6 +29,7 @@ namespace {
 
 constexpr int kNoDevice = 77;  // CTest skips
 int failures = 0, cycles = 0, tokens = 0, accepted = 0, joined = 0, prompts = 0;
+int trees = 0, nodes = 0, off_trunk = 0;  // off_trunk: accepted, that were not the likeliest
 
 void expect(bool holds, const std::string& what) {
   if (holds) return;
@@ -36,11 +39,14 @@ void expect(bool holds, const std::string& what) {
 // A lane of the device, with its cycles or with those that are run pass by pass.
 struct Side {
   Side(const DeviceModel& model, size_t pages, bool whole)
-      : lane(model.start(pages)), by_pass(lane->pass(), model.config().mask_token_id, 256) {
+      : lane(model.start(pages)),
+        by_pass(lane->pass(), model.config().mask_token_id, 256),
+        by_step(lane->pass(), model.config().mask_token_id, 256) {
     cycles = whole ? lane->cycles() : &by_pass;
   }
   std::unique_ptr<Lane> lane;
   PassCycles by_pass;
+  PassCycles by_step;  // of those that draft trees: their plain steps
   CycleRunner* cycles;
 };
 
@@ -49,6 +55,7 @@ struct Kind {
   SamplingParams sampling{};
   int block_size = 1;
   std::vector<int32_t> stops{};
+  bool trees = false;
 };
 
 // Of one sequence, on both sides.
@@ -154,7 +161,7 @@ class Simulation {
       start.context = &*context;
     }
     for (const bool device : {true, false}) {
-      CycleRunner& cycles = *(device ? device_ : reference_).cycles;
+      CycleRunner& cycles = device ? *device_.cycles : reference_of(r);
       start.sequence = device ? &r.on_device : &r.on_reference;
       expect(cycles.takes(start) && cycles.join(r.slot, start) == Status::kOk,
              name_ + ": a sequence cannot join");
@@ -164,9 +171,13 @@ class Simulation {
     ++joined;
   }
 
+  CycleRunner& reference_of(const Running& r) {
+    return r.kind->trees ? reference_.by_step : *reference_.cycles;
+  }
+
   void leave(Place place) {
     device_.cycles->leave(place->slot);
-    reference_.cycles->leave(place->slot);
+    reference_of(*place).leave(place->slot);
     running_.erase(place);  // others get its pages while its cycles may be in flight
   }
 
@@ -186,6 +197,12 @@ class Simulation {
   // How much each drafts is a die's to say; pages are reserved as they are needed.
   void start() {
     std::fill(by_slot_.begin(), by_slot_.end(), CycleRequest{});
+    std::vector<CycleRequest> by_pass = by_slot_;
+    AcceptanceTables acceptances;
+    for (float* const table : {acceptances.likeliest, acceptances.others}) {
+      std::generate_n(table, ConfidenceBins::kCount,
+                      [&] { return static_cast<float>(1 + die(100)) / 100; });
+    }
     bool any = false;
     for (Running& r : running_) {
       int ahead = 0;
@@ -193,7 +210,17 @@ class Simulation {
       const auto most = static_cast<size_t>(std::min(r.kind->block_size, r.left) - 1);
       const bool skipped = running_.size() > 1 && die(8) == 0;
       const int drafts = skipped ? -1 : static_cast<int>(die(2) == 0 ? most : die(most + 1));
-      by_slot_[static_cast<size_t>(r.slot)].drafts = drafts;
+      CycleRequest& request = by_slot_[static_cast<size_t>(r.slot)];
+      request.drafts = drafts;
+      if (r.kind->trees && drafts >= 0) {
+        const size_t most_nodes = running_.size() > 10 ? 24 : kMostTreeNodes - 1;
+        constexpr int kSizes[] = {1, 7, 31, 63, 127};
+        request.nodes = static_cast<int>(1 + die(die(2) == 0 ? 16 : most_nodes));
+        if (running_.size() <= 10 && die(3) == 0) request.nodes = kSizes[die(std::size(kSizes))];
+        if (die(2) == 0) request.acceptances = &acceptances;
+      } else {
+        by_pass[static_cast<size_t>(r.slot)].drafts = drafts;
+      }
       r.flights.push_back(drafts + 1);
       any = any || drafts >= 0;
       const int room = std::min(ahead + drafts + 1, r.left);
@@ -206,7 +233,7 @@ class Simulation {
       return;
     }
     expect(device_.cycles->start(by_slot_) == Status::kOk &&
-               reference_.cycles->start(by_slot_) == Status::kOk,
+               reference_.cycles->start(by_pass) == Status::kOk,
            name_ + ": a cycle did not start");
     expect(device_.cycles->in_flight() == ++in_flight_, name_ + ": cycles in flight");
   }
@@ -220,9 +247,16 @@ class Simulation {
     expect(times.verify_rows == 0 || times.verify > 0, name_ + ": a cycle took no time");
     expect(times.verify_rows >= want.verify_rows, name_ + ": rows are not counted");
     for (auto r = running_.begin(); r != running_.end();) {
-      const bool took_part = r->flights.front() > 0;
+      const int asked = r->flights.front() - 1;
+      const bool took_part = asked >= 0;
       r->flights.erase(r->flights.begin());
       const CycleResult* const a = device_.cycles->result(r->slot);
+      if (r->kind->trees) {
+        expect((a != nullptr) == took_part, name_ + ": who took part in a cycle");
+        const auto here = r++;
+        if (took_part && a != nullptr && !take_tree(*here, asked, *a)) leave(here);
+        continue;
+      }
       const CycleResult* const b = reference_.cycles->result(r->slot);
       expect((a != nullptr) == took_part && (b != nullptr) == took_part,
              name_ + ": who took part in a cycle");
@@ -237,15 +271,54 @@ class Simulation {
                a.accepted == b.accepted && std::ranges::equal(a.tokens, b.tokens),
            fmt::format("{}: slot {} in cycle {}: {} tokens of {} drafts, not {} of {}", name_,
                        r.slot, cycles, a.tokens.size(), a.drafted, b.tokens.size(), b.drafted));
+    r.on_reference.commit(static_cast<int>(b.tokens.size()));
+    return go_on(r, a);
+  }
+
+  // Of a result that was compared: false when it was the last.
+  bool go_on(Running& r, const CycleResult& a) {
     tokens += static_cast<int>(a.tokens.size());
     accepted += a.accepted;
     r.on_device.commit(static_cast<int>(a.tokens.size()));
-    r.on_reference.commit(static_cast<int>(b.tokens.size()));
     r.left -= static_cast<int>(a.tokens.size());
     const auto ends = [&](int32_t id) {
       return std::ranges::find(r.kind->stops, id) != r.kind->stops.end();
     };
     return r.left > 0 && a.status == Status::kOk && std::ranges::none_of(a.tokens, ends);
+  }
+
+  bool take_tree(Running& r, int asked, const CycleResult& a) {
+    const std::string where = fmt::format("{}: slot {} in cycle {}", name_, r.slot, cycles);
+    expect(a.status == Status::kOk && !a.tokens.empty(), where + " gave nothing");
+    expect(a.drafted == std::min(asked, r.left - 1), where + " drafted another number");
+    expect(a.tree.size() == static_cast<size_t>(asked > 0 ? a.verified : 0),
+           where + " has another number of nodes");
+    expect(a.accepted <= a.drafted && a.accepted <= static_cast<int>(a.tokens.size()),
+           where + " accepted too many");
+    int node = -1;  // the accepted ones are a path
+    for (const int32_t token : a.tokens.first(static_cast<size_t>(a.accepted))) {
+      const auto next = std::ranges::find_if(
+          a.tree, [&](const TreeNode& n) { return n.parent == node && n.token == token; });
+      expect(next != a.tree.end(), where + " accepted what it did not draft");
+      if (next == a.tree.end()) break;
+      off_trunk += next->rank > 0 ? 1 : 0;
+      node = static_cast<int>(next - a.tree.begin());
+    }
+    trees += a.tree.empty() ? 0 : 1;
+    nodes += static_cast<int>(a.tree.size());
+    std::vector<CycleRequest> by_step(by_slot_.size());
+    by_step[static_cast<size_t>(r.slot)].drafts = 0;
+    for (const int32_t token : a.tokens) {
+      if (failures > 0) break;
+      expect(reference_.by_step.start(by_step) == Status::kOk, where + ": a step did not start");
+      reference_.by_step.finish();
+      const CycleResult* const b = reference_.by_step.result(r.slot);
+      expect(b != nullptr && b->tokens.size() == 1 && b->tokens[0] == token,
+             fmt::format("{}: token {} of a tree of {}, not {}", where, token, a.tree.size(),
+                         b != nullptr && !b->tokens.empty() ? b->tokens[0] : -1));
+      r.on_reference.commit(1);
+    }
+    return go_on(r, a);
   }
 
   const DeviceModel& model_;
@@ -287,8 +360,18 @@ void check(const DeviceModel& model, const std::string& name, std::mt19937& rand
                              {.sampling = sampled, .block_size = block / 2 + 1},
                              {.block_size = block}};
   for (int i = 0; i < 8; ++i) kinds[2].stops.push_back(token());
+  const auto add_trees = [&] {
+    for (size_t i = 0, chains = kinds.size(); i < chains; ++i) {
+      if (kinds[i].block_size == 1 || kinds[i].trees) continue;
+      kinds.push_back(kinds[i]);
+      kinds.back().trees = true;
+    }
+  };
   check_copies(model, name, random);
   Simulation(model, name, 96, random).run(kinds, 150, 6, 150);
+  add_trees();
+  Simulation(model, name + ", trees", 96, random).run(kinds, 150, 6, 150);
+  std::erase_if(kinds, [](const Kind& kind) { return kind.trees; });
   kinds.push_back(
       {.sampling = {.repetition_penalty = 1.1f, .frequency_penalty = 0.2f}, .block_size = block});
   kinds.push_back({.sampling = {.temperature = 0.8f,
@@ -299,10 +382,15 @@ void check(const DeviceModel& model, const std::string& name, std::mt19937& rand
                                 .logit_bias = {{token(), -INFINITY}, {token(), 4}}},
                    .block_size = block});
   Simulation(model, name + ", penalties", 96, random).run(kinds, 100, 6, 100);
+  add_trees();
+  Simulation(model, name + ", trees, penalties", 96, random).run(kinds, 100, 6, 100);
   Simulation(model, name + ", many", 320, random).run(kinds, 40, 40, 100);
   // To the last position.
   const int whole = std::min(1024, config.max_position_embeddings);
-  Simulation(model, name + ", a whole context", 16, random).run_alone(kinds[0], 24, whole - 24);
+  const Kind tree{.block_size = block, .trees = true};
+  for (const Kind& kind : {kinds[0], tree}) {
+    Simulation(model, name + ", a whole context", 16, random).run_alone(kind, 24, whole - 24);
+  }
 }
 
 }  // namespace
@@ -346,7 +434,7 @@ int main(int argc, char** argv) {
   }
   fmt::print(
       "seed {}: {} cycles of {} sequences compared, {} prompts, {} tokens, {} accepted "
-      "drafts, {} failures\n",
-      seed, cycles, joined, prompts, tokens, accepted, failures);
-  return failures == 0 && accepted > 0 ? 0 : 1;
+      "drafts; {} trees of {} nodes, of which {} were accepted beside the likeliest; {} failures\n",
+      seed, cycles, joined, prompts, tokens, accepted, trees, nodes, off_trunk, failures);
+  return failures == 0 && accepted > 0 && off_trunk > 0 ? 0 : 1;
 }

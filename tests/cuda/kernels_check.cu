@@ -1,7 +1,7 @@
 // Compares every CUDA kernel with a plain reference in double, on fresh random inputs, and asserts
 // that an output has the same bits whatever the number of rows and whatever stands beside it.
 //
-//   kernels_check [SEED [rows|attention|matmul|blocks|pass|select|pairwise|roofline]...]
+//   kernels_check [SEED [rows|attention|matmul|blocks|pass|select|pairwise|trees|roofline]...]
 //
 // With no SEED it takes one at random; with no subject it checks them all.
 // Exits with 77 where there is no device.
@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   if (wanted("pass")) check_pass(checks);
   if (wanted("select")) check_select(checks);
   if (wanted("pairwise")) check_pairwise(checks);
+  if (wanted("trees")) check_trees(checks);
   if (wanted("roofline")) check_roofline(checks);
   CHECK_CUDA(cudaDeviceSynchronize());
   std::printf("%d checks, %d failed\n", checks.total(), checks.failed());

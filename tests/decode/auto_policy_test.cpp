@@ -119,10 +119,10 @@ class Simulation {
   // The same where a device runs whole cycles, each planned before the last one's drafts are known.
   Run run_whole(Policy& policy, int tokens) {
     Run run;
-    int in_flight = policy.plan_whole(kMost).drafts;
+    int in_flight = policy.plan_whole(kMost, 0).drafts;
     while (run.tokens < tokens) {
       const int drafts = in_flight;
-      const Verification next = policy.plan_whole(kMost);
+      const WholePlan next = policy.plan_whole(kMost, 0);
       EXPECT_GE(next.drafts, 0);
       EXPECT_LE(next.drafts, kMost);
       EXPECT_LE(next.expected_accepted, next.drafts);
@@ -137,7 +137,65 @@ class Simulation {
     return run;
   }
 
+  // The same with trees. Behind every token some others may follow: with what probability each is
+  // right the rows know.
+  Run run_trees(Policy& policy, int most_nodes, int tokens) {
+    Run run;
+    WholePlan in_flight = policy.plan_whole(kMost, most_nodes);
+    while (run.tokens < tokens) {
+      const WholePlan plan = std::exchange(in_flight, policy.plan_whole(kMost, most_nodes));
+      EXPECT_LE(plan.drafts, kMost);
+      EXPECT_LE(plan.nodes, most_nodes);
+      EXPECT_LE(plan.expected_accepted, plan.drafts);
+      if (plan.drafts == 0) {
+        pass(policy, run, 1, false);
+        policy.observe_whole(0, 0);
+        ++run.tokens;
+        continue;
+      }
+      const double worth = worth_(run.tokens, 1);
+      const std::vector<DraftNode> nodes = tree_of(policy, worth, plan);
+      pass(policy, run, plan.drafts, true);
+      pass(policy, run, static_cast<int>(nodes.size()) + 1, false);
+      std::vector<int> path;
+      for (;;) {
+        const int right = right_one(worth);
+        const auto next = std::ranges::find_if(nodes, [&](const DraftNode& node) {
+          return node.parent == (path.empty() ? -1 : path.back()) && node.rank == right;
+        });
+        if (next == nodes.end()) break;
+        path.push_back(static_cast<int>(next - nodes.begin()));
+      }
+      policy.observe_whole_tree(plan.drafts, nodes, path);
+      run.tokens += static_cast<int>(path.size()) + 1;
+    }
+    return run;
+  }
+
  private:
+  static constexpr int kChildren = 8;
+  // That the child of this rank is right.
+  static double worth_of(double worth, int rank) {
+    return rank == 0 ? worth : (1 - worth) * std::pow(0.5, rank);
+  }
+  int right_one(double worth) {
+    double left = uniform_(random_);
+    for (int rank = 0; rank < kChildren; ++rank) {
+      if ((left -= worth_of(worth, rank)) < 0) return rank;
+    }
+    return kChildren;  // none
+  }
+  std::vector<DraftNode> tree_of(const Policy& policy, double worth, const WholePlan& plan) const {
+    const auto children = [&](int32_t, int, std::vector<DraftChild>& out) {
+      for (int rank = 0; rank < kChildren; ++rank) {
+        const float sure = confidence(worth_of(worth, rank));
+        out.push_back({rank, sure, policy.acceptance(sure, rank)});
+      }
+    };
+    return likeliest_nodes(0, plan.drafts, plan.nodes, children,
+                           [](std::span<const DraftNode>, double) { return true; });
+  }
+
   void pass(Policy& policy, Run& run, int rows, bool draft) {
     double seconds = cost_(rows) * (draft ? draft_ratio : 1);
     if (noise > 0) {
@@ -234,6 +292,80 @@ TEST(AutoPolicy, WholeCyclesFollowATextFromEasyToHardAndBack) {
   const double rate = Simulation(flat, worth).run_whole(policy, 3000).rate();
   const double known = 2 / (1 / rate_of_best_fixed(flat, always(0.9)) + 1 / 1.0);
   EXPECT_GT(rate, 0.8 * known);
+}
+
+// What a pass takes on a device: its memory's time, until some dozens of rows fill it.
+double device(int rows) {
+  return std::max(1.0, 0.9 + rows / 200.0);
+}
+
+class FixedTrees final : public Policy {
+ public:
+  FixedTrees(int drafts, int nodes) : plan_{drafts, nodes} {}
+  WholePlan plan_whole(int, int) override { return plan_; }
+  void observe_whole(int, int) override {}
+  void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>) override {}
+  CyclePlan plan(int, const Leftover&, const Found&) override { return {}; }
+  bool needs_probabilities() const override { return false; }
+  Verification verified(std::span<const float>) override { return {}; }
+  void observe_accepted(int) override {}
+  double acceptance(float confidence, int) const override { return confidence; }
+  bool goes_on(std::span<const DraftNode>, double) override { return true; }
+  Verification verified_tree(std::span<const float>, std::span<const DraftNode>) override {
+    return {};
+  }
+  void observe_path(std::span<const DraftNode>, std::span<const int>) override {}
+  void observe_found(const Found&, int, bool) override {}
+  void share_passes(int) override {}
+
+ private:
+  WholePlan plan_;
+};
+
+double rate_of_best_tree(const Cost& cost, const Worth& worth) {
+  double best = 1 / cost(1);
+  for (const int drafts : {2, 4, 8, kMost}) {
+    for (const int nodes : {3, 7, 15, 31, 63, 127}) {
+      FixedTrees policy(drafts, nodes);
+      best = std::max(best, Simulation(cost, worth).run_trees(policy, 127, kLong).rate());
+    }
+  }
+  return best;
+}
+
+TEST(AutoPolicy, WholeTreesComeCloseToTheBestFixedOnes) {
+  for (const Cost& cost : {Cost(device), Cost(gentle), Cost(knee)}) {
+    for (const double p : {0.0, 0.3, 0.6, 0.8, 0.95}) {
+      Learnt state;
+      state.times.add({cost(300) * 1e-3, 300, false});  // a prompt
+      LearningPolicy policy(state);
+      Simulation simulation(cost, always(p));
+      simulation.run_trees(policy, 127, 400);  // to learn
+      const double rate = simulation.run_trees(policy, 127, kLong).rate();
+      EXPECT_GT(rate, 0.9 * rate_of_best_tree(cost, always(p)))
+          << "acceptance " << p << ", 32 rows " << cost(32);
+    }
+  }
+}
+
+// As many rows as several sequences have together; each of them sees what the pass takes.
+TEST(AutoPolicy, WholeTreesShrinkWhereManySharePasses) {
+  int before = kMostTreeNodes;
+  for (const int sequences : {1, 4, 16, 64}) {
+    Learnt state;
+    for (const int rows : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096}) {
+      for (int i = 0; i < 3; ++i) {
+        state.times.add({device(rows) * 1e-3, rows, false});
+        state.times.add({device(rows) * 1e-3, rows, true});
+      }
+    }
+    LearningPolicy policy(state);
+    policy.share_passes(sequences);
+    const int nodes = policy.plan_whole(kMost, 127).nodes;
+    EXPECT_LE(nodes, before) << sequences << " sequences";
+    before = nodes;
+  }
+  EXPECT_LE(before, 3);
 }
 
 TEST(AutoPolicy, FollowsATextFromEasyToHardAndBack) {
@@ -437,7 +569,7 @@ TEST(AutoPolicy, WholeCyclesOfManySequencesProbeSeldom) {
   for (int cycle = 0; cycle < 280; ++cycle) {
     for (LearningPolicy& policy : policies) {
       policy.share_passes(kSequences);
-      const int drafts = policy.plan_whole(kMost).drafts;
+      const int drafts = policy.plan_whole(kMost, 0).drafts;
       policy.observe_whole(drafts, 0);
       probes += drafts > 0;
     }

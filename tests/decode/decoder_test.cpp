@@ -213,8 +213,12 @@ class RandomPolicy final : public Policy {
     ++judged;
   }
   int judged = 0;  // times that it heard what became of what was found
-  Verification plan_whole(int most) override { return {pick(most), 0}; }
+  WholePlan plan_whole(int most, int most_nodes) override { return {pick(most), pick(most_nodes)}; }
   void observe_whole(int, int) override {}
+  void observe_whole_tree(int, std::span<const DraftNode> nodes,
+                          std::span<const int> path) override {
+    observe_path(nodes, path);
+  }
   void share_passes(int) override {}
 
  private:

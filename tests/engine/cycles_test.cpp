@@ -32,6 +32,7 @@ class CycleLane final : public Lane {
 class CycleModel final : public WrappedModel {
  public:
   using WrappedModel::WrappedModel;
+  bool takes_trees() const override { return true; }
   std::unique_ptr<Lane> start(size_t pages) const override {
     auto lane = std::make_unique<CycleLane>(model_->start(pages), config().mask_token_id);
     cycles = &lane->fake();
@@ -84,6 +85,9 @@ class WholeCycles : public testing::Test {
       for (int32_t& id : r.prompt) id = static_cast<int32_t>(4 + random() % 4000);
       r.options.max_tokens = static_cast<int>(1 + random() % 80);
       r.options.mode = std::array{Mode::kAr, Mode::kDual, Mode::kAuto}[random() % 3];
+      if (r.options.mode != Mode::kAr && random() % 2 == 0) {
+        r.options.tree_nodes = static_cast<int>(2 + random() % 63);
+      }
       if (random() % 2 == 0) {
         r.options.sampling = {.temperature = 0.8f, .top_k = 40, .seed = random()};
       }
@@ -133,6 +137,49 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
     }
   }
   EXPECT_GT(accepted, 0);
+  EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
+}
+
+// Trees of any size, over borders of pages, to stop tokens and limits inside of them.
+TEST_F(WholeCycles, WithTreesGiveWhatPlainStepsGive) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  CycleEngine engine(*model_);
+  int accepted = 0, by_others = 0;
+  for (const int nodes : {2, 8, 32, 64, 128}) {
+    std::vector<Request> plain = requests(random, 3);
+    plain[0] = easy_request(static_cast<int>(60 + random() % 60));
+    for (Request& r : plain) r.options.mode = Mode::kAr, r.options.tree_nodes.reset();
+    std::vector<Generation> want = by_passes(plain);
+    std::vector<Request> asked = plain;
+    for (size_t i = 0; i < asked.size(); ++i) {
+      asked[i].options.mode = random() % 2 == 0 ? Mode::kDual : Mode::kAuto;
+      asked[i].options.tree_nodes = nodes;
+      if (i == 0) asked[i].options.mode = Mode::kDual;
+      asked[i].on_step = [&](const Step& step) {
+        EXPECT_TRUE(step.ranks.empty() || step.source == DraftSource::kTree);
+        EXPECT_LT(step.drafted, nodes);
+        EXPECT_LE(step.accepted, step.judged);
+        for (const int rank : step.ranks) by_others += rank > 0;
+        return true;
+      };
+      if (i != 0 || nodes != 32) continue;
+      std::vector<int32_t>& ids = want[0].output_ids;
+      const auto stop = std::ranges::find(ids, ids[ids.size() / 2]);
+      asked[0].options.stop_token_ids = {*stop};
+      ids.erase(stop + 1, ids.end());
+    }
+    const std::vector<Generation> got = generate(engine, asked);
+    for (size_t i = 0; i < asked.size(); ++i) {
+      EXPECT_EQ(got[i].output_ids, want[i].output_ids) << nodes << " nodes";
+      accepted += got[i].stats.accepted;
+    }
+    EXPECT_LT(engine.fake().most_nodes, nodes);
+  }
+  EXPECT_GT(accepted, 0);
+  EXPECT_GT(by_others, 0);
+  EXPECT_GT(engine.fake().most_nodes, 64);
   EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
 }
 
@@ -265,6 +312,7 @@ TEST_F(WholeCycles, GiveWayAndComeBack) {
       r.options.max_tokens = 80;
       r.options.ignore_eos = true;
       r.options.mode = Mode::kAr;
+      r.options.tree_nodes.reset();
       r.options.priority = 0;
     }
     const std::vector<Generation> want = by_passes(asked);

@@ -283,7 +283,7 @@ class Exactness : public testing::TestWithParam<Effort> {
     }
     if (pick(0, 2) == 0) options.block_size = 0;
     if (*options.mode != Mode::kAr && pick(0, 2) > 0) {
-      options.tree_nodes = pick(0, 4) == 0 ? 0 : pick(2, pick(0, 1) == 0 ? 16 : 128);
+      options.tree_nodes = any_of({0, 2, 8, 32, 64, 128, pick(2, 16), pick(2, 128)});
     }
     options.lookup = pick(0, 3) > 0;
     if (!whole_prompt) options.prefill_chunk = any_of({1, 7, 64, 1 << 20});

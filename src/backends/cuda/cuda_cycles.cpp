@@ -14,18 +14,27 @@ constexpr int kMostStops = 64;
 
 size_t exchange_bytes(const CycleState& state) {
   const auto slots = static_cast<size_t>(state.slots);
-  return slots * (sizeof(SlotPlan) + sizeof(CycleOutcome) +
-                  static_cast<size_t>(state.block_size) * sizeof(int32_t)) +
+  return slots * (sizeof(TreePlan) + sizeof(SlotPlan) + sizeof(CycleOutcome) +
+                  static_cast<size_t>(state.block_size) * sizeof(int32_t) +
+                  kMostTreeNodes * sizeof(TreeNode)) +
          sizeof(CycleClock);
 }
 
 CycleExchange exchange_in(std::byte* memory, const CycleState& state) {
   CycleExchange exchange;
-  exchange.plan = reinterpret_cast<SlotPlan*>(memory);
+  exchange.trees = reinterpret_cast<TreePlan*>(memory);
+  exchange.plan = reinterpret_cast<SlotPlan*>(exchange.trees + state.slots);
   exchange.clock = reinterpret_cast<CycleClock*>(exchange.plan + state.slots);
   exchange.outcomes = reinterpret_cast<CycleOutcome*>(exchange.clock + 1);
   exchange.tokens = reinterpret_cast<int32_t*>(exchange.outcomes + state.slots);
+  exchange.nodes = reinterpret_cast<TreeNode*>(exchange.tokens + state.slots * state.block_size);
   return exchange;
+}
+
+// Rows that the host expects of a sequence's verify span, at most.
+int verify_rows(const CycleRequest& request) {
+  const int nodes = request.drafts > 0 && request.nodes > 0 ? request.nodes : request.drafts;
+  return 1 + nodes;
 }
 
 double seconds(uint64_t begin, uint64_t end) {
@@ -54,7 +63,12 @@ CudaCycles::CudaCycles(PassKernels& network, int ordinal) : network_(&network), 
   of_slot_ = DeviceArray<CycleSlot>(slots);
   stops_ = DeviceArray<int32_t>(slots * kMostStops);
   drafts_ = DeviceArray<int32_t>(slots * static_cast<size_t>(state_.block_size));
-  page_table_ = DeviceArray<int>(slots * static_cast<size_t>(state_.most_pages));
+  const size_t of_branch = static_cast<size_t>(state_.most_pages) + kMostTreeNodes;
+  const size_t of_sequences = slots * static_cast<size_t>(state_.most_pages);
+  page_table_ = DeviceArray<int>(of_sequences + kBranchPages * of_branch);
+  trees_ = DeviceArray<SlotTree>(slots);
+  kept_ = DeviceArray<KeptRow>(slots * static_cast<size_t>(state_.block_size));
+  kept_count_ = DeviceArray<int>(1);
   clock_ = DeviceArray<CycleClock>(1);
   cycle_ = DeviceArray<uint32_t>(1);
   upload(cycle_.data(), &CycleState::kFirstCycle, 1, network.stream());
@@ -63,6 +77,15 @@ CudaCycles::CudaCycles(PassKernels& network, int ordinal) : network_(&network), 
   state_.drafts = drafts_.data();
   state_.clock = clock_.data();
   state_.cycle = cycle_.data();
+  const int branches = state_.slots * state_.most_pages;
+  state_.trees = {.of_slot = trees_.data(),
+                  .tables = {.entries = page_table_.data(),
+                             .branches = branches,
+                             .copies = branches + kBranchPages * state_.most_pages,
+                             .most_pages = state_.most_pages,
+                             .memory_page = network.memory().first_branch_page()},
+                  .kept = kept_.data(),
+                  .kept_count = kept_count_.data()};
   tenants_.resize(slots);
   landed_.resize(slots);
   for (size_t i = 0; i < flights_.size(); ++i) {
@@ -137,23 +160,28 @@ int CudaCycles::most_position(int slot, int drafts) const {
 CudaCycles::Shape CudaCycles::shape_of(std::span<const CycleRequest> by_slot) const {
   Shape shape;
   int longest = 0;
+  const bool trees = std::ranges::any_of(
+      by_slot, [](const CycleRequest& r) { return r.drafts > 0 && r.nodes > 0; });
+  const bool chained = state_.chained && !trees;
   for (size_t s = 0; s < by_slot.size(); ++s) {
     const int drafts = by_slot[s].drafts;
     if (drafts < 0) continue;
+    const int rows = verify_rows(by_slot[s]);
     const Tenant& tenant = tenants_[s];
     const bool has_context = tenant.context >= 0;
     shape.draft.rows.diffusion += drafts;
-    const bool chained = state_.chained;
-    (tenant.greedy && !chained ? shape.draft.tops : shape.draft.logits) += drafts;
-    shape.draft.sampled = shape.draft.sampled || (!tenant.greedy && !chained && drafts > 0);
+    const bool alone = !chained && !trees;
+    (tenant.greedy && alone ? shape.draft.tops : shape.draft.logits) += drafts;
+    shape.draft.sampled = shape.draft.sampled || (!tenant.greedy && alone && drafts > 0);
     shape.draft.chained = shape.draft.chained || (chained && drafts > 0);
     shape.draft.adjusted = shape.draft.adjusted || (has_context && drafts > 0);
-    shape.verify.rows.ar += drafts + 1;
-    (tenant.greedy ? shape.verify.tops : shape.verify.logits) += drafts + 1;
+    shape.verify.rows.ar += rows;
+    (tenant.greedy ? shape.verify.tops : shape.verify.logits) += rows;
     shape.verify.sampled = shape.verify.sampled || !tenant.greedy;
     shape.verify.adjusted = shape.verify.adjusted || has_context;
     longest = std::max(longest, most_position(static_cast<int>(s), drafts));
   }
+  shape.draft.offered = shape.verify.branched = trees;
   shape.draft.round_up(longest, kLeastRows);
   shape.verify.round_up(longest, kLeastRows);
   return shape;
@@ -227,7 +255,30 @@ void CudaCycles::plan(std::span<const CycleRequest> by_slot, Flight& flight) {
     for (int i = plan.first_page; i < pages; ++i) {
       plan.pages[i - plan.first_page] = network_->memory().page_at(tenant.sequence->pages()[i]);
     }
-    flight.parts[s] = {tenant.number, drafts};
+    flight.parts[s] = {tenant.number, drafts, drafts > 0 && by_slot[s].nodes > 0};
+  }
+  plan_trees(by_slot, flight.exchange.trees);
+}
+
+// The pages for branches are shared out by the trees' nodes; a chain is a tree without branches.
+void CudaCycles::plan_trees(std::span<const CycleRequest> by_slot, TreePlan* plans) {
+  int all_nodes = 0;
+  for (const CycleRequest& request : by_slot) {
+    if (request.drafts > 0) all_nodes += request.nodes;
+  }
+  if (all_nodes == 0) return;
+  int nodes_before = 0;
+  const auto page = [&] { return kBranchPages * nodes_before / all_nodes; };
+  for (size_t s = 0; s < by_slot.size(); ++s) {
+    const CycleRequest& request = by_slot[s];
+    if (request.drafts < 0) continue;
+    TreePlan& plan = plans[s];
+    plan = {.nodes = verify_rows(request) - 1, .first_page = page()};
+    if (request.drafts > 0) nodes_before += request.nodes;
+    plan.pages = page() - plan.first_page;
+    if (request.acceptances == nullptr) continue;
+    plan.calibrated = 1;
+    plan.acceptances = *request.acceptances;
   }
 }
 
@@ -242,7 +293,25 @@ void CudaCycles::tell_pages(int slot, int first, int end) {
   upload(page_table_.data() + at + first, pages.data(), pages.size(), network_->stream());
 }
 
+void CudaCycles::enqueue_with_trees(const Shape& shape) {
+  const cudaStream_t stream = network_->stream();
+  const ModelConfig& config = network_->config();
+  const KvMemory& memory = network_->memory();
+  CycleState state = state_;
+  state.by_trees = true;
+  state.chained = false;
+  require(begin_draft(state, config.mask_token_id, inputs_, shape.draft.logits, stream));
+  network_->enqueue(shape.draft, inputs_, state.contexts);
+  require(grow_trees(state, network_->candidates(),
+                     config.pair_rank > 0 ? network_->terms() : nullptr, stream));
+  require(begin_tree_verify(state, inputs_, shape.verify.logits, stream));
+  network_->enqueue(shape.verify, inputs_, state.contexts);
+  require(accept_paths(state, network_->choices(), memory.of_layer(0), network_->heads(),
+                       config.num_hidden_layers, memory.layer_stride(), stream));
+}
+
 void CudaCycles::enqueue(const Shape& shape) {
+  if (shape.by_trees()) return enqueue_with_trees(shape);
   const cudaStream_t stream = network_->stream();
   const PassChoices choices = network_->choices();
   const bool drafted = shape.draft.all_rows() > 0;
@@ -266,7 +335,7 @@ CycleTimes CudaCycles::finish() {
   CycleTimes times{.draft = seconds(clock.begin, clock.drafted),
                    .verify = wait + seconds(clock.drafted, clock.end)};
   for (size_t s = 0; s < landed_.size(); ++s) {
-    const uint64_t tenant = flight.parts[s].tenant;
+    const auto& [tenant, drafts, tree] = flight.parts[s];
     landed_[s] = {.tenant = tenant};
     if (tenant == 0) continue;
     const CycleOutcome& outcome = flight.exchange.outcomes[s];
@@ -277,6 +346,10 @@ CycleTimes CudaCycles::finish() {
                          .verified = outcome.verified,
                          .accepted = outcome.accepted,
                          .tokens = {tokens, static_cast<size_t>(outcome.tokens)}};
+    if (tree) {
+      landed_[s].result.tree = {flight.exchange.nodes + s * kMostTreeNodes,
+                                static_cast<size_t>(outcome.verified)};
+    }
     if (tenants_[s].number == tenant) tenants_[s].position += outcome.tokens;
     times.draft_rows += outcome.drafted;
     times.verify_rows += outcome.tokens > 0 || outcome.failed ? outcome.verified + 1 : 0;

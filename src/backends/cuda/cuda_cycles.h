@@ -45,12 +45,14 @@ class CudaCycles final : public CycleRunner {
   // What the graph of a cycle is captured for. A cycle of plain steps has no rows of a draft.
   struct Shape {
     PassSizes draft, verify;
+    bool by_trees() const { return verify.branched; }
     auto operator<=>(const Shape&) const = default;
   };
   struct Flight {
     struct Part {
       uint64_t tenant = 0;
       int drafts = -1;  // -1: none
+      bool tree = false;
     };
     Event landed;
     PinnedArray<std::byte> memory;  // of its exchange
@@ -68,8 +70,10 @@ class CudaCycles final : public CycleRunner {
   Shape shape_of(std::span<const CycleRequest> by_slot) const;
   void make_room(const Shape& shape, std::span<const CycleRequest> by_slot);
   void plan(std::span<const CycleRequest> by_slot, Flight& flight);
+  void plan_trees(std::span<const CycleRequest> by_slot, TreePlan* plans);
   void tell_pages(int slot, int first, int end);
   void enqueue(const Shape& shape);
+  void enqueue_with_trees(const Shape& shape);
   static_assert(CycleState::kExchanges == kMostInFlight);
   Flight& flight(uint32_t cycle) { return flights_[cycle % kMostInFlight]; }
 
@@ -81,7 +85,10 @@ class CudaCycles final : public CycleRunner {
   DeviceArray<CycleSlot> of_slot_;
   DeviceArray<int32_t> stops_;
   DeviceArray<int32_t> drafts_;
-  DeviceArray<int> page_table_;  // [slots][most_pages]
+  DeviceArray<int> page_table_;  // [slots][most_pages], then what TreeTables has of branches
+  DeviceArray<SlotTree> trees_;
+  DeviceArray<KeptRow> kept_;
+  DeviceArray<int> kept_count_;
   DeviceArray<CycleClock> clock_;
   DeviceArray<uint32_t> cycle_;
   ContextMemory contexts_;

@@ -32,10 +32,14 @@ class Pages final : public PageMemory {
   size_t next_ = 0;
 };
 
+size_t branch_pages(const ModelConfig& config) {
+  return config.has_diffusion_view() ? kBranchPages : 0;
+}
+
 class CudaLane final : public Lane {
  public:
   CudaLane(const ModelConfig& config, const DeviceWeights& weights, size_t pages, int ordinal)
-      : memory_(config, pages),
+      : memory_(config, pages, branch_pages(config)),
         pool_(std::make_unique<Pages>(memory_), pages),
         network_(config, weights, memory_),
         pass_(network_, ordinal),
@@ -60,8 +64,8 @@ class CudaLane final : public Lane {
   CudaCycles cycles_;
 };
 
-// What passes of many rows work in, contexts and graphs: a chunk of a prompt and the blocks of many
-// sequences, some of them sampled.
+// What passes of many rows work in, contexts, graphs, and branches of trees: a chunk of a prompt
+// and the blocks of many sequences, some of them sampled.
 double room_for_passes(const ModelConfig& config) {
   constexpr double kRows = 8192, kLogits = 1024, kRest = 1 << 30;
   const Heads heads{config.num_attention_heads, config.num_key_value_heads, config.head_dim};
@@ -70,7 +74,8 @@ double room_for_passes(const ModelConfig& config) {
       6.0 * config.hidden_size + 4 * (q + 2 * kv) + 4 * q + 2.0 * config.intermediate_size;
   const size_t attention =
       attention_workspace_bytes(heads, static_cast<int>(kRows), config.max_position_embeddings);
-  return kRows * of_row + kLogits * 4 * config.vocab_size + static_cast<double>(attention) + kRest;
+  return kRows * of_row + kLogits * 4 * config.vocab_size + static_cast<double>(attention) +
+         KvMemory::bytes(config, branch_pages(config)) + kRest;
 }
 
 class CudaModel final : public DeviceModel {

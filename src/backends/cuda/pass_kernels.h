@@ -45,6 +45,7 @@ class PassKernels {
   cudaStream_t stream() const { return stream_; }
   const KvMemory& memory() const { return *memory_; }
   const ModelConfig& config() const { return *config_; }
+  const Heads& heads() const { return heads_; }
 
  private:
   struct Activations;

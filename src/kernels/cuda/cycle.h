@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/choice.h"
+#include "kernels/cuda/grow_tree.h"
 #include "kernels/cuda/pass_inputs.h"
 #include "kernels/cuda/row_context.h"
 
@@ -26,7 +27,7 @@ struct CycleSlot {
   // Of the current cycle.
   int planned = -1;  // drafts that the host wants; -1: it takes no part
   int drafted = 0;   // rows of its draft pass
-  int drafts = 0;    // n
+  int drafts = 0;    // n: those that are verified
   int head_row = 0;  // its first among the rows of its kind
 };
 
@@ -61,6 +62,23 @@ struct CycleExchange {
   CycleClock* clock = nullptr;       // [1]
   CycleOutcome* outcomes = nullptr;  // [slots], of those that take part
   int32_t* tokens = nullptr;         // [slots][block_size]
+  // Where drafts are trees.
+  TreePlan* trees = nullptr;  // [slots]
+  TreeNode* nodes = nullptr;  // [slots][kMostTreeNodes], `verified` of each
+};
+
+// Of a branch's page, the key and value in one slot, which go to a page of the sequence's own.
+struct KeptRow {
+  int from = 0, to = 0;  // pages of the cache
+  int slot = 0;          // of the tile
+};
+
+// Drafts that are trees (kernels/cuda/grow_tree.h).
+struct CycleTrees {
+  SlotTree* of_slot = nullptr;  // [slots]
+  TreeTables tables{};          // but for `own`; behind the sequences' tables
+  KeptRow* kept = nullptr;      // [slots][block_size], of all slots together
+  int* kept_count = nullptr;    // of those
 };
 
 // On the device, but for the exchanges.
@@ -79,8 +97,10 @@ struct CycleState {
   RowContexts contexts{};          // up to the anchors
   int vocabulary = 0;
   bool chained = false;       // drafts are chosen in chains (kernels/cuda/pairwise.h)
+  bool by_trees = false;      // or become trees
   int32_t* drafts = nullptr;  // [slots][block_size]
   CycleClock* clock = nullptr;
+  CycleTrees trees{};
   uint32_t* cycle = nullptr;  // the one that runs, or comes; it uses exchange [*cycle % kExchanges]
   CycleExchange exchanges[kExchanges];
 };
@@ -107,5 +127,18 @@ struct PassChoices {
 // 3. Accept: the longest prefix of the drafts that the AR view agrees to, and its own next token.
 [[nodiscard]] cudaError_t accept(const CycleState& state, const PassChoices& choices,
                                  cudaStream_t stream);
+
+// The same with trees. Between the draft pass and the verify pass trees grow from what the draft
+// pass has found, and get rows and pages of branches; then the inputs of the pass over them.
+// `terms`: null, or what has been found.
+[[nodiscard]] cudaError_t grow_trees(const CycleState& state, const DraftCandidates* candidates,
+                                     const CandidateTerms* terms, cudaStream_t stream);
+[[nodiscard]] cudaError_t begin_tree_verify(const CycleState& state, const PassInputs& pass,
+                                            int first_top, cudaStream_t stream);
+
+// And the longest path that the AR view agrees to, whose keys and values become the sequence's own.
+[[nodiscard]] cudaError_t accept_paths(const CycleState& state, const PassChoices& choices,
+                                       const KvPages& cache, const Heads& heads, int layers,
+                                       size_t layer_stride, cudaStream_t stream);
 
 }  // namespace orthrus::cuda

@@ -15,11 +15,10 @@
 #include <cstdint>
 
 #include "kernels/choice.h"
+#include "kernels/cuda/candidates.h"
 #include "kernels/cuda/select.h"
 
 namespace orthrus::cuda {
-
-inline constexpr int kPairCandidates = 32;
 
 // Both [vocabulary][rank], at a multiple of 16 bytes. Columns behind a table's own are zero.
 struct PairTables {
@@ -28,25 +27,6 @@ struct PairTables {
   const __nv_bfloat16* previous = nullptr;
   const __nv_bfloat16* next = nullptr;
   int rank = 0;  // 0: there are none
-};
-
-// The best tokens of a row, by what select() takes the best of: the score, which is the logit over
-// the temperature, of those that the filters keep, and the noise. None where a score is not finite.
-struct DraftCandidates {
-  int32_t ids[kPairCandidates];   // -1: there are fewer
-  float values[kPairCandidates];  // score + noise; the best first, and the lowest id on a tie
-
-  // Where probabilities are asked for.
-  float scores[kPairCandidates];
-  float top;    // the row's largest score
-  float total;  // the sum of exp(score - top) over the tokens kept
-};
-
-// The terms of a row's candidates over the temperature, behind each candidate of the row before; of
-// a chain's first row behind the anchor, all of them alike.
-struct CandidateTerms {
-  float behind[kPairCandidates][kPairCandidates];  // [before][candidate]; some number where either
-                                                   // is none
 };
 
 // out[m]: of logits[m], [vocabulary], for m < min(bucket, *count), where rows[m] has a link. Their
