@@ -301,5 +301,21 @@ TEST_F(GrowTree, AChainIsATreeWithoutBranches) {
   }
 }
 
+// Nor does it end where the product of its acceptances vanishes.
+TEST_F(GrowTree, AChainThatNothingSpeaksForIsWhole) {
+  make_rows(31);
+  for (DraftCandidates& row : rows_) {
+    std::iota(std::begin(row.ids), std::end(row.ids), 0);
+    row.total = 1e6F;  // of tokens that are all as likely
+    std::fill(std::begin(row.values), std::end(row.values), 0.0F);
+    std::fill(std::begin(row.scores), std::end(row.scores), 0.0F);
+    row.top = 0;
+  }
+  params_.temperature = 0;
+  pairs_ = false;
+  grow(31, 0, {.nodes = 31});
+  EXPECT_EQ(nodes_.size(), 31u);
+}
+
 }  // namespace
 }  // namespace orthrus

@@ -6,6 +6,7 @@
 // those that its row holds for likelier come first.
 #pragma once
 
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 
@@ -219,8 +220,10 @@ class TreeGrowth {
     const int place = Lanes::best([&](int lane) { return w_.shares[node][lane]; });
     const float share = w_.shares[node][place];
     const int rank = w_.children[node];
-    const float reached =
-        share > 0 && rank < kMostChildren ? w_.reached[node] * acceptance(share, rank) : 0;
+    // Of a long chain that nothing speaks for the product would vanish, and the chain end there.
+    const float reached = share > 0 && rank < kMostChildren
+                              ? fmaxf(w_.reached[node] * acceptance(share, rank), FLT_MIN)
+                              : 0;
     Lanes::one([&] {
       w_.next_place[node] = static_cast<int16_t>(place);
       w_.next[node] = reached;
