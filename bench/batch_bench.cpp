@@ -1,10 +1,12 @@
 // Requests beside each other: tokens a second of Engine::generate.
 //
-//   batch_bench MODEL DEVICE STREAMS PROMPT_TOKENS TOKENS [ROUNDS [TEMPERATURE]]
+//   batch_bench MODEL DEVICE STREAMS PROMPTS TOKENS [ROUNDS [TEMPERATURE]]
 //
-// MODEL is a path, or a published shape with made-up weights (qwen3-8b); DEVICE cpu or cuda. Each
-// round asks for other prompts, plainly and with mode auto, by turns. What it says: the whole call,
-// prompts included; and decoding while all streams do, and where those tokens stood on average.
+// MODEL is a path, or a published shape with made-up weights (qwen3-8b); DEVICE cpu or cuda.
+// PROMPTS is a number of made-up tokens, or @FILE, a text a line, of which each stream takes the
+// next. Each round asks plainly, and with mode auto by chains and by trees, by turns. What it says:
+// the whole call, prompts included; and decoding while all streams do, and where those tokens stood
+// on average.
 //
 // The drafts of made-up weights are never right where decoding is greedy. At a temperature the
 // noise is the same in both views: the higher it is, the more drafts are right.
@@ -12,6 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +31,14 @@ using Clock = std::chrono::steady_clock;
 struct Load {
   int streams, prompt, tokens;
   float temperature;
+  std::vector<std::string> texts;  // none: prompts of so many tokens
+};
+
+// How it is decoded.
+struct Way {
+  const char* name;
+  orthrus::Mode mode;
+  int tree_nodes;
 };
 
 orthrus::Engine open(const std::string& model, std::string_view device) {
@@ -38,19 +49,26 @@ orthrus::Engine open(const std::string& model, std::string_view device) {
                : orthrus::Engine::load(model, options);
 }
 
-std::vector<orthrus::Request> requests(const Load& load, int round, orthrus::Mode mode) {
+std::vector<orthrus::Request> requests(const orthrus::Engine& engine, const Load& load, int round,
+                                       const Way& way) {
   std::vector<orthrus::Request> requests(static_cast<size_t>(load.streams));
   for (int i = 0; i < load.streams; ++i) {
     orthrus::Request& request = requests[static_cast<size_t>(i)];
-    for (int at = 0; at < load.prompt; ++at) {
-      request.prompt.push_back(5 + (i * 7919 + at * 104729 + round * 31) % 4000);
+    if (load.texts.empty()) {
+      for (int at = 0; at < load.prompt; ++at) {
+        request.prompt.push_back(5 + (i * 7919 + at * 104729 + round * 31) % 4000);
+      }
+    } else {
+      const auto next = static_cast<size_t>(i + round * load.streams);
+      request.prompt = engine.encode(load.texts[next % load.texts.size()]);
     }
     request.options.max_tokens = load.tokens;
     request.options.sampling.temperature = load.temperature;
     request.options.sampling.seed = static_cast<uint64_t>(i);
     request.options.ignore_eos = true;
-    request.options.mode = mode;
-    request.options.cache_salt = orthrus::name_of(mode);  // neither has the other's prompts
+    request.options.mode = way.mode;
+    request.options.tree_nodes = way.tree_nodes;
+    request.options.cache_salt = way.name;  // none has another's prompts
   }
   return requests;
 }
@@ -67,7 +85,7 @@ class Timeline {
 
   // All streams at a time: from the first token of the stream that begins last, to another one of
   // its tokens, so that passes are counted whole.
-  void print(int prompt) const {
+  void print(const std::vector<orthrus::Request>& asked) const {
     size_t begun = 0, last = 0, end = 0, first = 0;
     for (size_t i = 0; i < events_.size(); ++i) {
       const Event& event = events_[i];
@@ -82,6 +100,7 @@ class Timeline {
     double positions = 0;
     for (const Event& event : std::span(events_).subspan(first + 1, end - first)) {
       tokens += event.tokens;
+      const auto prompt = static_cast<double>(asked[event.stream].prompt.size());
       positions += event.tokens * (prompt + event.before + 0.5 * event.tokens);
     }
     const std::chrono::duration<double> took = events_[end].time - events_[first].time;
@@ -99,8 +118,8 @@ class Timeline {
   std::vector<int> done_;
 };
 
-void measure(const orthrus::Engine& engine, const Load& load, int round, orthrus::Mode mode) {
-  auto asked = requests(load, round, mode);
+void measure(const orthrus::Engine& engine, const Load& load, int round, const Way& way) {
+  auto asked = requests(engine, load, round, way);
   Timeline timeline(asked.size());
   for (size_t i = 0; i < asked.size(); ++i) {
     asked[i].on_step = [&timeline, i](const orthrus::Step& step) {
@@ -120,32 +139,45 @@ void measure(const orthrus::Engine& engine, const Load& load, int round, orthrus
     const std::vector<int>& verified = answer.stats.verified;  // cycles, by drafts
     for (size_t n = 1; n < verified.size(); ++n) drafts += n * static_cast<size_t>(verified[n]);
   }
-  std::printf("%-4s %.3f s, %.0f tokens/s, %d of %zu drafts accepted",
-              std::string(orthrus::name_of(mode)).c_str(), took.count(),
+  std::printf("%-6s %.3f s, %.0f tokens/s, %d of %zu drafts accepted", way.name, took.count(),
               static_cast<double>(total) / took.count(), accepted, drafts);
-  timeline.print(load.prompt);
+  timeline.print(asked);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   if (argc < 6) {
-    std::fprintf(stderr,
-                 "usage: %s MODEL cpu|cuda STREAMS PROMPT_TOKENS TOKENS [ROUNDS [TEMPERATURE]]\n",
-                 argv[0]);
+    std::fprintf(
+        stderr,
+        "usage: %s MODEL cpu|cuda STREAMS PROMPT_TOKENS|@FILE TOKENS [ROUNDS [TEMPERATURE]]\n",
+        argv[0]);
     return 2;
   }
-  const Load load = {std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]),
-                     argc > 7 ? std::strtof(argv[7], nullptr) : 0};
+  const bool from_file = argv[4][0] == '@';
+  Load load = {std::atoi(argv[3]),
+               from_file ? 1 : std::atoi(argv[4]),
+               std::atoi(argv[5]),
+               argc > 7 ? std::strtof(argv[7], nullptr) : 0,
+               {}};
   const int rounds = argc > 6 ? std::atoi(argv[6]) : 3;
   if (std::min({load.streams, load.prompt, load.tokens, rounds}) < 1) {
     std::fprintf(stderr, "Streams, tokens and rounds are whole numbers from 1.\n");
     return 2;
   }
+  if (from_file) {
+    std::ifstream file(argv[4] + 1);
+    for (std::string line; std::getline(file, line);) load.texts.push_back(line);
+    if (load.texts.empty()) {
+      std::fprintf(stderr, "%s: has no line, or cannot be read.\n", argv[4] + 1);
+      return 1;
+    }
+  }
   const orthrus::Engine engine = open(argv[1], argv[2]);
   for (int round = 0; round < rounds; ++round) {
-    for (const auto mode : {orthrus::Mode::kAr, orthrus::Mode::kAuto}) {
-      measure(engine, load, round, mode);
+    for (const Way& way : {Way{"ar", orthrus::Mode::kAr, 0}, Way{"chains", orthrus::Mode::kAuto, 0},
+                           Way{"trees", orthrus::Mode::kAuto, 32}}) {
+      measure(engine, load, round, way);
     }
   }
   return 0;
