@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "models" / "tiny-code"
+DEVICE = os.environ.get("ORTHRUS_DEVICE", "cpu")  # where most tests' engine computes
 PROMPT = "def fibonacci(n):"
 # Which it continues for long without an end.
 LONG = orthrus.SamplingParams(max_tokens=2000, ignore_eos=True, mode="ar")
@@ -19,7 +20,7 @@ LONG = orthrus.SamplingParams(max_tokens=2000, ignore_eos=True, mode="ar")
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[orthrus.Engine]:
-    with orthrus.Engine(TINY, chat_format="qwen2.5") as engine:
+    with orthrus.Engine(TINY, device=DEVICE, chat_format="qwen2.5") as engine:
         yield engine
 
 
@@ -28,7 +29,8 @@ def command() -> Callable[..., dict[str, Any]]:
     """`orthrus generate --json` with these arguments, as an object."""
 
     def run(*arguments: str) -> dict[str, Any]:
-        line = [os.environ["ORTHRUS"], "generate", "-m", str(TINY), "--json", *arguments]
+        line = [os.environ["ORTHRUS"], "generate", "-m", str(TINY), "--device", DEVICE, "--json"]
+        line += arguments
         done = subprocess.run(line, capture_output=True, text=True, check=True)
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import orthrus
 import pytest
-from conftest import PROMPT
+from conftest import DEVICE, PROMPT
 
 SHORT = orthrus.SamplingParams(max_tokens=12)
 
@@ -100,7 +100,7 @@ def test_pickled(engine):
 def test_config_and_load(engine):
     config = engine.config
     assert config.architecture == "OrthrusLM" and config.has_diffusion_view
-    assert config.weight_types == ("bf16",) and config.device == "cpu"
+    assert config.weight_types == ("bf16",) and config.device in (DEVICE, DEVICE + ":0")
     assert "OrthrusLM" in repr(engine)
     before = engine.load()
     engine.generate(PROMPT + " " * 100, SHORT)
