@@ -25,7 +25,7 @@ void use_device(int ordinal) {
     cudaRuntimeGetVersion(&runtime);
     if (driver == 0) {
       throw Error(ErrorKind::kSystem,
-                  "There is no NVIDIA driver, so no CUDA device; --device cpu needs none.");
+                  "There is no NVIDIA driver, so no CUDA device; the device cpu needs none.");
     }
     throw Error(
         ErrorKind::kSystem,
@@ -34,7 +34,7 @@ void use_device(int ordinal) {
                     driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10));
   }
   if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
-    throw Error(ErrorKind::kSystem, "There is no CUDA device; --device cpu needs none.");
+    throw Error(ErrorKind::kSystem, "There is no CUDA device; the device cpu needs none.");
   }
   check(error, "looking for devices");
   if (ordinal >= count) {
