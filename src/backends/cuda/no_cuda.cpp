@@ -6,7 +6,8 @@ namespace orthrus::cuda {
 namespace {
 
 [[noreturn]] void refuse() {
-  throw Error(ErrorKind::kUnsupported, "This build has no kernels for CUDA devices.");
+  throw Error(ErrorKind::kUnsupported,
+              "This build has no kernels for CUDA devices; one with ORTHRUS_CUDA=ON has.");
 }
 
 }  // namespace
