@@ -180,7 +180,8 @@ def test_python_runs_while_it_computes(engine):
 
 
 INTERRUPTED = """
-import sys, orthrus
+import signal, sys, orthrus
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 engine = orthrus.Engine(sys.argv[1])
 params = orthrus.SamplingParams(max_tokens=2000, ignore_eos=True, mode="ar")
 prompts = ["def fibonacci(n):"] * 64
