@@ -69,13 +69,22 @@ void Scheduler::gather_prompts(int budget) {
 void Scheduler::add_span(const TaskPointer& task, int most_prompt_tokens) try {
   Span span = task->decoder_.next(most_prompt_tokens);
   if (span.view == View::kAutoregressive && !make_room(*task, span.trunk_rows())) return;
-  if (!span.branches.empty() && !reserve_branches(task->sequence_, span.branches)) {
+  if (!span.branches.empty() &&
+      (is_too_large_with(span) || !reserve_branches(task->sequence_, span.branches))) {
     span = task->decoder_.prune();
   }
   members_.push_back(task.get());
   spans_.push_back(span);
 } catch (const std::bad_alloc&) {
   end(*task, Status::kOutOfMemory);
+}
+
+// What a pass works in grows with its rows, logits above all: with trees it has no more than with a
+// chunk of a prompt.
+bool Scheduler::is_too_large_with(const Span& tree) const {
+  size_t rows = tree.tokens.size();
+  for (const Span& span : spans_) rows += span.tokens.size();
+  return rows > static_cast<size_t>(model_->prefill_chunk());
 }
 
 // Before anybody gives way the branches of this pass do.

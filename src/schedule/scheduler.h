@@ -80,6 +80,7 @@ class Scheduler {
   void gather();
   void gather_prompts(int budget);
   void add_span(const TaskPointer& task, int most_prompt_tokens);
+  bool is_too_large_with(const Span& tree) const;
   bool make_room(Task& task, int rows);
   void run(std::span<Task* const> tasks, std::span<const Span> spans);
   void take(Task& task, const HeadRows& rows);

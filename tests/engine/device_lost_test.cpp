@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <new>
 
 #include "backends/cpu/cpu_model.h"
@@ -23,6 +24,7 @@ struct Fault {
   int uses_after = 0;  // of a device that has failed
   bool lost = false;
   bool of_memory = false;  // it has too little, once, and goes on
+  size_t most_rows = 0;    // of a pass
 
   void use() {
     ++uses;
@@ -42,6 +44,9 @@ class FaultyPass final : public ForwardPass {
   FaultyPass(ForwardPass& pass, Fault& fault) : pass_(&pass), fault_(&fault) {}
   Status run(std::span<const Span> spans) override {
     fault_->use();
+    size_t rows = 0;
+    for (const Span& span : spans) rows += span.tokens.size();
+    fault_->most_rows = std::max(fault_->most_rows, rows);
     return pass_->run(spans);
   }
   HeadRows head_rows(size_t span) const override { return pass_->head_rows(span); }
@@ -104,6 +109,7 @@ class FaultyModel final : public WrappedModel {
  public:
   FaultyModel(const DeviceModel& model, bool whole_cycles, Fault& fault)
       : WrappedModel(model), whole_cycles_(whole_cycles), fault_(&fault) {}
+  bool takes_trees() const override { return true; }
   std::unique_ptr<Lane> start(size_t pages) const override {
     fault_->use();
     return std::make_unique<FaultyLane>(model_->start(pages), config().mask_token_id, whole_cycles_,
@@ -219,6 +225,42 @@ TEST_P(DeviceFault, OfMemoryEndsOnePassAlone) {
     EXPECT_EQ(together[i].status, Status::kOk);
     EXPECT_EQ(together[i].output_ids, whole[i].output_ids);
   }
+}
+
+// Wherever it happens: where a tree was to be verified its trunk is, and the text goes on.
+TEST_P(DeviceFault, OfMemoryMakesATreeAChain) {
+  Request request = requests()[0];
+  request.options.max_tokens = 16;
+  request.options.tree_nodes = 8;
+  const Generation whole = engine().generate(request);
+  const int uses = fault_.uses;
+  int went_on = 0;
+  for (int at = 1; at < uses; ++at) {
+    fault_ = {.left = at, .of_memory = true};
+    const Generation got = engine().generate(request);
+    expect_prefix(got.output_ids, whole.output_ids);
+    if (got.status != Status::kOk) continue;
+    EXPECT_EQ(got.output_ids, whole.output_ids);
+    ++went_on;
+  }
+  EXPECT_GT(went_on, 2);
+}
+
+TEST_P(DeviceFault, ManyTreesMakeNoPassLargerThanAPromptDoes) {
+  if (GetParam()) GTEST_SKIP() << "what cycles have is the device's to say";
+  constexpr int kRequests = 10;
+  std::vector<Request> many;
+  for (int i = 0; i < kRequests; ++i) {
+    Request& r = many.emplace_back(requests()[0]);
+    r.prompt.push_back(100 + i);
+    r.options.max_tokens = 6;
+    r.options.tree_nodes = 128;
+    r.options.sampling.temperature = 1;
+  }
+  for (const Generation& g : engine().generate(many)) EXPECT_EQ(g.status, Status::kOk);
+  const int chains = kRequests * model_.config().block_size;
+  EXPECT_GT(fault_.most_rows, 128u);
+  EXPECT_LE(fault_.most_rows, static_cast<size_t>(model_.prefill_chunk() + chains));
 }
 
 TEST_P(DeviceFault, LeavesWhatACallbackThrows) {
