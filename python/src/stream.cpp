@@ -32,9 +32,22 @@ nb::object tuple_of(StepNews step) {
 
 }  // namespace
 
-void Stream::News::tell() const {
+template <class Change>
+bool Stream::News::add(const Change& change) {
+  bool kept;
+  {
+    const std::lock_guard lock(mutex);
+    try {
+      change();
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    }
+    kept = !out_of_memory;
+  }
+  // Without the lock, for which the one who wakes would wait at once, and be woken twice.
   changed.notify_all();
   if (listener.waker) listener.waker->post(listener.key);
+  return kept;
 }
 
 Stream::Stream(std::shared_ptr<Host> host, Request request, bool steps, Listener listener)
@@ -42,24 +55,11 @@ Stream::Stream(std::shared_ptr<Host> host, Request request, bool steps, Listener
   news_->listener = std::move(listener);
   if (steps) {
     request.on_step = [news = news_](const Step& step) {
-      const std::lock_guard lock(news->mutex);
-      try {
-        news->steps.push_back(copied(step));
-      } catch (const std::bad_alloc&) {
-        news->out_of_memory = true;
-      }
-      news->tell();
-      return !news->out_of_memory;
+      return news->add([&] { news->steps.push_back(copied(step)); });
     };
   }
   id_ = host_->engine()->submit(std::move(request), [news = news_](Generation generation) {
-    const std::lock_guard lock(news->mutex);
-    try {
-      news->result = std::make_shared<const Generation>(std::move(generation));
-    } catch (const std::bad_alloc&) {
-      news->out_of_memory = true;
-    }
-    news->tell();
+    news->add([&] { news->result = std::make_shared<const Generation>(std::move(generation)); });
   });
 }
 

@@ -62,7 +62,9 @@ class Stream {
     Listener listener;
 
     bool waiting() const { return !steps.empty() || result != nullptr || out_of_memory; }
-    void tell() const;
+    // Makes a change, unless memory fails, and tells of it. False where memory has failed.
+    template <class Change>
+    bool add(const Change& change);
   };
 
   const std::shared_ptr<Host> host_;
