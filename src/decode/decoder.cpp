@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "decode/draft_vocabulary.h"
 #include "decode/logprobs.h"
 #include "kernels/accept.h"
 
@@ -26,6 +27,8 @@ Decoder::Decoder(const ModelConfig& config, KvSequence& sequence, std::span<cons
       prompt_length_(static_cast<int>(prompt.size())),
       policy_(&policy),
       params_(std::move(params)) {
+  // The tokens that end a text stand with the chat formats' own, behind those of texts.
+  for (const int32_t id : config.eos_token_ids) special_ = std::min(special_, id);
   // Never more than a block, or what is looked up: decoding allocates nothing of this later.
   const auto most = static_cast<size_t>(params_.block_size);
   const size_t rows = params_.lookup ? std::max<size_t>(most, Lookup::kMostDrafts + 1) : most;
@@ -198,7 +201,9 @@ void Decoder::look_up() {
 // d drafts take d rows, of which the last predicts d_d.
 Span Decoder::draft() {
   block_[0] = anchor_;
-  return span(block_, View::kDiffusion, 0);
+  Span s = span(block_, View::kDiffusion, 0);
+  s.draft_vocabulary = draft_vocabulary(tokens_, special_, config_->vocab_size);
+  return s;
 }
 
 void Decoder::take_drafts(const HeadRows& rows) {

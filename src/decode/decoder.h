@@ -157,6 +157,7 @@ class Decoder {
   int prompt_length_;
   Policy* policy_;
   DecodeParams params_;
+  int32_t special_ = std::numeric_limits<int32_t>::max();  // texts have no tokens from here on
   std::optional<RowContext> context_;  // of the tokens so far, where the parameters want one
   std::vector<float> adjusted_;        // a row; rejection rule only
 

@@ -1,6 +1,7 @@
 #include "network/pass_plan.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/ceil_div.h"
 #include "kernels/kv_layout.h"
@@ -12,7 +13,7 @@ Status PassPlan::make(std::span<const Span> of, bool pairwise) {
   spans.assign(of.size(), {});
   sampled.clear();
   contexts.clear();
-  logits_rows = longest = block_pages = 0;
+  logits_rows = longest = block_pages = draft_vocabulary = 0;
   probability = false;
   int next_full = 0, next_top = 0;
   for (const View view : kBothViews) {
@@ -35,7 +36,11 @@ Status PassPlan::make(std::span<const Span> of, bool pairwise) {
       (own.full ? full : top)[view] += own.head_rows;
       rows[view] += count;
       longest = std::max(longest, span.sequence->length() + count);
-      if (!ar) block_pages += ceil_div(count, kPageSize);
+      if (!ar) {
+        block_pages += ceil_div(count, kPageSize);
+        constexpr int kAll = std::numeric_limits<int>::max();
+        draft_vocabulary = std::max(draft_vocabulary, own.logits ? kAll : span.draft_vocabulary);
+      }
       if (own.head_rows == 0) continue;
       if (own.logits) {
         own.first_logits = logits_rows;

@@ -55,6 +55,7 @@ struct PassPlan {
   std::vector<const RowContext*> contexts;
   int logits_rows = 0;       // full rows that are asked for as they are
   bool probability = false;  // some top row's probability is asked for
+  int draft_vocabulary = 0;  // no diffusion span looks at tokens from this one on
   int longest = 0;           // context, the span's own rows included
   int block_pages = 0;       // of diffusion spans, each of which begins a page
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,9 @@ struct Span {
   const SamplingParams* sampling = &kGreedy;
   const RowContext* context = nullptr;
   std::span<const Branch> branches{};
+  // Of a diffusion span's choices and candidates: tokens from this one on need not be looked at. A
+  // backend may look at them all the same.
+  int draft_vocabulary = std::numeric_limits<int>::max();
 
   // The rows that stand in the sequence's own pages.
   int trunk_rows() const {

@@ -1,6 +1,7 @@
 // A pass chooses the drafts of a network with a pairwise term one after the other.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <random>
@@ -25,8 +26,9 @@ Rows copy_of(ConstRows logits) {
   return rows;
 }
 
-// What is to be chosen from the logits of a span.
-std::vector<Choice> chosen_from(Rows rows, const Span& span, const CpuWeights& model) {
+// What is to be chosen from the logits of a span, of which so many are looked at.
+std::vector<Choice> chosen_from(Rows rows, int vocabulary, const Span& span,
+                                const CpuWeights& model) {
   const bool probability = span.output == HeadOutput::kChoiceAndProbability;
   const PairTables tables{&model.network.pair_previous, &model.network.pair_next};
   std::vector<PairRow> pair_rows;
@@ -35,6 +37,7 @@ std::vector<Choice> chosen_from(Rows rows, const Span& span, const CpuWeights& m
     const int row = span.logits_begin + static_cast<int>(i);
     const int position = span.sequence->length() + row + 1;
     if (span.context != nullptr) span.context->adjust(rows[i], span.drafts_before(row));
+    rows[i].resize(static_cast<size_t>(vocabulary));
     choices[i] = select(rows[i], position, *span.sampling, probability);
     pair_rows.push_back(pair_row(rows[i], position, *span.sampling, tables, probability));
   }
@@ -70,6 +73,9 @@ TEST(PairwisePass, DraftsAreChainsAndNothingElseIs) {
     std::vector<std::unique_ptr<TestSequence>> sequences;
     std::vector<std::vector<int32_t>> ids;
     std::vector<Span> spans;
+    const int vocab_size = model.config.vocab_size;
+    const int draft_vocabulary =
+        pick(0, 1) == 0 ? 2 * vocab_size : pick(vocab_size / 2, vocab_size);
     for (int s = 0; s < 5; ++s) {
       sequences.push_back(std::make_unique<TestSequence>(model, ops));
       KvSequence& sequence = sequences.back()->sequence;
@@ -84,7 +90,8 @@ TEST(PairwisePass, DraftsAreChainsAndNothingElseIs) {
                        .tokens = ids.back(),
                        .view = drafts ? View::kDiffusion : View::kAutoregressive,
                        .logits_end = count,
-                       .sampling = &kParams[pick(0, 2)]});
+                       .sampling = &kParams[pick(0, 2)],
+                       .draft_vocabulary = draft_vocabulary - s});
       ASSERT_EQ(sequence.reserve(count), Status::kOk);
     }
     ASSERT_EQ(pass.run(spans), Status::kOk);
@@ -96,13 +103,19 @@ TEST(PairwisePass, DraftsAreChainsAndNothingElseIs) {
                                HeadOutput::kChoiceAndProbability}[pick(0, 2)];
       if (pick(0, 2) == 0) span.context = &context;
     }
+    // The pass looks at as many as the span that wants most.
+    const bool whole = std::ranges::any_of(spans, [](const Span& span) {
+      return span.view == View::kDiffusion && span.output == HeadOutput::kLogits;
+    });
+    const int looked_at = whole ? vocab_size : std::min(draft_vocabulary, vocab_size);
     ASSERT_EQ(pass.run(spans), Status::kOk);
     for (size_t s = 0; s < spans.size(); ++s) {
       if (spans[s].output == HeadOutput::kLogits) {
         EXPECT_EQ(copy_of(pass.logits(s)), logits[s]);
         continue;
       }
-      const std::vector<Choice> want = chosen_from(logits[s], spans[s], model);
+      const std::vector<Choice> want = chosen_from(
+          logits[s], spans[s].view == View::kDiffusion ? looked_at : vocab_size, spans[s], model);
       const std::span<const Choice> got = pass.head_rows(s).choices;
       ASSERT_EQ(got.size(), want.size());
       for (size_t i = 0; i < want.size(); ++i) {

@@ -103,11 +103,14 @@ void CpuForwardPass::head(std::span<const Span> spans) {
     ops_->rms_norm(a_.x.slice(first, rows.head_rows), w.norm, weights_->config.rms_norm_eps,
                    a_.head_input.slice(first_head_row(s), rows.head_rows));
   }
+  Matrix of_drafts = w.lm_head.diffusion;
+  of_drafts.rows = draft_vocabulary();
   // Calls run(matrix, first, rows) with each view's rows, or once where the views share the matrix.
-  const auto by_view = [&w](int ar_rows, int rows, const auto& run) {
-    if (same(w.lm_head.ar, w.lm_head.diffusion)) ar_rows = rows;
+  const auto by_view = [&](int ar_rows, int rows, const auto& run) {
+    const bool shared = same(w.lm_head.ar, of_drafts) && w.lm_head.ar.rows == of_drafts.rows;
+    if (shared) ar_rows = rows;
     if (ar_rows > 0) run(w.lm_head.ar, 0, ar_rows);
-    if (rows > ar_rows) run(w.lm_head.diffusion, ar_rows, rows - ar_rows);
+    if (rows > ar_rows) run(of_drafts, ar_rows, rows - ar_rows);
   };
   by_view(plan_.full.ar, plan_.full_rows(), [&](const Matrix& lm_head, int first, int rows) {
     const Product logits[] = {{&lm_head, a_.logits.slice(first, rows)}};
@@ -140,10 +143,11 @@ void CpuForwardPass::sample(std::span<const Span> spans) {
 void CpuForwardPass::sample_row(size_t sampled, std::span<const Span> spans) {
   const PassPlan::Sampled& row = plan_.sampled[sampled];
   const Span& span = spans[row.span];
-  const std::span logits(a_.logits.row(row.head_row), static_cast<size_t>(a_.logits.cols));
+  std::span logits(a_.logits.row(row.head_row), static_cast<size_t>(a_.logits.cols));
   const bool probability = span.output == HeadOutput::kChoiceAndProbability;
   const int position = row.position(spans);
   if (span.context != nullptr) span.context->adjust(logits, span.drafts_before(row.row));
+  if (span.view == View::kDiffusion) logits = logits.first(static_cast<size_t>(draft_vocabulary()));
   const PassPlan::SpanRows& rows = plan_.spans[row.span];
   if (rows.chained || rows.candidates) {
     pair_rows_[sampled] =

@@ -1,6 +1,7 @@
 // Forward passes on the processor: the network as operations of kernels/ops.h.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -56,6 +57,10 @@ class CpuForwardPass final : public ForwardPass {
   void sample_row(size_t sampled, std::span<const Span> spans);
   void choose_chains(std::span<const Span> spans);
   int first_head_row(size_t span) const;  // of all head rows
+  // Drafts are chosen of so many tokens, the first ones of the vocabulary.
+  int draft_vocabulary() const {
+    return std::min(plan_.draft_vocabulary, weights_->network.lm_head.diffusion.rows);
+  }
   bool has_pairs() const { return weights_->config.pair_rank > 0; }
   PairTables pair_tables() const {
     if (!has_pairs()) return {};
