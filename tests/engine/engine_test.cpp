@@ -40,6 +40,7 @@ TEST_F(TinyCode, StepsAddUpToTheGeneration) {
   for (const Mode mode : {Mode::kAr, Mode::kDual, Mode::kAuto}) {
     Request r = request();
     r.options.mode = mode;
+    r.options.tree_nodes = 0;
     std::vector<int32_t> ids;
     std::string text;
     int steps = 0, accepted = 0, made = 0;

@@ -48,7 +48,7 @@ std::string in_words(std::string_view name, const GenerateOptions& options) {
     return options.block_size > 0 ? fmt::format("{}", options.block_size) : "the checkpoint's";
   }
   if (name == "tree-nodes") {
-    return fmt::format("{}", options.tree_nodes.value_or(0));
+    return options.tree_nodes ? fmt::format("{}", *options.tree_nodes) : "what suits the device";
   }
   if (name == "prefill-chunk") {
     return options.prefill_chunk > 0 ? fmt::format("{}", options.prefill_chunk)
