@@ -63,7 +63,7 @@ class SamplingParams:
     """Speed only: most tokens of a draft block, 2..config.block_size."""
     tree_nodes: int | None = None
     """Speed only: most nodes of a draft tree, 2..128, or 0 for chains; by default 32 in mode
-    "auto" on the processor, else 0."""
+    "auto", else 0."""
     lookup: bool = True
     """Speed only: in mode "auto", verify what followed where the same tokens stood before."""
     accept: Literal["match", "rejection"] = "match"

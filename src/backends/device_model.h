@@ -48,8 +48,6 @@ class DeviceModel {
 
   // Whether a pass takes AR spans that are trees, and gives candidates of drafts for them.
   virtual bool takes_trees() const { return false; }
-  // Most nodes of those where the policy chooses and nobody says how many; 0: drafts are chains.
-  virtual int usual_tree_nodes() const { return 0; }
 
   // Pages for which there is room, beside what passes need.
   virtual size_t pages_that_fit() const = 0;

@@ -290,16 +290,14 @@ class Bench {
     const SamplingParams& sampling = ar_.sampling;
     int blocks = drafts_ && config.has_diffusion_view() ? config.block_size : 0;
     if (drafting_.block_size > 0) blocks = drafting_.block_size;
-    const std::optional<int> nodes = drafting_.tree_nodes;
-    const bool usual = !nodes && blocks > 1 && options_.mode == Mode::kAuto;
+    const bool has_trees = blocks > 1 && options_.mode == Mode::kAuto;
+    const int nodes = drafting_.tree_nodes.value_or(has_trees ? kUsualTreeNodes : 0);
     return {{"command", as_given(command_)},
             {"model", model_name()},
             {"architecture", config.architecture},
             {"heads", heads},
             {"blocks", blocks > 1 ? fmt::format("up to {} tokens", blocks) : "none"},
-            {"trees", usual                   ? "as suits the device"
-                      : nodes.value_or(0) > 0 ? fmt::format("up to {} nodes", *nodes)
-                                              : "none"},
+            {"trees", nodes > 0 ? fmt::format("up to {} nodes", nodes) : "none"},
             {"lookup", options_.mode == Mode::kAuto && options_.lookup ? "on" : "off"},
             {"weights", names_of(engine_.weight_types())},
             {"cache", std::string(name_of(engine_.kv_cache()))},

@@ -82,7 +82,7 @@ void add_tree_nodes(CLI::App& app, std::optional<int>& nodes) {
   add_number(
       app, "--tree-nodes", nodes, Range<int>{0, 128, "0, or a whole number from 2 to 128"},
       "Most drafts verified at a time, as a tree, the token before them included; 0 for chains. By "
-      "default 32 in mode auto on the processor, else 0")
+      "default 32 in mode auto, else 0")
       ->group(kDecoding);
 }
 

@@ -16,9 +16,6 @@ TaskSpec spec_of(const Engine::Impl& engine, const Request& request) {
                 .priority = request.options.priority,
                 .salt = request.options.cache_salt};
   if (spec.params.prefill_chunk == 0) spec.params.prefill_chunk = engine.model->prefill_chunk();
-  if (spec.chooses && engine.config.has_diffusion_view() && !request.options.tree_nodes) {
-    spec.params.tree_nodes = engine.model->usual_tree_nodes();
-  }
   return spec;
 }
 

@@ -90,7 +90,8 @@ int block_size_of(const ModelConfig& config, const GenerateOptions& options) {
   return options.block_size;
 }
 
-int tree_nodes_of(const ModelConfig& config, const GenerateOptions& options) {
+int tree_nodes_of(const ModelConfig& config, const Request& request) {
+  const GenerateOptions& options = request.options;
   if (options.tree_nodes) {
     check_range(*options.tree_nodes == 0 ||
                     (*options.tree_nodes >= 2 && *options.tree_nodes <= kMostTreeNodes),
@@ -104,7 +105,7 @@ int tree_nodes_of(const ModelConfig& config, const GenerateOptions& options) {
                           ? "mode ar"
                           : "a checkpoint without a diffusion view, or heads for it,"));
   }
-  return options.tree_nodes.value_or(0);
+  return options.tree_nodes.value_or(blocks && chooses(config, request) ? kUsualTreeNodes : 0);
 }
 
 }  // namespace
@@ -151,7 +152,7 @@ DecodeParams check_request(const ModelConfig& config, const Request& request,
   }
   const int room = config.max_position_embeddings - static_cast<int>(request.prompt.size());
   return {.block_size = block_size_of(config, options),
-          .tree_nodes = tree_nodes_of(config, options),
+          .tree_nodes = tree_nodes_of(config, request),
           .accept = options.accept,
           .lookup = options.lookup && chooses(config, request),
           .sampling = options.sampling,

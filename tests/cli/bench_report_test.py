@@ -130,7 +130,7 @@ class ReportTest(unittest.TestCase):
         root, told = self.report("-m", f"{DATA}/golden/tied", "--prompt-ids", "5,6,7", "-n", 12, "--repeat", 1,
                                  "--lookup", "off", "--block-size", 4)
         self.assertIsNotNone(self.section(root, "texts"))
-        self.assertEqual(self.sources(root), ["up to 4 tokens", "as suits the device", "off"])
+        self.assertEqual(self.sources(root), ["up to 4 tokens", "up to 32 nodes", "off"])
         self.assertEqual(len(re.findall(r"\d+", text_of(next(self.answers(root))))), 12)
 
     def test_prompts_are_text_only(self):
