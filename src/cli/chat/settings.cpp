@@ -48,7 +48,8 @@ std::string in_words(std::string_view name, const GenerateOptions& options) {
     return options.block_size > 0 ? fmt::format("{}", options.block_size) : "the checkpoint's";
   }
   if (name == "tree-nodes") {
-    return options.tree_nodes ? fmt::format("{}", *options.tree_nodes) : "what suits the device";
+    const bool usual = options.mode.value_or(Mode::kAuto) == Mode::kAuto;
+    return fmt::format("{}", options.tree_nodes.value_or(usual ? kUsualTreeNodes : 0));
   }
   if (name == "prefill-chunk") {
     return options.prefill_chunk > 0 ? fmt::format("{}", options.prefill_chunk)
