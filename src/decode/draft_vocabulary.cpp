@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kLast = 256;               // tokens that are looked at
 constexpr int kStep = 16384;                // ids that are left out together
-constexpr std::ptrdiff_t kMostMissed = 32;  // of so many tokens one may be outside
+constexpr std::ptrdiff_t kMostMissed = 128;  // of so many tokens one may be outside
 
 }  // namespace
 

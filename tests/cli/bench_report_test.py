@@ -97,7 +97,8 @@ class ReportTest(unittest.TestCase):
         for row in self.section(root, "drafts").findall(".//tbody")[0].findall("tr"):
             by_source[text_of(row.find("th"))] = [int(text_of(cell).replace(",", ""))
                                                   for cell in row.findall("td")[:5]]
-        self.assertEqual(by_source.get("draft blocks", [0])[0], sum(decisions["drafted"][1:]))
+        drafted = [by_source.get(name, [0])[0] for name in ("draft blocks", "draft trees")]
+        self.assertEqual(sum(drafted), sum(decisions["drafted"][1:]))
         self.assertEqual(by_source.get("plain steps", [0])[0], decisions["drafted"][0])
         self.assertEqual(by_source.get("leftover drafts", [0])[0], sum(decisions["leftover"]))
         self.assertEqual(by_source.get("lookup drafts", [0])[0], sum(decisions["lookup"]))
