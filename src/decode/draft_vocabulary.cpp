@@ -6,8 +6,8 @@
 namespace orthrus {
 namespace {
 
-constexpr size_t kLast = 256;               // tokens that are looked at
-constexpr int kStep = 16384;                // ids that are left out together
+constexpr size_t kLast = 256;                // tokens that are looked at
+constexpr int kStep = 16384;                 // ids that are left out together
 constexpr std::ptrdiff_t kMostMissed = 128;  // of so many tokens one may be outside
 
 }  // namespace
