@@ -120,7 +120,9 @@ TEST(PairwisePass, DraftsAreChainsAndNothingElseIs) {
       ASSERT_EQ(got.size(), want.size());
       for (size_t i = 0; i < want.size(); ++i) {
         EXPECT_EQ(got[i].id, want[i].id) << "span " << s << ", row " << i;
-        EXPECT_NEAR(got[i].probability, want[i].probability, 1e-4);
+        if (spans[s].output == HeadOutput::kChoiceAndProbability) {
+          EXPECT_NEAR(got[i].probability, want[i].probability, 1e-4);
+        }
         moved += spans[s].view == View::kDiffusion &&
                  want[i].id != select(logits[s][i], spans[s].sequence->length() + int(i) + 1,
                                       *spans[s].sampling)
