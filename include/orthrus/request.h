@@ -50,7 +50,7 @@ struct GenerateOptions {
   // and with kRejection at a temperature, all drafts are chains.
   std::optional<int> tree_nodes;
   // how: in mode kAuto, verify what followed where the same tokens stood before, in prompt and
-  // output. Not where a device runs whole cycles.
+  // output. Where a device runs whole cycles, for a request that decodes alone.
   bool lookup = true;
   AcceptRule accept = AcceptRule::kMatch;
   int prefill_chunk = 0;   // how: most tokens of this prompt in one pass; 0: what suits the device

@@ -185,6 +185,13 @@ AutoPolicy::Prefix AutoPolicy::best_prefix(int most, Reached reached) const {
   return best;
 }
 
+AutoPolicy::Prefix AutoPolicy::best_found(const Found& found) const {
+  double right = 1;  // that all drafts so far are
+  return best_prefix(found.drafts, [&](int i) {
+    return right *= lookups_.acceptance(found.match + i, found.near);
+  });
+}
+
 AutoPolicy::Prefix AutoPolicy::best_prefix() {
   acceptances_.clear();
   for (const float probability : probabilities_) {
@@ -210,10 +217,7 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left, const Found& found) {
                        [&](int place) { return history_.acceptance(place); });
   }
   rate_ = std::max(plain_rate(), block.rate);
-  double right = 1;  // that all drafts so far are
-  const Prefix lookup = best_prefix(found.drafts, [&](int i) {
-    return right *= lookups_.acceptance(found.match + i, found.near);
-  });
+  const Prefix lookup = best_found(found);
   if (!left.probabilities.empty()) {
     probabilities_.assign(left.probabilities.begin(), left.probabilities.end());
     misses_ = left.misses;
@@ -306,24 +310,25 @@ void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double ve
   probe_again_ = pays;
 }
 
+AutoPolicy::Block AutoPolicy::best_whole(int most) const {
+  const auto acceptance = [&](int place) { return history_.acceptance(place); };
+  return most_nodes_ > 0 ? best_tree(most, acceptance) : best_block(most, 1, acceptance);
+}
+
 // What a block costs hardly depends on its size where cycles run whole, and that is what a probe of
 // the largest shows.
 WholePlan AutoPolicy::plan_whole(int most, int most_nodes) {
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
   most_nodes_ = most_nodes;
   const bool waiting = waits(sequences_);
-  const auto acceptance = [&](int place) { return history_.acceptance(place); };
-  const auto best = [&] {
-    return most_nodes > 0 ? best_tree(most, acceptance) : best_block(most, 1, acceptance);
-  };
   Block block;
-  if (!waiting) block = best();
+  if (!waiting) block = best_whole(most);
   const bool pays = !waiting && this->pays(block);
   if (!pays && !probe_is_due(sequences_)) {
     step_plainly();
     return {};
   }
-  if (waiting) block = best();
+  if (waiting) block = best_whole(most);
   most_ = most;
   begin_block(pays);
   // One sequence's rows are nearly free, several sequences' are not.
@@ -339,8 +344,24 @@ WholePlan AutoPolicy::plan_whole(int most, int most_nodes) {
     return plan;
   }
   double accepted = 1;
-  for (int d = 1; d <= plan.drafts; ++d) plan.expected_accepted += accepted *= acceptance(d);
+  for (int d = 1; d <= plan.drafts; ++d) {
+    plan.expected_accepted += accepted *= history_.acceptance(d);
+  }
   return plan;
+}
+
+CyclePlan AutoPolicy::plan_found(int most, int most_nodes, const Found& found) {
+  constexpr double kLeastGain = 0.5;  // in tokens: no cycle begins before the pass is done
+  if (found.drafts == 0 || sequences_ > 1 || times_->seen(1) < kLeastPlainSteps) return {};
+  probabilities_.clear();
+  most_nodes_ = most_nodes;
+  const bool waiting = waits(1);
+  rate_ = plain_rate();
+  if (most > 0 && !waiting) rate_ = std::max(rate_, best_whole(most).rate);
+  const Prefix lookup = best_found(found);
+  if (lookup.drafts == 0 || lookup.gain < kLeastGain) return {};
+  if (waiting) step_plainly();
+  return {.lookup = lookup.drafts, .expected_accepted = lookup.expected};
 }
 
 void AutoPolicy::observe_whole(int drafts, int accepted) {

@@ -98,6 +98,9 @@ struct PolicyState {
 // first d places the history: s_1 + ... + s_d, or as much more of larger trees than the usual as
 // e(n) is. The less of the two is what is expected.
 //
+// What was found is then verified in a pass of the host's, for which cycles stop. That has to gain
+// a little more, and only one sequence alone does it: others would wait for its passes.
+//
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
 // block is drafted as a probe, after 12 plain steps, then after twice as many, and so on to 128, so
 // that probing costs at most a percent or two, once at least in a longer generation; a probe that
@@ -125,6 +128,7 @@ class AutoPolicy : public Policy {
                              std::span<const DraftNode> nodes) override;
   void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) override;
   WholePlan plan_whole(int most, int most_nodes) override;
+  CyclePlan plan_found(int most, int most_nodes, const Found& found) override;
   void observe_whole(int drafts, int accepted) override;
   void observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
                           std::span<const int> path) override;
@@ -164,12 +168,15 @@ class AutoPolicy : public Policy {
   // Of trees, up to most_nodes_.
   template <typename Acceptance>
   Block best_tree(int most, Acceptance acceptance) const;
+  // Of cycles that run whole.
+  Block best_whole(int most) const;
   void end_whole(int drafts, int verified, int accepted);
   // Of each place of a tree that was reached: all drafts that were there, and whether one of them
   // was right. True where the path is the likeliest chain to where the tree ends.
   bool learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path);
   // How many of the cycle's drafts to verify.
   Prefix best_prefix();
+  Prefix best_found(const Found& found) const;
   // The first so many, with s_1, s_2, ...
   template <typename Reached>
   Prefix best_prefix(int most, Reached reached) const;

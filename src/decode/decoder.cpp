@@ -120,6 +120,7 @@ void Decoder::start_again() {
   flights_.clear();
   tree_.clear();
   found_ = {};
+  of_found_ = {};
   chain_ = {};
   if (anchor_ < 0) prompt_logprobs_.clear();
   phase_ = Phase::kPrefill;
@@ -169,11 +170,12 @@ std::span<const float> Decoder::adjusted(const HeadRows& rows, int i) {
 void Decoder::begin_cycle() {
   const int most = std::min(params_.block_size, params_.max_tokens - generated_) - 1;
   const int left = std::min(static_cast<int>(drafts_.size()), most);
-  look_up();
-  const int found = static_cast<int>(found_.tokens.size());
-  const CyclePlan plan =
-      policy_->plan(most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_},
-                    {found, found_.match, found_.near});
+  CyclePlan plan = std::exchange(of_found_, {});
+  if (plan.lookup == 0) {
+    look_up();
+    plan = policy_->plan(
+        most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_}, found());
+  }
   const int count = std::clamp(plan.drafts, 0, most);
   tree_.clear();
   draft_distributions_.clear();
@@ -184,14 +186,15 @@ void Decoder::begin_cycle() {
     return;
   }
   looked_up_ = plan.lookup > 0;
-  verified_ = looked_up_ ? std::clamp(plan.lookup, 0, found) : std::clamp(plan.leftover, 0, left);
+  verified_ =
+      looked_up_ ? std::clamp(plan.lookup, 0, found().drafts) : std::clamp(plan.leftover, 0, left);
   chain_ = (looked_up_ ? found_.tokens : std::span<const int32_t>(drafts_))
                .first(static_cast<size_t>(verified_));
   expected_accepted_ = verified_ > 0 ? plan.expected_accepted : 0;
   phase_ = Phase::kVerify;
 }
 
-// Where whole cycles run nobody asks, and nothing is made for it.
+// Where nobody asks nothing is made for it.
 void Decoder::look_up() {
   if (!params_.lookup) return;
   if (!lookup_) lookup_.emplace(prompt_length_ + params_.max_tokens);
@@ -392,14 +395,12 @@ void Decoder::judge_found() {
   const auto drafts = found_.tokens.first(both);
   const auto right =
       static_cast<size_t>(std::ranges::mismatch(drafts, emitted_).in1 - drafts.begin());
-  policy_->observe_found({static_cast<int>(found_.tokens.size()), found_.match, found_.near},
-                         static_cast<int>(right), right < both);
+  policy_->observe_found(found(), static_cast<int>(right), right < both);
   found_ = {};
 }
 
 CycleStart Decoder::begin_cycles() {
   flights_.clear();
-  found_ = {};
   return {.sequence = sequence_,
           .anchor = anchor_,
           .most_tokens = params_.max_tokens - generated_,
@@ -419,6 +420,16 @@ CycleRequest Decoder::plan_cycle() {
   const int drafts = std::clamp(plan.drafts, 0, most);
   flights_.push_back({drafts, plan.expected_accepted});
   return {drafts, drafts > 0 ? std::clamp(plan.nodes, 0, most_nodes) : 0, plan.acceptances};
+}
+
+bool Decoder::prefers_pass() try {
+  if (!params_.lookup) return false;
+  look_up();
+  const int most = std::min(params_.block_size, params_.max_tokens - generated_) - 1;
+  of_found_ = policy_->plan_found(most, by_trees() ? params_.tree_nodes - 1 : 0, found());
+  return of_found_.lookup > 0;
+} catch (const std::bad_alloc&) {  // of the index: cycles need none
+  return false;
 }
 
 int Decoder::in_flight() const {
@@ -458,6 +469,8 @@ Status Decoder::take_cycle(const CycleResult& result) {
     more = emit(token);
     anchor_ = token;
   }
+  judge_found();
+  of_found_ = {};
   sequence_->commit(static_cast<int>(result.tokens.size()));
   phase_ = more ? Phase::kCycle : Phase::kDone;
   return result.status;

@@ -102,7 +102,11 @@ class Decoder {
   CycleRequest plan_cycle();  // of the next one; no part in it where those in flight are the last
   // Positions that the cycles in flight may fill at most.
   int in_flight() const;
+  bool flies() const { return !flights_.empty(); }
   Status take_cycle(const CycleResult& result);
+  // Whether the text itself has drafts that are better verified by the next pass than whatever the
+  // next cycle would do: once no cycle is in flight, next() is that pass.
+  bool prefers_pass();
   void leave_cycles() { flights_.clear(); }  // what is in flight does not count
 
   std::span<const int32_t> emitted() const { return emitted_; }
@@ -123,6 +127,9 @@ class Decoder {
   // The cycle, at position p = sequence.length(), with the anchor x_p known.
   void begin_cycle();
   void look_up();
+  Found found() const {
+    return {static_cast<int>(found_.tokens.size()), found_.match, found_.near};
+  }
   Span draft();                            // 1. Draft: [x_p, MASK, ...] in the diffusion view
   void take_drafts(const HeadRows& rows);  //    d_1, d_2, ... from its rows
   void take_tree(const HeadRows& rows);    //    or what they have to offer
@@ -172,6 +179,7 @@ class Decoder {
   int misses_ = 0;                    // drafts of the block that were wrong, of those before
   std::optional<Lookup> lookup_;      // once it is asked
   LookupDrafts found_;                // by it, for the current cycle
+  CyclePlan of_found_;                // what the pass does that is preferred to a whole cycle
   int prefilling_ = 0;                // prompt tokens of the span of the current pass
   int drafting_ = 0;                  // drafts that the current cycle makes
   int verified_ = 0;                  // n: those that it verifies

@@ -62,7 +62,7 @@ LookupDrafts Lookup::find(std::span<const int32_t> text, int most) {
   const int size = static_cast<int>(text.size());
   if (size < kLeastMatch) return {};
   index(text);  // all but the last pair, which would find itself
-  follow(text);
+  if (size > size_) follow(text);
   size_ = size;
   int place = -1, match = 0;
   for (int at = source_; at >= 0 && at < std::min(source_ + kNear, size - 1); ++at) {

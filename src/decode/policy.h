@@ -87,6 +87,9 @@ class Policy {
   // `most` drafts, and trees of up to `most_nodes` nodes, or, with none, chains. And what became of
   // the next one to land.
   virtual WholePlan plan_whole(int most, int most_nodes) = 0;
+  // Between two of those: how many of what was found to verify in a pass, which the host runs, in
+  // place of the next one. None: that one.
+  virtual CyclePlan plan_found(int most, int most_nodes, const Found& found) = 0;
   virtual void observe_whole(int drafts, int accepted) = 0;
   virtual void observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
                                   std::span<const int> path) = 0;
@@ -118,6 +121,7 @@ class FixedPolicy final : public Policy {
   WholePlan plan_whole(int most, int most_nodes) override {
     return {std::min(drafts_, most), most_nodes};
   }
+  CyclePlan plan_found(int, int, const Found&) override { return {}; }
   void observe_whole(int, int) override {}
   void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>) override {}
   void share_passes(int) override {}

@@ -29,7 +29,7 @@ void Scheduler::join_cycles() {
   CycleRunner& cycles = *lane_->cycles();
   int slot = 0;
   for (const TaskPointer& task : running_) {
-    if (task->finished_ || task->in_cycles() || !task->takes_cycles_ ||
+    if (task->finished_ || task->in_cycles() || !task->takes_cycles_ || task->prefers_pass_ ||
         !task->decoder_.can_cycle()) {
       continue;
     }
@@ -54,7 +54,7 @@ bool Scheduler::start_cycle() {
   bool any = false;
   for (size_t i = 0; i < running_.size(); ++i) {
     const TaskPointer task = running_[i];
-    if (task->finished_ || !task->in_cycles()) continue;
+    if (task->finished_ || !task->in_cycles() || task->prefers_pass_) continue;
     task->policy_->share_passes(decoding());
     const int slot = task->slot_;
     const CycleRequest request = task->decoder_.plan_cycle();

@@ -31,7 +31,8 @@ struct ScheduleLimits {
 //   a short prompt does not wait for all of a long one, which has half of the chunks at least.
 // - A sequence that finds no room takes it from what the cache remembers, then from the request
 //   that would go last, which forgets its keys and values, waits, and computes them again.
-// - Where the device runs whole cycles, sequences join them when their prompt is done.
+// - Where the device runs whole cycles, sequences join them when their prompt is done. One alone
+//   leaves them for passes while its own text has better drafts than they make.
 //
 // There is no thread in it. Those who wait for news run passes, one of them at a time, on behalf of
 // all: "it leads".
@@ -78,6 +79,7 @@ class Scheduler {
 
   void run_pass();
   void gather();
+  bool stays_in_cycles(Task& task, bool alone);
   void gather_prompts(int budget);
   void add_span(const TaskPointer& task, int most_prompt_tokens);
   bool is_too_large_with(const Span& tree) const;

@@ -83,11 +83,12 @@ class Task {
   std::unique_ptr<Policy> policy_;
   Decoder decoder_;
 
-  int slot_ = -1;             // of the whole cycles that it is in
-  bool takes_cycles_ = true;  // the device can run its cycles
-  bool finished_ = false;     // its end has been told
-  uint64_t waits_for_ = 0;    // the task that computes what it begins with, too
-  int shared_ = 0;            // tokens that both begin with
+  int slot_ = -1;              // of the whole cycles that it is in
+  bool takes_cycles_ = true;   // the device can run its cycles
+  bool prefers_pass_ = false;  // but its text has drafts for a pass
+  bool finished_ = false;      // its end has been told
+  uint64_t waits_for_ = 0;     // the task that computes what it begins with, too
+  int shared_ = 0;             // tokens that both begin with
   int cached_tokens_ = 0;
   int told_prefilled_ = 0;  // prompt tokens that the owner knows to be done
   int preemptions_ = 0;

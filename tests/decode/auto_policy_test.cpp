@@ -303,6 +303,7 @@ class FixedTrees final : public Policy {
  public:
   FixedTrees(int drafts, int nodes) : plan_{drafts, nodes} {}
   WholePlan plan_whole(int, int) override { return plan_; }
+  CyclePlan plan_found(int, int, const Found&) override { return {}; }
   void observe_whole(int, int) override {}
   void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>) override {}
   CyclePlan plan(int, const Leftover&, const Found&) override { return {}; }
@@ -559,6 +560,37 @@ TEST(AutoPolicy, SequencesThatShareThePassProbeByTurns) {
 }
 
 // There a probe of one has all others wait for its draft pass.
+// Where cycles run whole a pass has to gain more than a tree's, and as one sequence alone.
+TEST(AutoPolicy, LeavesWholeCyclesForWhatGainsMore) {
+  const auto lookup = [](const Cost& cost, double worth, int most, const Found& found,
+                         int sequences = 1) {
+    Learnt state;
+    for (int rows = 1; rows <= 32; ++rows) {
+      for (int i = 0; i < 3; ++i) {
+        state.times.add({cost(rows), rows, false});
+        state.times.add({cost(rows), rows, true});
+      }
+    }
+    LearningPolicy policy(state);
+    for (int i = 0; i < 200 && most > 0; ++i) {
+      const int drafts = policy.plan_whole(most, 0).drafts;
+      policy.observe_whole(drafts, std::min(drafts, static_cast<int>(worth)));
+    }
+    policy.share_passes(sequences);
+    const CyclePlan plan = policy.plan_found(most, 0, found);
+    EXPECT_LE(plan.expected_accepted, plan.lookup);
+    return plan.lookup;
+  };
+  const Found sure{31, 32}, doubtful{31, 2};
+  EXPECT_GT(lookup(flat, 0, 0, sure), 20);  // no block to compare with
+  EXPECT_GT(lookup(flat, 5, kMost, sure), 20);
+  EXPECT_EQ(lookup(flat, 15, kMost, {8, 32}), 0);  // blocks give as much
+  EXPECT_EQ(lookup(flat, 5, kMost, doubtful), 0);
+  EXPECT_EQ(lookup(linear, 0, 0, doubtful), 0);
+  EXPECT_EQ(lookup(flat, 0, 0, {}), 0);
+  EXPECT_EQ(lookup(flat, 0, 0, sure, 2), 0);
+}
+
 TEST(AutoPolicy, WholeCyclesOfManySequencesProbeSeldom) {
   constexpr int kSequences = 8;
   Learnt state;

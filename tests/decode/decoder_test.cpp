@@ -214,6 +214,9 @@ class RandomPolicy final : public Policy {
   }
   int judged = 0;  // times that it heard what became of what was found
   WholePlan plan_whole(int most, int most_nodes) override { return {pick(most), pick(most_nodes)}; }
+  CyclePlan plan_found(int, int, const Found& found) override {
+    return {.lookup = pick(found.drafts)};
+  }
   void observe_whole(int, int) override {}
   void observe_whole_tree(int, std::span<const DraftNode> nodes,
                           std::span<const int> path) override {

@@ -1,6 +1,7 @@
 // Whole cycles: what a device that runs them by itself gives is what passes give one by one.
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 
 #include "backends/cpu/cpu_model.h"
@@ -13,12 +14,24 @@
 namespace orthrus {
 namespace {
 
+// As long as each of two in a cycle, whatever its rows.
+class TimedPass final : public ForwardPass {
+ public:
+  explicit TimedPass(ForwardPass& pass) : pass_(&pass) {}
+  Status run(std::span<const Span> spans) override { return pass_->run(spans); }
+  HeadRows head_rows(size_t span) const override { return pass_->head_rows(span); }
+  double seconds() const override { return PassCycles::kSeconds; }
+
+ private:
+  ForwardPass* pass_;
+};
+
 class CycleLane final : public Lane {
  public:
   CycleLane(std::unique_ptr<Lane> lane, int32_t mask)
-      : lane_(std::move(lane)), cycles_(lane_->pass(), mask) {}
+      : lane_(std::move(lane)), pass_(lane_->pass()), cycles_(pass_, mask) {}
   KvPool& pool() override { return lane_->pool(); }
-  ForwardPass& pass() override { return lane_->pass(); }
+  ForwardPass& pass() override { return pass_; }
   CycleRunner* cycles() override { return &cycles_; }
   void copy_page(const std::byte* from, std::byte* to) override { lane_->copy_page(from, to); }
   void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
@@ -26,8 +39,13 @@ class CycleLane final : public Lane {
 
  private:
   std::unique_ptr<Lane> lane_;
+  TimedPass pass_;
   PassCycles cycles_;
 };
+
+int looked_up(const Generation& g) {
+  return std::accumulate(g.stats.lookup.begin(), g.stats.lookup.end(), 0);
+}
 
 class CycleModel final : public WrappedModel {
  public:
@@ -132,7 +150,7 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
       const bool ended = got[i].finish_reason == FinishReason::kStop;
       EXPECT_TRUE(stats.generated == all || (ended && stats.generated == all - 1))
           << stats.generated << " tokens, " << all;
-      EXPECT_LE(stats.cycles, stats.diffusion_passes);
+      EXPECT_LE(stats.cycles, stats.diffusion_passes + looked_up(got[i]));
       accepted += stats.accepted;
     }
   }
@@ -159,7 +177,7 @@ TEST_F(WholeCycles, WithTreesGiveWhatPlainStepsGive) {
       if (i == 0) asked[i].options.mode = Mode::kDual;
       asked[i].on_step = [&](const Step& step) {
         EXPECT_TRUE(step.ranks.empty() || step.source == DraftSource::kTree);
-        EXPECT_LT(step.drafted, nodes);
+        EXPECT_TRUE(step.drafted < nodes || step.source == DraftSource::kLookup);
         EXPECT_LE(step.accepted, step.judged);
         for (const int rank : step.ranks) by_others += rank > 0;
         return true;
@@ -335,6 +353,56 @@ TEST_F(WholeCycles, GiveWayAndComeBack) {
   EXPECT_GT(preemptions, 0);
   EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
   EXPECT_GT(engine.fake().most_sequences, 1);
+}
+
+// A text that repeats itself has drafts of its own, which passes verify.
+TEST_F(WholeCycles, AreLeftForWhatTheTextItselfHas) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  int by_pass = 0, by_cycle = 0;
+  for (int round = 0; round < 6; ++round) {
+    CycleEngine engine(*model_);
+    Request asked;
+    const size_t period = 5 + random() % 20;
+    for (size_t i = 0; i < 4 * period; ++i) {
+      asked.prompt.push_back(i < period ? static_cast<int32_t>(4 + random() % 4000)
+                                        : asked.prompt[i - period]);
+    }
+    asked.options.max_tokens = 120;
+    asked.options.ignore_eos = true;
+    if (random() % 2 == 0) {
+      asked.options.sampling = {.temperature = 0.5f, .seed = random()};
+      asked.options.sampling.frequency_penalty = 0.1f;
+    }
+    const Generation want = by_passes(std::span(&asked, 1))[0];
+    const Generation got = generate(engine, std::span(&asked, 1))[0];
+    EXPECT_EQ(got.output_ids, want.output_ids);
+    EXPECT_EQ(got.stats.generated, 1 + got.stats.ar_passes + got.stats.accepted);
+    EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
+    by_pass += looked_up(got);
+    by_cycle += got.stats.ar_passes - looked_up(got);
+  }
+  EXPECT_GT(by_pass, 0);
+  EXPECT_GT(by_cycle, 0);
+}
+
+// Beside others it stays in them.
+TEST_F(WholeCycles, AreLeftByASequenceThatIsAloneOnly) {
+  CycleEngine engine(*model_);
+  std::vector<Request> both(2);
+  for (Request& r : both) {
+    for (int i = 0; i < 60; ++i) r.prompt.push_back(100 + i % 6);
+    r.options.max_tokens = 60;
+    r.options.ignore_eos = true;
+  }
+  both[1].prompt[0] = 7;
+  const std::vector<Generation> want = by_passes(both);
+  const std::vector<Generation> got = generate(engine, both);
+  for (size_t i = 0; i < both.size(); ++i) {
+    EXPECT_EQ(got[i].output_ids, want[i].output_ids);
+    EXPECT_EQ(looked_up(got[i]), 0);
+  }
 }
 
 TEST_F(WholeCycles, TheRejectionRuleIsTheHosts) {

@@ -18,6 +18,8 @@ namespace orthrus {
 
 class PassCycles final : public CycleRunner {
  public:
+  static constexpr double kSeconds = 1e-3;  // that each pass is said to take
+
   PassCycles(ForwardPass& pass, int32_t mask_token_id, int slots = 8)
       : pass_(&pass),
         mask_(mask_token_id),
@@ -176,7 +178,7 @@ class PassCycles final : public CycleRunner {
       t.block.assign(static_cast<size_t>(d), mask_);
       t.block[0] = t.anchor;
       times.draft_rows += d;
-      times.draft += 1e-3;
+      times.draft += kSeconds;
     }
     if (d > 0 && part.nodes > 0) {
       std::vector<DraftNode> nodes = grow(t, part);
@@ -199,7 +201,7 @@ class PassCycles final : public CycleRunner {
     }
     const std::vector<int32_t> selected = choices(t, View::kAutoregressive, tree.branches);
     times.verify_rows += static_cast<int>(t.block.size());
-    times.verify += 1e-3;
+    times.verify += kSeconds;
     const ChainOfDrafts chain{drafts.data(), static_cast<int>(drafts.size())};
     int last = 0;
     const Acceptance accepted =
