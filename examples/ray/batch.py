@@ -3,7 +3,8 @@
     python batch.py MODEL prompts.jsonl answers.jsonl --engines 8 --temperature 0.7
 
 Each line of prompts.jsonl has "prompt" or "messages", and may have "id". Each line of answers.jsonl has
-the id (by default the line's number), the seed and the text. A line's seed is a function of --seed and
+the id (by default the line's number), the seed and the text, or, where a prompt is empty, too long or
+otherwise of no use, the id and an error. A line's seed is a function of --seed and
 the id, and an answer of its line: neither depends on which engine answers what, beside whom, or how
 often one dies.
 """
@@ -30,8 +31,23 @@ class Answerer:
         self.sampling = sampling
         self.seed = seed
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        rows = [json.loads(line) for line in batch["line"]]
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        answers = self.answers([json.loads(line) for line in batch["line"]])
+        return {
+            "line": [json.dumps(answer, ensure_ascii=False) for answer in answers],
+            "error": [answer.get("error", "") for answer in answers],
+        }
+
+    def answers(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        try:
+            return self.generated(rows)
+        except (ValueError, TypeError) as error:  # which row it is, halves find out
+            if len(rows) == 1:
+                return [{"id": rows[0]["id"], "error": str(error)}]
+            middle = len(rows) // 2
+            return self.answers(rows[:middle]) + self.answers(rows[middle:])
+
+    def generated(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         seeds = [seed_of(self.seed, row["id"]) for row in rows]
         prompts = [
             self.engine.tokenizer.apply_chat_template(row["messages"])
@@ -40,17 +56,16 @@ class Answerer:
             for row in rows
         ]
         params = [orthrus.SamplingParams(**self.sampling, seed=seed) for seed in seeds]
-        answers = []
-        for row, seed, generation in zip(rows, seeds, self.engine.generate(prompts, params)):
-            answer = {
+        return [
+            {
                 "id": row["id"],
                 "seed": seed,
                 "text": generation.text,
                 "finish_reason": generation.finish_reason,
                 "tokens": len(generation.token_ids),
             }
-            answers.append(json.dumps(answer, ensure_ascii=False))
-        return {"line": answers}
+            for row, seed, generation in zip(rows, seeds, self.engine.generate(prompts, params))
+        ]
 
 
 def seed_of(seed: int, row: object) -> int:
@@ -62,7 +77,10 @@ def rows_of(path: str) -> list[dict[str, str]]:
     rows = []
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            row = json.loads(line)
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise SystemExit(f"{path}:{number}: is no JSON: {error}") from None
             if not isinstance(row, dict) or not ("prompt" in row) ^ ("messages" in row):
                 raise SystemExit(f'{path}:{number}: needs either "prompt" or "messages"')
             rows.append({"line": json.dumps({"id": number, **row})})
@@ -114,12 +132,17 @@ def main() -> None:
         max_restarts=-1,
         max_task_retries=-1,
     )
+    errors = []
     # A file that is there is whole.
     unfinished = arguments.answers + ".part"
     with open(unfinished, "w", encoding="utf-8") as file:
         for row in answers.iter_rows():
             file.write(row["line"] + "\n")
+            if row["error"]:
+                errors.append(row["error"])
     os.replace(unfinished, arguments.answers)
+    if errors:
+        raise SystemExit(f"{len(errors)} of {len(rows)} answers are errors; the first: {errors[0]}")
 
 
 if __name__ == "__main__":

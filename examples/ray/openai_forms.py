@@ -10,6 +10,18 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 
+# What would change an answer and is not here, with the value that asks for nothing.
+NOT_HERE: dict[str, Any] = {
+    "logprobs": False,
+    "echo": False,
+    "suffix": "",
+    "best_of": 1,
+    "tool_choice": "auto",
+    "functions": [],
+    "response_format": {"type": "text"},
+}
+
+
 def read(body: object, kind: str) -> list[dict[str, Any]]:
     """What replicas are asked for, each choice by itself. Raises ValueError."""
     if not isinstance(body, dict):
@@ -24,6 +36,9 @@ def read(body: object, kind: str) -> list[dict[str, Any]]:
         raise ValueError(f"n is {n!r}; valid is 1 to 128.")
     if body.get("stream") and n > 1:
         raise ValueError("A stream has one choice: n must be 1.")
+    for name, nothing in NOT_HERE.items():
+        if body.get(name) not in (None, nothing):
+            raise ValueError(f"{name} is {body[name]!r}; it must be {nothing!r}, or left out.")
     asked = dict(body)
     asked.pop("prompt" if kind[0] == "c" else "messages", None)
     if body.get("max_completion_tokens") is not None:

@@ -172,13 +172,32 @@ def test_refusals(served, body, named):
     assert answer.status_code == 400 and named in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"logprobs": True},
+        {"echo": True},
+        {"suffix": "b"},
+        {"best_of": 2},
+        {"tool_choice": "required"},
+        {"functions": [{"name": "f"}]},
+        {"response_format": {"type": "json_object"}},
+    ],
+)
+def test_what_is_not_here_is_not_ignored(field):
+    with pytest.raises(ValueError, match=next(iter(field))):
+        openai_forms.read({"messages": [], **field}, "chat")
+    nothing = {**openai_forms.NOT_HERE, "user": "me", "logit_bias": None}
+    assert len(openai_forms.read({"prompt": "a", **nothing}, "text")) == 1
+
+
 @pytest.mark.parametrize("messages", [None, 3, "hello", {"role": "user"}])
 def test_messages_are_a_list(messages):
     with pytest.raises(ValueError, match="messages"):
         openai_forms.read({"messages": messages}, "chat")
 
 
-def batch(tmp_path, name, *options):
+def batch(tmp_path, name, *options, status=0):
     out = tmp_path / name
     line = [
         sys.executable,
@@ -187,10 +206,20 @@ def batch(tmp_path, name, *options):
         str(tmp_path / "prompts.jsonl"),
         str(out),
     ]
-    subprocess.run(
-        [*line, "--temperature", "0.8", "--max-tokens", "24", *options], check=True, timeout=300
-    )
+    line += ["--temperature", "0.8", "--max-tokens", "24", *options]
+    assert subprocess.run(line, timeout=300).returncode == status
     return out.read_bytes()
+
+
+def test_a_wrong_line_of_a_batch_is_told_in_its_place(tmp_path):
+    lines = [{"prompt": PROMPTS[0]}, {"prompt": ""}, {"messages": "hello"}, {"prompt": PROMPTS[1]}]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = batch(tmp_path, "answers", "--chat-format", "qwen2.5", status=1).decode()
+    answers = [json.loads(line) for line in text.splitlines()]
+    assert [sorted(answer)[0] for answer in answers] == [
+        "finish_reason", "error", "error", "finish_reason",
+    ]  # fmt: skip
+    assert "empty" in answers[1]["error"] and "messages" in answers[2]["error"]
 
 
 def test_batches_are_the_same_bytes(tmp_path):
