@@ -180,7 +180,7 @@ def _many(count: int) -> str:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{max(0.0, seconds) / 60:.1f} min left"
+    return f"{seconds / 60:.1f} min left" if seconds > 0 else "this round is the last"
 
 
 def _meta(

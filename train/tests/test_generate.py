@@ -29,6 +29,14 @@ def run(model: Path, out: Path, *words: str) -> None:
     generate.run(parser.parse_args([*usual, "--batch", "12", "--min-own", "0.05", *words]))
 
 
+def test_what_is_left_is_told_until_nothing_is() -> None:
+    place = argparse.Namespace(world=1)
+    later = generate.Progress(place, argparse.Namespace(minutes=5.0, tokens=None), tokens=0)
+    assert later.left() == "5.0 min left"
+    over = generate.Progress(place, argparse.Namespace(minutes=0.0, tokens=None), tokens=0)
+    assert over.left() == "this round is the last"
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(directory.iterdir())}
 
