@@ -129,7 +129,7 @@ def check_count_tokens(client):
     assert counted == usage.input_tokens + usage.cache_read_input_tokens, (counted, usage)
 
 
-def check_errors(client, url):
+def check_errors(client):
     def refused(kind, status, **fields):
         try:
             client.messages.create(**question("q") | fields)
@@ -150,16 +150,21 @@ def check_errors(client, url):
     too_long = "word " * 40000
     assert "prompt is too long" in refused(bad, 400, messages=[
         {"role": "user", "content": too_long}])["message"]
-    if client.api_key:
-        stranger = anthropic.Anthropic(base_url=url, api_key="wrong", max_retries=0)
-        try:
-            stranger.messages.create(**question("q"))
-            raise AssertionError("a wrong key was taken")
-        except anthropic.AuthenticationError as error:
-            assert error.body["error"]["type"] == "authentication_error", error.body
-        bearer = anthropic.Anthropic(base_url=url, auth_token=client.api_key, max_retries=0)
-        assert bearer.messages.count_tokens(
-            model="m", messages=[{"role": "user", "content": "q"}]).input_tokens > 0
+    too_large = "x" * (33 << 20)
+    assert refused(anthropic.APIStatusError, 413, messages=[
+        {"role": "user", "content": too_large}])["type"] == "request_too_large"
+
+
+def check_keys(client, url):
+    stranger = anthropic.Anthropic(base_url=url, api_key="wrong", max_retries=0)
+    try:
+        stranger.messages.create(**question("q"))
+        raise AssertionError("a wrong key was taken")
+    except anthropic.AuthenticationError as error:
+        assert error.body["error"]["type"] == "authentication_error", error.body
+    bearer = anthropic.Anthropic(base_url=url, auth_token=client.api_key, max_retries=0)
+    assert bearer.messages.count_tokens(
+        model="m", messages=[{"role": "user", "content": "q"}]).input_tokens > 0
 
 
 def check_claude_code(client):
@@ -184,16 +189,17 @@ def check_claude_code(client):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--key", default="none")
+    parser.add_argument("--key", help="of a server that wants one")
     arguments = parser.parse_args()
-    client = anthropic.Anthropic(base_url=arguments.url, api_key=arguments.key, max_retries=0,
-                                 timeout=600)
+    client = anthropic.Anthropic(base_url=arguments.url, api_key=arguments.key or "none",
+                                 max_retries=0, timeout=600)
     for check in (check_message, check_stream, check_tools, check_thinking, check_prefill,
-                  check_count_tokens, check_claude_code):
+                  check_count_tokens, check_claude_code, check_errors):
         check(client)
         print(check.__name__[6:].replace("_", " "), "ok", flush=True)
-    check_errors(client, arguments.url)
-    print("errors ok")
+    if arguments.key:
+        check_keys(client, arguments.url)
+        print("keys ok")
 
 
 if __name__ == "__main__":
