@@ -54,11 +54,11 @@ class Log:
 
     def step(self, summary: dict[str, Any], progress: Progress, fraction: float) -> None:
         self.record(summary)
-        left = progress.seconds_left(fraction)
+        left, rate = progress.seconds_left(fraction), summary.get("rows_per_second")
         self.say(
             f"step {summary['step']}  {fraction:4.0%}  loss {summary['loss']:.4f}  "
             f"accepted {summary['accepted']:.2f} of {len(summary['by_position'])}  "
-            f"{summary['rows_per_second']:,.0f} rows/s  "
+            + ("" if rate is None else f"{rate:,.0f} rows/s  ")
             + ("" if left is None else f"{duration(left)} left")
         )
         if parts := summary.get("seconds_of_parts"):

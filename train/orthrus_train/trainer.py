@@ -142,7 +142,8 @@ class Trainer:
         )
         saved = logged = 0.0  # set after the first step
         evaluated = math.floor(progress.at(self.reached.step) * options.evaluations)
-        begun, first, norm = False, self.reached.step, None
+        begun, norm, held_out = False, None, -1
+        first = timed = self.reached.step  # since when figures are summed, and the clock runs
         while (fraction := progress.at(self.reached.step)) < 1:
             last_norm, norm = norm, self.step(fraction)
             # A step behind, so that the GPU is never waited for while it has nothing to do.
@@ -155,10 +156,11 @@ class Trainer:
                 log.say(f"first step done in {progress.elapsed() - self.reached.seconds:.0f} s")
                 progress.first_step_done()
                 saved = logged = progress.elapsed()
+                timed = self.reached.step
             if self.reached.step % options.log_every == 0:
-                steps = self.reached.step - first
-                summary = self._summary(fraction, progress.elapsed() - logged, steps)
-                first = self.reached.step
+                steps, clocked = self.reached.step - first, self.reached.step - timed
+                summary = self._summary(fraction, progress.elapsed() - logged, steps, clocked)
+                first = timed = self.reached.step
                 log.step(summary, progress, fraction)
                 late = progress.elapsed() - saved > options.checkpoint_minutes * 60
                 if self.workers.of_first(float(late)):
@@ -167,10 +169,12 @@ class Trainer:
                 logged = progress.elapsed()
             if math.floor(fraction * options.evaluations) > evaluated:
                 evaluated = math.floor(fraction * options.evaluations)
-                log.held_out(self.reached.step, self.evaluate())
-                logged = progress.elapsed()
+                held_out, before = self.reached.step, progress.elapsed()
+                log.held_out(held_out, self.evaluate())
+                logged += progress.elapsed() - before
         self._save(progress, norm)
-        log.held_out(self.reached.step, self.evaluate())
+        if held_out != self.reached.step:
+            log.held_out(self.reached.step, self.evaluate())
         return self.heads
 
     def step(self, fraction: float) -> torch.Tensor:
@@ -235,8 +239,10 @@ class Trainer:
             "sequences_at_a_time": self.at_a_time,
         }
 
-    def _summary(self, fraction: float, seconds: float, steps: int) -> dict[str, Any]:
-        """Of the steps since the last one."""
+    def _summary(
+        self, fraction: float, seconds: float, steps: int, clocked: int
+    ) -> dict[str, Any]:
+        """Of the steps since the last one. `clocked`: how many of them took the seconds."""
         options, workers = self.options, self.workers
         sums = workers.sum(self.figures).tolist()
         self.figures.zero_()
@@ -249,10 +255,10 @@ class Trainer:
             "accepted": round(sum(by_position), 4),
             "by_position": by_position,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "rows_per_second": round(
-                steps * options.batch * options.rows * workers.count / max(seconds, 1e-9)
-            ),
         }
+        if clocked > 0:
+            rows = clocked * options.batch * options.rows * workers.count
+            summary["rows_per_second"] = round(rows / max(seconds, 1e-9))
         if self.base.device.type == "cuda":
             summary["gigabytes"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
         if options.profile:

@@ -196,3 +196,10 @@ def test_log_says_how_it_went(qwen3, texts, tmp_path, capsys):
     kinds = {(f["temperature"], f["kind"]) for f in records[-1]["held_out"]}
     assert (0.0, "all") in kinds and (1.0, "all") in kinds
     assert "left" in capsys.readouterr().out
+
+
+def test_the_first_step_is_not_clocked_and_no_step_is_evaluated_twice(qwen3, texts, tmp_path):
+    train(qwen3, texts(qwen3), tmp_path, steps=3, log_every=1, evaluations=3)
+    records = log.read(tmp_path)
+    assert ["rows_per_second" in r for r in records if "loss" in r] == [False, True, True]
+    assert [r["step"] for r in records if "held_out" in r] == [2, 3]
