@@ -9,6 +9,7 @@
 #include <ranges>
 
 #include "kernels/cpu/cpu_ops.h"
+#include "support/fresh_seed.h"
 #include "support/model.h"
 
 namespace orthrus {
@@ -23,11 +24,6 @@ std::filesystem::path path_of(const std::string& name) {
 
 class Forward : public testing::TestWithParam<const char*> {
  protected:
-  Forward() : model_(load_model(path_of(GetParam()))), random_(seed_) {}
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
-
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   std::vector<int32_t> random_tokens(int count) {
     std::vector<int32_t> ids(count);
@@ -57,9 +53,8 @@ class Forward : public testing::TestWithParam<const char*> {
     }
   }
 
-  unsigned seed_ = std::random_device{}();
-  CpuWeights model_;
-  std::mt19937 random_;
+  CpuWeights model_ = load_model(path_of(GetParam()));
+  std::mt19937 random_{test::fresh_seed()};
 };
 
 TEST_P(Forward, PrefillChunksOfAnySizeGiveTheBitsOfSingleSteps) {

@@ -13,6 +13,7 @@
 
 #include "base/half.h"
 #include "kernels/formats/format.h"
+#include "support/fresh_seed.h"
 #include "support/gguf_model.h"
 
 namespace orthrus::cuda {
@@ -98,7 +99,7 @@ std::vector<float> packed_and_widened(const void* from, DType type, WeightForm f
 }
 
 TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
-  std::mt19937 random(std::random_device{}());
+  std::mt19937 random(test::fresh_seed());
   for (const Format& format : all_formats()) {
     const auto form = form_of(format.type);
     if (!form) continue;
@@ -136,7 +137,7 @@ TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
 
 // Numbers that are stored one by one, in any number of columns.
 TEST(PackBlocks, OthersAreRoundedToQ8) {
-  std::mt19937 random(std::random_device{}());
+  std::mt19937 random(test::fresh_seed());
   std::uniform_real_distribution<float> uniform(-1, 1);
   for (const int cols : {8, 40, 72, 128, 200}) {
     std::vector<float> from(size_t{2} * static_cast<size_t>(cols));

@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/select.h"
+#include "support/fresh_seed.h"
 #include "support/model.h"
 #include "support/near_ties.h"
 #include "support/temporary_directory.h"
@@ -48,9 +49,7 @@ std::vector<Choice> chosen_from(Rows rows, int vocabulary, const Span& span,
 }
 
 TEST(PairwisePass, DraftsAreChainsAndNothingElseIs) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   const auto pick = [&](int low, int high) {
     return std::uniform_int_distribution<int>(low, high)(random);
   };

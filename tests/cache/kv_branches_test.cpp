@@ -8,15 +8,13 @@
 
 #include "cache/kv_sequence.h"
 #include "cache/pages.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 namespace {
 
 class Branches : public testing::Test {
  protected:
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
 
   // A trunk of so many rows, row 0 included, and branches that begin anywhere.
@@ -31,8 +29,7 @@ class Branches : public testing::Test {
     return branches;
   }
 
-  unsigned seed_ = std::random_device{}();
-  std::mt19937 random_{seed_};
+  std::mt19937 random_{test::fresh_seed()};
 };
 
 TEST_F(Branches, RowsKnowTheirDepthAndWhatIsBeforeThem) {

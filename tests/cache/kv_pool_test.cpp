@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cache/pages.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 namespace {
@@ -42,9 +43,7 @@ TEST(KvPool, IsExhaustedWhereMemoryIs) {
 }
 
 TEST(KvPool, CountsWhateverSharesDo) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   KvPool pool = test_pool(20);
   std::vector<KvPage> shares;
   for (int i = 0; i < 3000; ++i) {

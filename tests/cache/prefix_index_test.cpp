@@ -7,6 +7,7 @@
 #include <random>
 
 #include "cache/pages.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 namespace {
@@ -140,9 +141,7 @@ TEST(PrefixIndex, KeepsNoMorePagesThanItMay) {
 
 // Against a plain list of all texts, over a small alphabet so that they begin alike.
 TEST(PrefixIndex, IsWhatAListOfTextsSays) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   KvPool pool = test_pool(5000);
   PrefixIndex index(5000);
   std::vector<std::pair<std::string, Tokens>> texts;

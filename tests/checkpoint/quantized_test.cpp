@@ -15,6 +15,7 @@
 #include "kernels/formats/format.h"
 #include "orthrus/error.h"
 #include "support/expect_error.h"
+#include "support/fresh_seed.h"
 #include "support/quantized_matrices.h"
 
 namespace orthrus {
@@ -50,9 +51,7 @@ std::vector<float> widened(const Encoding& encoding, int first, int count) {
 }
 
 TEST(Quantized, NumbersAreThoseOfTheReferenceToTheBit) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   constexpr std::pair<int, int> kShapes[] = {{8, 64}, {40, 160}, {208, 288}};
   for (const QuantizedFormat& format : test::quantized_formats()) {
     for (const auto& [rows, columns] : kShapes) {

@@ -19,6 +19,7 @@
 
 #include "backends/cuda/cuda_model.h"
 #include "orthrus/published_shapes.h"
+#include "support/fresh_seed.h"
 #include "support/near_ties.h"
 #include "support/pass_cycles.h"
 #include "support/passes.h"
@@ -404,7 +405,7 @@ int main(int argc, char** argv) {
   }
   if (argc != 3) return 2;
   const std::filesystem::path data = argv[1], models = argv[2];
-  const unsigned seed = std::random_device{}();
+  const unsigned seed = test::fresh_seed();
   std::mt19937 random(seed);
   try {
     for (const auto& directory :

@@ -25,6 +25,7 @@
 #include "backends/cuda/pack_blocks.h"
 #include "expect.h"
 #include "orthrus/published_shapes.h"
+#include "support/fresh_seed.h"
 #include "support/gguf_model.h"
 #include "support/passes.h"
 #include "support/temporary_directory.h"
@@ -278,7 +279,7 @@ int main(int argc, char** argv) {
       names.push_back(std::string(model) + "@q8_0");
     }
   }
-  const unsigned seed = std::random_device{}();
+  const unsigned seed = test::fresh_seed();
   try {
     for (const std::string& name : names) check(name, argv[1], argv[2], few, seed);
   } catch (const Error& error) {

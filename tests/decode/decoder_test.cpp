@@ -8,6 +8,7 @@
 #include <random>
 
 #include "kernels/cpu/cpu_ops.h"
+#include "support/fresh_seed.h"
 #include "support/golden.h"
 #include "support/model.h"
 
@@ -232,9 +233,10 @@ class RandomPolicy final : public Policy {
 
 TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
   const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
-  const unsigned first_seed = std::random_device{}();
+  const unsigned first_seed = test::fresh_seed();
   int accepted = 0, leftover = 0, lookup = 0, judged = 0;
-  for (unsigned seed = first_seed; seed < first_seed + 18; ++seed) {
+  for (unsigned i = 0; i < 18; ++i) {
+    const unsigned seed = first_seed + i;
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     std::vector<int32_t> prompt(1 + random() % 40);
@@ -265,9 +267,10 @@ TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
 // Likewise trees, over borders of pages, with stop tokens and limits inside of them.
 TEST(Decoder, NoShapeOfATreeChangesAToken) {
   const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
-  const unsigned first_seed = std::random_device{}();
+  const unsigned first_seed = test::fresh_seed();
   int accepted = 0, trees = 0, branches = 0;
-  for (unsigned seed = first_seed; seed < first_seed + 24; ++seed) {
+  for (unsigned i = 0; i < 24; ++i) {
+    const unsigned seed = first_seed + i;
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     std::vector<int32_t> prompt(1 + random() % 80);
@@ -323,12 +326,10 @@ TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
   const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
   const CpuOps ops(2);
   const std::vector<int32_t> prompt{100, 200, 300, 400};
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   TestSequence s(model, ops);
   CpuForwardPass pass(model, ops);
-  RandomPolicy policy(seed);
+  RandomPolicy policy(static_cast<unsigned>(random()));
   Decoder decoder(
       model.config, s.sequence, prompt, policy,
       {.block_size = 16, .tree_nodes = 20, .lookup = true, .max_tokens = 240, .prefill_chunk = 64});

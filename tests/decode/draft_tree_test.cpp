@@ -7,6 +7,8 @@
 #include <random>
 #include <set>
 
+#include "support/fresh_seed.h"
+
 namespace orthrus {
 namespace {
 
@@ -15,9 +17,6 @@ const TreeGoesOn kAlways = [](std::span<const DraftNode>, double) { return true;
 
 class DraftTree : public testing::Test {
  protected:
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
 
   // What may follow: made up for each (row, token before) once, so that it depends on both.
@@ -46,8 +45,7 @@ class DraftTree : public testing::Test {
     return path;
   }
 
-  unsigned seed_ = std::random_device{}();
-  std::mt19937 random_{seed_};
+  std::mt19937 random_{test::fresh_seed()};
   int breadth_ = 3;
   std::map<std::pair<int, int32_t>, std::vector<DraftChild>> children_;
 };

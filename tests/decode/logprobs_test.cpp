@@ -11,6 +11,7 @@
 #include <random>
 
 #include "kernels/cpu/instruction_sets.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 namespace {
@@ -41,9 +42,7 @@ void on_every_instruction_set(const std::function<void(const char*)>& check) {
 }
 
 TEST(Logprobs, AreTheDefinitionsWithTheSameBitsOnEveryInstructionSet) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   for (int trial = 0; trial < 300; ++trial) {
     SCOPED_TRACE(testing::Message() << "trial " << trial);
     const size_t size = 1 + random() % (trial % 10 == 0 ? 20000 : 1100);

@@ -16,6 +16,7 @@
 
 #include "support/cache_pages.h"
 #include "support/expect_error_parts.h"
+#include "support/fresh_seed.h"
 #include "support/near_ties.h"
 #include "support/temporary_directory.h"
 
@@ -145,8 +146,7 @@ TEST_F(Async, StepsComeBeforeTheEndWhichComesOnce) {
 }
 
 TEST_F(Async, ThreadsAndCallbacksSubmitAndCancel) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  const unsigned seed = test::fresh_seed();
   Ends ends;
   AsyncEngine engine = start(6, 12);
   constexpr int kThreads = 4, kEach = 25;

@@ -7,6 +7,7 @@
 #include "backends/cpu/cpu_model.h"
 #include "engine/engine_impl.h"
 #include "support/cache_pages.h"
+#include "support/fresh_seed.h"
 #include "support/model.h"
 #include "support/pass_cycles.h"
 #include "support/wrapped_model.h"
@@ -130,9 +131,7 @@ class WholeCycles : public testing::Test {
 };
 
 TEST_F(WholeCycles, GiveWhatPassesGive) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   CycleEngine engine(*model_);
   int accepted = 0;
   for (int round = 0; round < 4; ++round) {
@@ -160,9 +159,7 @@ TEST_F(WholeCycles, GiveWhatPassesGive) {
 
 // Trees of any size, over borders of pages, to stop tokens and limits inside of them.
 TEST_F(WholeCycles, WithTreesGiveWhatPlainStepsGive) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   CycleEngine engine(*model_);
   int accepted = 0, by_others = 0;
   for (const int nodes : {2, 8, 32, 64, 128}) {
@@ -310,9 +307,7 @@ TEST_F(WholeCycles, EndWhereTheCacheEnds) {
 // With a cache so small that they give way to each other, some are computed again while others'
 // cycles are in flight; and some are cancelled then.
 TEST_F(WholeCycles, GiveWayAndComeBack) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   EngineOptions options;
   options.cache_memory = bytes_of_pages(model_->config(), 5);
   options.max_batch = 5;
@@ -357,9 +352,7 @@ TEST_F(WholeCycles, GiveWayAndComeBack) {
 
 // A text that repeats itself has drafts of its own, which passes verify.
 TEST_F(WholeCycles, AreLeftForWhatTheTextItselfHas) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   int by_pass = 0, by_cycle = 0;
   for (int round = 0; round < 6; ++round) {
     CycleEngine engine(*model_);

@@ -20,6 +20,7 @@
 #include "orthrus/engine.h"
 #include "orthrus/published_shapes.h"
 #include "support/code_prompts.h"
+#include "support/fresh_seed.h"
 #include "support/near_ties.h"
 #include "support/temporary_directory.h"
 
@@ -171,7 +172,7 @@ inline void report(const std::string& name, const Compared& count) {
 
 class Exactness : public testing::TestWithParam<Effort> {
  protected:
-  Exactness() : random_(seed_) {
+  Exactness() {
     const Effort& effort = GetParam();
     hwy::SetSupportedTargetsForTest(effort.instruction_set);
     EngineOptions options{.weights = effort.weights};
@@ -196,9 +197,6 @@ class Exactness : public testing::TestWithParam<Effort> {
     add();
   }
   ~Exactness() override { hwy::SetSupportedTargetsForTest(0); }
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
 
   const ModelConfig& config() const { return engines_[0].config(); }
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
@@ -340,8 +338,7 @@ class Exactness : public testing::TestWithParam<Effort> {
     for (auto& other : others) other.get();
   }
 
-  unsigned seed_ = std::random_device{}();
-  std::mt19937 random_;
+  std::mt19937 random_{test::fresh_seed()};
   test::TemporaryDirectory own_;
   std::filesystem::path path_;                 // of the model, unless it is synthetic
   std::vector<std::vector<int32_t>> prompts_;  // of plain requests

@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "support/fresh_seed.h"
+
 namespace orthrus {
 namespace {
 
@@ -71,9 +73,7 @@ TEST(StopStrings, TheEarliestOneIsNamedAndOfThoseTheLongest) {
 
 // However the text is cut into pieces, what comes through is the text before the earliest stop.
 TEST(StopStrings, PiecesDoNotMatter) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   const auto letters = [&](int longest) {
     std::string s(1 + random() % longest, 'a');
     for (char& c : s) c = static_cast<char>('a' + random() % 2);

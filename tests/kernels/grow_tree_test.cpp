@@ -15,6 +15,7 @@
 #include "cache/kv_sequence.h"
 #include "decode/draft_tree.h"
 #include "kernels/pairwise.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 namespace {
@@ -42,9 +43,6 @@ class GrowTree : public testing::Test {
   static constexpr int kOwn = kMostPages;  // the second sequence's table
   static constexpr int kMemoryPage = 5000;
 
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   float normal(float deviation) { return std::normal_distribution<float>(0, deviation)(random_); }
 
@@ -218,8 +216,7 @@ class GrowTree : public testing::Test {
     EXPECT_EQ(copies, want_copies);
   }
 
-  unsigned seed_ = std::random_device{}();
-  std::mt19937 random_{seed_};
+  std::mt19937 random_{test::fresh_seed()};
   SamplingParams params_{};
   bool pairs_ = false;
   int32_t anchor_ = 0;

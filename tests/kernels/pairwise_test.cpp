@@ -13,17 +13,13 @@
 #include "base/half.h"
 #include "kernels/philox.h"
 #include "kernels/select.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 namespace {
 
 class Pairwise : public testing::Test {
  protected:
-  Pairwise() : random_(seed_) {}
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
-
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   template <typename T>
   T any_of(std::initializer_list<T> values) {
@@ -46,8 +42,7 @@ class Pairwise : public testing::Test {
     return params;
   }
 
-  unsigned seed_ = std::random_device{}();
-  std::mt19937 random_;
+  std::mt19937 random_{test::fresh_seed()};
 };
 
 // All tokens that the filters leave, in the order of what they are chosen by.

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "kernels/select.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 namespace {
@@ -71,9 +72,7 @@ SamplingParams random_params(std::mt19937& random, int vocabulary) {
 
 // Whatever part of the output was known, and what part are drafts.
 TEST(RowContext, AdjustsRowsAsTheDefinitionsSay) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   for (int trial = 0; trial < 2000; ++trial) {
     const int vocabulary = 1 + static_cast<int>(random() % 60);
     const SamplingParams params = random_params(random, vocabulary);

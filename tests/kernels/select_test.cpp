@@ -9,6 +9,8 @@
 #include <numeric>
 #include <random>
 
+#include "support/fresh_seed.h"
+
 namespace orthrus {
 namespace {
 
@@ -18,9 +20,7 @@ TEST(Argmax, TakesTheLowestIdOnATie) {
 }
 
 TEST(Argmax, IsTheLargestWhereverItStands) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   for (int trial = 0; trial < 200; ++trial) {
     std::vector<float> logits(1 + random() % (trial % 10 == 0 ? 100000 : 2000));
     for (float& l : logits) l = static_cast<float>(static_cast<int>(random() % 2000) - 1900);
@@ -68,9 +68,7 @@ std::vector<int32_t> plain_filter(std::vector<float> logits, const SamplingParam
 }
 
 TEST(Filter, KeepsWhatTheDefinitionsKeep) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   std::normal_distribution<float> normal(0, 3);
   for (int trial = 0; trial < 2000; ++trial) {
     std::vector<float> logits(1 + random() % 60);
@@ -96,9 +94,7 @@ TEST(Filter, KeepsWhatTheDefinitionsKeep) {
 
 // Of a vocabulary's size, from rows that leave a token to ones that leave most.
 TEST(Filter, KeepsWhatTheDefinitionsKeepOfWholeRows) {
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(test::fresh_seed());
   for (int trial = 0; trial < 40; ++trial) {
     std::normal_distribution<float> normal(0, std::array{0.5f, 2.0f, 4.0f, 8.0f}[random() % 4]);
     std::vector<float> logits(20000 + random() % 20000);

@@ -13,23 +13,18 @@
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/formats/format.h"
 #include "kernels/ops.h"
+#include "support/fresh_seed.h"
 
 namespace orthrus {
 
-// A fixture whose randomness has a fresh seed each run, printed when a test fails.
+// A fixture whose randomness has a fresh seed each run.
 class RandomTest : public testing::Test {
  public:
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   float normal() { return normal_(random_); }
 
  protected:
-  RandomTest() : seed_(std::random_device{}()), random_(seed_) {}
-  void TearDown() override {
-    if (HasFailure()) std::printf("seed: %u\n", seed_);
-  }
-
-  unsigned seed_;
-  std::mt19937 random_;
+  std::mt19937 random_{test::fresh_seed()};
   std::normal_distribution<float> normal_;
 };
 
