@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "kernels/cpu/rows.h"
@@ -51,17 +52,18 @@ bool goes_before(const BestTokens& best, std::span<const double> terms, size_t a
   return of_a != of_b ? of_a > of_b : best.tokens[a].token < best.tokens[b].token;
 }
 
-// Logarithm of the row's softmax total once each candidate's score has its term.
+// Logarithm of the row's softmax total once each candidate's score has its term. Of fewer
+// candidates than there may be it is theirs alone: what rounding leaves of the total behind them
+// would be much beside candidates that their terms put far down.
 double log_total_with(const BestTokens& best, std::span<const double> terms) {
   const auto score = [&](size_t i) { return static_cast<double>(best.tokens[i].score); };
-  double most = best.log_total;
+  double others = terms.size() < kPairCandidates ? 0 : 1;  // their share of the total
+  for (size_t i = 0; i < terms.size(); ++i) others -= std::exp(score(i) - best.log_total);
+  double most = others > 0 ? best.log_total : -std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < terms.size(); ++i) most = std::max(most, score(i) + terms[i]);
-  double others = std::exp(best.log_total - most), candidates = 0;
-  for (size_t i = 0; i < terms.size(); ++i) {
-    others -= std::exp(score(i) - most);
-    candidates += std::exp(score(i) + terms[i] - most);
-  }
-  return most + std::log(std::max(others, 0.0) + candidates);
+  double total = others > 0 ? others * std::exp(best.log_total - most) : 0;
+  for (size_t i = 0; i < terms.size(); ++i) total += std::exp(score(i) + terms[i] - most);
+  return most + std::log(total);
 }
 
 }  // namespace

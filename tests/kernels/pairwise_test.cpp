@@ -202,6 +202,27 @@ TEST_F(Pairwise, DraftsAreThoseOfTheDefinition) {
   EXPECT_GT(moved, 100) << "the term changed too few drafts for this test to mean much";
 }
 
+// However far terms put them down: there is nothing beside them.
+TEST_F(Pairwise, CandidatesThatAreAllShareTheWhole) {
+  constexpr int kVocab = 7;
+  Table previous(kVocab, 1, 1, random_), next(kVocab, 1, 1, random_);
+  std::ranges::fill(previous.values, 1.0f);
+  std::ranges::fill(next.values, -20.0f);
+  const PairTables tables{&previous.matrix, &next.matrix};
+  for (int trial = 0; trial < 100; ++trial) {
+    const auto row = random_row(kVocab, 2, false);
+    const PairRow pairs = pair_row(row, 0, {}, tables, true);
+    Choice draft;
+    choose_drafts(std::span(&pairs, 1), 0, {}, tables, true, std::span(&draft, 1));
+    EXPECT_NEAR(draft.probability, select(row, 0, {}, true).probability, 1e-5);
+    std::vector<NextToken> followers;
+    next_tokens(pairs, 0, {}, tables, followers);
+    float total = 0;
+    for (const NextToken& next_one : followers) total += next_one.confidence;
+    EXPECT_NEAR(total, 1, 1e-5);
+  }
+}
+
 TEST_F(Pairwise, TablesAreReadInTheFormatOfTheirFile) {
   constexpr int kVocab = 40, kRank = 32;
   Table previous(kVocab, kRank, 1, random_), next(kVocab, kRank, 1, random_);

@@ -67,7 +67,10 @@ class Links {
 
   // Of the softmax in which the candidates' scores have their terms: that of the one chosen.
   __device__ float share(int side, int chosen) const {
-    float most = row_.top;
+    // No others where there are fewer candidates than there may be: see log_total_with
+    // (pairwise.cpp).
+    const bool all = row_.ids[kPairCandidates - 1] < 0;
+    float most = all ? -INFINITY : row_.top;
     for_each(side, [&](int place, float term) { most = fmaxf(most, row_.scores[place] + term); });
     for (int step = 2; step > 0; step /= 2) most = fmaxf(most, __shfl_xor_sync(~0u, most, step));
     float before = 0, after = 0, own = 0;  // the candidates' parts without terms and with them
@@ -82,7 +85,7 @@ class Links {
       after += __shfl_xor_sync(~0u, after, step);
       own += __shfl_xor_sync(~0u, own, step);
     }
-    const float others = fmaxf(row_.total * expf(row_.top - most) - before, 0.0f);
+    const float others = all ? 0 : fmaxf(row_.total * expf(row_.top - most) - before, 0.0f);
     return own / (others + after);
   }
 

@@ -202,12 +202,14 @@ class TreeGrowth {
     float most = Lanes::max([&](int lane) { return w_.value[lane]; });
     if (!(most > -INFINITY)) return;
     // Greedy: its share of the softmax with the term. At a temperature that of exp(score + noise)
-    // among the candidates.
-    if (greedy_) most = fmaxf(most, top);
+    // among the candidates. Others there are only beside as many candidates as there may be: see
+    // log_total_with (pairwise.cpp).
+    const bool all = !greedy_ || !(w_.value[kPairCandidates - 1] > -INFINITY);
+    if (!all) most = fmaxf(most, top);
     const Lanes::Sums sums =
         Lanes::sums([&](int lane) { return expf(w_.value[lane] - most); },
-                    [&](int lane) { return greedy_ ? expf(w_.score[lane] - most) : 0; });
-    const float others = greedy_ ? fmaxf(row_total * expf(top - most) - sums.second, 0.0f) : 0;
+                    [&](int lane) { return all ? 0 : expf(w_.score[lane] - most); });
+    const float others = all ? 0 : fmaxf(row_total * expf(top - most) - sums.second, 0.0f);
     Lanes::each([&](int lane) {
       const float share = expf(w_.value[lane] - most) / (others + sums.first);
       w_.shares[node][lane] = share > 0 && share <= 1 ? share : 0;  // of what is broken nothing
