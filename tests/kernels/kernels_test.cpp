@@ -102,7 +102,7 @@ TEST_P(Kernels, MatmulAddAndSwigluAreTheReferenceWithinRounding) {
       SCOPED_TRACE(testing::Message()
                    << name_of(type) << " " << tokens << "x" << rows << "x" << cols);
       expect_close(added.view, want_added.view, 2e-4);
-      expect_close(gated.view, want_gated.view, 5e-4);
+      expect_close(gated.view, want_gated.view, 2e-3);  // the error of one times the other
     }
   }
 }

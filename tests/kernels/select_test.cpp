@@ -50,8 +50,10 @@ std::vector<int32_t> plain_filter(std::vector<float> logits, const SamplingParam
             [&](int a, int b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
   if (params.top_k > 0 && params.top_k < static_cast<int>(order.size())) order.resize(params.top_k);
   const float top = logits[order[0]];
-  std::vector<double> mass;
-  for (const int v : order) mass.push_back(std::exp(double(logits[v]) - double(top)));
+  std::vector<double> mass;  // in whole units, so that no sum of them is rounded
+  for (const int v : order) {
+    mass.push_back(std::rint(std::exp(double(logits[v]) - double(top)) * 0x1p40));
+  }
   const double total = std::accumulate(mass.begin(), mass.end(), 0.0);
   if (params.top_p < 1) {
     double sum = 0;
