@@ -187,8 +187,8 @@ params = orthrus.SamplingParams(max_tokens=2000, ignore_eos=True, mode="ar")
 prompts = ["def fibonacci(n):"] * 64
 stream = engine.stream(prompts[0], params)
 next(stream)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     WAIT
 except KeyboardInterrupt:
     print("interrupted", flush=True)
