@@ -48,6 +48,45 @@ void forward(benchmark::State& state) {
   state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(state.iterations()) * rows,
                                                   benchmark::Counter::kIsRate);
 }
+// A draft tree: a trunk, and branches of two rows behind its rows, in turn.
+void tree(benchmark::State& state) {
+  const int rows = static_cast<int>(state.range(0)), count = static_cast<int>(state.range(1));
+  const int context = static_cast<int>(state.range(2));
+  const CpuOps ops(static_cast<int>(state.range(3)));
+  const size_t of_sequence = static_cast<size_t>(context + rows) / kPageSize + 2;
+  KvPool pool(ops, model().kv_layout(), of_sequence + 2 * static_cast<size_t>(count));
+  KvSequence sequence(pool);
+  CpuForwardPass pass(model(), ops);
+  const std::vector<int32_t> prompt(static_cast<size_t>(context), 7);
+  const Span prefill{&sequence, prompt, View::kAutoregressive, 0, 0};
+  const int trunk = rows - 2 * count;
+  std::vector<Branch> branches;
+  for (int b = 0; b < count; ++b) {
+    branches.push_back({b % trunk, trunk + 2 * b, 2, b % trunk + 1});
+  }
+  if (sequence.reserve(context + rows) != Status::kOk ||
+      pass.run(std::span(&prefill, 1)) != Status::kOk) {
+    return state.SkipWithError("no memory");
+  }
+  sequence.commit(context);
+  if (sequence.reserve_branches(branches) != Status::kOk) return state.SkipWithError("no memory");
+  const std::vector<int32_t> tokens(static_cast<size_t>(rows), 11);
+  const Span span{.sequence = &sequence,
+                  .tokens = tokens,
+                  .logits_end = rows,
+                  .output = HeadOutput::kChoice,
+                  .branches = branches};
+  for (auto _ : state) {
+    if (pass.run(std::span(&span, 1)) != Status::kOk) return state.SkipWithError("no memory");
+  }
+}
+BENCHMARK(tree)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond)
+    ->ArgNames({"rows", "branches", "context", "threads"})
+    ->ArgsProduct({{12}, {0, 4}, {300, 2048, 8192}, {2}})
+    ->ArgsProduct({{32}, {0, 10}, {300, 2048, 8192}, {2}});
+
 BENCHMARK(forward)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond)

@@ -535,5 +535,54 @@ TEST_P(Kernels, AttentionIsTheReferenceAndItsBitsDoNotDependOnBatchOrThreads) {
   }
 }
 
+// Paths of a tree, and sequences that begin alike: spans of any length whose first pages are the
+// same ones, in any order, beside one that shares nothing.
+TEST_P(Kernels, AttentionOfSpansThatSharePagesIsThatOfEachAlone) {
+  for (int trial = 0; trial < 30; ++trial) {
+    const KvLayout layout{2, pick(1, 3), 2 * pick(1, 50), kCacheTypes[trial % 2]};
+    const int group = pick(1, 8);
+    const int kv_width = layout.kv_heads * layout.head_dim;
+    const size_t offset = layout.layer_bytes();
+    const auto random = [&] { return normal(); };
+    const auto cache_of = [&](int positions) {
+      Cache cache(layout, positions);
+      put(cache, offset, 0, filled(positions, kv_width, random).view,
+          filled(positions, kv_width, random).view, layout);
+      return cache;
+    };
+    constexpr int kMost = 5 * kPageSize;
+    const Cache shared = cache_of(kMost);
+    std::vector<Cache> own;
+    std::vector<std::vector<std::byte*>> pages;
+    std::vector<AttentionSpan> spans;
+    int total = 0;
+    const int count = pick(2, 12);
+    for (int s = 0; s < count; ++s) {
+      const int rows = pick(0, 3) > 0 ? pick(1, 3) : pick(1, 40);
+      own.push_back(cache_of(kMost));
+      pages.push_back(own.back().pages);
+      const int alike = pick(0, 4) == 0 ? 0 : pick(0, 4);
+      std::copy_n(shared.pages.begin(), alike, pages.back().begin());
+      spans.push_back({total, rows, pick(0, kMost - rows), nullptr, nullptr});
+      total += rows;
+    }
+    for (int s = 0; s < count; ++s) spans[static_cast<size_t>(s)].cache = pages[s].data();
+    const int q_width = group * kv_width;
+    const auto q = filled(total, q_width, [&] { return normal() * 2; });
+    Storage got(total, q_width), want(total, q_width), alone(total, q_width);
+    in_team(pick(1, 5), [&](const Ops& ops, float* workspace) {
+      ops.attention(q.view, spans, layout, offset, got.view, workspace);
+    });
+    kReference.attention(q.view, spans, layout, offset, want.view, nullptr);
+    expect_close(got.view, want.view, 1e-5);
+    for (const AttentionSpan& span : spans) {
+      in_team(pick(1, 4), [&](const Ops& ops, float* workspace) {
+        ops.attention(q.view, std::span(&span, 1), layout, offset, alone.view, workspace);
+      });
+    }
+    expect_same_bits(alone.view, got.view, "attention");
+  }
+}
+
 }  // namespace
 }  // namespace orthrus

@@ -160,9 +160,11 @@ void attend_tile(Queries& s, int first, const Element* tile, const int* visible,
   for (int i = 0; i < Q; ++i) merge(s, first + i, tops[i], totals[i], s.part + i * s.stride);
 }
 
-// All queries against one tile: of its positions query i sees visible[i], which is 0 for none.
+// The queries [begin, end) against one tile: of its positions query i sees visible[i], at least
+// one.
 template <typename Element>
-void attend_tile(Queries& s, const Element* tile, const int* visible, const KvLayout& layout) {
+void attend_tile(Queries& s, int begin, int end, const Element* tile, const int* visible,
+                 const KvLayout& layout) {
   using Attend = void (*)(Queries&, int, const Element*, const int*, const KvLayout&);
   static constexpr Attend kOfQueries[] = {attend_tile<1, Element>,
                                           attend_tile<2, Element>,
@@ -170,23 +172,47 @@ void attend_tile(Queries& s, const Element* tile, const int* visible, const KvLa
                                           attend_tile<HWY_MIN(4, kTileQueries), Element>,
                                           attend_tile<HWY_MIN(5, kTileQueries), Element>,
                                           attend_tile<HWY_MIN(6, kTileQueries), Element>};
-  for (int i = 0; i < s.count;) {
-    int end = i;
-    while (end < s.count && visible[end] > 0) ++end;
-    if (end == i) {
-      ++i;
-      continue;
-    }
-    // As few tiles as can be, and those as even as can be.
-    const int tiles = (end - i + kTileQueries - 1) / kTileQueries;
-    const int together = (end - i + tiles - 1) / tiles;
-    kOfQueries[together - 1](s, i, tile, visible + i, layout);
-    i += together;
+  while (begin < end) {
+    // As few tiles of registers as can be, and those as even as can be.
+    const int tiles = (end - begin + kTileQueries - 1) / kTileQueries;
+    const int together = (end - begin + tiles - 1) / tiles;
+    kOfQueries[together - 1](s, begin, tile, visible + begin, layout);
+    begin += together;
   }
 }
 
-void attend_queries(ConstRows q, const AttentionSpan& span, int kv_head, int group, int first,
-                    int count, const KvLayout& layout, size_t cache_offset, Rows out,
+// Some pages, and how many of their positions each query sees; none where it has no such pages.
+struct Seen {
+  std::byte* const* pages[kMostQueries];
+  int positions[kMostQueries];
+};
+
+// Queries side by side whose positions are on the same page share it: rows of one span, paths of a
+// tree, sequences that begin alike.
+void visit(Queries& s, const Seen& seen, size_t offset, const KvLayout& layout) {
+  const int most = *std::max_element(seen.positions, seen.positions + s.count);
+  int visible[kMostQueries];
+  for (int start = 0; start < most; start += kPageSize) {
+    const auto page_of = [&](int i) { return seen.pages[i][start / kPageSize]; };
+    for (int i = 0; i < s.count; ++i) {
+      visible[i] = std::clamp(seen.positions[i] - start, 0, kPageSize);
+    }
+    for (int i = 0; i < s.count;) {
+      const int begin = i++;
+      if (visible[begin] == 0) continue;
+      const std::byte* const page = page_of(begin);
+      while (i < s.count && visible[i] > 0 && page_of(i) == page) ++i;
+      if (layout.type == DType::kBF16) {
+        attend_tile(s, begin, i, reinterpret_cast<const BF16*>(page + offset), visible, layout);
+      } else {
+        attend_tile(s, begin, i, reinterpret_cast<const float*>(page + offset), visible, layout);
+      }
+    }
+  }
+}
+
+void attend_queries(ConstRows q, std::span<const AttentionSpan> spans, int kv_head, int group,
+                    int first, int count, const KvLayout& layout, size_t cache_offset, Rows out,
                     float* workspace) {
   Queries s;
   s.count = count;
@@ -194,12 +220,25 @@ void attend_queries(ConstRows q, const AttentionSpan& span, int kv_head, int gro
   s.query = workspace;
   s.values = s.query + kMostQueries * s.stride;
   s.part = s.values + kMostQueries * s.stride;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(layout.head_dim));
-  const auto head_of = [&](auto rows, int i) {
-    const int query = first + i;
-    return rows.row(span.first_row + query / group) +
-           static_cast<size_t>(kv_head * group + query % group) * layout.head_dim;
+  Seen cache, block;
+  int rows[kMostQueries];  // of q and out
+  size_t span = 0;
+  int row = first / group;  // of the span
+  for (int i = 0; i < count; ++i) {
+    if (i > 0 && (first + i) % group == 0) ++row;
+    while (row >= spans[span].rows) row -= spans[span++].rows;
+    const AttentionSpan& of = spans[span];
+    rows[i] = of.first_row + row;
+    cache.pages[i] = of.cache;
+    cache.positions[i] = of.first_position + (of.has_block() ? 0 : row + 1);
+    block.pages[i] = of.block;
+    block.positions[i] = of.has_block() ? of.rows : 0;
+  }
+  const auto head_of = [&](auto of, int i) {
+    const int head = kv_head * group + (first + i) % group;
+    return of.row(rows[i]) + static_cast<size_t>(head) * layout.head_dim;
   };
+  const float scale = 1.0f / std::sqrt(static_cast<float>(layout.head_dim));
   for (int i = 0; i < count; ++i) {
     const float* from = head_of(q, i);
     for (int d = 0; d < layout.head_dim; ++d) s.query[i * s.stride + d] = from[d] * scale;
@@ -208,31 +247,10 @@ void attend_queries(ConstRows q, const AttentionSpan& span, int kv_head, int gro
   }
   std::memset(s.values, 0, count * s.stride * sizeof(float));
 
-  // The positions [0, sees[i]) of query i.
-  const auto visit = [&](std::byte* const* pages, size_t offset, const int* sees) {
-    const size_t at = offset + layout.tile_bytes() * static_cast<size_t>(kv_head);
-    const int most = *std::max_element(sees, sees + count);
-    int visible[kMostQueries];
-    for (int start = 0; start < most; start += kPageSize) {
-      for (int i = 0; i < count; ++i) visible[i] = std::clamp(sees[i] - start, 0, kPageSize);
-      const std::byte* const tile = pages[start / kPageSize] + at;
-      if (layout.type == DType::kBF16) {
-        attend_tile(s, reinterpret_cast<const BF16*>(tile), visible, layout);
-      } else {
-        attend_tile(s, reinterpret_cast<const float*>(tile), visible, layout);
-      }
-    }
-  };
-  int sees[kMostQueries];
-  if (span.has_block()) {
-    std::fill_n(sees, count, span.first_position);
-    visit(span.cache, cache_offset, sees);
-    std::fill_n(sees, count, span.rows);
-    visit(span.block, 0, sees);
-  } else {
-    for (int i = 0; i < count; ++i) sees[i] = span.first_position + (first + i) / group + 1;
-    visit(span.cache, cache_offset, sees);
-  }
+  const size_t offset = layout.tile_bytes() * static_cast<size_t>(kv_head);
+  visit(s, cache, cache_offset + offset, layout);
+  visit(s, block, offset, layout);
+
   for (int i = 0; i < count; ++i) {
     float* to = head_of(out, i);
     for (int d = 0; d < layout.head_dim; ++d) to[d] = s.values[i * s.stride + d] / s.total[i];
@@ -248,10 +266,10 @@ namespace orthrus::cpu {
 
 HWY_EXPORT(attend_queries);
 
-void attend(ConstRows q, const AttentionSpan& span, int kv_head, int group, int first, int count,
-            const KvLayout& layout, size_t cache_offset, Rows out, float* workspace) {
+void attend(ConstRows q, std::span<const AttentionSpan> spans, int kv_head, int group, int first,
+            int count, const KvLayout& layout, size_t cache_offset, Rows out, float* workspace) {
   HWY_DYNAMIC_DISPATCH(attend_queries)
-  (q, span, kv_head, group, first, count, layout, cache_offset, out, workspace);
+  (q, spans, kv_head, group, first, count, layout, cache_offset, out, workspace);
 }
 
 }  // namespace orthrus::cpu

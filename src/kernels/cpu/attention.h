@@ -1,4 +1,4 @@
-// Attention of some queries of one span and key head (attention.cpp).
+// Attention of some queries of one key head (attention.cpp).
 #pragma once
 
 #include "kernels/ops.h"
@@ -15,10 +15,10 @@ inline size_t attend_floats(const KvLayout& layout) {
   return layout.value_stride() * (2 * kMostQueries + kMostTileQueries);
 }
 
-// The queries [first, first + count) of the span that read key head `kv_head`, count <=
-// kMostQueries. Query i is row i / group of the span, query head kv_head * group + i % group.
+// The queries [first, first + count) that read key head `kv_head`, count <= kMostQueries. Query i
+// is row i / group of the spans, one span after the other, query head kv_head * group + i % group.
 // `workspace`: attend_floats, aligned to 64 bytes.
-void attend(ConstRows q, const AttentionSpan& span, int kv_head, int group, int first, int count,
-            const KvLayout& layout, size_t cache_offset, Rows out, float* workspace);
+void attend(ConstRows q, std::span<const AttentionSpan> spans, int kv_head, int group, int first,
+            int count, const KvLayout& layout, size_t cache_offset, Rows out, float* workspace);
 
 }  // namespace orthrus::cpu

@@ -281,18 +281,19 @@ void CpuOps::attention(ConstRows q, std::span<const AttentionSpan> spans, const 
                        size_t cache_offset, Rows out, float* workspace) const {
   float* const own = workspace + static_cast<size_t>(here.index) * attend_floats(layout);
   const int group = q.cols / layout.head_dim / layout.kv_heads;
-  for (const AttentionSpan& span : spans) {
-    // Many queries together read each tile once; but there should be a task for every thread.
-    const int queries = span.rows * group;
-    const int together = std::clamp(queries * layout.kv_heads / here.size(), 1, kMostQueries);
-    const int parts = (queries + together - 1) / together;
-    // Later rows see more: taken in turn, every thread gets some of each.
-    here.share_in_turn(parts * layout.kv_heads, [&](int task) {
-      const int first = task / layout.kv_heads * together;
-      attend(q, span, task % layout.kv_heads, group, first, std::min(together, queries - first),
-             layout, cache_offset, out, own);
-    });
-  }
+  int queries = 0;  // of a key head
+  for (const AttentionSpan& span : spans) queries += span.rows * group;
+  // Many queries together read each tile once; but there should be a task for every thread. Those
+  // of a row stay together where they can.
+  int together = std::clamp(queries * layout.kv_heads / here.size(), 1, kMostQueries);
+  if (together > group) together -= together % group;
+  const int parts = ceil_div(queries, together);
+  // Later rows see more: taken in turn, every thread gets some of each.
+  here.share_in_turn(parts * layout.kv_heads, [&](int task) {
+    const int first = task / layout.kv_heads * together;
+    attend(q, spans, task % layout.kv_heads, group, first, std::min(together, queries - first),
+           layout, cache_offset, out, own);
+  });
   here.wait();
 }
 
