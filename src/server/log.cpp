@@ -107,8 +107,9 @@ void Log::write(const HttpRecord& record) {
                          : record.status >= 500 ? LogLevel::kWarning
                                                 : LogLevel::kInfo;
   if (level < impl_->least) return;
-  write(level, fmt::format("id={} {} {} {} {:.3f}s{}{}", record.id, printable(record.method),
-                           printable(record.path), record.status, record.seconds,
+  const auto known = [](const std::string& text) { return text.empty() ? "-" : printable(text); };
+  write(level, fmt::format("id={} {} {} {} {:.3f}s{}{}", record.id, known(record.method),
+                           known(record.path), record.status, record.seconds,
                            record.note.empty() ? "" : " ", record.note));
 }
 

@@ -62,16 +62,21 @@ Router router() {
   router.add("GET", "/files/*", [](std::shared_ptr<Exchange> exchange) {
     exchange->respond(200, "text/plain", exchange->request().path);
   });
+  const ErrorForm own_form = [](const ApiError& error, std::string_view) {
+    return "own form: " + error.message;
+  };
+  router.add({.method = "POST",
+              .path = "/own",
+              .errors = own_form,
+              .handler = [](std::shared_ptr<Exchange>) {}});
   router.add({.method = "GET",
               .path = "/open",
-              .errors = [](const ApiError& error,
-                           std::string_view) { return "own form: " + error.message; },
+              .errors = own_form,
               .access = Access::kOpen,
               .at_once = true,
-              .handler =
-                  [](std::shared_ptr<Exchange> exchange) {
-                    exchange->respond(200, "text/plain", "open");
-                  }});
+              .handler = [](std::shared_ptr<Exchange> exchange) {
+                exchange->respond(200, "text/plain", "open");
+              }});
   return router;
 }
 
@@ -356,6 +361,44 @@ TEST(HttpServer, RecordsEachExchange) {
   EXPECT_EQ(records[0].note, "tokens=3");
   EXPECT_EQ(records[1].id, "two");
   EXPECT_EQ(records[1].status, 404);
+}
+
+TEST(HttpServer, RefusesInTheFormOfThePathWhatItDoesNotReadToItsEnd) {
+  std::mutex mutex;
+  std::vector<HttpRecord> records;
+  HttpOptions options;
+  options.limits.body_bytes = 1000;
+  options.access.cors_origins = {"*"};
+  options.on_answered = [&](const HttpRecord& record) {
+    const std::lock_guard lock(mutex);
+    records.push_back(record);
+  };
+  {
+    const HttpServer server(options, router());
+    const std::string head = "POST /own HTTP/1.1\r\nHost: a\r\nOrigin: b\r\nX-Request-Id: me\r\n";
+    const std::vector<std::pair<std::string, std::string>> cases = {
+        {"Content-Length: 1001\r\n\r\n", "own form: The request's body is longer than 1000 bytes."},
+        {"Transfer-Encoding: chunked\r\n\r\nfff\r\n" + std::string(4095, 'x'),
+         "own form: The request's body is longer than 1000 bytes."},
+        {"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+         "own form: Bodies are taken without a content encoding."},
+        {"Transfer-Encoding: gzip\r\n\r\n", "own form: The only transfer encoding is chunked."},
+    };
+    for (const auto& [rest, body] : cases) {
+      HttpClient client(server.port());
+      client.send(head + rest);
+      const auto response = client.read_response();
+      ASSERT_TRUE(response) << body;
+      EXPECT_EQ(response->body, body);
+      EXPECT_EQ(response->fields.at("x-request-id"), "me") << body;
+      EXPECT_EQ(response->fields.at("access-control-allow-origin"), "*") << body;
+    }
+  }
+  ASSERT_EQ(records.size(), 4u);
+  for (const HttpRecord& record : records) {
+    EXPECT_EQ(record.method, "POST") << record.status;
+    EXPECT_EQ(record.path, "/own") << record.status;
+  }
 }
 
 TEST(HttpServer, AnotherRouterTakesTheNextRequests) {

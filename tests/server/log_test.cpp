@@ -10,13 +10,14 @@ namespace orthrus::server {
 namespace {
 
 // All that is logged of one answer.
-std::string logged(LogLevel least, const std::string& path, int status) {
+std::string logged(LogLevel least, const std::string& path, int status,
+                   const std::string& method = "GET") {
   int ends[2];
   EXPECT_EQ(pipe(ends), 0);
   {
     Log log(least, ends[1]);
     log.write(
-        {.id = "a", .method = "GET", .path = path, .status = status, .seconds = 1, .note = {}});
+        {.id = "a", .method = method, .path = path, .status = status, .seconds = 1, .note = {}});
   }
   close(ends[1]);
   char text[512];
@@ -35,6 +36,11 @@ TEST(Log, WhatIsAskedAllTheTimeIsForDebugging) {
   EXPECT_NE(logged(LogLevel::kInfo, "/metrics", 500).find(" warning "), std::string::npos);
   EXPECT_NE(logged(LogLevel::kInfo, "/v1/models", 503).find(" warning "), std::string::npos);
   EXPECT_NE(logged(LogLevel::kInfo, "/v1/models", 200).find(" info "), std::string::npos);
+}
+
+TEST(Log, FieldsStandWhereTheyAreExpected) {
+  EXPECT_NE(logged(LogLevel::kInfo, "", 431, "").find(" info id=a - - 431 1.000s\n"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -95,6 +95,7 @@ void Connection::read_requests() {
         answer_request();
         break;
       case RequestReader::Progress::kBad: {
+        find_route();  // whose form the error has
         const auto& [status, message] = reader_->problem();
         return refuse({status, std::string(type_of(status)), message});
       }
@@ -102,12 +103,17 @@ void Connection::read_requests() {
   }
 }
 
+void Connection::find_route() {
+  const HttpRequest& request = reader_->request();
+  router_ = context_->router;
+  match_ = router_->find(request.method, request.path);
+}
+
 bool Connection::on_header() {
   header_done_ = true;
   since_ = Clock::now();
   const HttpRequest& request = reader_->request();
-  router_ = context_->router;
-  match_ = router_->find(request.method, request.path);
+  find_route();
   refusal_ = refusal_of(request, match_, context_->options.access);
   if (refusal_ && reader_->has_body()) {
     refuse(refusal_->error, refusal_->extra);
@@ -162,8 +168,7 @@ void Connection::answer_request() {
 void Connection::refuse(const ApiError& error, const Headers& extra) {
   const HttpRequest& request = reader_->request();
   const std::string id = request_id(request);
-  Headers common;
-  if (header_done_) common = cors_headers(context_->options.access, request);
+  Headers common = cors_headers(context_->options.access, request);
   common.add("X-Request-Id", id);
   const std::string body = match_.errors != nullptr ? match_.errors(error, id) : openai_json(error);
   output_ += response_head({.status = error.status,

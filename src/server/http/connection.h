@@ -48,6 +48,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void wait_writable();
   void on_readable();
   void read_requests();
+  void find_route();
   bool on_header();  // false: the connection is about to end
   void answer_request();
   void refuse(const ApiError& error, const Headers& extra = {});

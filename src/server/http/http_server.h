@@ -14,10 +14,10 @@ namespace orthrus::server {
 
 // An exchange that is over, for the log.
 struct HttpRecord {
-  std::string id, method, path;
-  int status;        // 499: the client went before the answer
-  double seconds;    // from the request's last byte
-  std::string note;  // Exchange::note
+  std::string id, method, path;  // the last two empty where the request's line was not read
+  int status;                    // 499: the client went before the answer
+  double seconds;                // from the request's last byte
+  std::string note;              // Exchange::note
 };
 
 struct HttpOptions {

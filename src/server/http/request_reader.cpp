@@ -90,7 +90,8 @@ struct RequestReader::Impl {
     parser.get().body().share.emplace(std::move(memory));
   }
 
-  std::optional<BadRequest> read_header();
+  bool read_head();
+  std::optional<BadRequest> check_header();
   size_t count(http::field name) const { return parser.get().count(name); }
   std::string_view value(http::field name) const { return view(parser.get()[name]); }
 
@@ -109,6 +110,7 @@ RequestReader::~RequestReader() = default;
 RequestReader::Progress RequestReader::put(std::string_view& bytes) {
   http::request_parser<BoundedBody>& parser = impl_->parser;
   const auto bad = [&](BadRequest problem) {
+    if (!std::exchange(impl_->header_told, true)) impl_->read_head();  // as far as it came
     impl_->problem = std::move(problem);
     return Progress::kBad;
   };
@@ -142,13 +144,28 @@ RequestReader::Progress RequestReader::put(std::string_view& bytes) {
   }
   if (!parser.is_header_done()) return Progress::kMore;
   if (!std::exchange(impl_->header_told, true)) {
-    if (auto problem = impl_->read_header()) return bad(std::move(*problem));
+    if (auto problem = impl_->check_header()) return bad(std::move(*problem));
     return Progress::kHeader;
   }
   return parser.is_done() ? Progress::kDone : Progress::kMore;
 }
 
-std::optional<BadRequest> RequestReader::Impl::read_header() {
+// False where the target is none.
+bool RequestReader::Impl::read_head() {
+  const auto& message = parser.get();
+  request.method = view(message.method_string());
+  for (const auto& field : message) {
+    request.headers.add(std::string(view(field.name_string())), std::string(view(field.value())));
+  }
+  std::optional<Target> target = read_target(view(message.target()));
+  if (!target) return false;
+  request.path = std::move(target->path);
+  request.query = std::move(target->query);
+  return true;
+}
+
+std::optional<BadRequest> RequestReader::Impl::check_header() {
+  const bool has_target = read_head();
   const auto& message = parser.get();
   if (message.version() == 11 && count(http::field::host) != 1) {
     return BadRequest{400, "A request needs one Host field."};
@@ -166,15 +183,8 @@ std::optional<BadRequest> RequestReader::Impl::read_header() {
       !boost::beast::iequals(message[http::field::expect], "100-continue")) {
     return BadRequest{417, "The only expectation that is met is 100-continue."};
   }
-  request.method = view(message.method_string());
-  std::optional<Target> target = read_target(view(message.target()));
-  if (!target) {
+  if (!has_target) {
     return BadRequest{400, "The request's target is not a path with percent-encoding."};
-  }
-  request.path = std::move(target->path);
-  request.query = std::move(target->query);
-  for (const auto& field : message) {
-    request.headers.add(std::string(view(field.name_string())), std::string(view(field.value())));
   }
   return std::nullopt;
 }
