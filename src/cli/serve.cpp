@@ -33,7 +33,7 @@ constexpr const char* kExamples = R"(EXAMPLES
   orthrus serve -m model.gguf --unix-socket /run/orthrus/socket
   curl http://127.0.0.1:8000/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hi"}]}'
 
-Serves OpenAI's API below /v1, and a page to chat at /. Every option is also a variable
+Serves OpenAI's and Anthropic's APIs below /v1, and a page to chat at /. Every option is also a variable
 of the environment, ORTHRUS_PORT for --port; of --api-key and --cors-origin, commas separate
 several. Ctrl-C and SIGTERM end it when what runs is done; a second one ends that, too.)";
 

@@ -85,7 +85,7 @@ void ServeOptions::add_to(CLI::App& app) {
       ->group(kLimits);
   add_whole_number(app, "--request-timeout", request_timeout,
                    {0, 604800, "a whole number from 0 (none) to 604800"},
-                   "Seconds after which a request ends as it is")
+                   "Seconds after which a request ends with an error, 504; 0 is none")
       ->group(kLimits);
   add_variables(app, kVariables);
 }

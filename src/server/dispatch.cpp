@@ -170,7 +170,7 @@ ApiError Dispatcher::Impl::timeout_error() const {
   const std::chrono::duration<double> most = limits.timeout;
   return {504,
           "timeout_error",
-          fmt::format("The request took longer than {:g} seconds.", most.count()),
+          fmt::format("The request took longer than {:g} s.", most.count()),
           {},
           "timeout"};
 }

@@ -18,7 +18,7 @@ struct ApiError;
 struct DispatchLimits {
   // Most requests beside those that may run at once, EngineLoad::batch; 0: any number.
   int max_queue = 0;
-  std::chrono::milliseconds timeout{0};  // after which a request ends as it is; 0: never
+  std::chrono::milliseconds timeout{0};  // after which a request ends with an error; 0: never
 };
 
 // Thread-safe. Lives until all that was submitted is done, as it is after the AsyncEngine's end.

@@ -268,7 +268,7 @@ TEST_F(Dispatch, SaysThatATimeoutIsOne) {
   ASSERT_TRUE(told);
   EXPECT_EQ(told->status, 504);
   EXPECT_EQ(told->type, "timeout_error");
-  EXPECT_EQ(told->message, "The request took longer than 0.001 seconds.");
+  EXPECT_EQ(told->message, "The request took longer than 0.001 s.");
 }
 
 TEST_F(Dispatch, DrainsAndCancels) {
