@@ -40,7 +40,7 @@ ChatFormat ChatFormatOption::resolve(const std::string& model) const {
   if (found == ChatFormat::kNone) {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{} carries no chat template, so its model was not made for chat. "
-                            "'orthrus generate' continues plain text; {}",
+                            "'orthrus generate' without --chat continues plain text; {}",
                             without_controls(model), hint));
   }
   if (found == ChatFormat::kUnknown) {

@@ -97,9 +97,11 @@ const ChatLayout& layout_of(ChatFormat format) {
   for (const ChatLayout& layout : kLayouts) {
     if (layout.info.format == format) return layout;
   }
-  throw Error(ErrorKind::kUsage,
-              fmt::format("The chat format is {}; there is nothing to render messages with.",
-                          name_of(format)));
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("The chat format is {}: nothing says how messages become a prompt. Choose "
+                  "a chat format, or continue plain text.",
+                  name_of(format)));
 }
 
 std::span<const ChatFormatInfo> chat_formats() {

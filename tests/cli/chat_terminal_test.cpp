@@ -324,7 +324,7 @@ TEST_F(ChatTerminal, Commands) {
   EXPECT_EQ(said(terminal), (Strings{"file's\ntext\n\nWhat is it?", "/no_think"}));
   command(terminal, "/clear", "starts over.");
   command(terminal, "/load " + (directory_ / "saved1").string(), "Loaded 2 messages.");
-  command(terminal, "/stats", "All 3 replies\n");
+  command(terminal, "/stats", "All replies: 3\n");
   terminal.enter("/quit");
   EXPECT_EQ(terminal.exit_code(), 0);
 }

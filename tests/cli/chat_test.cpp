@@ -27,7 +27,7 @@ TEST(Chat, RefusesACheckpointWithoutTemplate) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.out, "");
   for (const char* part :
-       {"tiny-code carries no chat template", "'orthrus generate'",
+       {"tiny-code carries no chat template", "'orthrus generate' without --chat",
         "--chat-format uses one all the same: chatml, qwen2, qwen2.5, qwen3, qwen3-instruct-2507 "
         "or qwen3-thinking-2507."}) {
     EXPECT_NE(result.err.find(part), std::string::npos) << result.err;

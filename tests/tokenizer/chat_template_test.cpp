@@ -268,7 +268,8 @@ TEST(ChatTemplate, FormatsWithoutToolsRefuseThem) {
 TEST(ChatTemplate, WithoutAFormatThereIsNothingToRender) {
   for (const ChatFormat format : {ChatFormat::kNone, ChatFormat::kUnknown}) {
     expect_error(ErrorKind::kUsage,
-                 fmt::format("The chat format is {}; there is nothing to render messages with.",
+                 fmt::format("The chat format is {}: nothing says how messages become a prompt. "
+                             "Choose a chat format, or continue plain text.",
                              name_of(format)),
                  [&] { render_chat(format, Messages{user("q")}); });
   }

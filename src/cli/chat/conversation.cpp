@@ -268,7 +268,7 @@ std::string ConversationLoop::stats() const {
   std::string text;
   if (last_) text += "The last reply\n" + summary(last_->generation) + "\n";
   text += fmt::format(
-      "All {} replies\n"
+      "All replies: {}\n"
       "{:<19}{}\n{:<19}{}, {} of them cached\n{:<19}{:.2f}\n{:<19}{:.1f} s\n",
       replies_, "tokens", generated_, "prompt tokens", prompt_tokens_, cached_,
       "tokens per forward", static_cast<double>(generated_) / passes_, "time", seconds_);
