@@ -353,7 +353,7 @@ TEST_F(WholeCycles, GiveWayAndComeBack) {
 // A text that repeats itself has drafts of its own, which passes verify.
 TEST_F(WholeCycles, AreLeftForWhatTheTextItselfHas) {
   std::mt19937 random(test::fresh_seed());
-  int by_pass = 0, by_cycle = 0;
+  int by_pass = 0, by_cycle = 0, most_in_flight = 0;
   for (int round = 0; round < 6; ++round) {
     CycleEngine engine(*model_);
     Request asked;
@@ -372,12 +372,13 @@ TEST_F(WholeCycles, AreLeftForWhatTheTextItselfHas) {
     const Generation got = generate(engine, std::span(&asked, 1))[0];
     EXPECT_EQ(got.output_ids, want.output_ids);
     EXPECT_EQ(got.stats.generated, 1 + got.stats.ar_passes + got.stats.accepted);
-    EXPECT_EQ(engine.fake().most_in_flight, CycleRunner::kMostInFlight);
+    most_in_flight = std::max(most_in_flight, engine.fake().most_in_flight);
     by_pass += looked_up(got);
     by_cycle += got.stats.ar_passes - looked_up(got);
   }
   EXPECT_GT(by_pass, 0);
   EXPECT_GT(by_cycle, 0);
+  EXPECT_EQ(most_in_flight, CycleRunner::kMostInFlight);
 }
 
 // Beside others it stays in them.
