@@ -39,7 +39,7 @@ for target in safetensors quantized gguf config tokenizer vocabulary output http
         "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}' >"$corpus/chat"
       printf '\x05{"prompt": [[1, 2], [3]], "stream": true, "stream_options": {}, "seed": -1}' \
         >"$corpus/text" ;;
-    config) cp tests/data/golden/*/config.json "$corpus" 2>/dev/null || true ;;
+    config) for model in tests/data/golden/*; do cp "$model/config.json" "$corpus/${model##*/}"; done ;;
     safetensors)  # two tensors, of which one is not aligned
       header='{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},'
       header+='"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}'
