@@ -98,6 +98,7 @@ struct RequestReader::Impl {
   const HttpLimits& limits;
   http::request_parser<BoundedBody> parser;
   bool header_told = false;
+  size_t header_bytes = 0;  // of the header, that were taken
   BadRequest problem{};
   HttpRequest request;
 };
@@ -122,9 +123,11 @@ RequestReader::Progress RequestReader::put(std::string_view& bytes) {
     const bool letter = (bytes[0] | 0x20) >= 'a' && (bytes[0] | 0x20) <= 'z';
     if (!letter) return bad({400, "The request is not HTTP: it does not begin with a method."});
   }
-  parser.eager(impl_->header_told);
   while (!parser.is_done() && !bytes.empty()) {
+    // A step: lines of the header, the line before a chunk, the end behind the last, or bytes of
+    // the body.
     error_code error;
+    const size_t body = body_bytes();
     const size_t taken = parser.put({bytes.data(), bytes.size()}, error);
     bytes.remove_prefix(taken);
     if (error && error != http::error::need_more) {
@@ -133,14 +136,18 @@ RequestReader::Progress RequestReader::put(std::string_view& bytes) {
       }
       return bad(problem_of(error, impl_->limits));
     }
-    if (!impl_->header_told && parser.is_header_done()) break;
-    if (error) {
-      // The line of a chunk, or the fields behind the last: nothing else waits for its end here.
-      if (bytes.size() > impl_->limits.header_bytes) {
-        return bad({400, "The request's chunks are malformed."});
+    // Beast limits a header's first line and its fields each, and what is around chunks not at all.
+    // What waits for its end counts, so that the limit is the same whatever pieces come.
+    const size_t waiting = error ? bytes.size() : 0;
+    if (!impl_->header_told) {
+      impl_->header_bytes += taken;
+      if (impl_->header_bytes + waiting > impl_->limits.header_bytes) {
+        return bad(problem_of(http::error::header_limit, impl_->limits));
       }
-      break;
+    } else if (taken - (body_bytes() - body) + waiting > impl_->limits.header_bytes) {
+      return bad({400, "The request's chunks are malformed."});
     }
+    if (error || (!impl_->header_told && parser.is_header_done())) break;
   }
   if (!parser.is_header_done()) return Progress::kMore;
   if (!std::exchange(impl_->header_told, true)) {
