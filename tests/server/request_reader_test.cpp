@@ -61,7 +61,8 @@ TEST(RequestReader, ManyChunksAreNoLongLine) {
   std::string request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (size_t i = 0; i < kLimit; ++i) request += "1\r\na\r\n";
   request += "0\r\n\r\n";
-  for (const size_t piece : {size_t{1}, size_t{50}, request.size()}) EXPECT_EQ(status_of(request, piece), 0);
+  for (const size_t piece : {size_t{1}, size_t{50}, request.size()})
+    EXPECT_EQ(status_of(request, piece), 0);
 }
 
 }  // namespace
