@@ -120,9 +120,10 @@ void AutoPolicy::begin_block(bool pays) {
 }
 
 // Where blocks have paid, a pause is likely to be a short one.
-void AutoPolicy::end_block(int drafts, int verified, int accepted) {
+void AutoPolicy::end_block(int drafts, const Outcome& outcome) {
   history_.end_cycle();
-  const bool paid = 1 + accepted > plain_rate() * (draft_time(drafts) + time(verified + 1));
+  const bool paid =
+      outcome.tokens() > plain_rate() * (draft_time(drafts) + time(outcome.verified + 1));
   if (paid) state_->patience = std::max(state_->patience / 2, kLeastPatience);
 }
 
@@ -198,11 +199,8 @@ AutoPolicy::Prefix AutoPolicy::best_prefix() {
     acceptances_.push_back(state_->calibration(misses_).acceptance(probability));
   }
   double accepted = 1;
-  const Prefix best = best_prefix(static_cast<int>(acceptances_.size()), [&](int i) {
-    return accepted *= acceptances_[static_cast<size_t>(i)];
-  });
-  verified_ = best.drafts;
-  return best;
+  return best_prefix(static_cast<int>(acceptances_.size()),
+                     [&](int i) { return accepted *= acceptances_[static_cast<size_t>(i)]; });
 }
 
 CyclePlan AutoPolicy::plan(int most, const Leftover& left, const Found& found) {
@@ -287,7 +285,6 @@ Verification AutoPolicy::verified_tree(std::span<const float> chain,
 
 Verification AutoPolicy::begin_verify(const Prefix& prefix) {
   constexpr double kMostInVain = 8;
-  verified_ = prefix.drafts;
   double right = 0, accepted = 1;
   for (const double acceptance : acceptances_) right += accepted *= acceptance;
   if (const double wrong = static_cast<double>(probabilities_.size()) - right; wrong > 0.1) {
@@ -364,55 +361,59 @@ CyclePlan AutoPolicy::plan_found(int most, int most_nodes, const Found& found) {
   return {.lookup = lookup.drafts, .expected_accepted = lookup.expected};
 }
 
-void AutoPolicy::observe_whole(int drafts, int accepted) {
+void AutoPolicy::observe_whole(int drafts, const Outcome& outcome) {
   if (drafts == 0) return;
   acceptances_.clear();
-  for (int place = 1; place <= std::min(drafts, accepted + 1); ++place) {
-    acceptances_.push_back(place <= accepted ? 1 : 0);
+  for (int place = 1; place <= outcome.compared(); ++place) {
+    acceptances_.push_back(place <= outcome.accepted ? 1 : 0);
     history_.observe(place, 1, acceptances_.back());
   }
-  end_whole(drafts, drafts, accepted);
+  end_whole(drafts, outcome);
 }
 
 void AutoPolicy::observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
-                                    std::span<const int> path) {
+                                    std::span<const int> path, bool ended) {
   state_->trees.observe(nodes);
-  learn_from_path(nodes, path);
   acceptances_.assign(path.size(), 1);
-  if (path.size() < nodes.size()) acceptances_.push_back(0);
-  end_whole(drafts, static_cast<int>(nodes.size()), static_cast<int>(path.size()));
+  if (learn_from_path(nodes, path, ended)) acceptances_.push_back(0);
+  end_whole(drafts, {static_cast<int>(nodes.size()), static_cast<int>(path.size()), ended});
 }
 
-void AutoPolicy::end_whole(int drafts, int verified, int accepted) {
+void AutoPolicy::end_whole(int drafts, const Outcome& outcome) {
   if (std::exchange(probing_, false)) learn_from_probe(acceptances_, 1, kMostPatienceWhole);
-  end_block(drafts, verified, accepted);
+  end_block(drafts, outcome);
 }
 
-void AutoPolicy::observe_accepted(int accepted) {
+void AutoPolicy::observe_accepted(const Outcome& outcome) {
   if (probabilities_.empty()) return;  // a plain step
-  bool right = true;
-  for (int place = 1; place <= verified_ && right; ++place) {
-    right = place <= accepted;
+  for (int place = 1; place <= outcome.compared(); ++place) {
+    const bool right = place <= outcome.accepted;
     state_->calibration(misses_).observe(probabilities_[static_cast<size_t>(place) - 1], right);
     if (drafted_) history_.observe(place, 1, right ? 1 : 0);
   }
-  if (drafted_ && right) observe_unverified(verified_ + 1);
-  if (drafted_) end_block(static_cast<int>(probabilities_.size()), verified_, accepted);
+  if (!drafted_) return;
+  if (!outcome.ended && outcome.accepted == outcome.verified) {
+    observe_unverified(outcome.verified + 1);
+  }
+  end_block(static_cast<int>(probabilities_.size()), outcome);
 }
 
-void AutoPolicy::observe_path(std::span<const DraftNode> nodes, std::span<const int> path) {
+void AutoPolicy::observe_path(std::span<const DraftNode> nodes, std::span<const int> path,
+                              bool ended) {
   if (probabilities_.empty()) return;  // nothing could be drafted
-  if (learn_from_path(nodes, path)) observe_unverified(static_cast<int>(path.size()) + 1);
-  end_block(static_cast<int>(probabilities_.size()), static_cast<int>(nodes.size()),
-            static_cast<int>(path.size()));
+  const Outcome outcome{static_cast<int>(nodes.size()), static_cast<int>(path.size()), ended};
+  const bool wrong = learn_from_path(nodes, path, ended);
+  const bool likeliest = std::ranges::all_of(
+      path, [&](int node) { return nodes[static_cast<size_t>(node)].rank == 0; });
+  if (!wrong && !ended && likeliest) observe_unverified(outcome.accepted + 1);
+  end_block(static_cast<int>(probabilities_.size()), outcome);
 }
 
-bool AutoPolicy::learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path) {
-  int parent = -1;
-  bool likeliest = true;  // the path so far is the likeliest chain
-  for (int place = 1;; ++place) {
-    const bool right = place <= static_cast<int>(path.size());
-    const int accepted = right ? path[static_cast<size_t>(place) - 1] : -1;
+bool AutoPolicy::learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path,
+                                 bool ended) {
+  const size_t reached = path.size() + (ended ? 0 : 1);
+  for (size_t at = 0; at < reached; ++at) {
+    const int parent = at == 0 ? -1 : path[at - 1], accepted = at < path.size() ? path[at] : -1;
     bool any = false;
     for (size_t i = 0; i < nodes.size(); ++i) {
       if (nodes[i].parent != parent) continue;
@@ -420,11 +421,10 @@ bool AutoPolicy::learn_from_path(std::span<const DraftNode> nodes, std::span<con
       (nodes[i].rank == 0 ? state_->calibration(0) : state_->alternatives)
           .observe(nodes[i].confidence, static_cast<int>(i) == accepted);
     }
-    if (any) history_.observe(place, 1, right ? 1 : 0);
-    if (!right) return !any && likeliest;
-    likeliest &= nodes[static_cast<size_t>(accepted)].rank == 0;
-    parent = accepted;
+    if (any) history_.observe(static_cast<int>(at) + 1, 1, accepted >= 0 ? 1 : 0);
+    if (any && accepted < 0) return true;
   }
+  return false;
 }
 
 void AutoPolicy::observe_found(const Found& found, int right, bool wrong) {

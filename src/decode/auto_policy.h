@@ -120,18 +120,19 @@ class AutoPolicy : public Policy {
   CyclePlan plan(int most, const Leftover& left, const Found& found) override;
   bool needs_probabilities() const override { return true; }
   Verification verified(std::span<const float> probabilities) override;
-  void observe_accepted(int accepted) override;
+  void observe_accepted(const Outcome& outcome) override;
   void observe_found(const Found& found, int right, bool wrong) override;
   double acceptance(float confidence, int rank) const override;
   bool goes_on(std::span<const DraftNode> nodes, double reached) override;
   Verification verified_tree(std::span<const float> chain,
                              std::span<const DraftNode> nodes) override;
-  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) override;
+  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path,
+                    bool ended) override;
   WholePlan plan_whole(int most, int most_nodes) override;
   CyclePlan plan_found(int most, int most_nodes, const Found& found) override;
-  void observe_whole(int drafts, int accepted) override;
-  void observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
-                          std::span<const int> path) override;
+  void observe_whole(int drafts, const Outcome& outcome) override;
+  void observe_whole_tree(int drafts, std::span<const DraftNode> nodes, std::span<const int> path,
+                          bool ended) override;
   void share_passes(int sequences) override { sequences_ = std::max(sequences, 1); }
 
  private:
@@ -160,7 +161,7 @@ class AutoPolicy : public Policy {
   void step_plainly();
   void begin_block(bool pays);
   void observe_unverified(int place);
-  void end_block(int drafts, int verified, int accepted);
+  void end_block(int drafts, const Outcome& outcome);
   // With at least one draft; acceptance(i) is P(draft i accepted | all before it). Of the drafts
   // that are expected to fail, this share is verified.
   template <typename Acceptance>
@@ -170,10 +171,10 @@ class AutoPolicy : public Policy {
   Block best_tree(int most, Acceptance acceptance) const;
   // Of cycles that run whole.
   Block best_whole(int most) const;
-  void end_whole(int drafts, int verified, int accepted);
+  void end_whole(int drafts, const Outcome& outcome);
   // Of each place of a tree that was reached: all drafts that were there, and whether one of them
-  // was right. True where the path is the likeliest chain to where the tree ends.
-  bool learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path);
+  // was right. True where the path ends before some of which none was.
+  bool learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path, bool ended);
   // How many of the cycle's drafts to verify.
   Prefix best_prefix();
   Prefix best_found(const Found& found) const;
@@ -206,9 +207,8 @@ class AutoPolicy : public Policy {
   std::vector<double> acceptances_;  // calibrated, each given the ones before
   int misses_ = 0;                   // before them
   bool drafted_ = false;             // they are of a block of this cycle
-  int verified_ = 0;
-  std::vector<double> costs_;  // of a tree: [n] of verifying n nodes, in tokens
-  AcceptanceTables tables_;    // of the last plan_whole() with trees
+  std::vector<double> costs_;        // of a tree: [n] of verifying n nodes, in tokens
+  AcceptanceTables tables_;          // of the last plan_whole() with trees
 };
 
 }  // namespace orthrus

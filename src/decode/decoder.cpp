@@ -324,20 +324,16 @@ Status Decoder::accept(const HeadRows& rows, int p) {
     phase_ = Phase::kDone;
     return Status::kNonFiniteLogits;
   }
-  // Behind the last row there may be a draft that is wrong, unless a token before it was the last.
-  const auto behind_last = [&](const DraftNode& node) { return behind_path(node); };
-  const bool wrong =
-      result.emitted > result.accepted &&
-      (tree_.empty() ? result.accepted < n : std::ranges::any_of(nodes_, behind_last));
+  const Outcome outcome{n, result.accepted, result.emitted == result.accepted};
   cycle_ = {prefill ? DraftSource::kNone : source(), prefill ? 0 : drafting_, n, result.accepted,
-            result.accepted + (wrong ? 1 : 0)};
+            tree_.empty() ? outcome.compared() : judged(outcome)};
   note_ranks();
-  if (tree_.empty()) {
-    policy_->observe_accepted(result.accepted);
-  } else {
-    policy_->observe_path(nodes_, path_);
-  }
   if (!prefill) {
+    if (tree_.empty()) {
+      policy_->observe_accepted(outcome);
+    } else {
+      policy_->observe_path(nodes_, path_, outcome.ended);
+    }
     judge_found();
     count_cycle();
     sequence_->take_branch(tree_.branch_of(last));
@@ -350,6 +346,12 @@ Status Decoder::accept(const HeadRows& rows, int p) {
     phase_ = Phase::kDone;
   }
   return Status::kOk;
+}
+
+// In so many places a node was compared: behind the path there may be none.
+int Decoder::judged(const Outcome& outcome) const {
+  const bool any = std::ranges::any_of(nodes_, [&](const auto& node) { return behind_path(node); });
+  return any ? outcome.compared() : outcome.accepted;
 }
 
 // Of a tree's nodes that were accepted.
@@ -454,17 +456,20 @@ Status Decoder::take_cycle(const CycleResult& result) {
   flights_.pop_front();
   nodes_.clear();
   path_.clear();
+  const Outcome outcome{result.verified, result.accepted,
+                        static_cast<int>(result.tokens.size()) == result.accepted};
   cycle_ = {result.drafted > 0 ? DraftSource::kBlock : DraftSource::kNone, result.drafted,
-            result.verified, result.accepted,
-            std::min(result.verified, static_cast<int>(result.tokens.size()))};
-  if (result.tree.empty()) {
-    policy_->observe_whole(result.drafted, result.accepted);
-  } else {
+            result.verified, result.accepted, outcome.compared()};
+  bool more = result.status == Status::kOk;
+  if (!result.tree.empty()) {
     take_path(result);
-    policy_->observe_whole_tree(result.drafted, nodes_, path_);
+    cycle_.source = DraftSource::kTree;
+    cycle_.judged = judged(outcome);
+    if (more) policy_->observe_whole_tree(result.drafted, nodes_, path_, outcome.ended);
+  } else if (more) {
+    policy_->observe_whole(result.drafted, outcome);
   }
   note_ranks();
-  bool more = result.status == Status::kOk;
   for (const int32_t token : result.tokens) {
     more = emit(token);
     anchor_ = token;
@@ -490,16 +495,11 @@ void Decoder::take_path(const CycleResult& result) {
                       .acceptance = acceptance,
                       .reached = parent.reached * acceptance});
   }
-  const auto behind_last = [&](const DraftNode& node) { return behind_path(node); };
   for (const int32_t token : result.tokens.first(static_cast<size_t>(result.accepted))) {
     const auto next = std::ranges::find_if(
         nodes_, [&](const DraftNode& node) { return behind_path(node) && node.token == token; });
     path_.push_back(static_cast<int>(next - nodes_.begin()));
   }
-  const bool wrong = static_cast<int>(result.tokens.size()) > result.accepted &&
-                     std::ranges::any_of(nodes_, behind_last);
-  cycle_.source = DraftSource::kTree;
-  cycle_.judged = result.accepted + (wrong ? 1 : 0);
 }
 
 // Appends d_{i+1}, which row i predicts; false when a logit is not finite.

@@ -145,6 +145,7 @@ class Decoder {
   bool behind_path(const DraftNode& node) const {
     return node.parent == (path_.empty() ? -1 : path_.back());
   }
+  int judged(const Outcome& outcome) const;
   void note_ranks();
 
   bool by_rejection() const;

@@ -37,6 +37,17 @@ struct Verification {
   double expected_accepted = 0;  // of them; 0 when the policy has no idea
 };
 
+// What became of a cycle's drafts.
+struct Outcome {
+  int verified = 0;
+  int accepted = 0;
+  bool ended = false;  // the text did, with the last of those: nothing behind it was compared
+
+  // In how many places: the accepted ones, and the wrong one behind them, where there was one.
+  int compared() const { return std::min(verified, accepted + (ended ? 0 : 1)); }
+  int tokens() const { return accepted + (ended ? 0 : 1); }
+};
+
 // A cycle that a device runs whole: a block of so many drafts, all of which are verified, or a tree
 // of at most so many nodes from it.
 struct WholePlan {
@@ -63,8 +74,8 @@ class Policy {
   // 0..probabilities.size(); 0 is a plain AR step after all.
   virtual Verification verified(std::span<const float> probabilities) = 0;
 
-  // The cycle of the last plan() and verified() accepted so many.
-  virtual void observe_accepted(int accepted) = 0;
+  // Of the cycle of the last plan() and verified().
+  virtual void observe_accepted(const Outcome& outcome) = 0;
   // Of what was found for that plan, verified or not, so many were the tokens that came; and
   // whether the next one was another.
   virtual void observe_found(const Found& found, int right, bool wrong) = 0;
@@ -80,8 +91,9 @@ class Policy {
   // the likeliest chain, of which there may be more than the tree has.
   virtual Verification verified_tree(std::span<const float> chain,
                                      std::span<const DraftNode> nodes) = 0;
-  // Of these nodes, which were verified, those of `path` were accepted.
-  virtual void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) = 0;
+  // Of these nodes, which were verified, those of `path` were accepted; `ended`: see Outcome.
+  virtual void observe_path(std::span<const DraftNode> nodes, std::span<const int> path,
+                            bool ended) = 0;
 
   // Where a device runs whole cycles, one of which is in flight when the next is planned: up to
   // `most` drafts, and trees of up to `most_nodes` nodes, or, with none, chains. And what became of
@@ -90,9 +102,9 @@ class Policy {
   // Between two of those: how many of what was found to verify in a pass, which the host runs, in
   // place of the next one. None: that one.
   virtual CyclePlan plan_found(int most, int most_nodes, const Found& found) = 0;
-  virtual void observe_whole(int drafts, int accepted) = 0;
+  virtual void observe_whole(int drafts, const Outcome& outcome) = 0;
   virtual void observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
-                                  std::span<const int> path) = 0;
+                                  std::span<const int> path, bool ended) = 0;
 
   // So many sequences share passes now, this one included.
   virtual void share_passes(int sequences) = 0;
@@ -100,7 +112,7 @@ class Policy {
 
 // As many drafts as fit a block of one size, all of them verified. Block size 1 is plain AR
 // decoding.
-class FixedPolicy final : public Policy {
+class FixedPolicy : public Policy {
  public:
   explicit FixedPolicy(int block_size) : drafts_(block_size - 1) {}
   CyclePlan plan(int most, const Leftover&, const Found&) override {
@@ -110,20 +122,20 @@ class FixedPolicy final : public Policy {
   Verification verified(std::span<const float> probabilities) override {
     return {static_cast<int>(probabilities.size())};
   }
-  void observe_accepted(int) override {}
+  void observe_accepted(const Outcome&) override {}
   double acceptance(float confidence, int) const override { return confidence; }
   bool goes_on(std::span<const DraftNode>, double) override { return true; }
   Verification verified_tree(std::span<const float>, std::span<const DraftNode> nodes) override {
     return {static_cast<int>(nodes.size())};
   }
-  void observe_path(std::span<const DraftNode>, std::span<const int>) override {}
+  void observe_path(std::span<const DraftNode>, std::span<const int>, bool) override {}
   void observe_found(const Found&, int, bool) override {}
   WholePlan plan_whole(int most, int most_nodes) override {
     return {std::min(drafts_, most), most_nodes};
   }
   CyclePlan plan_found(int, int, const Found&) override { return {}; }
-  void observe_whole(int, int) override {}
-  void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>) override {}
+  void observe_whole(int, const Outcome&) override {}
+  void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>, bool) override {}
   void share_passes(int) override {}
 
  private:

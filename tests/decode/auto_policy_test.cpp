@@ -103,7 +103,7 @@ class Simulation {
         ++right;
       }
       const int accepted = std::min(static_cast<int>(right), verified);
-      policy.observe_accepted(accepted);
+      policy.observe_accepted({verified, accepted});
       run.tokens += accepted + 1;
       const auto gone = std::min(worths.size(), static_cast<size_t>(accepted) + 1);
       if (gone > 0 && right < gone) ++misses;
@@ -131,7 +131,7 @@ class Simulation {
       pass(policy, run, drafts + 1, false);
       int accepted = 0;
       while (accepted < drafts && uniform_(random_) < worth_(run.tokens, accepted + 1)) ++accepted;
-      policy.observe_whole(drafts, accepted);
+      policy.observe_whole(drafts, {drafts, accepted});
       run.tokens += accepted + 1;
     }
     return run;
@@ -149,7 +149,7 @@ class Simulation {
       EXPECT_LE(plan.expected_accepted, plan.drafts);
       if (plan.drafts == 0) {
         pass(policy, run, 1, false);
-        policy.observe_whole(0, 0);
+        policy.observe_whole(0, {});
         ++run.tokens;
         continue;
       }
@@ -166,7 +166,7 @@ class Simulation {
         if (next == nodes.end()) break;
         path.push_back(static_cast<int>(next - nodes.begin()));
       }
-      policy.observe_whole_tree(plan.drafts, nodes, path);
+      policy.observe_whole_tree(plan.drafts, nodes, path, false);
       run.tokens += static_cast<int>(path.size()) + 1;
     }
     return run;
@@ -299,25 +299,10 @@ double device(int rows) {
   return std::max(1.0, 0.9 + rows / 200.0);
 }
 
-class FixedTrees final : public Policy {
+class FixedTrees final : public FixedPolicy {
  public:
-  FixedTrees(int drafts, int nodes) : plan_{drafts, nodes} {}
+  FixedTrees(int drafts, int nodes) : FixedPolicy(drafts + 1), plan_{drafts, nodes} {}
   WholePlan plan_whole(int, int) override { return plan_; }
-  CyclePlan plan_found(int, int, const Found&) override { return {}; }
-  void observe_whole(int, int) override {}
-  void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>) override {}
-  CyclePlan plan(int, const Leftover&, const Found&) override { return {}; }
-  bool needs_probabilities() const override { return false; }
-  Verification verified(std::span<const float>) override { return {}; }
-  void observe_accepted(int) override {}
-  double acceptance(float confidence, int) const override { return confidence; }
-  bool goes_on(std::span<const DraftNode>, double) override { return true; }
-  Verification verified_tree(std::span<const float>, std::span<const DraftNode>) override {
-    return {};
-  }
-  void observe_path(std::span<const DraftNode>, std::span<const int>) override {}
-  void observe_found(const Found&, int, bool) override {}
-  void share_passes(int) override {}
 
  private:
   WholePlan plan_;
@@ -417,7 +402,7 @@ double rate_with_lookup(Learnt& state, const Cost& cost, bool quotes) {
     state.times.add({cost(plan.lookup + 1) * 1e-3, plan.lookup + 1, false});
     const int till_wrong = quotes ? 39 - tokens % 40 : 0;
     const int accepted = std::min(till_wrong, plan.lookup);
-    policy.observe_accepted(accepted);
+    policy.observe_accepted({plan.lookup, accepted});
     const int seen = accepted + 1;
     const int right = std::min({till_wrong, found.drafts, seen});
     policy.observe_found(found, right, right < seen);
@@ -472,7 +457,7 @@ TEST(AutoPolicy, VerifiesUpToWhatTheDraftsSay) {
   for (int steps = 0; drafts < 4 && steps < 200; ++steps) {
     drafts = policy.plan(kMost, {}, {}).drafts;
     if (drafts > 0 && drafts < 4) policy.verified(std::vector<float>(drafts, 0.98f));
-    if (drafts < 4) policy.observe_accepted(drafts);
+    if (drafts < 4) policy.observe_accepted({drafts, drafts});
   }
   ASSERT_GE(drafts, 4);
   EXPECT_EQ(policy.verified(std::vector{0.98f, 0.98f, 0.02f, 0.98f}).drafts, 2);
@@ -488,6 +473,74 @@ TEST(AutoPolicy, LearnsWhatOverconfidenceIsWorth) {
   simulation.run(policy, 500);
   EXPECT_NEAR(state.calibrations[0].acceptance(0.999f), 0.5, 0.2);
   EXPECT_GT(simulation.run(policy, kLong).rate(), 0.95 * rate_of_best_fixed(gentle, always(0.5)));
+}
+
+// What was drafted behind a token that ends the text was not compared: nothing is learnt of it.
+TEST(AutoPolicy, ATextThatEndsSaysNothingOfTheDraftsBehindItsLastToken) {
+  constexpr float kSure = 0.92f, kLess = 0.55f;
+  // A chain, and a branch beside its second node.
+  const std::vector<DraftNode> nodes{{.rank = 0, .confidence = kSure, .reached = 0.9},
+                                     {.parent = 0, .depth = 2, .confidence = kLess, .reached = 0.6},
+                                     {.parent = 0, .depth = 2, .rank = 1, .confidence = kLess}};
+  const std::vector<float> chain{kSure, kLess};
+  const std::vector<int> path{0};
+  struct Told {
+    double second = 0, left_over = 0, others = 0, place = 0;
+    auto operator<=>(const Told&) const = default;
+  };
+  const auto told = [](const Learnt& learnt) {
+    return Told{learnt.calibrations[0].acceptance(kLess), learnt.calibrations[1].acceptance(kLess),
+                learnt.alternatives.acceptance(kLess), learnt.history.acceptance(2)};
+  };
+  using Tell = std::function<void(AutoPolicy&, bool ended)>;
+  const auto draft = [](AutoPolicy& policy) {
+    for (int step = 0; step < 100; ++step) {
+      if (policy.plan(kMost, {}, {}).drafts > 0) return true;
+      policy.observe_accepted({});
+    }
+    return false;
+  };
+  const std::pair<const char*, Tell> kTold[] = {
+      {"a block",
+       [&](AutoPolicy& policy, bool ended) {
+         ASSERT_TRUE(draft(policy));
+         policy.verified(chain);
+         policy.observe_accepted({2, 1, ended});
+       }},
+      {"what was left over",
+       [&](AutoPolicy& policy, bool ended) {
+         ASSERT_GT(policy.plan(kMost, {chain, 1}, {}).leftover, 0);
+         policy.observe_accepted({2, 1, ended});
+       }},
+      {"a tree",
+       [&](AutoPolicy& policy, bool ended) {
+         ASSERT_TRUE(draft(policy));
+         policy.verified_tree(chain, nodes);
+         policy.observe_path(nodes, path, ended);
+       }},
+      {"a whole cycle",
+       [&](AutoPolicy& policy, bool ended) {
+         policy.observe_whole(2, {2, 1, ended});
+       }},
+      {"a whole cycle's tree",
+       [&](AutoPolicy& policy, bool ended) { policy.observe_whole_tree(2, nodes, path, ended); }},
+  };
+  for (const auto& [what, tell] : kTold) {
+    SCOPED_TRACE(what);
+    Learnt before, ended, goes_on;
+    for (Learnt* learnt : {&ended, &goes_on}) {
+      for (int rows : {1, 1, 1, 32}) learnt->times.add({1e-3, rows, false});
+      LearningPolicy policy(*learnt);
+      tell(policy, learnt == &ended);
+    }
+    const Told at_first = told(before), then = told(ended), otherwise = told(goes_on);
+    EXPECT_EQ(then.second, at_first.second);
+    EXPECT_EQ(then.left_over, at_first.left_over);
+    EXPECT_EQ(then.others, at_first.others);
+    EXPECT_GE(then.place, at_first.place);  // the first place was right
+    EXPECT_LE(otherwise.place, then.place);
+    EXPECT_NE(otherwise, then);
+  }
 }
 
 TEST(AutoPolicy, SurvivesANoisyClock) {
@@ -522,7 +575,7 @@ TEST(AutoPolicy, SeveralSequencesShareThePass) {
         ++cycles_with_drafts;
       }
       pass(n + 1, false);
-      policy.observe_accepted(std::min(n, cycle % 5));
+      policy.observe_accepted({n, std::min(n, cycle % 5)});
     }
     EXPECT_EQ(cycles_with_drafts > 100, drafts) << sequences << ": " << cycles_with_drafts;
   }
@@ -539,8 +592,11 @@ TEST(AutoPolicy, SequencesThatShareThePassProbeByTurns) {
     for (int i = 0; i < kSequences; ++i) {
       LearningPolicy& policy = policies[i];
       policy.share_passes(kSequences);
+      int verified = 0;
       if (drafting[i] > 0) {  // the pass that verifies
-        rows += policy.verified(std::vector<float>(static_cast<size_t>(drafting[i]), 0.1f)).drafts;
+        verified =
+            policy.verified(std::vector<float>(static_cast<size_t>(drafting[i]), 0.1f)).drafts;
+        rows += verified;
         drafting[i] = 0;
       } else {
         drafting[i] = policy.plan(kMost, {}, {}).drafts;
@@ -548,7 +604,7 @@ TEST(AutoPolicy, SequencesThatShareThePassProbeByTurns) {
         at_once += drafting[i] > 0;
       }
       rows += std::max(drafting[i], 1);
-      if (drafting[i] == 0) policy.observe_accepted(0);
+      if (drafting[i] == 0) policy.observe_accepted({verified, 0});
     }
     EXPECT_LE(at_once, 1) << "pass " << pass;
     state.times.add({linear(rows) * 1e-3, rows, false});
@@ -559,7 +615,6 @@ TEST(AutoPolicy, SequencesThatShareThePassProbeByTurns) {
   EXPECT_LE(all, 6);
 }
 
-// There a probe of one has all others wait for its draft pass.
 // Where cycles run whole a pass has to gain more than a tree's, and as one sequence alone.
 TEST(AutoPolicy, LeavesWholeCyclesForWhatGainsMore) {
   const auto lookup = [](const Cost& cost, double worth, int most, const Found& found,
@@ -574,7 +629,7 @@ TEST(AutoPolicy, LeavesWholeCyclesForWhatGainsMore) {
     LearningPolicy policy(state);
     for (int i = 0; i < 200 && most > 0; ++i) {
       const int drafts = policy.plan_whole(most, 0).drafts;
-      policy.observe_whole(drafts, std::min(drafts, static_cast<int>(worth)));
+      policy.observe_whole(drafts, {drafts, std::min(drafts, static_cast<int>(worth))});
     }
     policy.share_passes(sequences);
     const CyclePlan plan = policy.plan_found(most, 0, found);
@@ -591,6 +646,7 @@ TEST(AutoPolicy, LeavesWholeCyclesForWhatGainsMore) {
   EXPECT_EQ(lookup(flat, 0, 0, sure, 2), 0);
 }
 
+// There a probe of one has all others wait for its draft pass.
 TEST(AutoPolicy, WholeCyclesOfManySequencesProbeSeldom) {
   constexpr int kSequences = 8;
   Learnt state;
@@ -602,7 +658,7 @@ TEST(AutoPolicy, WholeCyclesOfManySequencesProbeSeldom) {
     for (LearningPolicy& policy : policies) {
       policy.share_passes(kSequences);
       const int drafts = policy.plan_whole(kMost, 0).drafts;
-      policy.observe_whole(drafts, 0);
+      policy.observe_whole(drafts, {drafts, 0});
       probes += drafts > 0;
     }
   }
@@ -697,7 +753,7 @@ double rate_of_trees(const Cost& cost, double first, int most, double seconds_a_
       const int depth = policy.plan(kMost, {}, {}).drafts;
       if (depth == 0) {
         pass(1, false, 0);
-        policy.observe_accepted(0);
+        policy.observe_accepted({});
         ++done;
         continue;
       }
@@ -709,7 +765,7 @@ double rate_of_trees(const Cost& cost, double first, int most, double seconds_a_
         int accepted = 0;
         while (accepted < n && right(random) == 0) ++accepted;
         pass(n + 1, false, 0);
-        policy.observe_accepted(accepted);
+        policy.observe_accepted({n, accepted});
         done += accepted + 1;
         continue;
       }
@@ -743,7 +799,7 @@ double rate_of_trees(const Cost& cost, double first, int most, double seconds_a_
         path.push_back(node = next);
       }
       pass(chosen.drafts + 1, false, 0);
-      policy.observe_path(nodes, path);
+      policy.observe_path(nodes, path, false);
       done += static_cast<int>(path.size()) + 1;
     }
   };

@@ -168,6 +168,100 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
   }
 }
 
+// Keeps what it is told.
+class Listener final : public FixedPolicy {
+ public:
+  using FixedPolicy::FixedPolicy;
+  void observe_accepted(const Outcome& outcome) override { outcomes.push_back(outcome); }
+  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path,
+                    bool ended) override {
+    outcomes.push_back({static_cast<int>(nodes.size()), static_cast<int>(path.size()), ended});
+  }
+  void observe_whole(int, const Outcome& outcome) override { outcomes.push_back(outcome); }
+  void observe_whole_tree(int, std::span<const DraftNode> nodes, std::span<const int> path,
+                          bool ended) override {
+    observe_path(nodes, path, ended);
+  }
+  std::vector<Outcome> outcomes;
+};
+
+// Of three drafts, where a stop token is an accepted one, a wrong one's place, or the bonus token.
+TEST(Decoder, TellsThePolicyWhatWasComparedWhereTheTextEnds) {
+  const Golden golden = load_golden("tied");
+  const CpuWeights model = load_model(golden.directory);
+  const CpuOps ops(1);
+  const std::vector<int32_t> prompt{5, 6}, drafts{11, 12, 13};
+  struct Case {
+    std::vector<int32_t> chosen;
+    int accepted;
+    bool ended;
+    int judged;
+  };
+  constexpr int32_t kStop = 12;
+  const Case kCases[] = {{{11, 12, 13, 14}, 2, true, 2},
+                         {{12, 12, 13, 14}, 0, false, 1},
+                         {{11, 99, 13, 14}, 1, false, 2},
+                         {{11, -1, 13, 14}, 1, true, 1}};  // and what was behind it is broken
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(testing::PrintToString(c.chosen));
+    for (const bool whole : {false, true}) {
+      TestSequence s(model, ops);
+      Listener policy(4);
+      DecodeParams params{.block_size = 4, .max_tokens = 50, .prefill_chunk = 64};
+      params.stop_token_ids = {kStop};
+      Decoder decoder(model.config, s.sequence, prompt, policy, params);
+      const auto give = [&](const std::vector<int32_t>& tokens) {
+        std::vector<Choice> rows;
+        for (const int32_t token : tokens) rows.push_back({.id = token, .logit = 1});
+        decoder.next();
+        ASSERT_EQ(decoder.take({.logits = {}, .choices = rows}), Status::kOk);
+      };
+      give({10});
+      if (whole) {
+        decoder.begin_cycles();
+        ASSERT_EQ(decoder.plan_cycle().drafts, 3);
+        const auto tokens = std::span(c.chosen).first(static_cast<size_t>(c.accepted + !c.ended));
+        const CycleResult result{
+            .drafted = 3, .verified = 3, .accepted = c.accepted, .tokens = tokens};
+        ASSERT_EQ(decoder.take_cycle(result), Status::kOk);
+      } else {
+        give(drafts);
+        give(c.chosen);
+      }
+      ASSERT_EQ(policy.outcomes.size(), 1u);
+      EXPECT_EQ(policy.outcomes[0].verified, 3);
+      EXPECT_EQ(policy.outcomes[0].accepted, c.accepted);
+      EXPECT_EQ(policy.outcomes[0].ended, c.ended);
+      EXPECT_EQ(decoder.cycle().judged, c.judged);
+    }
+  }
+}
+
+// A cycle that chose nothing at all, or had nothing to verify, says nothing of drafts.
+TEST(Decoder, TellsThePolicyNothingOfDraftsThatNobodyComparedInAWholeCycle) {
+  const Golden golden = load_golden("tied");
+  const CpuWeights model = load_model(golden.directory);
+  const CpuOps ops(1);
+  const std::vector<int32_t> prompt{5, 6}, one{20};
+  TestSequence s(model, ops);
+  Listener policy(4);
+  Decoder decoder(model.config, s.sequence, prompt, policy,
+                  {.block_size = 4, .tree_nodes = 8, .max_tokens = 50, .prefill_chunk = 64});
+  decoder.next();
+  const std::vector<Choice> rows{{.id = 10, .logit = 1}};
+  ASSERT_EQ(decoder.take({.logits = {}, .choices = rows}), Status::kOk);
+  decoder.begin_cycles();
+  decoder.plan_cycle();
+  ASSERT_EQ(decoder.take_cycle({.drafted = 3, .tokens = one}), Status::kOk);
+  ASSERT_EQ(policy.outcomes.size(), 1u);
+  EXPECT_EQ(policy.outcomes[0].compared(), 0);
+  decoder.plan_cycle();
+  const CycleResult failed{
+      .status = Status::kNonFiniteLogits, .drafted = 3, .verified = 3, .tokens = {}};
+  EXPECT_EQ(decoder.take_cycle(failed), Status::kNonFiniteLogits);
+  EXPECT_EQ(policy.outcomes.size(), 1u);
+}
+
 // Drafts, and verifies new, leftover and lookup drafts, as a die says.
 class RandomPolicy final : public Policy {
  public:
@@ -189,7 +283,7 @@ class RandomPolicy final : public Policy {
     for (const float p : probabilities) EXPECT_TRUE(p > 0 && p <= 1.0001f) << p;
     return {pick(static_cast<int>(probabilities.size())), 0};
   }
-  void observe_accepted(int) override {}
+  void observe_accepted(const Outcome& outcome) override { told(outcome); }
   // Trees of any shape.
   double acceptance(float confidence, int) const override {
     EXPECT_TRUE(confidence >= 0 && confidence <= 1.0001f) << confidence;
@@ -199,7 +293,9 @@ class RandomPolicy final : public Policy {
   Verification verified_tree(std::span<const float>, std::span<const DraftNode> nodes) override {
     return {pick(static_cast<int>(nodes.size()))};
   }
-  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path) override {
+  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path,
+                    bool ended) override {
+    told({static_cast<int>(nodes.size()), static_cast<int>(path.size()), ended});
     int parent = -1;
     for (const int node : path) {
       ASSERT_LT(static_cast<size_t>(node), nodes.size());
@@ -213,22 +309,30 @@ class RandomPolicy final : public Policy {
     EXPECT_LE(right + (wrong ? 1 : 0), found.drafts);
     ++judged;
   }
+  int tokens = 0;  // of all cycles
   int judged = 0;  // times that it heard what became of what was found
   WholePlan plan_whole(int most, int most_nodes) override { return {pick(most), pick(most_nodes)}; }
   CyclePlan plan_found(int, int, const Found& found) override {
     return {.lookup = pick(found.drafts)};
   }
-  void observe_whole(int, int) override {}
-  void observe_whole_tree(int, std::span<const DraftNode> nodes,
-                          std::span<const int> path) override {
-    observe_path(nodes, path);
+  void observe_whole(int, const Outcome& outcome) override { told(outcome); }
+  void observe_whole_tree(int, std::span<const DraftNode> nodes, std::span<const int> path,
+                          bool ended) override {
+    observe_path(nodes, path, ended);
   }
   void share_passes(int) override {}
 
  private:
+  void told(const Outcome& outcome) {
+    EXPECT_LE(outcome.accepted, outcome.verified);
+    EXPECT_FALSE(ended_) << "and goes on all the same";
+    ended_ = outcome.ended;
+    tokens += outcome.tokens();
+  }
   int pick(int most) { return static_cast<int>(random_() % static_cast<unsigned>(most + 1)); }
   mutable std::mt19937 random_;
   Found found_;
+  bool ended_ = false;
 };
 
 TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
@@ -252,6 +356,7 @@ TEST(Decoder, NoChoiceOfAPolicyChangesAToken) {
     RandomPolicy policy(seed);
     const Decoded chosen = decode(model, prompt, params, policy);
     EXPECT_EQ(chosen.ids, plain.ids);
+    EXPECT_EQ(1 + policy.tokens, static_cast<int>(chosen.ids.size()));
     accepted += chosen.counts.accepted;
     for (size_t n = 1; n < chosen.counts.leftover.size(); ++n)
       leftover += chosen.counts.leftover[n];
@@ -293,6 +398,7 @@ TEST(Decoder, NoShapeOfATreeChangesAToken) {
     const Decoded chosen = decode(model, prompt, params, policy);
     EXPECT_EQ(chosen.ids, plain.ids);
     EXPECT_EQ(chosen.cached, static_cast<int>(prompt.size() + chosen.ids.size()) - 1);
+    EXPECT_EQ(1 + policy.tokens, static_cast<int>(chosen.ids.size()));
     accepted += chosen.counts.accepted;
     trees += chosen.trees;
     branches += chosen.branches;
