@@ -46,9 +46,6 @@ class DeviceModel {
   virtual int prefill_chunk_beside() const = 0;
   virtual int max_batch() const = 0;  // sequences that are best decoded at a time
 
-  // Whether a pass takes AR spans that are trees, and gives candidates of drafts for them.
-  virtual bool takes_trees() const { return false; }
-
   // Pages for which there is room, beside what passes need.
   virtual size_t pages_that_fit() const = 0;
 

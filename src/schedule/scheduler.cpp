@@ -32,9 +32,7 @@ Scheduler::Scheduler(const DeviceModel& model, std::unique_ptr<Lane> lane,
 
 std::shared_ptr<Task> Scheduler::submit(const TaskSpec& spec, Mailbox& mailbox) {
   PolicyState& learnt = learnt_[spec.params.sampling.greedy()];
-  TaskSpec planned = spec;
-  if (!model_->takes_trees()) planned.params.tree_nodes = 0;
-  auto task = std::make_shared<Task>(model_->config(), lane_->pool(), planned, learnt, times_,
+  auto task = std::make_shared<Task>(model_->config(), lane_->pool(), spec, learnt, times_,
                                      next_id_++, mailbox);
   const Lock lock(mutex_);
   const auto place = std::ranges::upper_bound(waiting_, task, Task::goes_first);

@@ -51,7 +51,6 @@ int looked_up(const Generation& g) {
 class CycleModel final : public WrappedModel {
  public:
   using WrappedModel::WrappedModel;
-  bool takes_trees() const override { return true; }
   std::unique_ptr<Lane> start(size_t pages) const override {
     auto lane = std::make_unique<CycleLane>(model_->start(pages), config().mask_token_id);
     cycles = &lane->fake();

@@ -109,7 +109,6 @@ class FaultyModel final : public WrappedModel {
  public:
   FaultyModel(const DeviceModel& model, bool whole_cycles, Fault& fault)
       : WrappedModel(model), whole_cycles_(whole_cycles), fault_(&fault) {}
-  bool takes_trees() const override { return true; }
   std::unique_ptr<Lane> start(size_t pages) const override {
     fault_->use();
     return std::make_unique<FaultyLane>(model_->start(pages), config().mask_token_id, whole_cycles_,

@@ -25,7 +25,6 @@ class CpuModel final : public DeviceModel {
   int prefill_chunk() const override { return 256; }
   int prefill_chunk_beside() const override { return 64; }
   int max_batch() const override { return 64; }
-  bool takes_trees() const override { return true; }
   size_t pages_that_fit() const override;
   std::unique_ptr<Lane> start(size_t pages) const override;
   double matrix_bytes(View view) const override;

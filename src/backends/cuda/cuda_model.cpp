@@ -99,7 +99,6 @@ class CudaModel final : public DeviceModel {
   int prefill_chunk() const override { return 2048; }
   int prefill_chunk_beside() const override { return 512; }
   int max_batch() const override { return 256; }
-  bool takes_trees() const override { return true; }
   size_t pages_that_fit() const override {
     check(cudaSetDevice(ordinal_), "choosing the device");
     const double free = free_memory();
