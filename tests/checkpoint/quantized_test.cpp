@@ -240,17 +240,18 @@ TEST(Quantized, RefusesPartsThatDoNotFit) {
       {test::awq({}), shaped(".scales", {2, 8, 2}, 2),
        R"(tensor "a.scales" is F16 [2, 8, 2]; it must have two dimensions.)"},
       {test::awq({}), shaped(".scales", {4, 16}, 2),
-       R"(tensor "a.qweight" is not as quantization_config in c.json says: it has 4 bits, 4 )"
-       "scales a row."},
+       R"(tensor "a.qweight" has integers of 4 bits, scales F16 [4, 16]; by c.json it must have )"
+       "integers of 4 bits, scales [2, 16], where quantization_config has bits 4, group_size 32."},
       {test::awq({}), said("group_size", 64),
-       R"(tensor "a.qweight" is not as quantization_config in c.json says: it has 4 bits, 2 )"
-       "scales a row."},
+       R"(tensor "a.qweight" has integers of 4 bits, scales F16 [2, 16]; by c.json it must have )"
+       "integers of 4 bits, scales [1, 16], where quantization_config has bits 4, group_size 64."},
       {test::awq({}), typed(".scales", "I16"),
        R"(tensor "a.scales" is I16 [2, 16]; it must be F32 or F16 or BF16 [2, 16].)"},
       {test::awq({}), shaped(".qzeros", {2, 1}, 4),
        R"(tensor "a.qzeros" is I32 [2, 1]; it must be I32 [2, 2].)"},
       {test::awq({}), scale(".scales", -kInfinity),
-       R"(tensor "a.scales" holds NaN or infinity, or scales that make weights infinite.)"},
+       R"(tensor "a.scales" holds NaN or infinity, or scales that make weights infinite; all )"
+       "must be finite."},
       {test::gptq({}), without(".qzeros"), R"(tensor "a.qweight" has no a.qzeros beside it.)"},
       {test::gptq({}), shaped(".g_idx", {63}, 4),
        R"(tensor "a.g_idx" is I32 [63]; it must be I32 [64].)"},
@@ -268,8 +269,8 @@ TEST(Quantized, RefusesPartsThatDoNotFit) {
        R"(tensor "a.qzeros" has zero points other than 8, but quantization_config.sym in c.json )"
        "is not false."},
       {test::gptq({}), said("bits", 8),
-       R"(tensor "a.qweight" is not as quantization_config in c.json says: it has 8 bits, 2 )"
-       "scales a row."},
+       R"(tensor "a.qweight" has integers of 8 bits, scales F16 [2, 16]; by c.json it must have )"
+       "integers of 8 bits, scales [1, 16], where quantization_config has bits 8, group_size 32."},
       {test::pack_quantized({}), without(".weight_shape"),
        R"(tensor "a.weight_packed" has no a.weight_shape beside it.)"},
       {test::pack_quantized({}), word(".weight_shape", 0, 17),
@@ -282,29 +283,37 @@ TEST(Quantized, RefusesPartsThatDoNotFit) {
        R"(tensor "a.weight_packed" is I32 [16, 6], but a.weight_shape has 16 x 64; supported are )"
        "integers of 4 and 8 bits."},
       {test::pack_quantized({4, 32, true}), without(".weight_zero_point"),
-       R"(tensor "a.weight_packed" is not as quantization_config in c.json says: it has 4 bits, 2 )"
-       "scales a row, no zero points."},
+       R"(tensor "a.weight_packed" has integers of 4 bits, scales F16 [16, 2], no zero points; by )"
+       "c.json it must have integers of 4 bits, scales [16, 2], zero points, where "
+       "quantization_config.config_groups.group_0.weights has num_bits 4, group_size 32, symmetric "
+       "false."},
       {test::pack_quantized({4, 32, true}), typed(".weight_zero_point", "F32"),
        R"(tensor "a.weight_zero_point" is F32 [2, 2]; it must be I32 [2, 2].)"},
       {test::pack_quantized({}), scale(".weight_scale", kInfinity),
-       R"(tensor "a.weight_scale" holds NaN or infinity, or scales that make weights infinite.)"},
+       R"(tensor "a.weight_scale" holds NaN or infinity, or scales that make weights infinite; all )"
+       "must be finite."},
       {test::fp8_blocks(8, 32, "F32"), without("_inv"),
        R"(tensor "a.weight" has no a.weight_scale_inv beside it.)"},
       {test::fp8_blocks(8, 32, "F32"), shaped("_inv", {2, 3}, 4),
-       R"(tensor "a.weight" is not as quantization_config in c.json says: its scales are F32 [2, 3].)"},
+       R"(tensor "a.weight" has floats of 8 bits, scales F32 [2, 3]; by c.json it must have )"
+       "scales [2, 2], where quantization_config.weight_block_size is [8, 32]."},
       {test::fp8_blocks(8, 32, "F32"), said("weight_block_size", {8, 8}),
-       R"(tensor "a.weight" is not as quantization_config in c.json says: its scales are F32 [2, 2].)"},
+       R"(tensor "a.weight" has floats of 8 bits, scales F32 [2, 2]; by c.json it must have )"
+       "scales [2, 8], where quantization_config.weight_block_size is [8, 8]."},
       {test::fp8_blocks(8, 32, "F32"), typed("_inv", "I32"),
        R"(tensor "a.weight_scale_inv" is I32 [2, 2]; it must be F32 or F16 or BF16 [2, 2].)"},
       {test::fp8_blocks(8, 32, "F32"), shaped(".weight", {16, 64, 1}, 1),
        R"(tensor "a.weight" is F8_E4M3 [16, 64, 1]; it must be F8_E4M3, with two dimensions of 1 )"
        "to 16777216."},
       {test::fp8_blocks(8, 32, "F32"), scale("_inv", 1e36f),
-       R"(tensor "a.weight_scale_inv" holds NaN or infinity, or scales that make weights infinite.)"},
+       R"(tensor "a.weight_scale_inv" holds NaN or infinity, or scales that make weights infinite; all )"
+       "must be finite."},
       {test::float_quantized("channel", "F32"), scale("weight_scale", kNan),
-       R"(tensor "a.weight_scale" holds NaN or infinity, or scales that make weights infinite.)"},
+       R"(tensor "a.weight_scale" holds NaN or infinity, or scales that make weights infinite; all )"
+       "must be finite."},
       {test::float_quantized("channel", "F32"), shaped("weight_scale", {1}, 4),
-       R"(tensor "a.weight" is not as quantization_config in c.json says: its scales are F32 [1].)"},
+       R"(tensor "a.weight" has floats of 8 bits, scales F32 [1]; by c.json it must have scales )"
+       R"([16, 1], where quantization_config.config_groups.group_0.weights.strategy is "channel".)"},
   };
   std::mt19937 random(1);
   for (const Broken& broken : kCases) {
@@ -390,7 +399,7 @@ TEST(Quantized, RefusesConfigurationsThatItDoesNotRead) {
       {gptq, "/checkpoint_format", "marlin", kUnsupported,
        R"(checkpoint_format is "marlin"; supported are "gptq" and "gptq_v2".)"},
       {gptq, "/format", "gptq_v2", kFile,
-       R"(format is "gptq_v2"; it must be what checkpoint_format is.)"},
+       R"(format is "gptq_v2"; it must be what checkpoint_format is, "gptq".)"},
       {gptq, "/is_marlin_format", true, kUnsupported,
        "is_marlin_format is true; the field is not supported."},
       {gptq,

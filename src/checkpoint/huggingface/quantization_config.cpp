@@ -71,6 +71,10 @@ int group_columns(const JsonFields& fields) {
   return std::max(columns, 0);
 }
 
+std::string group_size(int columns) {
+  return fmt::format("group_size {}", columns == 0 ? -1 : columns);
+}
+
 class QuantizationReader {
  public:
   QuantizationReader(const json& object, std::string file, Problems& problems)
@@ -107,13 +111,15 @@ class QuantizationReader {
     read_.method = Method::kFp8;
     choice(fields_, "fmt", {"e4m3"});
     if (object_.contains("weight_block_size") && fields_.find("weight_block_size") == nullptr) {
-      read_.schemes = {{true, 8, true, 0, 0}, {true, 8, true, 1, 0}};
+      const std::string said = fmt::format("{}.weight_block_size is null", kField);
+      read_.schemes = {{true, 8, true, 0, 0, said}, {true, 8, true, 1, 0, said}};
     } else {
-      add_blocks(fields_, "weight_block_size");
+      add_blocks(fields_, kField, "weight_block_size");
     }
   }
 
-  void add_blocks(const JsonFields& fields, const char* key) {
+  // `at`: the object that they are of.
+  void add_blocks(const JsonFields& fields, std::string_view at, const char* key) {
     QuantizationScheme scheme{true, 8, true, 128, 128};
     if (fields.find(key) != nullptr) {
       const auto sizes = fields.integers(key, limits::kIntermediate);
@@ -124,7 +130,16 @@ class QuantizationReader {
         fields.refuse(key, "it must be a list of two integers above 0");
       }
     }
-    read_.schemes.push_back(scheme);
+    scheme.fields =
+        fmt::format("{}.{} is [{}, {}]", at, key, scheme.scale_rows, scheme.scale_columns);
+    read_.schemes.push_back(std::move(scheme));
+  }
+
+  // `fields`: what they have beside their number of bits.
+  void add_integers(std::string_view at, std::string_view of_bits, int of_integer, bool symmetric,
+                    int columns, std::string_view fields) {
+    read_.schemes.push_back({false, of_integer, symmetric, 1, columns,
+                             fmt::format("{} has {} {}, {}", at, of_bits, of_integer, fields)});
   }
 
   void read_awq() {
@@ -135,7 +150,8 @@ class QuantizationReader {
     if (!fields_.boolean("zero_point", true)) {
       fields_.refuse("zero_point", "supported is true", ErrorKind::kUnsupported);
     }
-    read_.schemes.push_back({false, 4, false, 1, group_columns(fields_)});
+    const int columns = group_columns(fields_);
+    add_integers(kField, "bits", 4, false, columns, group_size(columns));
   }
 
   void read_gptq() {
@@ -145,15 +161,17 @@ class QuantizationReader {
     const size_t of_checkpoint = choice(fields_, "checkpoint_format", {"gptq", "gptq_v2"});
     const size_t format = choice(fields_, "format", {"gptq", "gptq_v2"}, of_checkpoint);
     if (format != of_checkpoint && fields_.find("checkpoint_format") != nullptr) {
-      fields_.refuse("format", "it must be what checkpoint_format is");
+      fields_.refuse("format", fmt::format("it must be what checkpoint_format is, {}",
+                                           shown(*fields_.find("checkpoint_format"))));
     }
     read_.zeros_less_one = format == 0;
     choice(fields_, "pack_dtype", {"int32"});
     refuse_unless_empty(fields_, "is_marlin_format");
     refuse_unless_empty(fields_, "dynamic");
     read_.columns_in_order = !fields_.boolean("desc_act", false);
-    read_.schemes.push_back(
-        {false, of_integer, fields_.boolean("sym", true), 1, group_columns(fields_)});
+    const bool symmetric = fields_.boolean("sym", true);
+    const int columns = group_columns(fields_);
+    add_integers(kField, "bits", of_integer, symmetric, columns, group_size(columns));
   }
 
   void read_compressed_tensors() {
@@ -215,28 +233,31 @@ class QuantizationReader {
       group.refuse("weights", "it must be an object");
       return;
     }
-    read_weights(JsonFields(*weights, read_.file, at + "weights.", problems_));
+    read_weights(JsonFields(*weights, read_.file, at + "weights.", problems_), at + "weights");
   }
 
-  void read_weights(const JsonFields& weights) {
+  void read_weights(const JsonFields& weights, const std::string& at) {
     const bool is_float = choice(weights, "type", {"int", "float"}) == 1;
     const bool symmetric = weights.boolean("symmetric", true);
     if (!is_float) {
       const int of_integer = bits(weights, "num_bits", {4, 8});
       const bool has_groups = choice(weights, "strategy", {"group", "channel"}) == 0;
-      read_.schemes.push_back(
-          {false, of_integer, symmetric, 1, has_groups ? group_columns(weights) : 0});
+      const int columns = has_groups ? group_columns(weights) : 0;
+      add_integers(
+          at, "num_bits", of_integer, symmetric, columns,
+          fmt::format("{}, symmetric {}", has_groups ? group_size(columns) : "strategy \"channel\"",
+                      symmetric));
       return;
     }
     bits(weights, "num_bits", {8});
     if (!symmetric) weights.refuse("symmetric", "supported is true", ErrorKind::kUnsupported);
     switch (choice(weights, "strategy", {"tensor", "channel", "block"})) {
       case 0:
-        return read_.schemes.push_back({true, 8, true, 0, 0});
+        return read_.schemes.push_back({true, 8, true, 0, 0, at + ".strategy is \"tensor\""});
       case 1:
-        return read_.schemes.push_back({true, 8, true, 1, 0});
+        return read_.schemes.push_back({true, 8, true, 1, 0, at + ".strategy is \"channel\""});
       default:
-        return add_blocks(weights, "block_structure");
+        return add_blocks(weights, at, "block_structure");
     }
   }
 

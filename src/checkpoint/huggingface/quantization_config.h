@@ -17,6 +17,7 @@ struct QuantizationScheme {
   bool symmetric = true;  // all zero points are the middle
   // Of the rectangles that share a scale; 0: all that there are.
   int scale_rows = 0, scale_columns = 0;
+  std::string fields{};  // that say so, for messages
 };
 
 struct Quantization {

@@ -28,8 +28,11 @@ using Shape = std::vector<int64_t>;
 constexpr std::string_view kFloats[] = {"F32", "F16", "BF16"};
 constexpr std::string_view kWords[] = {"I32"};
 
+std::string text_of(const Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 std::string text_of(const StoredTensor& tensor) {
-  return fmt::format("{} [{}]", tensor.type, fmt::join(tensor.shape, ", "));
+  return fmt::format("{} {}", tensor.type, text_of(tensor.shape));
 }
 
 [[noreturn]] void fail(const StoredTensor& tensor, std::string_view problem) {
@@ -98,19 +101,24 @@ class MatrixParts {
         std::ranges::find(shapes, tensor.shape) != shapes.end()) {
       return;
     }
-    fail(tensor, fmt::format("is {}; it must be {} [{}]", text_of(tensor), fmt::join(types, " or "),
-                             fmt::join(*shapes.begin(), ", ")));
+    fail(tensor, fmt::format("is {}; it must be {} {}", text_of(tensor), fmt::join(types, " or "),
+                             text_of(*shapes.begin())));
   }
 
-  // The scheme of config.json's that `fits` takes. `what` the tensors are, for messages.
-  template <typename Fits>
-  const QuantizationScheme& scheme(const std::string& what, Fits fits) const {
+  // The scheme of config.json's that `fits` takes. For messages: what the matrix has, and what it
+  // would have by a scheme.
+  template <typename Fits, typename Expected>
+  const QuantizationScheme& scheme(const std::string& has, Fits fits, Expected expected) const {
     const auto found = std::ranges::find_if(quantization_.schemes, fits);
-    if (found == quantization_.schemes.end()) {
-      fail(main_,
-           fmt::format("is not as quantization_config in {} says: {}", quantization_.file, what));
+    if (found != quantization_.schemes.end()) return *found;
+    constexpr size_t kMostTold = 4;
+    std::vector<std::string> valid;
+    for (const QuantizationScheme& scheme : quantization_.schemes) {
+      if (valid.size() == kMostTold) break;
+      valid.push_back(fmt::format("{}, where {}", expected(scheme), scheme.fields));
     }
-    return *found;
+    fail(main_, fmt::format("has {}; by {} it must have {}", has, quantization_.file,
+                            fmt::join(valid, ", or ")));
   }
 
   const Quantization& quantization() const { return quantization_; }
@@ -150,7 +158,7 @@ ScaleGrid scale_grid(const StoredTensor& tensor, int rows, int columns, bool tra
 
 void check_scales(const Encoding& encoding, const StoredTensor& scales) {
   if (std::isfinite(encoding.largest())) return;
-  fail(scales, "holds NaN or infinity, or scales that make weights infinite");
+  fail(scales, "holds NaN or infinity, or scales that make weights infinite; all must be finite");
 }
 
 std::shared_ptr<const Encoding> fp8_matrix(MatrixParts& parts) {
@@ -162,16 +170,24 @@ std::shared_ptr<const Encoding> fp8_matrix(MatrixParts& parts) {
   const StoredTensor& scales =
       other != nullptr ? *other : parts.need(is_fp8 ? "weight_scale_inv" : "weight_scale");
   Fp8Matrix matrix{rows, columns, main.bytes.data(), {}, 0, 0};
+  const auto grid_of = [&](const QuantizationScheme& scheme) {
+    matrix.scale_rows = scheme.scale_rows == 0 ? matrix.rows : scheme.scale_rows;
+    matrix.scale_columns = scheme.scale_columns == 0 ? matrix.columns : scheme.scale_columns;
+    return Shape{ceil_div(matrix.rows, matrix.scale_rows),
+                 ceil_div(matrix.columns, matrix.scale_columns)};
+  };
   parts.scheme(
-      fmt::format("its scales are {}", text_of(scales)), [&](const QuantizationScheme& scheme) {
+      fmt::format("floats of 8 bits, scales {}", text_of(scales)),
+      [&](const QuantizationScheme& scheme) {
         if (!scheme.is_float) return false;
-        matrix.scale_rows = scheme.scale_rows == 0 ? matrix.rows : scheme.scale_rows;
-        matrix.scale_columns = scheme.scale_columns == 0 ? matrix.columns : scheme.scale_columns;
-        const int64_t down = ceil_div(matrix.rows, matrix.scale_rows);
-        const int64_t across = ceil_div(matrix.columns, matrix.scale_columns);
-        return scales.shape == Shape{down, across} ||
-               (across == 1 && scales.shape == Shape{down}) ||
+        const Shape grid = grid_of(scheme);
+        const int64_t down = grid[0], across = grid[1];
+        return scales.shape == grid || (across == 1 && scales.shape == Shape{down}) ||
                (across == 1 && down == 1 && scales.shape.empty());
+      },
+      [&](const QuantizationScheme& scheme) {
+        return scheme.is_float ? fmt::format("scales {}", text_of(grid_of(scheme)))
+                               : fmt::format("integers of {} bits", scheme.bits);
       });
   MatrixParts::check(scales, kFloats, {scales.shape});
   matrix.scales = scale_grid(scales, ceil_div(rows, matrix.scale_rows),
@@ -222,18 +238,32 @@ void place_scales(MatrixParts& parts, IntegerParts& from) {
     fail(scales, fmt::format("is {}; it must have two dimensions", text_of(scales)));
   }
   const int64_t groups = scales.shape[of_groups];
-  parts.scheme(fmt::format("it has {} bits, {} scales a row{}", matrix.integers.bits, groups,
-                           from.zeros == nullptr ? ", no zero points" : ""),
-               [&](const QuantizationScheme& scheme) {
-                 matrix.group_columns =
-                     scheme.scale_columns == 0 ? matrix.columns : scheme.scale_columns;
-                 // Files that have zero points at all have them with symmetric integers, too.
-                 return !scheme.is_float && scheme.bits == matrix.integers.bits &&
-                        (from.by_group || scheme.symmetric == (from.zeros == nullptr)) &&
-                        groups == ceil_div(matrix.columns, matrix.group_columns);
-               });
   const int64_t rows = matrix.rows;
-  MatrixParts::check(scales, kFloats, {from.by_group ? Shape{groups, rows} : Shape{rows, groups}});
+  const auto shape = [&](int64_t count) {
+    return from.by_group ? Shape{count, rows} : Shape{rows, count};
+  };
+  const auto groups_of = [&](const QuantizationScheme& scheme) {
+    matrix.group_columns = scheme.scale_columns == 0 ? matrix.columns : scheme.scale_columns;
+    return ceil_div(matrix.columns, matrix.group_columns);
+  };
+  // Files that have zero points at all have them with symmetric integers, too.
+  const auto zeros = [&](bool any) {
+    return from.by_group ? "" : any ? ", zero points" : ", no zero points";
+  };
+  parts.scheme(
+      fmt::format("integers of {} bits, scales {}{}", matrix.integers.bits, text_of(scales),
+                  zeros(from.zeros != nullptr)),
+      [&](const QuantizationScheme& scheme) {
+        return !scheme.is_float && scheme.bits == matrix.integers.bits &&
+               (from.by_group || scheme.symmetric == (from.zeros == nullptr)) &&
+               groups == groups_of(scheme);
+      },
+      [&](const QuantizationScheme& scheme) -> std::string {
+        if (scheme.is_float) return "floats of 8 bits";
+        return fmt::format("integers of {} bits, scales {}{}", scheme.bits,
+                           text_of(shape(groups_of(scheme))), zeros(!scheme.symmetric));
+      });
+  MatrixParts::check(scales, kFloats, {shape(groups)});
   matrix.scales = scale_grid(scales, matrix.rows, static_cast<int>(groups), from.by_group);
 }
 
