@@ -251,11 +251,20 @@ bool Scheduler::reserve(KvSequence& sequence, int count) {
   return true;
 }
 
-// Nobody gives way for them.
+// Nobody gives way for them. What is remembered does for a few only: they are gone after the pass,
+// and what they are good for is less sure than a prefix that need not be computed again.
 bool Scheduler::reserve_branches(KvSequence& sequence, std::span<const Branch> branches) {
+  constexpr size_t kShare = 8;  // of the pages one in so many
   const size_t wanted = KvBranches::pages_wanted(sequence.length(), branches);
   const size_t free = lane_->pool().available();
-  if (wanted > free) index_.evict(wanted - free);
+  if (wanted > free) {
+    size_t of_pass = wanted;
+    for (const Span& span : spans_) {
+      of_pass += KvBranches::pages_wanted(span.sequence->length(), span.branches);
+    }
+    if (of_pass > limits_.pages / kShare) return false;
+    index_.evict(wanted - free);
+  }
   return sequence.reserve_branches(branches) == Status::kOk;
 }
 

@@ -490,6 +490,40 @@ TEST_F(Async, NobodyGivesWayForBranches) {
   }
 }
 
+// The cache is full of what earlier requests left behind.
+TEST_F(Async, TreesCostLittleOfWhatIsRemembered) {
+  constexpr int kPages = 40, kPrompts = 13, kPromptPages = 3;
+  const AsyncEngine engine = start(0, kPages);
+  const auto remember = [&] {
+    for (int i = 0; i < kPrompts; ++i) {
+      engine.engine().generate(request(i, 1, kPromptPages * 64));
+    }
+    const int64_t cached = engine.load().cached_pages;
+    EXPECT_GE(cached, kPages - kPromptPages);
+    return cached;
+  };
+  for (const int nodes : {2, 127}) {
+    const int64_t before = remember();
+    Request r = request(200, 40);
+    r.options.mode = Mode::kDual;
+    r.options.tree_nodes = nodes + 1;
+    if (nodes == 2) r.options.block_size = 2;  // beside the likeliest token another one: a branch
+    int trees = 0;
+    r.on_step = [&](const Step& step) {
+      trees += step.source == DraftSource::kTree && step.drafted == nodes;
+      return true;
+    };
+    const Generation got = engine.engine().generate(r);
+    EXPECT_EQ(got.output_ids.size(), 40u);
+    EXPECT_EQ(got.stats.cached_tokens, 0);
+    // The text's own page, and an eighth for branches.
+    EXPECT_GE(engine.load().cached_pages, before - 1 - kPages / 8) << nodes;
+    if (nodes == 2) {
+      EXPECT_GT(trees, 15);
+    }
+  }
+}
+
 // All of them begin together, the long one first. Nobody says how much of a prompt is in one pass.
 TEST_F(Async, AShortPromptDoesNotWaitForALongOneNorTheLongOneForAllShortOnes) {
   constexpr int kLong = 900, kShort = 24;
