@@ -280,6 +280,10 @@ Span Decoder::prune() {
   }
   nodes_.resize(tree_.nodes.size());
   verified_ = static_cast<int>(nodes_.size());
+  if (expected_accepted_ > 0) {  // else the policy has no idea
+    expected_accepted_ = 0;
+    for (const DraftNode& node : nodes_) expected_accepted_ += node.reached;
+  }
   return verify();
 }
 
@@ -384,7 +388,7 @@ void Decoder::count_cycle() {
 // not.
 void Decoder::keep_leftover() {
   const size_t gone = std::min(emitted_.size(), drafts_.size());
-  if (gone > 0 && drafts_[gone - 1] != emitted_[gone - 1]) ++misses_;
+  for (size_t i = 0; i < gone; ++i) misses_ += drafts_[i] != emitted_[i] ? 1 : 0;
   drafts_.erase(drafts_.begin(), drafts_.begin() + static_cast<std::ptrdiff_t>(gone));
   probabilities_.erase(probabilities_.begin(),
                        probabilities_.begin() + static_cast<std::ptrdiff_t>(gone));

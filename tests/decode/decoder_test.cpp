@@ -172,18 +172,94 @@ TEST(Decoder, AcceptsTheLongestAgreeingPrefixAndTheBonusToken) {
 class Listener final : public FixedPolicy {
  public:
   using FixedPolicy::FixedPolicy;
+  CyclePlan plan(int most, const Leftover& left, const Found& found) override {
+    left_over = static_cast<int>(left.probabilities.size());
+    misses = left.misses;
+    return FixedPolicy::plan(most, left, found);
+  }
   void observe_accepted(const Outcome& outcome) override { outcomes.push_back(outcome); }
-  void observe_path(std::span<const DraftNode> nodes, std::span<const int> path,
-                    bool ended) override {
-    outcomes.push_back({static_cast<int>(nodes.size()), static_cast<int>(path.size()), ended});
+  Verification verified_tree(std::span<const float>, std::span<const DraftNode> of) override {
+    return {static_cast<int>(of.size()), static_cast<double>(of.size())};
+  }
+  void observe_path(std::span<const DraftNode> of, std::span<const int> path, bool ended) override {
+    nodes.assign(of.begin(), of.end());
+    outcomes.push_back({static_cast<int>(of.size()), static_cast<int>(path.size()), ended});
   }
   void observe_whole(int, const Outcome& outcome) override { outcomes.push_back(outcome); }
-  void observe_whole_tree(int, std::span<const DraftNode> nodes, std::span<const int> path,
+  void observe_whole_tree(int, std::span<const DraftNode> of, std::span<const int> path,
                           bool ended) override {
-    observe_path(nodes, path, ended);
+    observe_path(of, path, ended);
   }
   std::vector<Outcome> outcomes;
+  std::vector<DraftNode> nodes;  // of the last tree
+  int left_over = 0, misses = 0;
 };
+
+TEST(Decoder, OfATreeThatIsPrunedNoMoreIsExpectedThanOfItsTrunk) {
+  const CpuWeights model = load_model(std::filesystem::path(ORTHRUS_MODELS) / "tiny-code");
+  const CpuOps ops(1);
+  const std::vector<int32_t> prompt{100, 200, 300, 400};
+  TestSequence s(model, ops);
+  CpuForwardPass pass(model, ops);
+  Listener policy(16);
+  Decoder decoder(model.config, s.sequence, prompt, policy,
+                  {.block_size = 16, .tree_nodes = 64, .max_tokens = 50, .prefill_chunk = 64});
+  bool pruned = false;
+  while (!pruned) {
+    Span span = decoder.next();
+    pruned = !span.branches.empty();
+    if (pruned) span = decoder.prune();
+    ASSERT_EQ(s.sequence.reserve(span.trunk_rows()), Status::kOk);
+    ASSERT_EQ(pass.run(std::span(&span, 1)), Status::kOk);
+    ASSERT_EQ(decoder.take(pass.head_rows(0)), Status::kOk);
+  }
+  double of_trunk = 0;
+  for (const DraftNode& node : policy.nodes) of_trunk += node.reached;
+  EXPECT_GT(of_trunk, 0);
+  EXPECT_EQ(decoder.counts().expected_accepted, of_trunk);
+}
+
+// The likeliest chain's first draft is wrong, and its second is the token that comes behind another
+// one that the tree had in the first one's place.
+TEST(Decoder, CountsTheWrongDraftsOfATreesLikeliestChain) {
+  const Golden golden = load_golden("tied");
+  const CpuWeights model = load_model(golden.directory);
+  const CpuOps ops(1);
+  TestSequence s(model, ops);
+  Listener policy(4);
+  const std::vector<int32_t> prompt{5, 6};
+  Decoder decoder(model.config, s.sequence, prompt, policy,
+                  {.block_size = 4, .tree_nodes = 3, .max_tokens = 50, .prefill_chunk = 64});
+  const auto give = [&](const std::vector<int32_t>& tokens) {
+    std::vector<Choice> rows;
+    for (const int32_t token : tokens) rows.push_back({.id = token, .logit = 1});
+    ASSERT_EQ(decoder.take({.logits = {}, .choices = rows}), Status::kOk);
+  };
+  decoder.next();
+  give({10});
+  decoder.next();
+  // Of the first row two tokens; the others are not sure of theirs.
+  std::vector<PairRow> rows(3);
+  rows[0].best = {{{11, 0, -0.5f, -0.5}, {21, 0, -1, -1}}, 0};
+  for (const int row : {1, 2}) {
+    for (int i = 0; i < kPairCandidates; ++i) {
+      const float score = -4 - static_cast<float>(i) / 100;
+      rows[static_cast<size_t>(row)].best.tokens.push_back({11 + row + 100 * i, 0, score, score});
+    }
+  }
+  ASSERT_EQ(decoder.take({.logits = {}, .choices = {}, .candidates = rows}), Status::kOk);
+  const Span tree = decoder.next();
+  ASSERT_EQ(std::vector(tree.tokens.begin(), tree.tokens.end()),
+            (std::vector<int32_t>{10, 11, 21}));
+  ASSERT_EQ(s.sequence.reserve(tree.trunk_rows()), Status::kOk);
+  ASSERT_EQ(s.sequence.reserve_branches(tree.branches), Status::kOk);
+  give({21, 99, 12});
+  EXPECT_EQ(decoder.cycle().accepted, 1);
+  EXPECT_EQ(decoder.cycle().judged, 1);
+  decoder.next();
+  EXPECT_EQ(policy.left_over, 1);
+  EXPECT_EQ(policy.misses, 1);
+}
 
 // Of three drafts, where a stop token is an accepted one, a wrong one's place, or the bonus token.
 TEST(Decoder, TellsThePolicyWhatWasComparedWhereTheTextEnds) {
