@@ -46,8 +46,8 @@ struct GenerateOptions {
   std::optional<Mode> mode;  // how: by default kAuto
   int block_size = 0;        // how: most tokens of a draft block, 2..config().block_size; 0: all
   // how: most nodes of a draft tree, 2..128, the token that it begins behind included; 0: drafts
-  // are chains. By default kUsualTreeNodes in mode kAuto, else 0. Where the device has no trees,
-  // and with kRejection at a temperature, all drafts are chains.
+  // are chains. By default kUsualTreeNodes in mode kAuto, else 0. With kRejection at a temperature
+  // all drafts are chains.
   std::optional<int> tree_nodes;
   // how: in mode kAuto, verify what followed where the same tokens stood before, in prompt and
   // output. Where a device runs whole cycles, for a request that decodes alone.

@@ -20,7 +20,7 @@ enum class HeadOutput : uint8_t {
   kLogits,                // all logits, as they are
   kChoice,                // the token that `sampling` chooses for the position after the row's
   kChoiceAndProbability,  // and its probability
-  kCandidates,            // of a diffusion span, where the backend takes trees: the best few
+  kCandidates,            // of a diffusion span: the best few
 };
 
 inline const SamplingParams kGreedy{};
@@ -32,9 +32,8 @@ inline const SamplingParams kGreedy{};
 // diffusion view they are a block: each sees the sequence's cache and the whole block, and nothing
 // is kept. A pass holds at most one span of a sequence.
 //
-// In the AR view they may be a tree, where the backend takes trees: then some of them branch off,
-// and each row sees its own path, as if nothing else were there. The sequence has room for the
-// trunk, and pages for these branches.
+// In the AR view they may be a tree: then some of them branch off, and each row sees its own path,
+// as if nothing else were there. The sequence has room for the trunk, and pages for these branches.
 struct Span {
   const KvSequence* sequence = nullptr;
   std::span<const int32_t> tokens;
