@@ -352,12 +352,10 @@ CyclePlan AutoPolicy::plan_found(int most, int most_nodes, const Found& found) {
   if (found.drafts == 0 || sequences_ > 1 || times_->seen(1) < kLeastPlainSteps) return {};
   probabilities_.clear();
   most_nodes_ = most_nodes;
-  const bool waiting = waits(1);
   rate_ = plain_rate();
-  if (most > 0 && !waiting) rate_ = std::max(rate_, best_whole(most).rate);
+  if (most > 0 && !waits(1)) rate_ = std::max(rate_, best_whole(most).rate);
   const Prefix lookup = best_found(found);
   if (lookup.drafts == 0 || lookup.gain < kLeastGain) return {};
-  if (waiting) step_plainly();
   return {.lookup = lookup.drafts, .expected_accepted = lookup.expected};
 }
 
