@@ -1,8 +1,11 @@
 """The command line: python -m orthrus_train COMMAND. Exits with 2 for usage, with 1 for failure."""
 
 import argparse
+import atexit
 import importlib
+import os
 import sys
+from typing import NoReturn
 
 from .errors import TrainError
 
@@ -48,5 +51,17 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
+def leave(status: int) -> NoReturn:
+    """Where processes train together the interpreter is not taken down. A thread of gloo's may still
+    hold a tensor then, and aborts the process when it lets go of it (PyTorch 2.15).
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
