@@ -212,7 +212,7 @@ class PassKernels {
       }
       spans.push_back(span);
     };
-    add_span({0, trunk, position});
+    add_span({.rows = trunk, .first_position = position, .tree_rows = rows_});
     const int trunk_page = table[static_cast<size_t>(page)];
     for (int b = 0; b < branches; ++b) {
       KvSpan span = {trunk + b * branch_rows, branch_rows, position + 1 + b % trunk};
@@ -401,7 +401,7 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
   // Trees beside chains of as many rows: the trunk's, branches, a branch's.
   constexpr std::array<int, 3> kTrees[] = {{8, 4, 1},   {12, 10, 2}, {12, 20, 1},
                                            {16, 24, 2}, {16, 48, 1}, {16, 56, 2}};
-  for (const int context : {300, 512, 2048, 8192}) {
+  for (const int context : {300, 512, 2048, 8192, 8400}) {  // the last ends deep in a split
     for (const auto& [trunk, branches, branch_rows] : kTrees) {
       const int rows = trunk + branches * branch_rows;
       network.set(View::kAr, rows, context);

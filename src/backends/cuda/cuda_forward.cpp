@@ -163,8 +163,12 @@ int CudaForwardPass::fill_inputs(std::span<const Span> spans, const PassSizes& s
     const int position = span.sequence->length();
     const bool block = span.view == View::kDiffusion;
     int& count = counts.spans[span.view];
-    in.spans[span.view][count++] = {own.first_row, span.trunk_rows(), position, pages,
-                                    block ? block_pages : -1};
+    in.spans[span.view][count++] = {.first_row = own.first_row,
+                                    .rows = span.trunk_rows(),
+                                    .first_position = position,
+                                    .first_page = pages,
+                                    .first_block_page = block ? block_pages : -1,
+                                    .tree_rows = rows};
     const int first_row = shape.first_row(span.view) + own.first_row;
     std::copy(span.tokens.begin(), span.tokens.end(), in.ids + first_row);
     const int span_pages = pages_for(position + (block ? 0 : span.trunk_rows()));

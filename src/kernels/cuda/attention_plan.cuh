@@ -35,7 +35,7 @@ struct AttentionPlan {
 
 // What one block computes at a time.
 struct AttentionItem {
-  KvSpan span;
+  KvSpan span;  // or, of splits that a tree shares, the whole tree as one
   int kv_head;
   int first_row, rows;  // of the span's rows times the group
   int splits;           // of the pair; this item is [first_split, last_split) of them
@@ -69,6 +69,18 @@ __device__ inline int row_blocks(const KvSpan& span, int group, int block_rows) 
   return (span.rows * group + block_rows - 1) / block_rows;
 }
 
+// The splits that lie wholly before the pass. All rows of a tree see all of their keys, on the same
+// pages, so where splits are items these have its rows together.
+__device__ inline int shared_splits(const KvSpan& span) {
+  return span.known() / (kSplitTiles * kTilePositions);
+}
+
+// The rows that a span has such items of: a trunk those of its tree, a branch none.
+__device__ inline KvSpan sharing_rows(KvSpan span) {
+  span.rows = span.behind > 0 ? 0 : max(span.rows, span.tree_rows);
+  return span;
+}
+
 // The rows and tiles of a block of rows. The longest contexts of a span come first.
 __device__ inline AttentionItem item_of(const KvSpan& span, int row_block, int group,
                                         int block_rows) {
@@ -91,21 +103,30 @@ __device__ inline AttentionItem item_of(const KvSpan& span, int row_block, int g
 __device__ inline AttentionPlan plan_of(const AttentionJob& job, bool few_rows_supported) {
   const int spans = *job.batch.span_count, group = job.heads.heads / job.heads.kv_heads;
   const bool several = spans > 1;
-  int rows = 0, items = 0, tiles = 0, longest = 0;
+  int rows = 0, items = 0, tiles = 0, unshared_tiles = 0, longest = 0;
   for (int s = several ? static_cast<int>(threadIdx.x) % 32 : 0; s < spans; s += 32) {
     const KvSpan span = job.batch.spans[s];
     rows = max(rows, span.first_row + span.rows);
-    const int of_span = tiles_of(span.first_position + span.rows);
-    items += job.heads.kv_heads * row_blocks(span, group, kFewRows) * splits_of(of_span);
-    tiles += job.heads.kv_heads * row_blocks(span, group, kBlockRows) * of_span;
+    const KvSpan sharing = sharing_rows(span);
+    const int of_span = tiles_of(span.first_position + span.rows), shared = shared_splits(span);
+    items +=
+        job.heads.kv_heads * (row_blocks(sharing, group, kFewRows) * shared +
+                              row_blocks(span, group, kFewRows) * (splits_of(of_span) - shared));
+    const int blocks = job.heads.kv_heads * row_blocks(span, group, kBlockRows);
+    tiles += job.heads.kv_heads * row_blocks(sharing, group, kBlockRows) * shared * kSplitTiles +
+             blocks * (of_span - shared * kSplitTiles);
+    unshared_tiles += blocks * of_span;
     longest = max(longest, of_span);
   }
   if (several) {
     rows = __reduce_max_sync(~0u, rows), longest = __reduce_max_sync(~0u, longest);
     items = __reduce_add_sync(~0u, items), tiles = __reduce_add_sync(~0u, tiles);
+    unshared_tiles = __reduce_add_sync(~0u, unshared_tiles);
   }
-  // Where a block's share is more than the longest context, there is nothing to gain by merging.
-  const bool apart = rows <= job.part_rows && 2 * tiles < 3 * longest * job.blocks;
+  // Where a block's share is more than the longest context, there is nothing to gain by merging,
+  // but for what trees share.
+  const bool apart =
+      rows <= job.part_rows && (2 * tiles < 3 * longest * job.blocks || tiles < unshared_tiles);
   return {apart, apart && few_rows_supported && items <= kFewItems ? kFewRows : kBlockRows};
 }
 
@@ -124,8 +145,8 @@ __device__ inline int lane_of_item(int own, int& index) {
   return found;
 }
 
-// The item of that index among the span's, if there is one. Of a warp: where splits are items, its
-// lanes count those of 32 blocks of rows at a time.
+// The item of that index among the span's, if there is one: those of shared splits come first, then
+// others. Of a warp: its lanes count those of 32 blocks of rows at a time.
 __device__ inline bool find_item_of(const KvSpan& span, const AttentionJob& job,
                                     const AttentionPlan& plan, int index, AttentionItem& item) {
   const int kv_heads = job.heads.kv_heads, group = job.heads.heads / kv_heads;
@@ -137,16 +158,27 @@ __device__ inline bool find_item_of(const KvSpan& span, const AttentionJob& job,
     item.first_split = 0, item.last_split = item.splits;
     return true;
   }
+  const KvSpan sharing = sharing_rows(span);
+  const int shared = shared_splits(span);
+  const int of_shared = row_blocks(sharing, group, plan.block_rows) * shared * kv_heads;
+  if (index < of_shared) {
+    const int pair = index / shared;
+    item = item_of(sharing, pair / kv_heads, group, plan.block_rows);
+    item.kv_head = pair % kv_heads;
+    item.first_split = index % shared, item.last_split = item.first_split + 1;
+    return true;
+  }
+  index -= of_shared;
   for (int first = 0; first < blocks; first += 32) {
     const int own = first + static_cast<int>(threadIdx.x) % 32;
-    const int block =
-        first +
-        lane_of_item(
-            own < blocks ? item_of(span, own, group, plan.block_rows).splits * kv_heads : 0, index);
+    const int items =
+        own < blocks ? (item_of(span, own, group, plan.block_rows).splits - shared) * kv_heads : 0;
+    const int block = first + lane_of_item(items, index);
     if (block == first + 32) continue;
     item = item_of(span, block, group, plan.block_rows);
-    item.kv_head = index / item.splits;
-    item.first_split = index % item.splits, item.last_split = item.first_split + 1;
+    const int others = item.splits - shared;
+    item.kv_head = index / others;
+    item.first_split = shared + index % others, item.last_split = item.first_split + 1;
     return true;
   }
   return false;
@@ -162,10 +194,10 @@ __device__ inline bool find_item(const AttentionJob& job, const AttentionPlan& p
     int items = 0;
     if (const int s = first + static_cast<int>(threadIdx.x) % 32; s < spans) {
       const KvSpan span = job.batch.spans[s];
-      const int blocks = row_blocks(span, group, plan.block_rows);
-      items = plan.apart ? 0 : blocks;
+      const int blocks = row_blocks(span, group, plan.block_rows), shared = shared_splits(span);
+      items = plan.apart ? row_blocks(sharing_rows(span), group, plan.block_rows) * shared : blocks;
       for (int b = 0; plan.apart && b < blocks; ++b) {
-        items += item_of(span, b, group, plan.block_rows).splits;
+        items += item_of(span, b, group, plan.block_rows).splits - shared;
       }
     }
     const int found = lane_of_item(items * kv_heads, index);

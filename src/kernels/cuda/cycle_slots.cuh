@@ -102,9 +102,13 @@ __device__ inline void deal_out(const CycleState& state, const PassInputs& pass,
   if (rows > 0) {
     slot->head_row = before.of[kind];
     KvSpan* const spans = diffusion ? pass.spans.diffusion : pass.spans.ar;
-    spans[before.of[Shares::kSpans]] = {before.of[Shares::kRows], trunk_rows, slot->position,
-                                        s * state.most_pages,
-                                        diffusion ? before.of[Shares::kBlockPages] : -1};
+    spans[before.of[Shares::kSpans]] = {
+        .first_row = before.of[Shares::kRows],
+        .rows = trunk_rows,
+        .first_position = slot->position,
+        .first_page = s * state.most_pages,
+        .first_block_page = diffusion ? before.of[Shares::kBlockPages] : -1,
+        .tree_rows = rows};
   }
   if (threadIdx.x == 0) {
     PassCounts counts = {};

@@ -84,13 +84,12 @@ __global__ void __launch_bounds__(kSlotThreads)
       const int position = known + branch.depth;
       const bool copied = position / kTilePositions == first_page && known % kTilePositions > 0;
       pass.spans.ar[rows[s].span + c] = {
-          rows[s].first + branch.first_row,
-          branch.rows,
-          position,
-          state.trees.tables.of_branch(branch),
-          /*first_block_page=*/-1,
-          /*behind=*/branch.depth,
-          copied ? pass.page_table[s * state.most_pages + first_page] : -1};
+          .first_row = rows[s].first + branch.first_row,
+          .rows = branch.rows,
+          .first_position = position,
+          .first_page = state.trees.tables.of_branch(branch),
+          .behind = branch.depth,
+          .copied_page = copied ? pass.page_table[s * state.most_pages + first_page] : -1};
     }
   }
 }

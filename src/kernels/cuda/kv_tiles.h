@@ -43,7 +43,11 @@ struct KvSpan {
   int first_page = 0;         // page_table[first_page + i] holds positions [64 i, 64 i + 64)
   int first_block_page = -1;  // block page first_block_page + i holds slots [64 i, 64 i + 64)
 
-  // Of a branch of a tree (cache/kv_branches.h), which is a span of its own.
+  // Of a tree's trunk: how many rows the tree has. They follow each other, the trunk's first, those
+  // of branches behind them: attention takes them together. May be 0 where there are no branches.
+  int tree_rows = 0;
+
+  // Of a branch of a tree (cache/kv_branches.h), which is a span of its own, behind its trunk's.
   int behind = 0;  // rows of the pass that come before it on its path, and are of other spans
   int copied_page =
       -1;  // what its first page has of positions known() and before is copied from it
