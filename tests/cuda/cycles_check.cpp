@@ -85,7 +85,7 @@ class Simulation {
   void run(const std::vector<Kind>& kinds, int rounds, size_t most, int most_tokens) {
     for (int round = 0; round < rounds && failures == 0; ++round) {
       while (running_.size() < most && (running_.empty() || die(3) != 0)) {
-        join(kinds[die(kinds.size())], static_cast<int>(1 + die(150)),
+        join(kinds[die(kinds.size())], static_cast<int>(1 + die(die(4) == 0 ? 600 : 150)),
              static_cast<int>(1 + die(static_cast<size_t>(most_tokens))));
       }
       if (die(4) == 0) run_prompt();
@@ -385,7 +385,7 @@ void check(const DeviceModel& model, const std::string& name, std::mt19937& rand
   Simulation(model, name + ", penalties", 96, random).run(kinds, 100, 6, 100);
   add_trees();
   Simulation(model, name + ", trees, penalties", 96, random).run(kinds, 100, 6, 100);
-  Simulation(model, name + ", many", 320, random).run(kinds, 40, 40, 100);
+  Simulation(model, name + ", many", 512, random).run(kinds, 40, 40, 100);
   // To the last position.
   const int whole = std::min(1024, config.max_position_embeddings);
   const Kind tree{.block_size = block, .trees = true};

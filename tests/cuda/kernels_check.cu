@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
     return named;
   };
   if (wanted("rows")) check_rows(checks);
-  if (wanted("attention")) check_attention(checks);
+  if (wanted("attention")) check_attention(checks), check_tree_attention(checks);
   if (wanted("matmul")) check_matmul(checks);
   if (wanted("blocks")) check_blocks(checks);
   if (wanted("pass")) check_pass(checks);

@@ -110,7 +110,7 @@ class Trees {
 
   // A prompt that ends anywhere, near the border of a page most often, and a tree behind it.
   void grow(Tree& tree, int most_rows) {
-    const int known = pick(0, 3) == 0 ? pick(1, 300) : 64 * pick(1, 4) - pick(-3, 10);
+    const int known = pick(0, 3) == 0 ? pick(1, 700) : 64 * pick(1, 9) - pick(-3, 10);
     tree.text = tokens(known);
     run_behind(tree.sequence, tree.text, tree.text.size());
     const int trunk = pick(1, std::min(16, most_rows));
