@@ -181,13 +181,13 @@ struct Q6KForm {
   }
 };
 
-// The operands of steps [kFirst, kFirst + kCount).
-template <typename Form, int kFirst, int kCount>
-__device__ void widen_steps(const typename Form::Numbers& numbers, uint32_t (&a)[kCount][4]) {
-  Form::template widen<kFirst>(numbers, a[0]);
-  if constexpr (kCount > 1) Form::template widen<kFirst + 1>(numbers, a[1]);
-  if constexpr (kCount > 2) Form::template widen<kFirst + 2>(numbers, a[2]);
-  if constexpr (kCount > 3) Form::template widen<kFirst + 3>(numbers, a[3]);
+// The operands of a subtile's four steps.
+template <typename Form>
+__device__ void widen_steps(const typename Form::Numbers& numbers, uint32_t (&a)[4][4]) {
+  Form::template widen<0>(numbers, a[0]);
+  Form::template widen<1>(numbers, a[1]);
+  Form::template widen<2>(numbers, a[2]);
+  Form::template widen<3>(numbers, a[3]);
 }
 
 }  // namespace orthrus::cuda

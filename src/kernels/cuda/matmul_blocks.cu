@@ -1,9 +1,9 @@
 // Products with weights of block formats, widened in registers: an operand of the tensor cores goes
 // from shared memory to registers once, as it is stored, and no BF16 weight is ever in memory.
 //
-// A number of kQ8 takes 4.1 instructions (one to make it a float, one to scale it, half to round
+// A number of kQ8 takes 4.2 instructions (one to make it a float, one to scale it, half to round
 // two of them, the rest for scales, loads and waiting), and at 2.8 TB/s a multiprocessor gets 11.4
-// numbers a cycle, which is 47 of 128 lanes. Tokens cost what they cost with BF16 weights.
+// numbers a cycle, which is 48 of 128 lanes. Tokens cost what they cost with BF16 weights.
 #include "kernels/cuda/block_forms.cuh"
 #include "kernels/cuda/matmul_stream.cuh"
 
@@ -13,7 +13,8 @@ namespace {
 template <typename Form>
 struct Subtiles {
   static constexpr int kTileBytes = 2 * Form::kBytes;
-  static constexpr int kMostBlocks = 3;
+  static constexpr bool kWidens = true;
+  static constexpr int most_blocks(int tokens) { return tokens <= 16 ? 3 : 2; }
 
   const uint8_t* data;
 
@@ -26,37 +27,73 @@ struct Subtiles {
     }
   }
 
+  // While the tensor cores multiply a tile, the next is widened.
   template <int N>
-  __device__ static void multiply(float (&acc)[N / 2], const uint8_t* tile, uint64_t, int group,
-                                  uint64_t tokens, bool first) {
-    const typename Form::Numbers numbers = Form::load(tile + group * Form::kBytes);
+  __device__ static void multiply(float (&acc)[N / 2], RingReader<Subtiles, N> ring, int group,
+                                  int count) {
     if constexpr (N <= 64) {
-      steps<N, 0, 4>(acc, numbers, tokens, !first);
-    } else {  // registers for a step's operands
-      steps<N, 0, 1>(acc, numbers, tokens, !first);
-      wgmma_commit();
-      wgmma_wait<0>();
-      steps<N, 1, 1>(acc, numbers, tokens, true);
-      wgmma_commit();
-      wgmma_wait<0>();
-      steps<N, 2, 1>(acc, numbers, tokens, true);
-      wgmma_commit();
-      wgmma_wait<0>();
-      steps<N, 3, 1>(acc, numbers, tokens, true);
+      Operands a, b;
+      ring.wait();
+      widen_steps<Form>(Form::load(ring.weights() + group * Form::kBytes), a);
+      for (int i = 0; i < count; i += 2) {
+        multiply_tile<N>(acc, a, b, ring, group, i > 0, i + 1 < count);
+        if (i + 1 < count) multiply_tile<N>(acc, b, a, ring, group, true, i + 2 < count);
+      }
+    } else {
+      multiply_by_steps<N>(acc, ring, group, count);
     }
   }
 
  private:
-  template <int N, int kFirst, int kCount>
-  __device__ static void steps(float (&acc)[N / 2], const typename Form::Numbers& numbers,
-                               uint64_t tokens, bool add) {
-    uint32_t a[kCount][4];
-    widen_steps<Form, kFirst>(numbers, a);
+  // Of a tile: four steps of 16 columns.
+  using Operands = uint32_t[4][4];
+
+  // acc (+)= the ring's tile, widened in `a`, and the ring's next one to `b`.
+  template <int N>
+  __device__ static void multiply_tile(float (&acc)[N / 2], const Operands& a, Operands& b,
+                                       RingReader<Subtiles, N>& ring, int group, bool add,
+                                       bool has_next) {
+    const uint32_t tokens = ring.tokens_at();
+    const int stage = ring.stage();
     wgmma_fence();
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      wgmma<N>(acc, a[i], tokens + (kFirst + i) * kNext16, add || i > 0);
+    for (int k = 0; k < 4; ++k) {
+      wgmma<N>(acc, a[k], whole_descriptor(tokens + k * kNext16), add || k > 0);
     }
+    wgmma_commit();
+    ring.next();
+    if (has_next) {
+      ring.wait();
+      widen_steps<Form>(Form::load(ring.weights() + group * Form::kBytes), b);
+    }
+    wgmma_wait<0>();
+    ring.give_back(stage);
+  }
+
+  // With registers for one step's operands: while one warpgroup widens, the other multiplies.
+  template <int N>
+  __device__ static void multiply_by_steps(float (&acc)[N / 2], RingReader<Subtiles, N>& ring,
+                                           int group, int count) {
+    for (int i = 0; i < count; ++i, ring.next()) {
+      ring.wait();
+      const uint8_t* const subtile = ring.weights() + group * Form::kBytes;
+      multiply_step<N, 0>(acc, subtile, ring.tokens_at(), i > 0);
+      multiply_step<N, 1>(acc, subtile, ring.tokens_at(), true);
+      multiply_step<N, 2>(acc, subtile, ring.tokens_at(), true);
+      multiply_step<N, 3>(acc, subtile, ring.tokens_at(), true);
+      ring.give_back(ring.stage());
+    }
+  }
+
+  template <int N, int kStep>
+  __device__ static void multiply_step(float (&acc)[N / 2], const uint8_t* subtile, uint32_t tokens,
+                                       bool add) {
+    uint32_t a[4];
+    Form::template widen<kStep>(Form::load(subtile), a);
+    wgmma_fence();
+    wgmma<N>(acc, a, whole_descriptor(tokens + kStep * kNext16), add);
+    wgmma_commit();
+    wgmma_wait<0>();
   }
 };
 

@@ -53,7 +53,7 @@ struct BlockRows {
     const int group = row_group_of(job, tile, static_cast<int>(threadIdx.x) / 128);
     const size_t subtile = static_cast<size_t>(group) * job.k_blocks + k_block;
     const auto* const at = static_cast<const uint8_t*>(w.data) + subtile * Form::kBytes;
-    widen_steps<Form, 0>(Form::load(at), a);
+    widen_steps<Form>(Form::load(at), a);
   }
 };
 

@@ -5,7 +5,8 @@ namespace orthrus::cuda {
 
 struct Bf16Boxes {
   static constexpr int kTileBytes = 2 * kSubtileBytes;
-  static constexpr int kMostBlocks = 4;
+  static constexpr bool kWidens = false;
+  static constexpr int most_blocks(int tokens) { return tokens <= 32 ? 4 : 2; }
 
   CUtensorMap map;
 
@@ -17,14 +18,22 @@ struct Bf16Boxes {
     }
   }
 
+  // Memory is what is waited for, so a tile's place is given back as soon as can be.
   template <int N>
-  __device__ static void multiply(float (&acc)[N / 2], const uint8_t*, uint64_t at, int group,
-                                  uint64_t tokens, bool first) {
-    const uint64_t rows = at + (group * kSubtileBytes >> 4);
-    wgmma_fence();
+  __device__ static void multiply(float (&acc)[N / 2], RingReader<Bf16Boxes, N> ring, int group,
+                                  int count) {
+    for (int i = 0; i < count; ++i, ring.next()) {
+      ring.wait();
+      const uint32_t rows = ring.weights_at() + (group * kSubtileBytes >> 4);
+      wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < kBlockK / 16; ++k) {
-      wgmma<N>(acc, rows + k * kNext16, tokens + k * kNext16, !first || k > 0);
+      for (int k = 0; k < kBlockK / 16; ++k) {
+        wgmma<N>(acc, whole_descriptor(rows + k * kNext16),
+                 whole_descriptor(ring.tokens_at() + k * kNext16), i > 0 || k > 0);
+      }
+      wgmma_commit();
+      wgmma_wait<0>();
+      ring.give_back(ring.stage());
     }
   }
 };

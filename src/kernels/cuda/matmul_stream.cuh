@@ -9,16 +9,17 @@
 // How the weights are stored is the parameter `Weights`:
 //
 //   struct Weights {
-//     static constexpr int kTileBytes;    // of 128 rows and kBlockK columns
-//     static constexpr int kMostBlocks;   // a multiprocessor has registers for, N <= 32
+//     static constexpr int kTileBytes;  // of 128 rows and kBlockK columns
+//     static constexpr bool kWidens;    // consumers do, which takes them longer than products
+//     // That a multiprocessor has registers for.
+//     static constexpr int most_blocks(int tokens);
 //     // Starts to copy a tile's 128 rows, kTileBytes in all.
 //     __device__ void fetch(uint8_t* to, const MatmulJob& job, int tile, int k_block,
 //                           uint64_t* barrier, uint64_t policy) const;
-//     // Issues acc = rows of group `group` times tokens, plus acc unless `first`. `at`: the tile's
-//     // descriptor. The caller has the registers wait before and commits after.
+//     // acc = rows of group `group` times tokens, over the `count` tiles that the ring brings.
 //     template <int N>
-//     __device__ static void multiply(float (&acc)[N / 2], const uint8_t* tile, uint64_t at,
-//                                     int group, uint64_t tokens, bool first);
+//     __device__ static void multiply(float (&acc)[N / 2], RingReader<Weights, N> ring, int group,
+//                                     int count);
 //   };
 #pragma once
 
@@ -81,24 +82,47 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   }
 }
 
+// Tiles of the ring, one behind the other, for a thread that multiplies.
+template <typename Weights, int N>
+class RingReader {
+ public:
+  __device__ RingReader(uint8_t* ring, Ring& barriers, int stages)
+      : ring_(ring),
+        first_(lower_descriptor(shared_address(ring))),
+        barriers_(barriers),
+        stages_(stages) {}
+
+  // Waits for the tile. What is asked about a tile is asked until next().
+  __device__ void wait() const { barrier_wait(&barriers_.full[stage_], parity_); }
+  __device__ const uint8_t* weights() const { return ring_ + stage_ * kStageBytes<Weights, N>; }
+  // Lower halves of descriptors.
+  __device__ uint32_t weights_at() const {
+    return first_ + static_cast<uint32_t>(stage_ * kStageBytes<Weights, N> >> 4);
+  }
+  __device__ uint32_t tokens_at() const { return weights_at() + (kTokensAt<Weights> >> 4); }
+  __device__ int stage() const { return stage_; }
+  __device__ void next() {
+    if (++stage_ == stages_) stage_ = 0, parity_ ^= 1;
+  }
+  // Gives a tile's place back: its reads are complete.
+  __device__ void give_back(int stage) const {
+    if (threadIdx.x % 32 == 0) barrier_arrive(&barriers_.empty[stage]);
+  }
+
+ private:
+  uint8_t* ring_;
+  uint32_t first_;
+  Ring& barriers_;
+  int stages_, stage_ = 0;
+  uint32_t parity_ = 0;
+};
+
 // Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
 template <typename Weights, int N>
 __device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, float* sums) {
   const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
-  const uint64_t base = tile_descriptor(shared_address(ring));
   float acc[N / 2];
-  int stage = 0, round = 0;
-  for (int i = 0; i < count; ++i) {
-    barrier_wait(&barriers.full[stage], round & 1);
-    const int tile = stage * kStageBytes<Weights, N>;
-    const uint64_t at = base + (tile >> 4), tokens = at + (kTokensAt<Weights> >> 4);
-    Weights::template multiply<N>(acc, ring + tile, at, group, tokens, i == 0);
-    wgmma_commit();
-    // Memory is what is waited for, so a tile's place is given back as soon as can be.
-    wgmma_wait<0>();
-    if (lane == 0) barrier_arrive(&barriers.empty[stage]);
-    if (++stage == stages) stage = 0, ++round;
-  }
+  Weights::template multiply<N>(acc, RingReader<Weights, N>(ring, barriers, stages), group, count);
   named_barrier(1, kConsumers);  // nothing reads the ring any more
   const int row = threadIdx.x / 32 * 16 + lane / 4;
 #pragma unroll
@@ -114,7 +138,7 @@ __device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, fl
 
 // Registers for more blocks than memory has room for: other kernels start beside it.
 template <typename Weights, int N>
-__global__ void __launch_bounds__(kStreamThreads, N <= 32 ? Weights::kMostBlocks : 2)
+__global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
     stream_kernel(const __grid_constant__ Weights weights,
                   const __grid_constant__ CUtensorMap tokens, const __grid_constant__ MatmulJob job,
                   int stages) {
@@ -178,8 +202,10 @@ __global__ void __launch_bounds__(kStreamThreads, N <= 32 ? Weights::kMostBlocks
 
 // Few blocks need more in flight each. So do blocks that have all of K to themselves but are too
 // few for two on every multiprocessor: one on each, the others as these finish, share memory best.
-inline int ring_bytes(const MatmulJob& job, int blocks, int processors) {
-  const bool alone = 2 * blocks <= processors || (job.splits == 1 && blocks < 2 * processors);
+// Where weights are widened, two have more warps for that.
+inline int ring_bytes(const MatmulJob& job, int blocks, int processors, bool widens) {
+  const bool alone =
+      2 * blocks <= processors || (!widens && job.splits == 1 && blocks < 2 * processors);
   return alone ? kWholeRing : kHalfRing;
 }
 
@@ -197,8 +223,8 @@ cudaError_t launch_stream_of(const Tokens& x, int cols, const Weights& weights, 
   }
   constexpr int kStage = kStageBytes<Weights, N>;
   const int blocks = job.splits * job.row_tiles * job.token_tiles;
-  const int stages =
-      std::clamp((ring_bytes(job, blocks, processors) - 1024) / kStage, 2, kMostStages);
+  const int stages = std::clamp(
+      (ring_bytes(job, blocks, processors, Weights::kWidens) - 1024) / kStage, 2, kMostStages);
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
   const int sums = (N + (job.splits > 1 ? N / job.splits : 0)) * kSumStride * 4;
   const int shared = 1024 + std::max(stages * kStage, sums);

@@ -10,14 +10,22 @@
 
 namespace orthrus::cuda {
 
-// Where a tile lies, for wgmma: 8 rows of 128 bytes are 1024 bytes on; swizzle of 128 bytes.
-__device__ inline uint64_t tile_descriptor(uint32_t shared) {
+// Where a tile lies, for wgmma: 8 rows of 128 bytes are 1024 bytes on; swizzle of 128 bytes. What
+// is added to a descriptor changes its lower half alone.
+__device__ inline uint32_t lower_descriptor(uint32_t shared) {
+  return (shared & 0x3FFFF) >> 4 | 1u << 16;
+}
+__device__ inline uint64_t whole_descriptor(uint32_t lower) {
   constexpr uint64_t kRowGroupStride = 1024 >> 4, kSwizzle128 = 1;
-  return (shared & 0x3FFFF) >> 4 | uint64_t{1} << 16 | kRowGroupStride << 32 | kSwizzle128 << 62;
+  return uint64_t{lower} | kRowGroupStride << 32 | kSwizzle128 << 62;
+}
+
+__device__ inline uint64_t tile_descriptor(uint32_t shared) {
+  return whole_descriptor(lower_descriptor(shared));
 }
 
 // Added to a descriptor: 16 of K on.
-inline constexpr uint64_t kNext16 = 32 >> 4;
+inline constexpr uint32_t kNext16 = 32 >> 4;
 
 __device__ inline void wgmma_fence() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
