@@ -322,7 +322,8 @@ class PassKernels {
                                 .k_norm = norms,
                                 .table = rope_.data(),
                                 .eps = 1e-6f};
-    CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden), layer.qkv.view(), shape_.heads, finish,
+    const MatrixView qkv = layer.qkv.view();
+    CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden), {&qkv, 1}, shape_.heads, finish,
                           batch(index), q_.data(), qkv_.data(), stream_));
   }
   void attend(size_t layer) const {

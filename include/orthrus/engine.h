@@ -20,21 +20,24 @@
 #include "orthrus/sampling.h"
 #include "orthrus/status.h"
 #include "orthrus/tokenizer.h"
+#include "orthrus/weight_type.h"
 
 namespace orthrus {
 
 struct EngineOptions {
   Device device{};
   int threads = 0;  // 0: the physical cores that this process may use
-  // The type that matrices are used in; by default each as the file holds it. Other ones are
-  // converted when loading, in memory of their own: to F32, F16, BF16 or Q8_0. A CUDA device has
-  // BF16, which is its default, and Q8_0, whose products there are those of the same numbers in
-  // BF16. The type is part of the weights: exactness holds within each.
-  std::optional<DType> weights{};
+  // The type that matrices are used in. The processor's default is native, each matrix as the file
+  // holds it, or made-up ones in BF16; others are converted when loading, in memory of their own:
+  // to F32, F16, BF16 or Q8_0. A CUDA device has BF16, its default, Q8_0, and native: Q4_K, Q6_K,
+  // and what fits Q8_0 as it is (Q5_0, Q4_0, IQ4_NL), all else in BF16. Its products are those of
+  // the same numbers in BF16, so that native gives the bits of BF16, of most files in less memory.
+  // The type is part of the weights: exactness holds within each.
+  std::optional<WeightType> weights{};
   // The type of what drafts are made with: the diffusion view's attention, and copies of the shared
-  // matrices if it is another one than theirs. Changes the drafts, and so the speed, alone. Needs a
-  // diffusion view.
-  std::optional<DType> draft_weights{};
+  // matrices where theirs is another. By default as `weights`. Changes the drafts, and so the
+  // speed, alone. Needs a diffusion view.
+  std::optional<WeightType> draft_weights{};
   // The type of the KV cache, F32 or BF16, which takes half the memory and rounds keys and values.
   // It is as much a part of the network as the weights' type: exactness holds within each. By
   // default F32 on the processor; a CUDA device has a BF16 cache only.
@@ -121,8 +124,9 @@ class Engine {
   // The types of the matrices that an AR pass reads, those with the most bytes first: a GGUF file
   // mixes several.
   std::vector<DType> weight_types() const;
-  // The formats of blocks that the file has and the device has not: such matrices were widened to
-  // BF16 when loading. None on the processor, which takes them all.
+  // The formats of blocks in the file whose matrices were widened to BF16 when loading, all of them
+  // or some: the device has no products for them, or was not asked for native weights. None on the
+  // processor, which takes them all.
   std::vector<DType> widened_types() const;
   DType kv_cache() const;
   Device device() const;

@@ -54,7 +54,8 @@ class ModelConfig:
     weight_types: tuple[str, ...]
     """Types of the matrices in use, those with the most bytes first: "q4_k"."""
     widened_types: tuple[str, ...]
-    """The file's types that the device has not: such matrices are BF16 in memory."""
+    """The file's types of which some matrices are BF16 in memory, as the device has not the type
+    or was not asked to keep it."""
     kv_cache: str
     device: str
     """"cpu" or "cuda:0"."""

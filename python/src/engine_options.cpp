@@ -5,21 +5,26 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <span>
+#include <utility>
 
 #include "orthrus/error.h"
 
 namespace orthrus::python {
 namespace {
 
-DType parse_type(std::string_view name, const std::string& text, std::span<const DType> valid) {
-  std::string choices;
-  for (const DType type : valid) {
-    if (spelled(type) == text) return type;
-    choices += choices.empty() ? "" : (type == valid.back() ? " or " : ", ");
-    choices += spelled(type);
+template <typename T>
+using Choice = std::pair<std::string_view, T>;
+
+template <typename T, size_t kCount>
+T parse_choice(std::string_view name, const std::string& text, const Choice<T> (&choices)[kCount]) {
+  std::string words;
+  for (size_t i = 0; i < kCount; ++i) {
+    const auto& [word, value] = choices[i];
+    if (word == text) return value;
+    words += i == 0 ? "" : i + 1 == kCount ? " or " : ", ";
+    words += word;
   }
-  throw Error(ErrorKind::kUsage, fmt::format("{} is '{}'; valid is {}.", name, text, choices));
+  throw Error(ErrorKind::kUsage, fmt::format("{} is '{}'; valid is {}.", name, text, words));
 }
 
 }  // namespace
@@ -41,14 +46,18 @@ Device parse_device(const std::string& text) {
               fmt::format("device is '{}'; valid is cpu, cuda, cuda:N or auto.", text));
 }
 
-DType parse_weights(std::string_view name, const std::string& text) {
-  constexpr DType kValid[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0};
-  return parse_type(name, text, kValid);
+WeightType parse_weights(std::string_view name, const std::string& text) {
+  static constexpr Choice<WeightType> kChoices[] = {{"f32", DType::kF32},
+                                                    {"f16", DType::kF16},
+                                                    {"bf16", DType::kBF16},
+                                                    {"q8_0", DType::kQ8_0},
+                                                    {"native", WeightType::native()}};
+  return parse_choice(name, text, kChoices);
 }
 
 DType parse_kv_cache(const std::string& text) {
-  constexpr DType kValid[] = {DType::kF32, DType::kBF16};
-  return parse_type("kv_cache", text, kValid);
+  static constexpr Choice<DType> kChoices[] = {{"f32", DType::kF32}, {"bf16", DType::kBF16}};
+  return parse_choice("kv_cache", text, kChoices);
 }
 
 std::string spelled(DType type) {

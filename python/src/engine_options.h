@@ -7,6 +7,7 @@
 
 #include "orthrus/device.h"
 #include "orthrus/dtype.h"
+#include "orthrus/weight_type.h"
 
 namespace orthrus::python {
 
@@ -14,8 +15,8 @@ namespace orthrus::python {
 // Error(kUsage).
 Device parse_device(const std::string& text);
 
-// "f32", "f16", "bf16" or "q8_0". Throws Error(kUsage), which begins with `name`.
-DType parse_weights(std::string_view name, const std::string& text);
+// "f32", "f16", "bf16", "q8_0" or "native". Throws Error(kUsage), which begins with `name`.
+WeightType parse_weights(std::string_view name, const std::string& text);
 // "f32" or "bf16".
 DType parse_kv_cache(const std::string& text);
 

@@ -144,7 +144,7 @@ def test_params(engine):
         ({"device": "tpu"}, ValueError, "device"),
         ({"device": "cuda:-1"}, ValueError, "device"),
         ({"device": 0}, TypeError, "device"),
-        ({"weights": "q4_k"}, ValueError, "weights.*f32, f16, bf16 or q8_0"),
+        ({"weights": "q4_k"}, ValueError, "weights.*f32, f16, bf16, q8_0 or native"),
         ({"kv_cache": "f16"}, ValueError, "kv_cache.*f32 or bf16"),
         ({"threads": -1}, ValueError, "threads"),
         ({"threads": 2000}, ValueError, "threads"),

@@ -24,4 +24,9 @@ void check_type(std::string_view field, std::optional<DType> type, bool (*takes)
               fmt::format("{} is {}; valid is {}.", field, name_of(*type), valid));
 }
 
+void check_weights(std::string_view field, std::optional<WeightType> type, bool (*takes)(DType),
+                   std::string_view valid) {
+  if (type) check_type(field, type->one(), takes, valid);
+}
+
 }  // namespace orthrus

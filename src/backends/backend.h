@@ -38,4 +38,8 @@ const Backend& backend_of(Device::Kind kind);
 void check_type(std::string_view field, std::optional<DType> type, bool (*takes)(DType),
                 std::string_view valid);
 
+// The same of weights, which can be native anywhere.
+void check_weights(std::string_view field, std::optional<WeightType> type, bool (*takes)(DType),
+                   std::string_view valid);
+
 }  // namespace orthrus

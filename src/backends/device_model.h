@@ -38,7 +38,7 @@ class DeviceModel {
   virtual const ModelConfig& config() const = 0;
   // The types of the matrices that a pass in this view reads, those with the most bytes first.
   virtual std::vector<DType> weight_types(View view) const = 0;
-  // The formats of blocks that the file has and the device has not: they were widened when loading.
+  // As Engine::widened_types.
   virtual std::vector<DType> widened_types() const { return {}; }
   virtual DType kv_cache() const = 0;     // of keys and values
   virtual int prefill_chunk() const = 0;  // tokens of a prompt that are best computed in one pass

@@ -153,16 +153,20 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
              "Threads; 0 is the physical cores that this process may use")
       ->default_str("0");
-  const Choices<DType> types = {
-      {"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}, {"q8_0", DType::kQ8_0}};
-  add_choice<DType>(
+  const Choices<WeightType> types = {{"f32", DType::kF32},
+                                     {"f16", DType::kF16},
+                                     {"bf16", DType::kBF16},
+                                     {"q8_0", DType::kQ8_0},
+                                     {"native", WeightType::native()}};
+  add_choice<WeightType>(
       app, "--weights", weights, types,
-      "Type of the weights in memory: f32, f16, bf16 or q8_0 (8 bits); by default what "
-      "the file holds");
-  add_choice<DType>(app, "--draft-weights", draft_weights, types,
-                    "Type of the weights that drafts are made with; by default as --weights. "
-                    "With BF16 or F32 models q8_0 drafts faster, the tokens stay the same, and "
-                    "memory holds both");
+      "Type of the weights in memory: f32, f16, bf16, q8_0 (8 bits), or native, what the file "
+      "holds; by default native, and bf16 on a CUDA device, where native has the same tokens and "
+      "takes less memory");
+  add_choice<WeightType>(app, "--draft-weights", draft_weights, types,
+                         "Type of the weights that drafts are made with; by default as --weights. "
+                         "With BF16 or F32 models q8_0 drafts faster, the tokens stay the same, "
+                         "and memory holds both");
   add_choice<DType>(app, "--kv-cache", kv_cache, {{"f32", DType::kF32}, {"bf16", DType::kBF16}},
                     "Type of the KV cache: f32, or bf16, which takes half the memory and is faster "
                     "at long contexts, but rounds keys and values; by default f32 on the "

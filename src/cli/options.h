@@ -36,8 +36,8 @@ struct ModelOptions {
   std::optional<std::string> heads;
   Device device;
   int threads = 0;
-  std::optional<DType> weights;
-  std::optional<DType> draft_weights;
+  std::optional<WeightType> weights;
+  std::optional<WeightType> draft_weights;
   std::optional<DType> kv_cache;
 
   void add_to(CLI::App& app);  // the model is required

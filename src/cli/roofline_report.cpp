@@ -103,8 +103,8 @@ std::optional<double> rate_of(const PassMeasurement& pass) {
   switch (pass.weights) {
     case DType::kBF16:
       return pass.machine.pair_flops;
-    default:
-      return pass.machine.byte_flops;
+    default:  // a device has no such products: it widens blocks to BF16
+      return pass.machine.byte_flops ? pass.machine.byte_flops : pass.machine.pair_flops;
     case DType::kF32:
     case DType::kF16:
       break;

@@ -28,6 +28,19 @@ std::string label_of(LoadStage stage) {
   return "Making up weights";
 }
 
+// What a device keeps as the file has it, and what not.
+void tell_weights(const Engine& engine) {
+  const std::vector<DType> types = engine.weight_types(), widened = engine.widened_types();
+  const bool all_bf16 = types == std::vector{DType::kBF16};
+  if (all_bf16 && widened.empty()) return;
+  std::string line = fmt::format("weights: {} on {}", names_of(types), name_of(engine.device()));
+  if (!widened.empty()) {
+    line += all_bf16 ? ", widened from" : "; BF16 what it cannot multiply of";
+    line += fmt::format(" the file's {}", names_of(widened));
+  }
+  write_error_stream(line + '\n');
+}
+
 }  // namespace
 
 LoadProgress loading_progress() {
@@ -62,10 +75,7 @@ ModelFiles open_model(const std::string& model, const EngineOptions& options) {
 
 Engine load_engine(ModelFiles files) {
   Engine engine = Engine::load(std::move(files));
-  if (const std::vector<DType> types = engine.widened_types(); !types.empty()) {
-    write_error_stream(fmt::format("weights: BF16 on {}, widened from the file's {}\n",
-                                   name_of(engine.device()), names_of(types)));
-  }
+  if (!engine.device().is_cpu()) tell_weights(engine);
   return engine;
 }
 

@@ -13,6 +13,7 @@
 #include "kernels/formats/format.h"
 #include "kernels/ops.h"
 #include "orthrus/config.h"
+#include "orthrus/weight_type.h"
 
 namespace orthrus {
 
@@ -90,14 +91,20 @@ std::vector<TensorSpec> multiplied_matrices(const ModelConfig& config, View view
 NetworkWeights bind_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                             const std::string& model_name);
 
-// The types that matrices are packed as; by default each as what it is, an encoded one that is F32
-// as BF16, and for drafts as for the AR view.
+// What options say that matrices are used as.
 struct WeightTypes {
-  std::optional<DType> type = {};
-  std::optional<DType> draft = {};  // all that the diffusion view uses
+  std::optional<WeightType> type = {};
+  std::optional<WeightType> draft = {};  // all that the diffusion view uses
+
+  // Where they say nothing about the type it is `usual`, and about drafts the AR view's.
+  PerView<WeightType> of_views(WeightType usual) const {
+    const WeightType of_ar = type.value_or(usual);
+    return {of_ar, draft.value_or(of_ar)};
+  }
 };
 
-// Bytes that pack_weights packs bound weights into.
+// Bytes that pack_weights packs bound weights into. By default they are native, where an encoded
+// matrix that is F32 becomes BF16.
 size_t packed_bytes(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
                     const Ops& ops);
 

@@ -78,7 +78,7 @@ size_t size(const Matrix& m) {
 }
 
 // What an encoding has as float32 are numbers of a few bits times a scale: BF16 has them nearly.
-DType usual_type(const Matrix& matrix) {
+DType native_type(const Matrix& matrix) {
   const bool is_encoded_float = matrix.encoding != nullptr && matrix.type == DType::kF32;
   return is_encoded_float ? DType::kBF16 : matrix.type;
 }
@@ -86,12 +86,11 @@ DType usual_type(const Matrix& matrix) {
 // What becomes of each matrix.
 class Plan {
  public:
-  Plan(const ModelConfig& config, const WeightTypes& types, const Ops& ops)
-      : wanted_{types.type, config.has_diffusion_view() && types.draft ? types.draft : types.type},
-        ops_(&ops) {}
+  Plan(const WeightTypes& types, const Ops& ops)
+      : wanted_(types.of_views(WeightType::native())), ops_(&ops) {}
 
   DType type_of(const MatrixPlaces& places, View view) const {
-    return wanted_[view].value_or(usual_type(*places[view]));
+    return wanted_[view].one().value_or(native_type(*places[view]));
   }
   // Whether the AR view's copy, packed before, serves the diffusion view too.
   bool is_shared(const MatrixPlaces& places, View view) const {
@@ -103,7 +102,7 @@ class Plan {
   }
 
  private:
-  PerView<std::optional<DType>> wanted_;
+  PerView<WeightType> wanted_;
   const Ops* ops_;
 };
 
@@ -133,13 +132,13 @@ Amount amount_of(const ModelConfig& config, NetworkWeights& weights, const Plan&
 
 size_t packed_bytes(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
                     const Ops& ops) {
-  return amount_of(config, weights, Plan(config, types, ops)).bytes;
+  return amount_of(config, weights, Plan(types, ops)).bytes;
 }
 
 void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
                   const Ops& ops, const std::string& model_name, std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress) {
-  const Plan plan(config, types, ops);
+  const Plan plan(types, ops);
   const Amount amount = amount_of(config, weights, plan);
   size_t done = 0;
   // All in one piece, which can lie in huge pages.

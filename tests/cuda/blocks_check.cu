@@ -1,7 +1,9 @@
 // Products with weights of block formats against the same products with those weights widened to
 // BF16, which matmul_check compares with double: the same bits, whatever the number of tokens.
+#include <array>
 #include <cstring>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@ namespace {
 using Bf16 = __nv_bfloat16;
 
 constexpr int kTokens = 530;
+constexpr Heads kHeads[] = {{32, 8, 128}, {14, 2, 64}, {4, 2, 32}, {3, 1, 16}};
 constexpr int kCounts[] = {1, 2, 7, 8, 9, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 257, 512};
 
 // Blocks of a format with random integers and scales; with `exponents` the f16 scales are of any
@@ -158,41 +161,94 @@ struct BlockCase {
 };
 
 // The fused projection of q, k and v.
-void check_heads(Checks& checks, const Format& format, const Heads& heads, int cols) {
-  constexpr int kRows = 200, kPages = 6;
-  const int dim = heads.head_dim, rows = (heads.heads + 2 * heads.kv_heads) * dim;
-  const size_t page = static_cast<size_t>(heads.kv_heads) * tile_elements(dim);
-  const BlockCase c(checks, format, rows, cols, false);
-  Array<Bf16> norms(size_t{2} * dim);
-  fill(norms, checks.seed + 3);
-  const Array<float> inv_freq(std::vector<float>(static_cast<size_t>(dim / 2), 0.01f));
-  const Array<int> table(std::vector<int>{3, 1, 5, 0, 2, 4}), span_count(std::vector<int>{1});
-  Array<float2> turns(size_t{kRows} * dim / 2);
+class Projection {
+ public:
+  Projection(const Checks& checks, const Heads& heads)
+      : heads_(heads),
+        page_(static_cast<size_t>(heads.kv_heads) * tile_elements(heads.head_dim)),
+        norms_(static_cast<size_t>(2 * heads.head_dim)),
+        inv_freq_(std::vector<float>(static_cast<size_t>(heads.head_dim / 2), 0.01f)),
+        turns_(size_t{kRows} * heads.head_dim / 2) {
+    fill(norms_, checks.seed + 3);
+  }
+
+  // Keys and values, and queries.
+  std::array<std::vector<Bf16>, 2> of(const Tokens& x, std::span<const MatrixView> runs) const {
+    const int dim = heads_.head_dim;
+    const auto rows = static_cast<size_t>(heads_.heads + 2 * heads_.kv_heads) * dim;
+    const Array<KvSpan> spans(std::vector<KvSpan>{{0, x.bucket, 60, 0, -1}});
+    Array<Bf16> cache(kPages * page_), q(size_t{kRows} * heads_.heads * dim);
+    Array<float> qkv(kRows * rows);
+    cache.poison(), q.poison(), qkv.poison();
+    const KvBatch batch = {
+        spans.data(), span_count_.data(), table_.data(), {cache.data(), page_}, {}};
+    CHECK_CUDA(rope_table(batch, inv_freq_.data(), dim, turns_.data(), x.bucket, nullptr));
+    const HeadWeights finish = {.bias = nullptr,
+                                .q_norm = norms_.data(),
+                                .k_norm = norms_.data() + dim,
+                                .table = turns_.data(),
+                                .eps = 1e-6f};
+    CHECK_CUDA(matmul_qkv(x, runs, heads_, finish, batch, q.data(), qkv.data(), nullptr));
+    return {cache.host(), q.host()};
+  }
+
+ private:
+  static constexpr int kRows = 200, kPages = 6;
+
+  Heads heads_;
+  size_t page_;
+  Array<Bf16> norms_;
+  Array<float> inv_freq_;
+  Array<float2> turns_;
+  Array<int> table_ = Array<int>(std::vector<int>{3, 1, 5, 0, 2, 4});
+  Array<int> span_count_ = Array<int>(std::vector<int>{1});
+};
+
+// All `runs` against one BF16 matrix.
+void check_runs(Checks& checks, const BlockCase& tokens, const Heads& heads, const MatrixView& want,
+                std::span<const MatrixView> runs, const std::string& name) {
+  const Projection project(checks, heads);
   for (const int m : {1, 7, 16, 33, 128, 200}) {
-    const Array<KvSpan> spans(std::vector<KvSpan>{{0, m, 60, 0, -1}});
-    std::vector<Bf16> results[2][2];
-    for (const bool as_blocks : {false, true}) {
-      Array<Bf16> cache(kPages * page), q(size_t{kRows} * heads.heads * dim);
-      Array<float> qkv(size_t{kRows} * rows);
-      cache.poison(), q.poison(), qkv.poison();
-      const KvBatch batch = {
-          spans.data(), span_count.data(), table.data(), {cache.data(), page}, {}};
-      CHECK_CUDA(rope_table(batch, inv_freq.data(), dim, turns.data(), m, nullptr));
-      const HeadWeights finish = {.bias = nullptr,
-                                  .q_norm = norms.data(),
-                                  .k_norm = norms.data() + dim,
-                                  .table = turns.data(),
-                                  .eps = 1e-6f};
-      CHECK_CUDA(matmul_qkv(c.tokens(11, m, m), as_blocks ? c.blocks(c.packed) : c.wide(), heads,
-                            finish, batch, q.data(), qkv.data(), nullptr));
-      results[as_blocks][0] = cache.host(), results[as_blocks][1] = q.host();
-    }
-    for (int i = 0; i < 2; ++i) {
-      checks.expect(std::memcmp(results[0][i].data(), results[1][i].data(),
-                                results[0][i].size() * sizeof(Bf16)) == 0,
-                    "%s, heads: %d tokens, part %d", c.name.c_str(), m, i);
+    const Tokens x = tokens.tokens(11, m, m);
+    const auto a = project.of(x, {&want, 1}), b = project.of(x, runs);
+    for (size_t i = 0; i < a.size(); ++i) {
+      checks.expect(std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(Bf16)) == 0,
+                    "%s, heads: %d tokens, part %zu", name.c_str(), m, i);
     }
   }
+}
+
+void check_heads(Checks& checks, const Format& format, const Heads& heads, int cols) {
+  const int rows = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
+  const BlockCase c(checks, format, rows, cols, false);
+  const MatrixView blocks = c.blocks(c.packed);
+  check_runs(checks, c, heads, c.wide(), {&blocks, 1}, c.name);
+}
+
+// q, k and v each in a form of its own, k in BF16 too.
+void check_mixed_heads(Checks& checks, const Heads& heads, int cols) {
+  const int q_rows = heads.heads * heads.head_dim, kv_rows = heads.kv_heads * heads.head_dim;
+  const BlockCase q(checks, format_of(DType::kQ4_K), q_rows, cols, false);
+  const BlockCase k(checks, format_of(DType::kQ8_0), kv_rows, cols, false);
+  const BlockCase v(checks, format_of(DType::kQ6_K), kv_rows, cols, false);
+  const int rows = q_rows + 2 * kv_rows;
+  Array<Bf16> all(static_cast<size_t>(rows) * cols);
+  Bf16* to = all.data();
+  for (const BlockCase* const part : {&q, &k, &v}) {
+    CHECK_CUDA(
+        cudaMemcpy(to, part->w.data(), part->w.size() * sizeof(Bf16), cudaMemcpyDeviceToDevice));
+    to += part->w.size();
+  }
+  const MatrixView wide{all.data(), rows, cols};
+  for (const MatrixView& of_k : {k.blocks(k.packed), k.wide()}) {
+    const MatrixView runs[] = {q.blocks(q.packed), of_k, v.blocks(v.packed)};
+    check_runs(checks, q, heads, wide, runs, "q, k and v of three forms");
+  }
+  const BlockCase qk(checks, format_of(DType::kQ4_K), q_rows + kv_rows, cols, false);
+  CHECK_CUDA(
+      cudaMemcpy(all.data(), qk.w.data(), qk.w.size() * sizeof(Bf16), cudaMemcpyDeviceToDevice));
+  const MatrixView runs[] = {qk.blocks(qk.packed), v.blocks(v.packed)};
+  check_runs(checks, q, heads, wide, runs, "q and k of one form, v of another");
 }
 
 }  // namespace
@@ -219,10 +275,9 @@ void check_blocks(Checks& checks) {
       }
     }
     if (!first_of_form) continue;
-    for (const Heads heads : {Heads{32, 8, 128}, {14, 2, 64}, {4, 2, 32}, {3, 1, 16}}) {
-      check_heads(checks, format, heads, 512);
-    }
+    for (const Heads& heads : kHeads) check_heads(checks, format, heads, 512);
   }
+  for (const Heads& heads : kHeads) check_mixed_heads(checks, heads, 512);
 }
 
 }  // namespace orthrus::cuda

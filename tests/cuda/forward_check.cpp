@@ -3,12 +3,13 @@
 // computes from the same weights in float32. For a machine with a device.
 //
 //   forward_check DATA MODELS [--few]
-//                 [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b|qwen2-TYPE[@q8_0]]...
+//                 [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b|qwen2-TYPE
+//                  [@q8_0|@native]]...
 //
 // DATA and MODELS are tests/data and models of the sources. With no model named it checks them all.
 // qwen2-Q4_K is a small Qwen2 with random weights in a GGUF file of that format, which the device
-// widens to BF16. @q8_0: with weights of this type, and where a file's blocks are held as they are
-// the bits are those of the widened ones.
+// widens to BF16; qwen2-mixed and qwen2-tied-mixed have several formats. @q8_0, @native: with such
+// weights, and where a file's blocks are held as they are the bits are those of the widened ones.
 // --few: seven small passes, for compute-sanitizer, under which a pass takes seconds.
 #include <fmt/core.h>
 
@@ -185,7 +186,7 @@ void check_distance(const DeviceModel& model, const std::filesystem::path& file,
 }
 
 // Columns that are whole blocks of every format, seven query heads to a key head, and biases.
-ModelConfig small_qwen2() {
+ModelConfig small_qwen2(bool tied) {
   ModelConfig config = *published_shape("qwen2.5-coder-0.5b");
   config.vocab_size = 500;
   config.hidden_size = 256;
@@ -194,23 +195,40 @@ ModelConfig small_qwen2() {
   config.num_attention_heads = 28;
   config.num_key_value_heads = 4;
   config.max_position_embeddings = 1024;
-  config.tie_word_embeddings = false;
+  config.tie_word_embeddings = tied;
   config.mask_token_id = 499;
   return config;
+}
+
+// Rows of a text, and of blocks of the diffusion view behind it.
+std::vector<Row> rows_of_views(const DeviceModel& model, std::span<const int32_t> tokens) {
+  const auto lane = model.start(64);
+  std::vector<Row> rows = rows_in_one_pass(*lane, tokens);
+  if (!model.config().has_diffusion_view()) return rows;
+  for (const size_t count : {1, 16, 31}) {
+    KvSequence sequence(lane->pool());
+    logits_of(*lane, sequence, tokens, View::kAutoregressive);
+    const ConstRows block = logits_of(*lane, sequence, tokens.first(count), View::kDiffusion);
+    for (int r = 0; r < block.rows; ++r) rows.emplace_back(block.row(r), block.row(r) + block.cols);
+  }
+  return rows;
 }
 
 // Against the same file, widened.
 void check_as_widened(const DeviceModel& model, const std::filesystem::path& file,
                       const std::string& name, unsigned seed) {
   std::mt19937 random(seed);
-  const auto tokens = random_tokens(model, 300, random);
   const auto widened =
       cuda::load_model(load_config(file), Checkpoint::open(file), file.string(), 0, {});
-  const std::vector<Row> rows = rows_in_one_pass(*model.start(64), tokens);
-  const std::vector<Row> want = rows_in_one_pass(*widened->start(64), tokens);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    expect(same_bits(rows[i], want[i]),
-           fmt::format("{}: row {} is not that of widened weights, seed {}", name, i, seed));
+  for (const int count : {1, 33, 300}) {  // the last as prefills are computed
+    const auto tokens = random_tokens(model, count, random);
+    const std::vector<Row> rows = rows_of_views(model, tokens),
+                           want = rows_of_views(*widened, tokens);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      expect(same_bits(rows[i], want[i]),
+             fmt::format("{}: row {} is not that of widened weights, {} tokens, seed {}", name, i,
+                         count, seed));
+    }
   }
 }
 
@@ -230,20 +248,31 @@ void check(const std::string& name, const std::filesystem::path& data,
            const std::filesystem::path& models, bool few, unsigned seed) {
   WeightTypes types;
   const std::string model = name.substr(0, name.find('@'));
-  if (model != name) types.type = DType::kQ8_0;
+  const bool native = name.ends_with("@native");
+  if (native) {
+    types.type = WeightType::native();
+  } else if (model != name) {
+    types.type = DType::kQ8_0;
+  }
   if (const auto shape = published_shape(model)) {
     const auto made_up = cuda::random_model(*shape, 0, {}, types);
     check_bits(*made_up, name, few, seed);
     check_trees(*made_up, name, few, seed);
     return;
   }
+  const test::TemporaryDirectory own;
+  const auto file = own.path() / "model.gguf";
   for (const Format& format : all_formats()) {
     if (model != fmt::format("qwen2-{}", format.name)) continue;
-    const test::TemporaryDirectory own;
-    const auto file = own.path() / "model.gguf";
-    test::write_random_gguf(file, small_qwen2(), format.type, seed);
-    check_file(file, name, types, types.type && cuda::form_of(format.type) != cuda::WeightForm::kQ8,
-               few, seed);
+    test::write_random_gguf(file, small_qwen2(false), format.type, seed);
+    const bool fits_q8 = cuda::form_of(format.type) == cuda::WeightForm::kQ8;
+    check_file(file, name, types, types.type && !native && !fits_q8, few, seed);
+    return;
+  }
+  if (model.ends_with("mixed")) {
+    const ModelConfig config = small_qwen2(model == "qwen2-tied-mixed");
+    test::gguf_of(config, test::random_mixed_tensors(config, seed)).write(file);
+    check_file(file, name, types, types.type && !native, few, seed);
     return;
   }
   check_file(model == "tiny-code" ? models / model : data / "golden" / model, name, types,
@@ -271,12 +300,17 @@ int main(int argc, char** argv) {
   if (argc < 3) return 2;
   if (names.empty()) {
     names = {"tied", "untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b"};
-    for (const Format& format : all_formats())
+    for (const Format& format : all_formats()) {
       names.push_back(fmt::format("qwen2-{}", format.name));
+      if (format.stores_blocks()) names.push_back(names.back() + "@native");
+    }
     for (const char* model :
          {"untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b", "qwen2-F32", "qwen2-Q8_0",
-          "qwen2-Q5_0", "qwen2-Q4_0", "qwen2-IQ4_NL"}) {
+          "qwen2-Q5_0", "qwen2-Q4_0", "qwen2-IQ4_NL", "qwen2-mixed"}) {
       names.push_back(std::string(model) + "@q8_0");
+    }
+    for (const char* model : {"qwen2-mixed", "qwen2-tied-mixed"}) {
+      names.push_back(std::string(model) + "@native");
     }
   }
   const unsigned seed = test::fresh_seed();

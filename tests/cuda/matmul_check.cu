@@ -235,7 +235,8 @@ void check_heads(Checks& checks, const Heads& heads, int cols, bool biased, bool
                                   .eps = 1e-6f};
       const Tokens t = c.tokens(11, m, m);
       if (fused) {
-        CHECK_CUDA(matmul_qkv(t, c.weights(), heads, finish, batch, q.data(), qkv.data(), nullptr));
+        const MatrixView w = c.weights();
+        CHECK_CUDA(matmul_qkv(t, {&w, 1}, heads, finish, batch, q.data(), qkv.data(), nullptr));
       } else {
         CHECK_CUDA(matmul(t, c.weights(), qkv.data(), static_cast<size_t>(rows), nullptr));
         CHECK_CUDA(store_heads(qkv.data(), heads, finish, batch, q.data(), m, nullptr));

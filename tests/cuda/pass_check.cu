@@ -85,7 +85,8 @@ class Pass {
     step(rope_table(batch(0), inv_freq_.data(), kHeads.head_dim, turns_.data(), rows_, stream));
     for (int i = 0; i < kLayers; ++i) {
       norm();
-      step(matmul_qkv(tokens(normed_, kHidden), {qkv_w_[i].data(), kQkv, kHidden}, kHeads,
+      const MatrixView qkv_w{qkv_w_[i].data(), kQkv, kHidden};
+      step(matmul_qkv(tokens(normed_, kHidden), {&qkv_w, 1}, kHeads,
                       {.bias = nullptr,
                        .q_norm = norms_.data(),
                        .k_norm = norms_.data() + 128,

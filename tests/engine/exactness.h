@@ -41,14 +41,17 @@ struct Effort {
   int rounds;   // in each of which every prompt is continued again, in another way
   int longest_prompt;
   int tokens;  // most to generate
-  std::optional<DType> weights = {};
+  std::optional<WeightType> weights = {};
   int64_t instruction_set = 0;  // 0: the best that there is
   DType kv_cache = DType::kF32;
   bool cuda = false;
   int more_greedy = 0;               // further prompts that are continued greedily
-  std::optional<DType> blocks = {};  // of "qwen2" and "qwen3": what their file holds
+  std::optional<DType> blocks = {};  // of "qwen2" and "qwen3": what their file holds; none: a mix
 
   bool synthetic() const { return published_shape(model).has_value(); }
+  bool has_block_file() const {
+    return model == std::string("qwen2") || model == std::string("qwen3");
+  }
 };
 
 inline std::string name_of(const Effort& effort) {
@@ -56,8 +59,13 @@ inline std::string name_of(const Effort& effort) {
   for (char& c : name) {
     if (c == '-' || c == '.') c = '_';  // GoogleTest's names
   }
-  if (effort.blocks) name += fmt::format("_{}_file", orthrus::name_of(*effort.blocks));
-  if (effort.weights) name += fmt::format("_{}", orthrus::name_of(*effort.weights));
+  if (effort.has_block_file()) {
+    name += fmt::format("_{}_file", effort.blocks ? orthrus::name_of(*effort.blocks) : "mixed");
+  }
+  if (effort.weights) {
+    const std::optional<DType> one = effort.weights->one();
+    name += fmt::format("_{}", one ? orthrus::name_of(*one) : "native");
+  }
   if (effort.instruction_set != 0) {
     name += fmt::format("_{}", hwy::TargetName(effort.instruction_set));
   }
@@ -74,8 +82,8 @@ inline void PrintTo(const Effort& effort, std::ostream* out) {
 
 inline std::filesystem::path path_of(const Effort& effort, const std::filesystem::path& own) {
   const std::string model = effort.model;
-  if (effort.blocks) {
-    write_block_near_ties(own / "model.gguf", model == "qwen2", *effort.blocks);
+  if (effort.has_block_file()) {
+    write_block_near_ties(own / "model.gguf", model == "qwen2", effort.blocks);
     return own / "model.gguf";
   }
   const int pair_rank = model.ends_with("_pairs") ? 12 : 0;
@@ -184,7 +192,11 @@ class Exactness : public testing::TestWithParam<Effort> {
     };
     if (effort.cuda) {
       options.device = {Device::Kind::kCuda};
-      for (int i = 0; i < 2; ++i) add();
+      // Native weights have the tokens of BF16 ones.
+      if (effort.weights == WeightType::native()) options.weights = DType::kBF16;
+      add();
+      options.weights = effort.weights;
+      add();
     } else {
       options.kv_cache = effort.kv_cache;
       for (const int threads : {1, 2, 3}) {

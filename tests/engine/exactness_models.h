@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "support/gguf_model.h"
@@ -34,9 +35,11 @@ inline void write_qwen2_near_ties(const std::filesystem::path& file, int pair_ra
   test::gguf_of(config, tensors).write(file);
 }
 
-// The same in a number format of blocks, as which matrices of 256 and 512 columns can be stored.
-// The diffusion view has the AR view's attention: such drafts are right often enough for a test.
-inline void write_block_near_ties(const std::filesystem::path& file, bool qwen2, DType type) {
+// The same in a number format of blocks, as which matrices of 256 and 512 columns can be stored, or
+// in several where none is given. The diffusion view has the AR view's attention: such drafts are
+// right often enough for a test.
+inline void write_block_near_ties(const std::filesystem::path& file, bool qwen2,
+                                  std::optional<DType> type) {
   ModelConfig config;
   config.vocab_size = 300;
   config.hidden_size = 512;
@@ -52,14 +55,15 @@ inline void write_block_near_ties(const std::filesystem::path& file, bool qwen2,
   config.has_qkv_bias = qwen2;
   config.block_size = 24;
   config.mask_token_id = 299;
-  auto tensors = test::random_tensors_in(config, type);
+  auto tensors = type ? test::random_tensors_in(config, *type) : test::random_mixed_tensors(config);
   for (test::TensorToWrite& tensor : tensors) {
     std::string of_ar = tensor.name;
     constexpr std::string_view kSuffix = "_diff";
     const size_t at = of_ar.find(kSuffix);
     if (at == of_ar.npos) continue;
     of_ar.erase(at, kSuffix.size());
-    tensor.bytes = std::ranges::find(tensors, of_ar, &test::TensorToWrite::name)->bytes;
+    const auto twin = std::ranges::find(tensors, of_ar, &test::TensorToWrite::name);
+    tensor.type = twin->type, tensor.bytes = twin->bytes;
   }
   make_near_ties(tensors, config.hidden_size);
   test::gguf_of(config, tensors).write(file);

@@ -5,6 +5,7 @@
 //   exactness_test --gtest_filter='*cuda*'
 #include "engine/exactness.h"
 
+#include "engine/engine_impl.h"
 #include "kernels/cpu/instruction_sets.h"
 
 namespace orthrus {
@@ -41,6 +42,7 @@ std::vector<Effort> efforts() {
       all.back().instruction_set = set;
     }
   }
+  for (const char* model : {"qwen2", "qwen3"}) all.push_back({model, 1, 6, 150, 40});
   all.push_back({"near_ties", 1, 8, 150, 40, {}, 0, DType::kBF16});
   all.push_back({"tiny-code", 1, 3, 100, 40, {}, 0, DType::kBF16});
   for (const int64_t set : cpu::instruction_sets()) {
@@ -90,6 +92,18 @@ std::vector<Effort> efforts() {
                      .tokens = 80,
                      .weights = DType::kQ8_0,
                      .cuda = true});
+    }
+    for (const char* model : {"qwen2", "qwen3"}) {
+      for (const auto blocks : {std::optional<DType>(), std::optional(DType::kQ5_0)}) {
+        all.push_back({.model = model,
+                       .prompts = 6,
+                       .rounds = 10,
+                       .longest_prompt = 300,
+                       .tokens = 80,
+                       .weights = WeightType::native(),
+                       .cuda = true,
+                       .blocks = blocks});
+      }
     }
   }
   return all;
@@ -161,6 +175,26 @@ TEST_P(Exactness, WhatASessionDidBeforeDoesNotMatter) {
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Exactness, testing::ValuesIn(efforts()),
                          [](const auto& info) { return name_of(info.param); });
+
+TEST(NativeWeights, AreTheProcessorsDefault) {
+  const test::TemporaryDirectory own;
+  const auto file = own.path() / "model.gguf";
+  write_block_near_ties(file, true, std::nullopt);
+  const Engine usual = Engine::load(file),
+               native = Engine::load(file, {.weights = WeightType::native()});
+  EXPECT_EQ(native.weight_types(), usual.weight_types());
+  EXPECT_EQ(native.weight_types().size(), 4u);
+  // Beside others the drafts' are those of the file, too.
+  const Engine drafts_native =
+      Engine::load(file, {.weights = DType::kF32, .draft_weights = WeightType::native()});
+  EXPECT_EQ(drafts_native.weight_types(), std::vector{DType::kF32});
+  const auto& model = *drafts_native.shared_impl()->model;
+  EXPECT_EQ(model.weight_types(View::kDiffusion), usual.weight_types());
+  Request request;
+  request.prompt = {3, 1, 4, 1, 5};
+  request.options.max_tokens = 60;
+  EXPECT_EQ(native.generate(request).output_ids, usual.generate(request).output_ids);
+}
 
 // That the comparison sees what it is there for: another order of additions, or another rounding of
 // activations, gives other ids from the checkpoint of near-ties.

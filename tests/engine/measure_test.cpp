@@ -49,6 +49,11 @@ TEST(PublishedShapes, HaveThePublishedParameters) {
   EXPECT_FALSE(published_shape("qwen3-9b"));
 }
 
+TEST(Synthetic, NativeWeightsAreBf16) {
+  const Engine engine = Engine::synthetic(small(), {.threads = 2, .weights = WeightType::native()});
+  EXPECT_EQ(engine.weight_types(), std::vector{DType::kBF16});
+}
+
 TEST(Synthetic, GeneratesTheSameInBothModes) {
   for (const DType type : {DType::kBF16, DType::kQ8_0}) {
     const Engine engine = Engine::synthetic(small(), {.threads = 2, .weights = type});
@@ -178,9 +183,10 @@ TEST(KvCache, OnlyFloatTypesOfTheCacheAreTaken) {
 TEST(Weights, AreNotConvertedToFormatsThatOnlyFilesHave) {
   for (const DType type : {DType::kQ4_0, DType::kQ4_K, DType::kIQ4_XS}) {
     test::expect_error_parts([&] { Engine::synthetic(small(), {.weights = type}); },
-                             ErrorKind::kUsage, {"weights is", "F32, F16, BF16 or Q8_0"});
+                             ErrorKind::kUsage, {"weights is", "F32, F16, BF16, Q8_0 or native"});
     test::expect_error_parts([&] { Engine::synthetic(small(), {.draft_weights = type}); },
-                             ErrorKind::kUsage, {"draft_weights is", "F32, F16, BF16 or Q8_0"});
+                             ErrorKind::kUsage,
+                             {"draft_weights is", "F32, F16, BF16, Q8_0 or native"});
   }
 }
 

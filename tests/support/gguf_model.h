@@ -84,6 +84,32 @@ inline std::vector<TensorToWrite> random_tensors_in(const ModelConfig& config, D
   return tensors;
 }
 
+// The type of a matrix in a file of mixed formats: Q4_K, and in the first layer Q6_K where files
+// called Q4_K_M have it, as for the LM head; in others such as lie beside Q4_K in no file, and one
+// that CUDA kernels don't take.
+inline DType mixed_type(const std::string& name) {
+  const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
+  if (has("lm_head")) return DType::kQ6_K;
+  if (has("layers.0.")) return has("v_proj") || has("down_proj") ? DType::kQ6_K : DType::kQ4_K;
+  if (has("k_proj")) return DType::kQ8_0;
+  if (has("o_proj")) return DType::kQ5_K;
+  return has("up_proj") ? DType::kQ6_K : DType::kQ4_K;
+}
+
+// Likewise, of such types.
+inline std::vector<TensorToWrite> random_mixed_tensors(const ModelConfig& config,
+                                                       unsigned seed = 1) {
+  std::vector<TensorToWrite> tensors = random_tensors_in(config, DType::kQ4_K, seed);
+  std::mt19937 random(seed);
+  for (TensorToWrite& tensor : tensors) {
+    const DType type = mixed_type(tensor.name);
+    if (tensor.shape.size() == 1 || type == tensor.type) continue;
+    tensor.type = type;
+    tensor.bytes = random_blocks(format_of(type), tensor.shape[0], tensor.shape[1], random);
+  }
+  return tensors;
+}
+
 // The metadata and tensors of a network, which may be changed before it is written. Without a
 // tokenizer.
 inline GgufWriter gguf_of(const ModelConfig& config, const std::vector<TensorToWrite>& tensors) {

@@ -12,8 +12,9 @@ void check(const EngineOptions& options) {
   const auto caches = [](DType type) { return type == DType::kF32 || type == DType::kBF16; };
   const auto packs = [](DType type) { return can_pack(DType::kF32, type); };
   check_type("kv_cache", options.kv_cache, caches, "F32 or BF16");
-  check_type("weights", options.weights, packs, "F32, F16, BF16 or Q8_0");
-  check_type("draft_weights", options.draft_weights, packs, "F32, F16, BF16 or Q8_0");
+  constexpr std::string_view kPacked = "F32, F16, BF16, Q8_0 or native";
+  check_weights("weights", options.weights, packs, kPacked);
+  check_weights("draft_weights", options.draft_weights, packs, kPacked);
 }
 
 std::unique_ptr<const DeviceModel> model_of(CpuWeights weights, std::unique_ptr<const CpuOps> ops,
@@ -33,9 +34,12 @@ std::unique_ptr<const DeviceModel> load(Checkpoint checkpoint, const EngineOptio
 
 std::unique_ptr<const DeviceModel> random(const ModelConfig& config, const EngineOptions& options) {
   auto ops = std::make_unique<const CpuOps>(options.threads);
-  const DType type = options.weights.value_or(DType::kBF16);
-  CpuWeights weights = CpuWeights::random(config, {type, options.draft_weights.value_or(type)},
-                                          *ops, options.on_load);
+  const PerView<WeightType> types =
+      WeightTypes{options.weights, options.draft_weights}.of_views(WeightType::native());
+  constexpr DType kMadeUp = DType::kBF16;
+  CpuWeights weights = CpuWeights::random(
+      config, {types.ar.one().value_or(kMadeUp), types.diffusion.one().value_or(kMadeUp)}, *ops,
+      options.on_load);
   return model_of(std::move(weights), std::move(ops), options);
 }
 

@@ -10,9 +10,9 @@ namespace {
 void check(const EngineOptions& options) {
   const auto bf16 = [](DType type) { return type == DType::kBF16; };
   const auto stored = [](DType type) { return type == DType::kBF16 || type == DType::kQ8_0; };
-  constexpr std::string_view kStored = "BF16 or Q8_0 on a CUDA device";
-  check_type("weights", options.weights, stored, kStored);
-  check_type("draft_weights", options.draft_weights, stored, kStored);
+  constexpr std::string_view kStored = "BF16, Q8_0 or native on a CUDA device";
+  check_weights("weights", options.weights, stored, kStored);
+  check_weights("draft_weights", options.draft_weights, stored, kStored);
   check_type("kv_cache", options.kv_cache, bf16, "BF16 on a CUDA device");
 }
 

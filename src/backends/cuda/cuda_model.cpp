@@ -12,6 +12,7 @@
 #include "backends/cuda/cuda_forward.h"
 #include "backends/cuda/cuda_yardstick.h"
 #include "backends/cuda/device_weights.h"
+#include "backends/cuda/weight_plan.h"
 #include "backends/stage_progress.h"
 #include "kernels/cuda/roofline.h"
 #include "network/network_weights.h"
@@ -146,9 +147,16 @@ void check_shape(const ModelConfig& config, const std::string& name) {
 
 // The weights, and keys and values of a short context. Activations come to less than what is
 // rounded up elsewhere.
-void check_room_for(const ModelConfig& config, const WeightTypes& types) {
-  check_room(weight_bytes(config, types) + KvMemory::bytes(config, 16),
-             "The weights and a short context");
+void check_room_for(const ModelConfig& config, const WeightPlan& plan) {
+  check_room(plan.bytes() + KvMemory::bytes(config, 16), "The weights and a short context");
+}
+
+// The formats of blocks that the file has, and the device has not. Copies for drafts that are BF16
+// because they were to be don't count.
+std::set<DType> widened_types(const WeightPlan& plan, const PerView<WeightType>& wanted) {
+  std::set<DType> types = plan.widened(View::kAutoregressive);
+  if (wanted.ar == wanted.diffusion) types.merge(plan.widened(View::kDiffusion));
+  return types;
 }
 
 }  // namespace
@@ -165,21 +173,18 @@ std::unique_ptr<const DeviceModel> load_model(ModelConfig config, Checkpoint che
   use_device(ordinal);
   check_shape(config, model_name);
   const NetworkWeights weights = bind_weights(config, checkpoint, model_name);
-  check_room_for(config, types);
+  const PerView<WeightType> wanted = types.of_views(DType::kBF16);
+  const WeightPlan plan = plan_weights(config, weights, wanted);
+  check_room_for(config, plan);
   check_finite(checkpoint, model_name, of_stage(progress, LoadStage::kChecking));
   check_fits(checkpoint, DType::kBF16, model_name);
-  if (types.type == DType::kQ8_0 || types.draft == DType::kQ8_0) {
+  if (wanted.ar == DType::kQ8_0 || wanted.diffusion == DType::kQ8_0) {
     check_fits(checkpoint, DType::kQ8_0, model_name);
   }
-  std::set<DType> widened;
-  for (const Tensor& tensor : checkpoint.tensors()) {
-    if (types.type == DType::kQ8_0) break;
-    if (format_of(tensor.type).stores_blocks()) widened.insert(tensor.type);
-  }
   DeviceWeights on_device =
-      upload(config, weights, types, of_stage(progress, LoadStage::kConverting));
-  return std::make_unique<CudaModel>(std::move(config), std::move(on_device), std::move(widened),
-                                     ordinal);
+      upload(config, weights, plan, of_stage(progress, LoadStage::kConverting));
+  return std::make_unique<CudaModel>(std::move(config), std::move(on_device),
+                                     widened_types(plan, wanted), ordinal);
 }
 
 std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int ordinal,
@@ -187,9 +192,11 @@ std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int o
                                                 const WeightTypes& types) {
   use_device(ordinal);
   check_shape(config, "The model");
-  check_room_for(config, types);
+  NetworkWeights imagined = imagined_weights(config);
+  const WeightPlan plan = plan_weights(config, imagined, types.of_views(DType::kBF16));
+  check_room_for(config, plan);
   DeviceWeights weights =
-      random_device_weights(config, types, of_stage(progress, LoadStage::kMaking));
+      upload_made_up(config, imagined, plan, of_stage(progress, LoadStage::kMaking));
   return std::make_unique<CudaModel>(config, std::move(weights), std::set<DType>(), ordinal);
 }
 

@@ -16,65 +16,9 @@ namespace orthrus::cuda {
 namespace {
 
 using Bf16 = __nv_bfloat16;
-using Parts = std::initializer_list<const Matrix*>;
 
 size_t size_of(int rows, int cols) {
   return static_cast<size_t>(rows) * static_cast<size_t>(cols);
-}
-
-// Which form each view has its matrices in.
-class Forms {
- public:
-  explicit Forms(const WeightTypes& types)
-      : wanted_{types.type, types.draft ? types.draft : types.type} {}
-
-  WeightForm of(View view) const {
-    return wanted_[view] == DType::kQ8_0 ? WeightForm::kQ8 : WeightForm::kBf16;
-  }
-  // Whether the diffusion view has copies of what both views use.
-  bool differ() const { return of(View::kDiffusion) != of(View::kAutoregressive); }
-
- private:
-  PerView<std::optional<DType>> wanted_;
-};
-
-// Row groups of parts that each begin one, or not.
-int groups_of(Parts parts, bool apart) {
-  int rows = 0;
-  for (const Matrix* const part : parts) {
-    rows += apart ? round_up(part->rows, kSubtileRows) : part->rows;
-  }
-  return row_groups(rows);
-}
-
-double bytes_in(WeightForm form, int rows, int cols) {
-  if (form == WeightForm::kBf16) return static_cast<double>(size_of(rows, cols) * sizeof(Bf16));
-  return static_cast<double>(packed_bytes(form, row_groups(rows), cols));
-}
-
-// The type that a matrix has in this form.
-DType type_in(WeightForm form, DType type) {
-  if (form == WeightForm::kBf16) return DType::kBF16;
-  return form_of(type) == form ? type : DType::kQ8_0;
-}
-
-// Calls visit(rows, columns, form) for all tables and matrices that a device stores.
-template <typename Visit>
-void each_stored(const ModelConfig& config, const Forms& forms, Visit visit) {
-  NetworkWeights places;
-  for_each_tensor(
-      config, places,
-      [&](const TensorSpec& spec, MatrixPlaces of_view) {
-        const auto rows = static_cast<int>(spec.shape[0]), cols = static_cast<int>(spec.shape[1]);
-        if (spec.is_table) return visit(rows, cols, WeightForm::kBf16);
-        for (const View view : views(config)) {
-          if (of_view[view] == nullptr) continue;
-          if (view == View::kDiffusion && of_view.ar != nullptr && !forms.differ()) continue;
-          if (spec.is_tied_head && forms.of(view) == WeightForm::kBf16) continue;
-          visit(rows, cols, forms.of(view));
-        }
-      },
-      [](const TensorSpec&, std::vector<float>&) {});
 }
 
 // Where weights come from. Both functions call put(data, count) for pieces, one behind the other.
@@ -84,8 +28,8 @@ class Source {
   // In BF16, rows of `cols`, of which the last are zero where `from` has fewer.
   virtual void numbers(const Matrix& from, int cols,
                        const std::function<void(const BF16*, size_t)>& put) = 0;
-  // `groups` row groups in subtiles. Apart: each part begins one.
-  virtual void subtiles(Parts parts, WeightForm form, int groups, bool apart,
+  // All row groups in subtiles.
+  virtual void subtiles(const PlannedMatrix& matrix,
                         const std::function<void(const std::byte*, size_t)>& put) = 0;
 };
 
@@ -118,20 +62,20 @@ class FileSource final : public Source {
     }
   }
 
-  void subtiles(Parts parts, WeightForm form, int groups, bool apart,
+  void subtiles(const PlannedMatrix& matrix,
                 const std::function<void(const std::byte*, size_t)>& put) override {
-    std::vector<std::byte> group(packed_bytes(form, 1, (*parts.begin())->cols));
-    int place = 0;
+    std::vector<std::byte> group(packed_bytes(matrix.form, 1, matrix.cols()));
+    int place = 0, groups = matrix.groups();
     const auto send = [&] {
       put(group.data(), group.size());
       std::ranges::fill(group, std::byte{});
       place = 0, --groups;
     };
-    for (const Matrix* const part : parts) {
-      if (apart && place > 0) send();
+    for (const Matrix* const part : matrix.parts) {
+      if (matrix.apart && place > 0) send();
       MatrixRows read(*part);
       for (int i = 0; i < part->rows; ++i) {
-        pack_row(read.read(i, 1), part->type, part->cols, form, place, group.data());
+        pack_row(read.read(i, 1), part->type, part->cols, matrix.form, place, group.data());
         if (++place == kSubtileRows) send();
       }
     }
@@ -165,9 +109,10 @@ class MadeUpSource final : public Source {
                const std::function<void(const BF16*, size_t)>& put) override {
     repeat(numbers_, starts_.at(&from), size_of(from.rows, cols), put);
   }
-  void subtiles(Parts parts, WeightForm form, int groups, bool,
+  void subtiles(const PlannedMatrix& matrix,
                 const std::function<void(const std::byte*, size_t)>& put) override {
-    constexpr int kSubtiles = 61;  // no number of columns is a multiple
+    const WeightForm form = matrix.form;  // one for all made-up ones
+    constexpr int kSubtiles = 61;         // no number of columns is a multiple
     if (packed_.empty()) {
       packed_.resize(static_cast<size_t>(kSubtiles * subtile_bytes(form)));
       constexpr int kCols = kSubtiles * kSubtileCols;
@@ -176,9 +121,9 @@ class MadeUpSource final : public Source {
         pack_row(row, DType::kBF16, kCols, form, i, packed_.data());
       }
     }
-    const Matrix& first = **parts.begin();
-    const size_t begin = starts_.at(&first) % kSubtiles * static_cast<size_t>(subtile_bytes(form));
-    repeat(packed_, begin, packed_bytes(form, groups, first.cols), put);
+    const size_t begin =
+        starts_.at(matrix.parts.front()) % kSubtiles * static_cast<size_t>(subtile_bytes(form));
+    repeat(packed_, begin, matrix.bytes(), put);
   }
 
  private:
@@ -204,27 +149,23 @@ class Uploader {
   Uploader(Source& source, size_t total, const std::function<void(size_t, size_t)>& progress)
       : source_(&source), total_(total), progress_(&progress) {}
 
-  // The rows of all of them, one below the other. Apart: in subtiles each begins a row group.
-  DeviceMatrix matrices(Parts parts, WeightForm form, bool apart = false) {
+  DeviceMatrix matrix(const PlannedMatrix& planned) {
     DeviceMatrix matrix;
-    matrix.cols = (*parts.begin())->cols, matrix.form = form;
-    for (const Matrix* const part : parts) matrix.rows += part->rows;
+    matrix.rows = planned.rows(), matrix.cols = planned.cols(), matrix.form = planned.form;
+    matrix.data = DeviceArray<std::byte>(planned.bytes());
     size_t at = 0;
     const auto put = [&](const std::byte* data, size_t bytes) {
       matrix.data.upload(data, bytes, at);
       at += bytes;
     };
-    if (form == WeightForm::kBf16) {
-      matrix.data = DeviceArray<std::byte>(size_of(matrix.rows, matrix.cols) * sizeof(Bf16));
-      for (const Matrix* const part : parts) {
+    if (planned.form == WeightForm::kBf16) {
+      for (const Matrix* const part : planned.parts) {
         source_->numbers(*part, part->cols, [&](const BF16* numbers, size_t count) {
           put(reinterpret_cast<const std::byte*>(numbers), count * sizeof(BF16));
         });
       }
     } else {
-      const int groups = groups_of(parts, apart);
-      matrix.data = DeviceArray<std::byte>(packed_bytes(form, groups, matrix.cols));
-      source_->subtiles(parts, form, groups, apart, put);
+      source_->subtiles(planned, put);
     }
     tell(size_of(matrix.rows, matrix.cols));
     return matrix;
@@ -272,60 +213,37 @@ class Uploader {
 };
 
 DeviceWeights upload_from(Source& source, const ModelConfig& config, const NetworkWeights& weights,
-                          const WeightTypes& types,
+                          const WeightPlan& plan,
                           const std::function<void(size_t, size_t)>& progress) {
-  const Forms forms(types);
-  size_t total = 0;
-  each_stored(config, forms, [&](int rows, int cols, WeightForm) { total += size_of(rows, cols); });
-  Uploader to_device(source, total, progress);
+  Uploader to_device(source, plan.weights(), progress);
   DeviceWeights on_device;
-  const auto matrices = [&](View view, Parts parts, bool apart = false) {
-    return to_device.matrices(parts, forms.of(view), apart);
-  };
-  // Notes what a pass in this view reads.
-  const auto read = [&](View view, Parts parts, const MatrixView& as) {
-    for (const Matrix* const part : parts) {
-      on_device.bytes[view][type_in(as.form, part->type)] +=
-          bytes_in(as.form, part->rows, part->cols);
-    }
-  };
   on_device.embed_tokens = to_device.table(weights.embed_tokens, config.hidden_size);
-  for (const LayerWeights& layer : weights.layers) {
+  for (const PlannedMatrix& planned : plan.matrices) {
+    on_device.matrices.push_back(to_device.matrix(planned));
+  }
+  const auto view_of = [&](size_t place) { return on_device.matrices[place].view(); };
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    const LayerWeights& layer = weights.layers[i];
+    const PlannedLayer& planned = plan.layers[i];
     DeviceLayer& to = on_device.layers.emplace_back();
     to.input_layernorm = Uploader::vector(layer.input_layernorm);
     for (const View view : views(config)) {
       const AttentionWeights& w = layer.attention[view];
       DeviceAttention& attention = to.attention[view];
-      attention.qkv = matrices(view, {&w.q_proj, &w.k_proj, &w.v_proj});
+      for (const size_t run : planned.qkv[view]) attention.qkv.push_back(view_of(run));
       attention.qkv_bias = Uploader::biases(w);
-      attention.o = matrices(view, {&w.o_proj});
+      attention.o = view_of(planned.o[view]);
       attention.q_norm = Uploader::vector(w.q_norm);
       attention.k_norm = Uploader::vector(w.k_norm);
-      read(view, {&w.q_proj, &w.k_proj, &w.v_proj}, attention.qkv.view());
-      read(view, {&w.o_proj}, attention.o.view());
+      to.mlp[view] = {view_of(planned.gate_up[view]), view_of(planned.down[view])};
     }
     to.post_attention_layernorm = Uploader::vector(layer.post_attention_layernorm);
-    const MlpWeights& mlp = layer.mlp.ar;
-    for (const View view : views(config)) {
-      if (view == View::kAutoregressive || forms.differ()) {
-        to.mlps[view].gate_up = matrices(view, {&mlp.gate_proj, &mlp.up_proj}, true);
-        to.mlps[view].down = matrices(view, {&mlp.down_proj});
-      }
-      read(view, {&mlp.gate_proj, &mlp.up_proj}, to.mlp(view).gate_up.view());
-      read(view, {&mlp.down_proj}, to.mlp(view).down.view());
-    }
   }
   on_device.norm = Uploader::vector(weights.norm);
   for (const View view : views(config)) {
-    MatrixView& head = on_device.lm_head[view];
-    if (view == View::kDiffusion && !forms.differ()) {
-      head = on_device.lm_head.ar;
-    } else if (config.tie_word_embeddings && forms.of(view) == WeightForm::kBf16) {
-      head = on_device.embed_tokens.view();
-    } else {
-      head = on_device.heads.emplace_back(matrices(view, {&weights.lm_head.ar})).view();
-    }
-    read(view, {&weights.lm_head.ar}, head);
+    const std::optional<size_t> head = plan.lm_head[view];
+    on_device.lm_head[view] = head ? view_of(*head) : on_device.embed_tokens.view();
+    on_device.bytes[view] = plan.bytes_read(view);
   }
   if (config.pair_rank > 0) {
     const int cols = round_up(config.pair_rank, PairTables::kRankUnit);
@@ -337,32 +255,21 @@ DeviceWeights upload_from(Source& source, const ModelConfig& config, const Netwo
 
 }  // namespace
 
-double weight_bytes(const ModelConfig& config, const WeightTypes& types) {
-  double bytes = 0;
-  each_stored(config, Forms(types),
-              [&](int rows, int cols, WeightForm form) { bytes += bytes_in(form, rows, cols); });
-  return bytes;
-}
-
 DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
-                     const WeightTypes& types,
-                     const std::function<void(size_t, size_t)>& progress) {
+                     const WeightPlan& plan, const std::function<void(size_t, size_t)>& progress) {
   FileSource file;
-  return upload_from(file, config, weights, types, progress);
+  return upload_from(file, config, weights, plan, progress);
 }
 
-DeviceWeights random_device_weights(const ModelConfig& config, const WeightTypes& types,
-                                    const std::function<void(size_t, size_t)>& progress) {
+DeviceWeights upload_made_up(const ModelConfig& config, NetworkWeights& imagined,
+                             const WeightPlan& plan,
+                             const std::function<void(size_t, size_t)>& progress) {
   MadeUpSource made_up;
-  NetworkWeights shapes;
   for_each_tensor(
-      config, shapes,
-      [&](const TensorSpec& spec, MatrixPlaces places) {
+      config, imagined,
+      [&](const TensorSpec&, MatrixPlaces places) {
         for (const View view : kBothViews) {
-          if (places[view] == nullptr) continue;
-          *places[view] = {nullptr, DType::kBF16, static_cast<int>(spec.shape[0]),
-                           static_cast<int>(spec.shape[1])};
-          made_up.place(*places[view]);
+          if (places[view] != nullptr) made_up.place(*places[view]);
         }
       },
       [&](const TensorSpec& spec, std::vector<float>& values) {
@@ -370,7 +277,7 @@ DeviceWeights random_device_weights(const ModelConfig& config, const WeightTypes
         if (!spec.name.ends_with(".bias")) return;
         for (size_t i = 0; i < values.size(); ++i) values[i] = made_up.number(i);
       });
-  return upload_from(made_up, config, shapes, types, progress);
+  return upload_from(made_up, config, imagined, plan, progress);
 }
 
 }  // namespace orthrus::cuda

@@ -147,10 +147,10 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
     norm(layer.input_layernorm);
     for (const View view : kBothViews) attend(shape, in, view, i);
     norm(layer.post_attention_layernorm);
-    const DeviceMlp& mlp = layer.mlp(shape.shared_view());
-    require(matmul_swiglu(tokens(a_->normed, hidden), mlp.gate_up.view(), a_->gated.data(),
+    const DeviceMlp& mlp = layer.mlp[shape.shared_view()];
+    require(matmul_swiglu(tokens(a_->normed, hidden), mlp.gate_up, a_->gated.data(),
                           static_cast<size_t>(config_->intermediate_size), stream_));
-    require(matmul_add(tokens(a_->gated, config_->intermediate_size), mlp.down.view(), a_->x.data(),
+    require(matmul_add(tokens(a_->gated, config_->intermediate_size), mlp.down, a_->x.data(),
                        static_cast<size_t>(hidden), stream_));
   }
   head(shape, in, contexts);
@@ -187,13 +187,13 @@ void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view
                            rope_of(shape, view), config_->rms_norm_eps};
   Bf16* const q = a_->q.data() + first * q_cols;
   Bf16* const attended = a_->attended.data() + first * q_cols;
-  require(matmul_qkv({a_->normed.data() + first * hidden, hidden, rows, count}, w.qkv.view(),
-                     heads_, finish, batch, q,
-                     a_->qkv.data() + first * static_cast<size_t>(w.qkv.rows), stream_));
+  const size_t qkv_cols = q_cols + static_cast<size_t>(2 * heads_.kv_heads * heads_.head_dim);
+  require(matmul_qkv({a_->normed.data() + first * hidden, hidden, rows, count}, w.qkv, heads_,
+                     finish, batch, q, a_->qkv.data() + first * qkv_cols, stream_));
   require(attention(q, heads_, batch, attended, a_->attention_workspace.data(), rows,
                     shape.positions, stream_));
-  require(matmul_add({attended, q_cols, rows, count}, w.o.view(), a_->x.data() + first * hidden,
-                     hidden, stream_));
+  require(matmul_add({attended, q_cols, rows, count}, w.o, a_->x.data() + first * hidden, hidden,
+                     stream_));
 }
 
 // Of the rows of logits, those of drafts: they are chosen in chains, or what may be chosen is

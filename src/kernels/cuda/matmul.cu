@@ -14,14 +14,15 @@ constexpr int kLeastBlocks = 128;
 constexpr int kMostSplits = 4;  // larger clusters wait too long for room
 constexpr int kTopThreads = 256;
 
-cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* out,
+// `splits`: split_count() of the matrix that `w` is a part of.
+cudaError_t run(const Tokens& x, const MatrixView& w, int splits, Epilogue epilogue, void* out,
                 size_t out_stride, cudaStream_t stream, const HeadsJob& heads = {}) {
   MatmulJob job = {};
   job.out_rows = epilogue == Epilogue::kSwiglu ? w.rows / 2 : w.rows;
   const int tile_rows = epilogue == Epilogue::kSwiglu ? 64 : 128;
   job.row_tiles = (job.out_rows + tile_rows - 1) / tile_rows;
   job.k_blocks = (w.cols + kBlockK - 1) / kBlockK;
-  job.splits = split_count(w.rows, w.cols);
+  job.splits = splits;
   job.epilogue = epilogue;
   job.out = out;
   job.out_stride = out_stride;
@@ -34,6 +35,11 @@ cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* o
   const bool whole = job.splits == 1 || (epilogue != Epilogue::kSwiglu && tiles >= kLeastBlocks);
   const bool prefill = x.bucket > kMostStreamed && epilogue != Epilogue::kTop && whole;
   return prefill ? matmul_prefill(x, w, job, stream) : matmul_stream(x, w, job, stream);
+}
+
+cudaError_t run(const Tokens& x, const MatrixView& w, Epilogue epilogue, void* out,
+                size_t out_stride, cudaStream_t stream) {
+  return run(x, w, split_count(w.rows, w.cols), epilogue, out, out_stride, stream);
 }
 
 // Merges the tiles' parts of one token a block.
@@ -107,17 +113,22 @@ cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up, __nv_bfloa
   return run(x, gate_up, Epilogue::kSwiglu, out, out_stride, stream);
 }
 
-cudaError_t matmul_qkv(const Tokens& x, const MatrixView& w, const Heads& heads,
+cudaError_t matmul_qkv(const Tokens& x, std::span<const MatrixView> runs, const Heads& heads,
                        const HeadWeights& weights, const KvBatch& batch, __nv_bfloat16* q,
                        float* qkv, cudaStream_t stream) {
-  if (x.bucket <= kMostStreamed && 128 % heads.head_dim == 0) {
-    return run(x, w, Epilogue::kHeads, nullptr, 0, stream, {heads, weights, batch, q});
+  const bool finished = x.bucket <= kMostStreamed && 128 % heads.head_dim == 0;
+  const int rows = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
+  int first_row = 0;
+  for (const MatrixView& w : runs) {
+    const int splits = split_count(rows, w.cols);
+    const cudaError_t error = finished ? run(x, w, splits, Epilogue::kHeads, nullptr, 0, stream,
+                                             {first_row / heads.head_dim, heads, weights, batch, q})
+                                       : run(x, w, splits, Epilogue::kStore, qkv + first_row,
+                                             static_cast<size_t>(rows), stream);
+    if (error != cudaSuccess) return error;
+    first_row += w.rows;
   }
-  if (const cudaError_t error = matmul(x, w, qkv, static_cast<size_t>(w.rows), stream);
-      error != cudaSuccess) {
-    return error;
-  }
-  return store_heads(qkv, heads, weights, batch, q, x.bucket, stream);
+  return finished ? cudaSuccess : store_heads(qkv, heads, weights, batch, q, x.bucket, stream);
 }
 
 size_t top_workspace_bytes(int bucket, const MatrixView& w) {

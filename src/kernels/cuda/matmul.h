@@ -15,6 +15,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/choice.h"
 #include "kernels/cuda/block_layout.h"
@@ -57,11 +58,13 @@ int split_count(int rows, int cols);
 [[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up,
                                         __nv_bfloat16* out, size_t out_stride, cudaStream_t stream);
 
-// store_heads of the product with q, k and v, whose rows w holds in this order. `qkv`: room for
-// [bucket][w.rows], which more than 128 rows need.
-[[nodiscard]] cudaError_t matmul_qkv(const Tokens& x, const MatrixView& w, const Heads& heads,
-                                     const HeadWeights& weights, const KvBatch& batch,
-                                     __nv_bfloat16* q, float* qkv, cudaStream_t stream);
+// store_heads of the product with q, k and v, whose rows `runs` hold in this order: of one matrix,
+// or of several, such as those with different forms, with the bits of one. Each begins a head.
+// `qkv`: room for [bucket][rows], which more than 128 tokens need.
+[[nodiscard]] cudaError_t matmul_qkv(const Tokens& x, std::span<const MatrixView> runs,
+                                     const Heads& heads, const HeadWeights& weights,
+                                     const KvBatch& batch, __nv_bfloat16* q, float* qkv,
+                                     cudaStream_t stream);
 
 // The largest logit of each row, and its probability. `workspace`: top_workspace_bytes, at a
 // multiple of 16.

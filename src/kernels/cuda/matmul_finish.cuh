@@ -208,9 +208,10 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
   }
   for (int i = warp; i < share * tile_heads; i += kFinishThreads / 32) {
     const int in_share = i / tile_heads, in_tile = i % tile_heads;
-    const int token = split + in_share * kSplits, head = tile * tile_heads + in_tile;
+    const int token = split + in_share * kSplits, in_job = tile * tile_heads + in_tile;
+    const int head = to.first + in_job;
     const RowPlace place = places[token];
-    if (head * dim >= job.out_rows || !place.found()) continue;
+    if (in_job * dim >= job.out_rows || !place.found()) continue;
     const HeadFactors factors = head_factors(to.heads, to.weights, first_token + token, head);
     float low[kRopePairs], high[kRopePairs];
     begin_head(to.heads, to.weights, head, low, high);

@@ -21,6 +21,7 @@ struct TopPart {
 
 // For kHeads: what becomes of the heads of q, k and v.
 struct HeadsJob {
+  int first;  // of the job, of q's, k's and v's in this order
   Heads heads;
   HeadWeights weights;
   KvBatch batch;

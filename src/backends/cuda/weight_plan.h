@@ -1,0 +1,57 @@
+// Which matrices of a network a CUDA device stores, and in which forms.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "kernels/cuda/block_layout.h"
+#include "network/network_weights.h"
+
+namespace orthrus::cuda {
+
+// Matrices that take the same input are one on the device, the rows of each below those of the
+// last.
+struct PlannedMatrix {
+  std::vector<const Matrix*> parts;
+  WeightForm form = WeightForm::kBf16;
+  bool apart = false;  // in subtiles each part begins a row group
+
+  int rows() const;
+  int cols() const { return parts.front()->cols; }
+  int groups() const;  // of rows, in subtiles
+  size_t bytes() const;
+};
+
+// Places in WeightPlan::matrices. Of gate_up and down the diffusion view's may be the AR view's.
+struct PlannedLayer {
+  PerView<std::vector<size_t>> qkv;  // q_proj, k_proj, v_proj: neighbours of one form are one
+  PerView<size_t> o, gate_up, down;
+};
+
+struct WeightPlan {
+  std::vector<const Matrix*> tables;  // of which rows are looked up, in BF16; the embedding first
+  std::vector<PlannedMatrix> matrices;
+  std::vector<PlannedLayer> layers;
+  PerView<std::optional<size_t>> lm_head;  // none: the embedding
+  PerView<std::vector<size_t>> read;       // the matrices that a pass in a view multiplies with
+
+  double bytes() const;
+  size_t weights() const;  // numbers
+  // Of what a pass in this view multiplies with, by the type it has on the device.
+  std::map<DType, double> bytes_read(View view) const;
+  // The formats of blocks that some of that has in the file, but not on the device.
+  std::set<DType> widened(View view) const;
+};
+
+// `wanted`: BF16, to which all can be converted, Q8_0, or native: blocks as the file holds them,
+// where the kernels have a form for them, else BF16. Points into `weights`.
+WeightPlan plan_weights(const ModelConfig& config, const NetworkWeights& weights,
+                        const PerView<WeightType>& wanted);
+
+// A network of this shape without a file: matrices in BF16 that have no data, and no vectors.
+NetworkWeights imagined_weights(const ModelConfig& config);
+
+}  // namespace orthrus::cuda
