@@ -12,7 +12,8 @@ sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-san
 [ $# -gt 0 ] || set -- memcheck racecheck
 for tool in "$@"; do
   echo "compute-sanitizer, $tool"
-  "$sanitizer" --tool "$tool" --error-exitcode 1 "$check" tests/data models --few tied untied qwen2-Q4_K
+  "$sanitizer" --tool "$tool" --error-exitcode 1 "$check" tests/data models --few tied untied qwen2-Q4_K \
+    qwen2-mixed@native
   for run in "tied 0.7" "untied 0"; do
     read -r model temperature <<< "$run"
     "$sanitizer" --tool "$tool" --error-exitcode 1 "$orthrus" generate --device cuda \

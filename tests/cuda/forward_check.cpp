@@ -205,7 +205,8 @@ std::vector<Row> rows_of_views(const DeviceModel& model, std::span<const int32_t
   const auto lane = model.start(64);
   std::vector<Row> rows = rows_in_one_pass(*lane, tokens);
   if (!model.config().has_diffusion_view()) return rows;
-  for (const size_t count : {1, 16, 31}) {
+  for (const size_t most : {1, 16, 31}) {
+    const size_t count = std::min(most, tokens.size());
     KvSequence sequence(lane->pool());
     logits_of(*lane, sequence, tokens, View::kAutoregressive);
     const ConstRows block = logits_of(*lane, sequence, tokens.first(count), View::kDiffusion);
