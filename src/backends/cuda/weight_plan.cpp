@@ -1,5 +1,8 @@
 #include "backends/cuda/weight_plan.h"
 
+#include <span>
+#include <utility>
+
 #include "backends/cuda/pack_blocks.h"
 #include "base/ceil_div.h"
 #include "kernels/formats/format.h"
@@ -48,7 +51,7 @@ class Planner {
     return add(view, {parts, form_for(parts, wanted_[view])}, {});
   }
 
-  // As few as there can be.
+  // Neighbours of one form are one.
   std::vector<size_t> own_runs(View view, const Parts& parts) {
     std::vector<PlannedMatrix> runs;
     for (const Matrix* const part : parts) {
