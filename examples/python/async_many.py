@@ -19,4 +19,7 @@ async def main(model: str, prompts: list[str]) -> None:
         await asyncio.gather(*(answer(engine, i, prompt) for i, prompt in enumerate(prompts)))
 
 
+if len(sys.argv) < 3:
+    print("usage: python async_many.py MODEL PROMPT...", file=sys.stderr)
+    sys.exit(2)
 asyncio.run(main(sys.argv[1], sys.argv[2:]))

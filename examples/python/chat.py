@@ -4,6 +4,9 @@ import sys
 
 import orthrus
 
+if len(sys.argv) != 2:
+    print("usage: python chat.py MODEL", file=sys.stderr)
+    sys.exit(2)
 session = orthrus.Engine(sys.argv[1]).session(params=orthrus.SamplingParams(max_tokens=None))
 while question := input("> "):
     try:

@@ -4,6 +4,9 @@ import sys
 
 import orthrus
 
+if len(sys.argv) != 3:
+    print("usage: python generate.py MODEL PROMPT", file=sys.stderr)
+    sys.exit(2)
 model, prompt = sys.argv[1:]
 engine = orthrus.Engine(model)
 generation = engine.generate(prompt, orthrus.SamplingParams(max_tokens=128, temperature=0))

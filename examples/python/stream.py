@@ -4,6 +4,9 @@ import sys
 
 import orthrus
 
+if len(sys.argv) != 3:
+    print("usage: python stream.py MODEL PROMPT", file=sys.stderr)
+    sys.exit(2)
 model, prompt = sys.argv[1:]
 engine = orthrus.Engine(model)
 print(prompt, end="", flush=True)
