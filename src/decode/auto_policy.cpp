@@ -112,7 +112,6 @@ void AutoPolicy::step_plainly() {
 }
 
 void AutoPolicy::begin_block(bool pays) {
-  probing_ = !pays;
   probe_again_ = false;
   drafts_ = true;
   state_->plain_steps = pays ? std::max<int64_t>(state_->plain_steps - plain_steps_, 0) : 0;
@@ -237,6 +236,7 @@ CyclePlan AutoPolicy::plan(int most, const Leftover& left, const Found& found) {
     return {};
   }
   most_ = most;
+  probing_ = !pays;
   begin_block(pays);
   // At most about twice the last one, so that a few lucky drafts do not stake a long block.
   last_drafts_ = pays ? std::min(block.drafts, 2 * last_drafts_ + 1) : std::min(most, kProbeDrafts);
@@ -291,18 +291,18 @@ Verification AutoPolicy::begin_verify(const Prefix& prefix) {
     const double in_vain = std::clamp((prefix.drafts - prefix.expected) / wrong, 0.0, kMostInVain);
     state_->verified_in_vain += (in_vain - state_->verified_in_vain) * kVainRate;
   }
-  if (probing_) learn_from_probe(acceptances_, state_->verified_in_vain, kMostPatience);
+  if (probing_) learn_from_probe(acceptances_, most_, state_->verified_in_vain, kMostPatience);
   return {prefix.drafts, prefix.expected};
 }
 
-void AutoPolicy::learn_from_probe(std::span<const double> acceptances, double verified_in_vain,
-                                  int most_patience) {
+void AutoPolicy::learn_from_probe(std::span<const double> acceptances, int most,
+                                  double verified_in_vain, int most_patience) {
   // Would a block of the right size pay, were the stretch all like these drafts?
   const auto acceptance = [&](int place) {
     return history_.acceptance_in_a_stretch_like(acceptances, place);
   };
-  const bool pays = this->pays(most_nodes_ > 0 ? best_tree(most_, acceptance)
-                                               : best_block(most_, verified_in_vain, acceptance));
+  const bool pays = this->pays(most_nodes_ > 0 ? best_tree(most, acceptance)
+                                               : best_block(most, verified_in_vain, acceptance));
   state_->patience = pays ? kLeastPatience : std::min(2 * state_->patience, most_patience);
   probe_again_ = pays;
 }
@@ -326,14 +326,14 @@ WholePlan AutoPolicy::plan_whole(int most, int most_nodes) {
     return {};
   }
   if (waiting) block = best_whole(most);
-  most_ = most;
   begin_block(pays);
   // One sequence's rows are nearly free, several sequences' are not.
   WholePlan plan{.drafts = !pays             ? most
                            : sequences_ == 1 ? block.largest
                                              : block.drafts,
                  .nodes = block.nodes,
-                 .expected_accepted = block.expected};
+                 .expected_accepted = block.expected,
+                 .probe = !pays};
   if (most_nodes > 0) {
     state_->calibration(0).copy_to(tables_.likeliest);
     state_->alternatives.copy_to(tables_.others);
@@ -359,27 +359,28 @@ CyclePlan AutoPolicy::plan_found(int most, int most_nodes, const Found& found) {
   return {.lookup = lookup.drafts, .expected_accepted = lookup.expected};
 }
 
-void AutoPolicy::observe_whole(int drafts, const Outcome& outcome) {
-  if (drafts == 0) return;
+void AutoPolicy::observe_whole(const WholePlan& plan, const Outcome& outcome) {
+  if (plan.drafts == 0) return;
   acceptances_.clear();
   for (int place = 1; place <= outcome.compared(); ++place) {
     acceptances_.push_back(place <= outcome.accepted ? 1 : 0);
     history_.observe(place, 1, acceptances_.back());
   }
-  end_whole(drafts, outcome);
+  end_whole(plan, outcome);
 }
 
-void AutoPolicy::observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
+void AutoPolicy::observe_whole_tree(const WholePlan& plan, std::span<const DraftNode> nodes,
                                     std::span<const int> path, bool ended) {
   state_->trees.observe(nodes);
   acceptances_.assign(path.size(), 1);
   if (learn_from_path(nodes, path, ended)) acceptances_.push_back(0);
-  end_whole(drafts, {static_cast<int>(nodes.size()), static_cast<int>(path.size()), ended});
+  end_whole(plan, {static_cast<int>(nodes.size()), static_cast<int>(path.size()), ended});
 }
 
-void AutoPolicy::end_whole(int drafts, const Outcome& outcome) {
-  if (std::exchange(probing_, false)) learn_from_probe(acceptances_, 1, kMostPatienceWhole);
-  end_block(drafts, outcome);
+// A probe drafts all that it could.
+void AutoPolicy::end_whole(const WholePlan& plan, const Outcome& outcome) {
+  if (plan.probe) learn_from_probe(acceptances_, plan.drafts, 1, kMostPatienceWhole);
+  end_block(plan.drafts, outcome);
 }
 
 void AutoPolicy::observe_accepted(const Outcome& outcome) {

@@ -130,9 +130,9 @@ class AutoPolicy : public Policy {
                     bool ended) override;
   WholePlan plan_whole(int most, int most_nodes) override;
   CyclePlan plan_found(int most, int most_nodes, const Found& found) override;
-  void observe_whole(int drafts, const Outcome& outcome) override;
-  void observe_whole_tree(int drafts, std::span<const DraftNode> nodes, std::span<const int> path,
-                          bool ended) override;
+  void observe_whole(const WholePlan& plan, const Outcome& outcome) override;
+  void observe_whole_tree(const WholePlan& plan, std::span<const DraftNode> nodes,
+                          std::span<const int> path, bool ended) override;
   void share_passes(int sequences) override { sequences_ = std::max(sequences, 1); }
 
  private:
@@ -171,7 +171,7 @@ class AutoPolicy : public Policy {
   Block best_tree(int most, Acceptance acceptance) const;
   // Of cycles that run whole.
   Block best_whole(int most) const;
-  void end_whole(int drafts, const Outcome& outcome);
+  void end_whole(const WholePlan& plan, const Outcome& outcome);
   // Of each place of a tree that was reached: all drafts that were there, and whether one of them
   // was right. True where the path ends before some of which none was.
   bool learn_from_path(std::span<const DraftNode> nodes, std::span<const int> path, bool ended);
@@ -184,8 +184,8 @@ class AutoPolicy : public Policy {
   // What was made of a block's drafts, so many being verified.
   Verification begin_verify(const Prefix& prefix);
   // What a probe says of when to probe again: acceptances of its drafts, each given the ones
-  // before.
-  void learn_from_probe(std::span<const double> acceptances, double verified_in_vain,
+  // before, and how many could have been made.
+  void learn_from_probe(std::span<const double> acceptances, int most, double verified_in_vain,
                         int most_patience);
 
   PolicyState* state_;
@@ -196,13 +196,13 @@ class AutoPolicy : public Policy {
   int plain_steps_ = 0;       // since the last draft
   bool drafts_ = false;       // it has drafted
   bool probe_again_ = false;  // the last probe would have paid
-  bool probing_ = false;  // the block of this cycle, or of one in flight, was not expected to pay
-  int last_drafts_ = 1;   // made in the last cycle that drafted
-  double rate_ = 0;       // the best expected when the current cycle began
+  int last_drafts_ = 1;       // made in the last cycle that drafted
+  int most_nodes_ = 0;        // of a tree, where cycles run whole
+  double rate_ = 0;           // the best expected when the current cycle began
 
-  // Of the current cycle.
-  int most_ = 0;        // drafts that could be made
-  int most_nodes_ = 0;  // and nodes, where cycles run whole
+  // Of the current cycle; where they run whole, of none.
+  int most_ = 0;          // drafts that could be made
+  bool probing_ = false;  // its block is not expected to pay
   std::vector<float> probabilities_;
   std::vector<double> acceptances_;  // calibrated, each given the ones before
   int misses_ = 0;                   // before them

@@ -422,10 +422,13 @@ CycleRequest Decoder::plan_cycle() {
   if (left <= 0) return {};
   const int most = std::min(params_.block_size, left) - 1;
   const int most_nodes = by_trees() ? params_.tree_nodes - 1 : 0;
-  const WholePlan plan = policy_->plan_whole(most, most_nodes);
-  const int drafts = std::clamp(plan.drafts, 0, most);
-  flights_.push_back({drafts, plan.expected_accepted});
-  return {drafts, drafts > 0 ? std::clamp(plan.nodes, 0, most_nodes) : 0, plan.acceptances};
+  WholePlan plan = policy_->plan_whole(most, most_nodes);
+  plan.drafts = std::clamp(plan.drafts, 0, most);
+  plan.nodes = plan.drafts > 0 ? std::clamp(plan.nodes, 0, most_nodes) : 0;
+  const CycleRequest request{plan.drafts, plan.nodes, plan.acceptances};
+  plan.acceptances = nullptr;  // which the next plan may change
+  flights_.push_back(plan);
+  return request;
 }
 
 bool Decoder::prefers_pass() try {
@@ -440,7 +443,7 @@ bool Decoder::prefers_pass() try {
 
 int Decoder::in_flight() const {
   int positions = 0;
-  for (const Flight& flight : flights_) positions += flight.drafts + 1;
+  for (const WholePlan& flight : flights_) positions += flight.drafts + 1;
   return std::min(positions, params_.max_tokens - generated_);
 }
 
@@ -456,8 +459,10 @@ Status Decoder::take_cycle(const CycleResult& result) {
     if (result.verified > 0) ++counts_.cycles;
   }
   counts_.accepted += result.accepted;
-  counts_.expected_accepted += flights_.front().expected_accepted;
+  WholePlan plan = flights_.front();
   flights_.pop_front();
+  plan.drafts = result.drafted;
+  counts_.expected_accepted += plan.expected_accepted;
   nodes_.clear();
   path_.clear();
   const Outcome outcome{result.verified, result.accepted,
@@ -469,9 +474,9 @@ Status Decoder::take_cycle(const CycleResult& result) {
     take_path(result);
     cycle_.source = DraftSource::kTree;
     cycle_.judged = judged(outcome);
-    if (more) policy_->observe_whole_tree(result.drafted, nodes_, path_, outcome.ended);
+    if (more) policy_->observe_whole_tree(plan, nodes_, path_, outcome.ended);
   } else if (more) {
-    policy_->observe_whole(result.drafted, outcome);
+    policy_->observe_whole(plan, outcome);
   }
   note_ranks();
   for (const int32_t token : result.tokens) {

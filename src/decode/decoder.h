@@ -192,11 +192,7 @@ class Decoder {
   CycleRecord cycle_;                              // that emitted
   std::vector<int> ranks_;                         // of its accepted drafts, where they are a tree
   int generated_ = 0;                              // tokens emitted since the prompt
-  struct Flight {
-    int drafts;
-    double expected_accepted;
-  };
-  std::deque<Flight> flights_;  // cycles in flight
+  std::deque<WholePlan> flights_;                  // of the cycles in flight
   std::vector<TokenLogprobs> logprobs_, prompt_logprobs_;
   DecodeCounts counts_;
 };

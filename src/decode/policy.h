@@ -54,6 +54,7 @@ struct WholePlan {
   int drafts = 0;
   int nodes = 0;                 // 0: the drafts are a chain
   double expected_accepted = 0;  // 0 when the policy has no idea
+  bool probe = false;            // it is not expected to pay, and shows what drafts are worth now
   // Of nodes; none: their confidences are. Valid until the next plan.
   const AcceptanceTables* acceptances = nullptr;
 };
@@ -97,13 +98,13 @@ class Policy {
 
   // Where a device runs whole cycles, one of which is in flight when the next is planned: up to
   // `most` drafts, and trees of up to `most_nodes` nodes, or, with none, chains. And what became of
-  // the next one to land.
+  // the next one to land, whose plan that is, with as many drafts as it made.
   virtual WholePlan plan_whole(int most, int most_nodes) = 0;
   // Between two of those: how many of what was found to verify in a pass, which the host runs, in
   // place of the next one. None: that one.
   virtual CyclePlan plan_found(int most, int most_nodes, const Found& found) = 0;
-  virtual void observe_whole(int drafts, const Outcome& outcome) = 0;
-  virtual void observe_whole_tree(int drafts, std::span<const DraftNode> nodes,
+  virtual void observe_whole(const WholePlan& plan, const Outcome& outcome) = 0;
+  virtual void observe_whole_tree(const WholePlan& plan, std::span<const DraftNode> nodes,
                                   std::span<const int> path, bool ended) = 0;
 
   // So many sequences share passes now, this one included.
@@ -134,8 +135,9 @@ class FixedPolicy : public Policy {
     return {std::min(drafts_, most), most_nodes};
   }
   CyclePlan plan_found(int, int, const Found&) override { return {}; }
-  void observe_whole(int, const Outcome&) override {}
-  void observe_whole_tree(int, std::span<const DraftNode>, std::span<const int>, bool) override {}
+  void observe_whole(const WholePlan&, const Outcome&) override {}
+  void observe_whole_tree(const WholePlan&, std::span<const DraftNode>, std::span<const int>,
+                          bool) override {}
   void share_passes(int) override {}
 
  private:

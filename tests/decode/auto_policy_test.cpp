@@ -119,19 +119,18 @@ class Simulation {
   // The same where a device runs whole cycles, each planned before the last one's drafts are known.
   Run run_whole(Policy& policy, int tokens) {
     Run run;
-    int in_flight = policy.plan_whole(kMost, 0).drafts;
+    WholePlan in_flight = policy.plan_whole(kMost, 0);
     while (run.tokens < tokens) {
-      const int drafts = in_flight;
-      const WholePlan next = policy.plan_whole(kMost, 0);
-      EXPECT_GE(next.drafts, 0);
-      EXPECT_LE(next.drafts, kMost);
-      EXPECT_LE(next.expected_accepted, next.drafts);
-      in_flight = next.drafts;
+      const WholePlan plan = std::exchange(in_flight, policy.plan_whole(kMost, 0));
+      const int drafts = plan.drafts;
+      EXPECT_GE(drafts, 0);
+      EXPECT_LE(drafts, kMost);
+      EXPECT_LE(plan.expected_accepted, drafts);
       if (drafts > 0) pass(policy, run, drafts, true);
       pass(policy, run, drafts + 1, false);
       int accepted = 0;
       while (accepted < drafts && uniform_(random_) < worth_(run.tokens, accepted + 1)) ++accepted;
-      policy.observe_whole(drafts, {drafts, accepted});
+      policy.observe_whole(plan, {drafts, accepted});
       run.tokens += accepted + 1;
     }
     return run;
@@ -149,7 +148,7 @@ class Simulation {
       EXPECT_LE(plan.expected_accepted, plan.drafts);
       if (plan.drafts == 0) {
         pass(policy, run, 1, false);
-        policy.observe_whole(0, {});
+        policy.observe_whole(plan, {});
         ++run.tokens;
         continue;
       }
@@ -166,7 +165,7 @@ class Simulation {
         if (next == nodes.end()) break;
         path.push_back(static_cast<int>(next - nodes.begin()));
       }
-      policy.observe_whole_tree(plan.drafts, nodes, path, false);
+      policy.observe_whole_tree(plan, nodes, path, false);
       run.tokens += static_cast<int>(path.size()) + 1;
     }
     return run;
@@ -520,10 +519,12 @@ TEST(AutoPolicy, ATextThatEndsSaysNothingOfTheDraftsBehindItsLastToken) {
        }},
       {"a whole cycle",
        [&](AutoPolicy& policy, bool ended) {
-         policy.observe_whole(2, {2, 1, ended});
+         policy.observe_whole({.drafts = 2}, {2, 1, ended});
        }},
       {"a whole cycle's tree",
-       [&](AutoPolicy& policy, bool ended) { policy.observe_whole_tree(2, nodes, path, ended); }},
+       [&](AutoPolicy& policy, bool ended) {
+         policy.observe_whole_tree({.drafts = 2}, nodes, path, ended);
+       }},
   };
   for (const auto& [what, tell] : kTold) {
     SCOPED_TRACE(what);
@@ -628,8 +629,8 @@ TEST(AutoPolicy, LeavesWholeCyclesForWhatGainsMore) {
     }
     LearningPolicy policy(state);
     for (int i = 0; i < 200 && most > 0; ++i) {
-      const int drafts = policy.plan_whole(most, 0).drafts;
-      policy.observe_whole(drafts, {drafts, std::min(drafts, static_cast<int>(worth))});
+      const WholePlan plan = policy.plan_whole(most, 0);
+      policy.observe_whole(plan, {plan.drafts, std::min(plan.drafts, static_cast<int>(worth))});
     }
     policy.share_passes(sequences);
     const CyclePlan plan = policy.plan_found(most, 0, found);
@@ -657,13 +658,41 @@ TEST(AutoPolicy, WholeCyclesOfManySequencesProbeSeldom) {
   for (int cycle = 0; cycle < 280; ++cycle) {
     for (LearningPolicy& policy : policies) {
       policy.share_passes(kSequences);
-      const int drafts = policy.plan_whole(kMost, 0).drafts;
-      policy.observe_whole(drafts, {drafts, 0});
-      probes += drafts > 0;
+      const WholePlan plan = policy.plan_whole(kMost, 0);
+      policy.observe_whole(plan, {plan.drafts, 0});
+      probes += plan.drafts > 0;
     }
   }
   EXPECT_GE(probes, 1);
   EXPECT_LE(probes, 2);  // after 12 cycles of each, by as many as there are, and then after 24
+}
+
+// Of two cycles in flight the second one is a probe: what the first one gives is not its result.
+TEST(AutoPolicy, AProbeIsJudgedByItsOwnCycle) {
+  constexpr int kSequences = 2;
+  Learnt state;
+  for (int rows = 1; rows <= 2 * (kMost + 1); ++rows) {
+    for (int i = 0; i < 3; ++i) state.times.add({1e-3, rows, false});
+  }
+  LearningPolicy policy(state), other(state);
+  for (LearningPolicy* each : {&policy, &other}) each->share_passes(kSequences);
+  const WholePlan first = policy.plan_whole(kMost, 0);
+  ASSERT_GT(first.drafts, 0);
+  ASSERT_FALSE(first.probe);
+  // The other one's text says that drafts are worth nothing, and it steps plainly, until a probe is
+  // due.
+  for (int i = 0; i < 50; ++i) other.observe_whole({.drafts = kMost}, {kMost, 0});
+  for (int i = 0; i < 1000 && state.plain_steps < state.patience * kSequences * kSequences; ++i) {
+    const WholePlan plan = other.plan_whole(kMost, 0);
+    other.observe_whole(plan, {plan.drafts, 0});
+  }
+  const WholePlan probe = policy.plan_whole(kMost, 0);
+  ASSERT_TRUE(probe.probe);
+  const int patience = state.patience;
+  policy.observe_whole(first, {first.drafts, first.drafts});
+  EXPECT_EQ(state.patience, patience / 2);  // a block that paid, and no more
+  policy.observe_whole(probe, {probe.drafts, 0});
+  EXPECT_EQ(state.patience, patience);
 }
 
 TEST(AutoPolicy, BeginsWithWhatDraftsAreUsuallyWorth) {

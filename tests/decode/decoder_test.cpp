@@ -185,9 +185,11 @@ class Listener final : public FixedPolicy {
     nodes.assign(of.begin(), of.end());
     outcomes.push_back({static_cast<int>(of.size()), static_cast<int>(path.size()), ended});
   }
-  void observe_whole(int, const Outcome& outcome) override { outcomes.push_back(outcome); }
-  void observe_whole_tree(int, std::span<const DraftNode> of, std::span<const int> path,
-                          bool ended) override {
+  void observe_whole(const WholePlan&, const Outcome& outcome) override {
+    outcomes.push_back(outcome);
+  }
+  void observe_whole_tree(const WholePlan&, std::span<const DraftNode> of,
+                          std::span<const int> path, bool ended) override {
     observe_path(of, path, ended);
   }
   std::vector<Outcome> outcomes;
@@ -391,9 +393,9 @@ class RandomPolicy final : public Policy {
   CyclePlan plan_found(int, int, const Found& found) override {
     return {.lookup = pick(found.drafts)};
   }
-  void observe_whole(int, const Outcome& outcome) override { told(outcome); }
-  void observe_whole_tree(int, std::span<const DraftNode> nodes, std::span<const int> path,
-                          bool ended) override {
+  void observe_whole(const WholePlan&, const Outcome& outcome) override { told(outcome); }
+  void observe_whole_tree(const WholePlan&, std::span<const DraftNode> nodes,
+                          std::span<const int> path, bool ended) override {
     observe_path(nodes, path, ended);
   }
   void share_passes(int) override {}
