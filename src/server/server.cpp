@@ -16,6 +16,7 @@ namespace {
 Router loading_routes(const std::string& version) {
   Router router;
   add_loading_routes(router, version);
+  anthropic::add_errors(router);
   return router;
 }
 

@@ -29,6 +29,8 @@ class MessagesServer {
   const Engine& engine() const { return engine_.engine(); }
   const ServerInfo& info() const { return dispatcher_.info(); }
 
+  ErrorForm form_of(const std::string& path) const { return router_.find("GET", path).errors; }
+
   FakeExchange::Answer send(const std::string& path, const std::string& body) {
     const Router::Match match = router_.find("POST", path);
     const auto exchange =
@@ -182,6 +184,15 @@ TEST(AnthropicServer, ErrorsAreInAnthropicsForm) {
   EXPECT_EQ(form["type"], "error");
   EXPECT_EQ(form["error"]["type"], "invalid_request_error");
   EXPECT_EQ(form["request_id"], "test");
+
+  // Of paths that are not served, too.
+  for (const char* const path : {"/v1/messages", "/v1/messages/batches", "/v1/complete"}) {
+    const auto errors = server().form_of(path);
+    ASSERT_NE(errors, nullptr) << path;
+    EXPECT_EQ(Json::parse(errors({404, "x", "No."}, "r"))["error"]["type"], "not_found_error");
+  }
+  EXPECT_EQ(server().form_of("/v1/messagesx"), nullptr);
+  EXPECT_EQ(server().form_of("/v1/models"), nullptr);
 
   std::string question;
   for (int i = 0; i < server().info().context_length; ++i) question += "a b ";

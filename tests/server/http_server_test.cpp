@@ -65,13 +65,10 @@ Router router() {
   const ErrorForm own_form = [](const ApiError& error, std::string_view) {
     return "own form: " + error.message;
   };
-  router.add({.method = "POST",
-              .path = "/own",
-              .errors = own_form,
-              .handler = [](std::shared_ptr<Exchange>) {}});
+  for (const char* const path : {"/own", "/open"}) router.add_errors(path, own_form);
+  router.add({.method = "POST", .path = "/own", .handler = [](std::shared_ptr<Exchange>) {}});
   router.add({.method = "GET",
               .path = "/open",
-              .errors = own_form,
               .access = Access::kOpen,
               .at_once = true,
               .handler = [](std::shared_ptr<Exchange> exchange) {
@@ -218,6 +215,12 @@ TEST(HttpServer, SaysWhatAPathTakes) {
   EXPECT_EQ(error_message(nothing), "There is no \"/nothing\".");
   EXPECT_EQ(ask(server.port(), "POST", "/open").body,
             "own form: \"/open\" is asked by GET, HEAD, OPTIONS, not \"POST\".");
+  for (const char* const path : {"/own/nothing", "/own/", "/open/a/b"}) {
+    const HttpResponse below = ask(server.port(), "GET", path);
+    EXPECT_EQ(below.status, 404);
+    EXPECT_EQ(below.body, fmt::format("own form: There is no \"{}\".", path));
+  }
+  EXPECT_EQ(error_message(ask(server.port(), "GET", "/owner")), "There is no \"/owner\".");
 }
 
 TEST(HttpServer, AsksForABodyThatWaitsForIt) {

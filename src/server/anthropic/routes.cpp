@@ -47,14 +47,18 @@ void count_tokens(const ExchangePointer& exchange, const Dispatcher& dispatcher)
 
 }  // namespace
 
+void add_errors(Router& router) {
+  for (const char* const path : {"/v1/messages", "/v1/complete"}) {
+    router.add_errors(path, error_json);
+  }
+}
+
 void add_routes(Router& router, Dispatcher& dispatcher) {
+  add_errors(router);
   const auto add = [&](const char* path, auto handler) {
-    router.add({.method = "POST",
-                .path = path,
-                .errors = error_json,
-                .handler = [&dispatcher, handler](const ExchangePointer& exchange) {
-                  handler(exchange, dispatcher);
-                }});
+    router.add("POST", path, [&dispatcher, handler](const ExchangePointer& exchange) {
+      handler(exchange, dispatcher);
+    });
   };
   add("/v1/messages", create_message);
   add("/v1/messages/count_tokens", count_tokens);

@@ -11,6 +11,10 @@ bool takes(std::string_view pattern, std::string_view path) {
   return path.size() > pattern.size() && path.starts_with(pattern);
 }
 
+bool is_at_or_below(std::string_view path, std::string_view top) {
+  return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
+}
+
 }  // namespace
 
 Router::Match Router::find(std::string_view method, std::string_view path) const {
@@ -19,10 +23,12 @@ Router::Match Router::find(std::string_view method, std::string_view path) const
     if (route.path.size() > longest.size() && takes(route.path, path)) longest = route.path;
   }
   Match match;
+  for (const auto& [top, form] : forms_) {
+    if (is_at_or_below(path, top)) match.errors = form;
+  }
   if (longest.empty()) return match;
   for (const Route& route : routes_) {
     if (route.path != longest) continue;
-    match.errors = route.errors;
     match.allowed += route.method == "GET" ? "GET, HEAD, " : route.method + ", ";
     const bool head = method == "HEAD" && route.method == "GET";
     if (route.method == method || head) match.route = &route;

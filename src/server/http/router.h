@@ -19,9 +19,8 @@ enum class Access {
 };
 
 struct Route {
-  std::string method;          // "GET", which is also what answers HEAD
-  std::string path;            // whole, or one that ends in "/*", which takes whatever is below
-  ErrorForm errors = nullptr;  // null: OpenAI's
+  std::string method;  // "GET", which is also what answers HEAD
+  std::string path;    // whole, or one that ends in "/*", which takes whatever is below
   Access access = Access::kKey;
   bool at_once = false;  // it takes no time, and is run on the event loop itself
   Handler handler{};
@@ -34,10 +33,14 @@ class Router {
   }
   void add(Route route) { routes_.push_back(std::move(route)); }
 
+  // The form of errors at this path and at all below it, whether there are routes or not.
+  // Elsewhere it is OpenAI's.
+  void add_errors(std::string path, ErrorForm form) { forms_.emplace_back(std::move(path), form); }
+
   struct Match {
     const Route* route = nullptr;  // null: no such path, or none of its methods
     std::string allowed;           // "GET, HEAD, OPTIONS", the path's methods; empty: no such path
-    ErrorForm errors = nullptr;    // of the path, also where there is no route
+    ErrorForm errors = nullptr;    // null: OpenAI's
   };
   // Where several paths match, the longest does. The route lives as long as the router is
   // unchanged.
@@ -45,6 +48,7 @@ class Router {
 
  private:
   std::vector<Route> routes_;
+  std::vector<std::pair<std::string, ErrorForm>> forms_;
 };
 
 }  // namespace orthrus::server
