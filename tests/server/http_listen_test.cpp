@@ -1,15 +1,18 @@
 // Where a server listens, and what it says when it cannot.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "orthrus/error.h"
 #include "server/http/http_server.h"
+#include "server/http/listen.h"
 #include "server/http_client.h"
 
 namespace orthrus::server {
@@ -43,6 +46,31 @@ TEST(Listen, ListensOnIpv6AndOnNames) {
   } catch (const Error& error) {  // a machine without IPv6
     EXPECT_NE(std::string(error.what()).find("Cannot listen on http://[::]:"), std::string::npos);
   }
+}
+
+// A name may have two addresses, and what is free on one may be taken on the other.
+TEST(Listen, PicksAPortThatIsFreeOnAllAddressesOfAName) {
+  std::vector<int> taken;
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_addr = in6addr_loopback;
+  const auto take_port = [&](int family, const auto& address) {
+    taken.push_back(socket(family, SOCK_STREAM, 0));
+    return bind(taken.back(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  };
+  for (int i = 0; i < 300 && take_port(AF_INET, v4) && take_port(AF_INET6, v6); ++i) {
+  }
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_NO_THROW({
+      const Listening listening = Listening::on_host("localhost", 0);
+      EXPECT_EQ(listening.sockets().size(), listening.addresses().size());
+      EXPECT_NE(listening.port(), 0);
+    });
+  }
+  for (const int socket : taken) close(socket);
 }
 
 TEST(Listen, SaysWhatItCannotListenOn) {

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "files/display.h"
 #include "orthrus/error.h"
@@ -19,6 +20,9 @@ namespace orthrus::server {
 namespace {
 
 constexpr int kBacklog = 1024;
+// A port that the system picks is free on one address. On the others of a name it may be taken, and
+// then another one is picked.
+constexpr int kMostPicks = 32;
 
 [[noreturn]] void fail(const std::string& address, int error, const char* advice = "") {
   const std::string hint =
@@ -108,7 +112,10 @@ Listening Listening::on_host(const std::string& host, int port) {
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> list(found, freeaddrinfo);
   Listening listening;
   listening.port_ = port;
-  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+  int picks = port == 0 ? kMostPicks : 1;
+  const addrinfo* next = found;
+  while (next != nullptr) {
+    const addrinfo* const one = std::exchange(next, next->ai_next);
     set_port(one->ai_addr, listening.port_);
     const int socket = listening_socket(one->ai_addr, one->ai_addrlen);
     if (socket < 0) {
@@ -116,6 +123,13 @@ Listening Listening::on_host(const std::string& host, int port) {
       const bool absent = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
       const bool others = one->ai_next != nullptr || !listening.sockets_.empty();
       if (absent && others) continue;
+      if (errno == EADDRINUSE && !listening.sockets_.empty() && --picks > 0) {
+        listening.close();
+        listening.addresses_.clear();
+        listening.port_ = 0;
+        next = found;
+        continue;
+      }
       fail(in_words(one->ai_addr, one->ai_addrlen), errno, " --port 0 picks a free one.");
     }
     listening.sockets_.push_back(socket);
