@@ -63,15 +63,49 @@ PassKernels::PassKernels(const ModelConfig& config, const DeviceWeights& weights
     : config_(&config),
       weights_(&weights),
       memory_(&memory),
-      heads_{config.num_attention_heads, config.num_key_value_heads, config.head_dim} {
+      heads_{config.num_attention_heads, config.num_key_value_heads, config.head_dim},
+      layers_shape_{heads_, config.num_hidden_layers, config.hidden_size,
+                    config.intermediate_size} {
   const std::vector<float> inv_freq = rope_inv_freq(config);
   inv_freq_ = DeviceArray<float>(inv_freq.data(), inv_freq.size());
+  pack_layers();
   // Uploads go through another stream than passes. Waiting for the whole device would be an error
   // while another thread captures a graph, and spoil its graph.
   check(cudaStreamSynchronize(cudaStreamLegacy), "uploading");
 }
 
 PassKernels::~PassKernels() = default;
+
+void PassKernels::pack_layers() {
+  if (!layers_fit(layers_shape_, 1, kLeastPositions)) return;
+  for (const View view : kBothViews) {
+    std::vector<PackedLayer> layers;
+    for (const DeviceLayer& layer : weights_->layers) {
+      const DeviceAttention& attention = layer.attention[view];
+      const DeviceMlp& mlp = layer.mlp(view);
+      const LayerWeights weights = {.qkv = attention.qkv.view(),
+                                    .o = attention.o.view(),
+                                    .gate_up = mlp.gate_up.view(),
+                                    .down = mlp.down.view(),
+                                    .input_norm = layer.input_layernorm.data(),
+                                    .post_attention_norm = layer.post_attention_layernorm.data(),
+                                    .qkv_bias = attention.qkv_bias.data(),
+                                    .q_norm = attention.q_norm.data(),
+                                    .k_norm = attention.k_norm.data()};
+      const auto fits = [](const MatrixView& w) {
+        return w.rows > 0 && w.form == WeightForm::kBf16;
+      };
+      if (!fits(weights.qkv) || !fits(weights.o) || !fits(weights.gate_up) || !fits(weights.down)) {
+        break;
+      }
+      require(pack_layer(weights, &layers.emplace_back()));
+    }
+    if (layers.size() < weights_->layers.size()) continue;
+    packed_layers_[view] = DeviceArray<PackedLayer>(layers.data(), layers.size());
+  }
+  constexpr unsigned kNone = 0;
+  arrived_ = DeviceArray<unsigned>(&kNone, 1);
+}
 
 void PassKernels::reserve(const PassSizes& shape, int block_pages) {
   PassSizes room = shape;
@@ -124,13 +158,6 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
   const DeviceWeights& w = *weights_;
   const int rows = shape.all_rows(), hidden = config_->hidden_size;
   const int* const count = &in.counts->all_rows;
-  const auto tokens = [&](const DeviceArray<Bf16>& x, int cols) {
-    return Tokens{x.data(), static_cast<size_t>(cols), rows, count};
-  };
-  const auto norm = [&](const DeviceArray<Bf16>& weight) {
-    require(rms_norm(a_->x.data(), nullptr, weight.data(), config_->rms_norm_eps, hidden,
-                     a_->normed.data(), rows, count, stream_));
-  };
   if (shape.branched) {
     require(copy_known(batch_of(shape, in, View::kAutoregressive, 0), heads_,
                        config_->num_hidden_layers, memory_->layer_stride(), shape.rows.ar,
@@ -142,18 +169,60 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
     require(rope_table(batch_of(shape, in, view, 0), inv_freq_.data(), heads_.head_dim,
                        rope_of(shape, view), shape.rows[view], stream_));
   }
-  for (size_t i = 0; i < w.layers.size(); ++i) {
-    const DeviceLayer& layer = w.layers[i];
-    norm(layer.input_layernorm);
-    for (const View view : kBothViews) attend(shape, in, view, i);
-    norm(layer.post_attention_layernorm);
-    const DeviceMlp& mlp = layer.mlp(shape.shared_view());
-    require(matmul_swiglu(tokens(a_->normed, hidden), mlp.gate_up.view(), a_->gated.data(),
-                          static_cast<size_t>(config_->intermediate_size), stream_));
-    require(matmul_add(tokens(a_->gated, config_->intermediate_size), mlp.down.view(), a_->x.data(),
-                       static_cast<size_t>(hidden), stream_));
+  if (runs_in_one(shape)) {
+    run_in_one(shape, in);
+  } else {
+    for (size_t i = 0; i < w.layers.size(); ++i) run_layer(shape, in, i);
   }
   head(shape, in, contexts);
+}
+
+bool PassKernels::runs_in_one(const PassSizes& shape) const {
+  const View view = shape.shared_view();
+  return shape.rows[view] == shape.all_rows() && packed_layers_[view].size() > 0 &&
+         layers_fit(layers_shape_, shape.all_rows(), shape.positions);
+}
+
+void PassKernels::run_in_one(const PassSizes& shape, const PassInputs& in) {
+  const View view = shape.shared_view();
+  require(run_layers({.shape = layers_shape_,
+                      .layers = packed_layers_[view].data(),
+                      .batch = batch_of(shape, in, view, 0),
+                      .cache_layer_stride = memory_->layer_stride(),
+                      .rope = rope_of(shape, view),
+                      .eps = config_->rms_norm_eps,
+                      .bucket = shape.all_rows(),
+                      .positions = shape.positions,
+                      .count = &in.counts->all_rows,
+                      .x = a_->x.data(),
+                      .q = a_->q.data(),
+                      .attended = a_->attended.data(),
+                      .gated = a_->gated.data(),
+                      .attention_workspace = a_->attention_workspace.data(),
+                      .arrived = arrived_.data()},
+                     stream_));
+}
+
+// A layer of both views' rows, a kernel a step.
+void PassKernels::run_layer(const PassSizes& shape, const PassInputs& in, size_t index) {
+  const DeviceLayer& layer = weights_->layers[index];
+  const int rows = shape.all_rows(), hidden = config_->hidden_size;
+  const int* const count = &in.counts->all_rows;
+  const auto tokens = [&](const DeviceArray<Bf16>& x, int cols) {
+    return Tokens{x.data(), static_cast<size_t>(cols), rows, count};
+  };
+  const auto norm = [&](const DeviceArray<Bf16>& weight) {
+    require(rms_norm(a_->x.data(), nullptr, weight.data(), config_->rms_norm_eps, hidden,
+                     a_->normed.data(), rows, count, stream_));
+  };
+  norm(layer.input_layernorm);
+  for (const View view : kBothViews) attend(shape, in, view, index);
+  norm(layer.post_attention_layernorm);
+  const DeviceMlp& mlp = layer.mlp(shape.shared_view());
+  require(matmul_swiglu(tokens(a_->normed, hidden), mlp.gate_up.view(), a_->gated.data(),
+                        static_cast<size_t>(config_->intermediate_size), stream_));
+  require(matmul_add(tokens(a_->gated, config_->intermediate_size), mlp.down.view(), a_->x.data(),
+                     static_cast<size_t>(hidden), stream_));
 }
 
 KvBatch PassKernels::batch_of(const PassSizes& shape, const PassInputs& in, View view,

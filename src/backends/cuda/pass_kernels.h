@@ -8,6 +8,7 @@
 #include "backends/cuda/pass_sizes.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/cycle.h"
+#include "kernels/cuda/layers.h"
 #include "kernels/cuda/pairwise.h"
 #include "kernels/cuda/pass_inputs.h"
 #include "orthrus/sampling.h"
@@ -50,6 +51,11 @@ class PassKernels {
  private:
   struct Activations;
 
+  // Packs the layers for passes that run in one kernel, where the weights allow it.
+  void pack_layers();
+  bool runs_in_one(const PassSizes& shape) const;
+  void run_in_one(const PassSizes& shape, const PassInputs& in);
+  void run_layer(const PassSizes& shape, const PassInputs& in, size_t layer);
   void attend(const PassSizes& shape, const PassInputs& in, View view, size_t layer);
   void head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts);
   void choose_drafts(const PassSizes& shape, const PassInputs& in);
@@ -62,6 +68,9 @@ class PassKernels {
   Heads heads_;
   Stream stream_;
   DeviceArray<float> inv_freq_;  // [head_dim / 2]
+  LayersShape layers_shape_;
+  PerView<DeviceArray<PackedLayer>> packed_layers_;  // of a view's passes, or empty
+  DeviceArray<unsigned> arrived_;                    // blocks at a barrier of the grid
   std::unique_ptr<Activations> a_;
   int generation_ = 0;
 };

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_fetch.cuh"
 #include "kernels/cuda/attention_merge.cuh"
 #include "kernels/cuda/attention_plan.cuh"
 #include "kernels/cuda/attention_rows.cuh"
@@ -11,81 +12,6 @@ namespace orthrus::cuda {
 namespace {
 
 constexpr int kThreads = kConsumers + 32;
-
-// kRows of them, all of a thread's loads in flight together.
-template <int D, int kRows>
-__device__ void load_queries(const Output<D>& to, uint8_t* queries) {
-  constexpr int kChunks = D / 8, kStep = kConsumers / kChunks, kLoads = (kRows - 1) / kStep + 1;
-  const int chunk = static_cast<int>(threadIdx.x) % kChunks;
-  const int first = static_cast<int>(threadIdx.x) / kChunks;
-  const int rows = to.item.rows, group = to.group(), r = to.item.first_row + first;
-  // A query lies as its output does; rows are counted up here, division being slow.
-  const __nv_bfloat16* const from = to.job.q + (to.out(0) - to.job.out);
-  int token = r / group - to.item.first_row / group, head = r % group - to.item.first_row % group;
-  const int heads = to.job.heads.heads, step = kStep / group, rest = kStep - step * group;
-  const int most = group - to.item.first_row % group;
-  uint4 v[kLoads];
-#pragma unroll
-  for (int i = 0; i < kLoads; ++i) {
-    const int offset = (token * heads + head) * D;
-    v[i] =
-        first + i * kStep < rows ? reinterpret_cast<const uint4*>(from + offset)[chunk] : uint4{};
-    token += step, head += rest;
-    if (head >= most) head -= group, ++token;
-  }
-#pragma unroll
-  for (int i = 0; i < kLoads; ++i) {
-    const int row = first + i * kStep;
-    if (row >= kRows) break;
-    *reinterpret_cast<uint4*>(queries + 2 * tile_offset(row, chunk * 8, D)) = v[i];
-  }
-}
-
-// A tile into shared memory, by a warp; of its positions, as many as are stored at least.
-template <int D>
-__device__ void fetch(uint8_t* to, const __nv_bfloat16* from, int stored, uint64_t* full) {
-  const int lane = threadIdx.x % 32;
-#if __CUDA_ARCH__ >= 900
-  if (lane == 0 && stored >= kTilePositions) {
-    barrier_expect(full, Layout<D>::kTileBytes);
-    copy_bytes(to, from, Layout<D>::kTileBytes, full);
-  } else if (lane == 0) {
-    const uint32_t bytes = static_cast<uint32_t>(stored) * D * 2;
-    barrier_expect(full, 2 * bytes);
-    copy_bytes(to, from, bytes, full);
-    copy_bytes(to + Layout<D>::kTileBytes / 2, from + kTilePositions * D, bytes, full);
-  }
-#else
-  for (int i = lane; i < Layout<D>::kTileBytes / 16; i += 32) {
-    reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(from)[i];
-  }
-  __syncwarp();
-  if (lane == 0) barrier_arrive(full);
-#endif
-}
-
-template <int D>
-__device__ void produce(const AttentionJob& job, const AttentionItem& item, uint8_t* tiles,
-                        Ring<D>& ring) {
-  const KvSpan& span = item.span;
-  for (int split = item.first_split; split < item.last_split; ++split) {
-    const SplitTiles from = tiles_of_split(item, split);
-    const int stored = stored_keys(span, from.block);
-    for (int t = from.first; t < from.first + from.count; ++t) {
-      const KvPages& pages = from.block ? job.batch.block : job.batch.cache;
-      const int page =
-          from.block ? span.first_block_page + t : job.batch.page_table[span.first_page + t];
-      if (ring.round > 0) barrier_wait(&ring.empty[ring.stage], (ring.round - 1) & 1);
-      // Tiles of earlier passes are there already; others are being stored.
-      if (from.block || (t + 1) * kTilePositions > span.known()) wait_for_predecessor();
-      fetch<D>(tiles + ring.stage * Layout<D>::kTileBytes,
-               pages.data + page * pages.page_stride +
-                   static_cast<size_t>(item.kv_head) * tile_elements(D),
-               stored - t * kTilePositions, &ring.full[ring.stage]);
-      ring.next();
-    }
-  }
-}
 
 template <int D>
 __global__ void __launch_bounds__(kThreads, 2)
@@ -113,7 +39,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int i = static_cast<int>(blockIdx.x); find_item(job, plan, i, item);
        i += static_cast<int>(gridDim.x)) {
     if (threadIdx.x >= kConsumers) {
-      produce<D>(job, item, tiles, ring);
+      fetch_tiles<D>(job, item, tiles, ring, [] { wait_for_predecessor(); });
       continue;
     }
     wait_for_predecessor();
@@ -139,11 +65,6 @@ __global__ void __launch_bounds__(kThreads, 2)
   wait_for_predecessor();  // also where there was nothing to do: whoever waits for this block
 }
 
-int most_splits(int positions) {
-  // The cache's and the block's, neither of which need end with a split.
-  return (positions + kSplitTiles * kTilePositions - 1) / (kSplitTiles * kTilePositions) + 2;
-}
-
 template <int D>
 cudaError_t launch_attention(const AttentionJob& job, int splits, cudaStream_t stream) {
   if (const cudaError_t error =
@@ -165,17 +86,7 @@ size_t attention_workspace_bytes(const Heads& heads, int bucket, int positions) 
 cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch& batch,
                       __nv_bfloat16* out, void* workspace, int bucket, int positions,
                       cudaStream_t stream) {
-  AttentionJob job = {};
-  job.heads = heads;
-  job.batch = batch;
-  job.q = q;
-  job.out = out;
-  job.part_rows = std::min(bucket, kMostRowsApart);
-  // In multiples of 16 bytes: the values of a part are.
-  job.part_values = static_cast<float*>(workspace);
-  job.part_tops = reinterpret_cast<float2*>(
-      job.part_values + static_cast<size_t>(most_splits(positions)) * job.part_rows *
-                            static_cast<size_t>(heads.heads) * heads.head_dim);
+  AttentionJob job = make_attention_job(q, heads, batch, out, workspace, bucket, positions);
   // Two blocks fit a multiprocessor; each takes items until there are none.
   int processors = 0;
   if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {

@@ -17,35 +17,33 @@ inline constexpr int kMergeWarps = 4;
 inline constexpr int kFewPairs = 256, kMostPairs = 1024;
 inline constexpr int kFewSplits = 16, kSomeSplits = 64;
 
-// Merges the splits of a query and head, in ascending order, kBatch being loaded together. A lane
-// has kDims of the dimensions, and finds the factors of every 32nd split: the largest score up to a
-// split is the same whichever way it is found, so that only sums are one chain.
+// Into how many splits a row's keys fall.
+__device__ inline int splits_of_row(const KvBatch& batch, int row) {
+  const KvSpan span = span_of_row(batch, row);
+  if (span.rows == 0) return 0;
+  return span.has_block() ? splits_of(tiles_of(span.first_position)) + splits_of(tiles_of(span.rows))
+                          : splits_of(tiles_of(span.first_position + row - span.first_row + 1));
+}
+
+// Of each split: the factor of what was summed, that of what is added, the exponentials added.
+template <int kBatch>
+using MergeFactors = float4[(kBatch + 31) / 32 * 32];
+
+// Merges the splits of a query and head (`pair`), in ascending order, kBatch being loaded together,
+// by a warp. A lane has kDims of the dimensions, and finds the factors of every 32nd split: the
+// largest score up to a split is the same whichever way it is found, so that only sums are one
+// chain. `v` becomes what the lane's dimensions are; the result is what it has to be divided by.
 template <int D, int kDims, int kBatch>
-__global__ void __launch_bounds__(kMergeWarps * 32)
-    merge_kernel(const __grid_constant__ AttentionJob job) {
-  constexpr int kSlices = D <= 32 * kDims ? 1 : D / (32 * kDims), kTops = (kBatch + 31) / 32;
-  // Of each split: the factor of what was summed, that of what is added, the exponentials added.
-  __shared__ float4 shared[kMergeWarps][kTops * 32];
-  float4* const factors = shared[threadIdx.x / 32];
-  const int warp = static_cast<int>(blockIdx.x) * kMergeWarps + static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32, pair = warp / kSlices;
-  const int first_dim = (warp % kSlices * 32 + lane) * kDims, row = pair / job.heads.heads;
-  let_successor_start();
-  const AttentionPlan plan = plan_of(job, false);
-  int splits = 0;
-  if (const KvSpan span = span_of_row(job.batch, row); plan.apart && span.rows > 0) {
-    splits = span.has_block()
-                 ? splits_of(tiles_of(span.first_position)) + splits_of(tiles_of(span.rows))
-                 : splits_of(tiles_of(span.first_position + row - span.first_row + 1));
-  }
-  wait_for_predecessor();
-  if (splits == 0) return;
+__device__ float merge_splits(const AttentionJob& job, int pair, int first_dim, int splits,
+                              MergeFactors<kBatch>& factors, float (&v)[kDims]) {
+  constexpr int kTops = (kBatch + 31) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
   const bool has_dims = first_dim < D;
   const size_t stride = static_cast<size_t>(job.part_rows) * job.heads.heads;
   const float2* const tops = job.part_tops + pair;
   const float* const values = job.part_values + static_cast<size_t>(pair) * D + first_dim;
   using Vector = std::conditional_t<kDims == 4, float4, float>;
-  float top = -INFINITY, total = 0, v[kDims] = {};
+  float top = -INFINITY, total = 0;
   for (int first = 0; first < splits; first += kBatch) {
     float2 part[kTops];
     alignas(sizeof(Vector)) float value[kBatch][kDims];
@@ -89,7 +87,26 @@ __global__ void __launch_bounds__(kMergeWarps * 32)
     }
     __syncwarp();
   }
-  if (!has_dims) return;
+  return total;
+}
+
+template <int D, int kDims, int kBatch>
+__global__ void __launch_bounds__(kMergeWarps * 32)
+    merge_kernel(const __grid_constant__ AttentionJob job) {
+  constexpr int kSlices = D <= 32 * kDims ? 1 : D / (32 * kDims);
+  __shared__ MergeFactors<kBatch> factors[kMergeWarps];
+  const int warp = static_cast<int>(blockIdx.x) * kMergeWarps + static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32, pair = warp / kSlices;
+  const int first_dim = (warp % kSlices * 32 + lane) * kDims, row = pair / job.heads.heads;
+  let_successor_start();
+  const AttentionPlan plan = plan_of(job, false);
+  const int splits = plan.apart ? splits_of_row(job.batch, row) : 0;
+  wait_for_predecessor();
+  if (splits == 0) return;
+  float v[kDims] = {};
+  const float total = merge_splits<D, kDims, kBatch>(job, pair, first_dim, splits,
+                                                     factors[threadIdx.x / 32], v);
+  if (first_dim >= D) return;
   __nv_bfloat16* const out = job.out + static_cast<size_t>(pair) * D + first_dim;
   if constexpr (kDims == 4) {
     *reinterpret_cast<uint2*>(out) =

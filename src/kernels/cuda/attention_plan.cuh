@@ -1,6 +1,8 @@
 // Which tiles and rows a block of the attention kernel works on: found on the device, from spans.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/cuda/attention.h"
 
 namespace orthrus::cuda {
@@ -26,6 +28,29 @@ struct AttentionJob {
   float* part_values;  // [head_dim]
   int blocks;          // of the attention kernel
 };
+
+inline int most_splits(int positions) {
+  // The cache's and the block's, neither of which need end with a split.
+  return (positions + kSplitTiles * kTilePositions - 1) / (kSplitTiles * kTilePositions) + 2;
+}
+
+// But for the blocks; as attention() (attention.h) takes what it is of.
+inline AttentionJob make_attention_job(const __nv_bfloat16* q, const Heads& heads,
+                                       const KvBatch& batch, __nv_bfloat16* out, void* workspace,
+                                       int bucket, int positions) {
+  AttentionJob job = {};
+  job.heads = heads;
+  job.batch = batch;
+  job.q = q;
+  job.out = out;
+  job.part_rows = std::min(bucket, kMostRowsApart);
+  // In multiples of 16 bytes: the values of a part are.
+  job.part_values = static_cast<float*>(workspace);
+  job.part_tops = reinterpret_cast<float2*>(
+      job.part_values + static_cast<size_t>(most_splits(positions)) * job.part_rows *
+                            static_cast<size_t>(heads.heads) * heads.head_dim);
+  return job;
+}
 
 // How a pass is cut up. No result depends on it.
 struct AttentionPlan {

@@ -14,6 +14,18 @@ namespace orthrus::cuda {
   return cudaDeviceGetAttribute(bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
 }
 
+// Lets the kernel have so much dynamic shared memory.
+template <typename Kernel>
+[[nodiscard]] cudaError_t allow_shared_memory(Kernel* kernel, size_t bytes,
+                                              const cudaFuncAttributes& compiled) {
+  if (bytes <= 48 * 1024) return cudaSuccess;
+  // The limit is the process's: every thread sets the same, all that there is.
+  int most = 0;
+  if (const cudaError_t error = most_shared_memory(&most); error != cudaSuccess) return error;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              most - static_cast<int>(compiled.sharedSizeBytes));
+}
+
 // The kernel may start while its predecessor in the stream still runs, and so calls
 // wait_for_predecessor. `cluster` consecutive blocks, which `blocks` is a multiple of, share their
 // shared memory. Can be captured into a graph.
@@ -25,14 +37,9 @@ template <typename... Parameters, typename... Arguments>
   if (const cudaError_t error = cudaFuncGetAttributes(&compiled, kernel); error != cudaSuccess) {
     return error;
   }
-  if (shared_bytes > 48 * 1024) {
-    // The limit is the process's: every thread sets the same, all that there is.
-    int most = 0;
-    if (const cudaError_t error = most_shared_memory(&most); error != cudaSuccess) return error;
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             most - static_cast<int>(compiled.sharedSizeBytes));
-    if (error != cudaSuccess) return error;
+  if (const cudaError_t error = allow_shared_memory(kernel, shared_bytes, compiled);
+      error != cudaSuccess) {
+    return error;
   }
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;

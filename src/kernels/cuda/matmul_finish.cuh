@@ -12,7 +12,27 @@ namespace orthrus::cuda {
 inline constexpr int kFinishThreads = 256;
 inline constexpr int kTileRows = 128;
 // Sums of a tile, from token to token: other tokens, other banks.
-inline constexpr int kSumStride = kTileRows + 4;
+__host__ __device__ constexpr int sum_stride(int tile_rows) {
+  return tile_rows + 4;
+}
+inline constexpr int kSumStride = sum_stride(kTileRows);
+
+// A warpgroup's accumulators of 64 weight rows and N tokens (wgmma.cuh), those of the tile's first
+// kRows, to where its sums lie.
+template <int N, int kRows = kTileRows>
+__device__ void store_sums(const float (&acc)[N / 2], int first_row, float* sums) {
+  const int lane = threadIdx.x % 32, row = first_row + threadIdx.x % 128 / 32 * 16 + lane / 4;
+  if (row >= kRows) return;
+#pragma unroll
+  for (int i = 0; i < N / 8; ++i) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      float* const to = sums + (8 * i + 2 * (lane % 4) + j) * sum_stride(kRows) + row;
+      to[0] = acc[4 * i + j];
+      to[8] = acc[4 * i + 2 + j];
+    }
+  }
+}
 
 // First weight row of half `half` of a tile: SwiGLU has 64 rows of gate and the same 64 of up.
 __device__ inline int first_weight_row(const MatmulJob& job, int tile, int half) {
@@ -21,19 +41,21 @@ __device__ inline int first_weight_row(const MatmulJob& job, int tile, int half)
 }
 
 // `kCount` times four neighbouring outputs, at[i] in every block's sums: all parts of K, in
-// ascending order. The loads, from shared memory that may be far, are all in flight together.
+// ascending order, of which this block has `own`; the others are its neighbours in the cluster's.
+// The loads, from shared memory that may be far, are all in flight together.
 template <int kSplits, int kCount>
-__device__ void add_parts(const float* const (&at)[kCount], float4 (&total)[kCount]) {
+__device__ void add_parts(const float* const (&at)[kCount], int own, float4 (&total)[kCount]) {
   if constexpr (kSplits == 1) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) total[i] = *reinterpret_cast<const float4*>(at[i]);
   } else {
+    const uint32_t first_rank = cluster_rank() - static_cast<uint32_t>(own);
     float4 part[kSplits][kCount];
 #pragma unroll
     for (int split = 0; split < kSplits; ++split) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
-        part[split][i] = load_from_rank(shared_address(at[i]), static_cast<uint32_t>(split));
+        part[split][i] = load_from_rank(shared_address(at[i]), first_rank + static_cast<uint32_t>(split));
       }
     }
 #pragma unroll
@@ -85,34 +107,36 @@ __device__ void store_four(T* out, int rows, const Four<T>& four) {
   }
 }
 
-// The block's share of the rows, of every token. kGated: SwiGLU.
-template <int N, int kSplits, bool kGated>
+// The block's share of the rows, of every token, by some of its threads. kGated: SwiGLU, of whose
+// kTile rows the first half are gate's.
+template <int N, int kSplits, bool kGated, int kTile = kTileRows>
 __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                            const float* sums) {
-  constexpr int kRows = kGated ? kSubtileRows : kTileRows, kQuads = kRows / kSplits / 4;
+                            const float* sums, int thread, int threads) {
+  constexpr int kRows = kGated ? kTile / 2 : kTile, kQuads = kRows / kSplits / 4;
+  constexpr int kStride = sum_stride(kTile);
   const int items = tokens * kQuads;
   constexpr int kBatch = N <= 32 ? 1 : kSplits == 4 ? 2 : 4;
-  for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
+  for (int first = thread; first < items; first += kBatch * threads) {
     const float* at[kBatch];
     float4 sum[kBatch], up[kBatch];
     Four<float> old[kBatch];
     int token[kBatch], row[kBatch], left[kBatch];  // left: rows from here to the last
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
-      const int item = min(first + i * kFinishThreads, items - 1);
+      const int item = min(first + i * threads, items - 1);
       token[i] = item / kQuads, row[i] = split * (kRows / kSplits) + item % kQuads * 4;
-      at[i] = sums + token[i] * kSumStride + row[i];
+      at[i] = sums + token[i] * kStride + row[i];
       row[i] += tile * kRows, token[i] += first_token;
-      left[i] = first + i * kFinishThreads < items ? job.out_rows - row[i] : 0;
+      left[i] = first + i * threads < items ? job.out_rows - row[i] : 0;
       if (job.epilogue == Epilogue::kAdd) {
         old[i] = load_four(out_at<float>(job, token[i], row[i]), left[i]);
       }
     }
-    add_parts<kSplits>(at, sum);
+    add_parts<kSplits>(at, split, sum);
     if constexpr (kGated) {
 #pragma unroll
-      for (int i = 0; i < kBatch; ++i) at[i] += kSubtileRows;
-      add_parts<kSplits>(at, up);
+      for (int i = 0; i < kBatch; ++i) at[i] += kRows;
+      add_parts<kSplits>(at, split, up);
     }
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
@@ -144,7 +168,7 @@ __device__ void finish_top(const MatmulJob& job, int tile, int first_token, int 
   for (int token = split + warp * kSplits; token < tokens; token += kFinishThreads / 32 * kSplits) {
     const float* const at[1] = {sums + token * kSumStride + lane * 4};
     float4 sum[1];
-    add_parts<kSplits>(at, sum);
+    add_parts<kSplits>(at, split, sum);
     const float v[4] = {sum[0].x, sum[0].y, sum[0].z, sum[0].w};
     const int first_row = tile * kTileRows + lane * 4;
     float top = -INFINITY;
@@ -174,18 +198,19 @@ __device__ void finish_top(const MatmulJob& job, int tile, int first_token, int 
 
 // Heads of q, k and v in the block's share of the tokens, a warp a head of a token. What is behind
 // the sums has room for those of the share.
-template <int N, int kSplits>
+template <int N, int kSplits, int kTile = kTileRows>
 __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                              float* sums, const RowPlace* places) {
-  constexpr int kBatch = N <= 32 ? 1 : 2, kQuads = kTileRows / 4;
+  constexpr int kBatch = N <= 32 ? 1 : 2, kQuads = kTile / 4;
+  constexpr int kStride = sum_stride(kTile);
   const HeadsJob& to = job.heads;
-  const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
+  const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTile / dim;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int share = (tokens - split + kSplits - 1) / kSplits;  // its token i: split + i * kSplits
   const float* own = sums;
   if constexpr (kSplits > 1) {
     // The parts are added up in whole quads: other blocks' memory is read in few, wide pieces.
-    float* const added = sums + N * kSumStride;
+    float* const added = sums + N * kStride;
     const int items = share * kQuads;
     for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
       const float* at[kBatch];
@@ -193,13 +218,13 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int item = min(first + i * kFinishThreads, items - 1);
-        at[i] = sums + (split + item / kQuads * kSplits) * kSumStride + item % kQuads * 4;
+        at[i] = sums + (split + item / kQuads * kSplits) * kStride + item % kQuads * 4;
       }
-      add_parts<kSplits>(at, total);
+      add_parts<kSplits>(at, split, total);
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int item = min(first + i * kFinishThreads, items - 1);
-        *reinterpret_cast<float4*>(added + item / kQuads * kSumStride + item % kQuads * 4) =
+        *reinterpret_cast<float4*>(added + item / kQuads * kStride + item % kQuads * 4) =
             total[i];
       }
     }
@@ -218,7 +243,7 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
     for (int j = 0; j < kRopePairs; ++j) {
       const int d = lane + 32 * j;
       if (d >= half) continue;
-      const float* const at = own + in_share * kSumStride + in_tile * dim + d;
+      const float* const at = own + in_share * kStride + in_tile * dim + d;
       low[j] = __fadd_rn(low[j], at[0]), high[j] = __fadd_rn(high[j], at[half]);
     }
     store_head(to.heads, to.weights, factors, to.batch, place, first_token + token, head, low, high,
@@ -229,14 +254,17 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
 template <int N, int kSplits>
 __device__ void finish(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                        float* sums, const RowPlace* places) {
+  const int thread = static_cast<int>(threadIdx.x);
   if (job.epilogue == Epilogue::kTop) {
     finish_top<N, kSplits>(job, tile, first_token, tokens, split, sums);
   } else if (job.epilogue == Epilogue::kHeads) {
     finish_heads<N, kSplits>(job, tile, first_token, tokens, split, sums, places);
   } else if (job.epilogue == Epilogue::kSwiglu) {
-    finish_rows<N, kSplits, true>(job, tile, first_token, tokens, split, sums);
+    finish_rows<N, kSplits, true>(job, tile, first_token, tokens, split, sums, thread,
+                                  kFinishThreads);
   } else {
-    finish_rows<N, kSplits, false>(job, tile, first_token, tokens, split, sums);
+    finish_rows<N, kSplits, false>(job, tile, first_token, tokens, split, sums, thread,
+                                   kFinishThreads);
   }
 }
 

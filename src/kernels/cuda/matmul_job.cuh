@@ -43,9 +43,12 @@ struct MatmulJob {
 inline constexpr int kSubtileBytes = kSubtileRows * kBlockK * 2;
 static_assert(kSubtileCols == kBlockK);
 
-// The k-blocks [first, last) of a part of K.
+// Part `split` of K begins with this k-block.
+__host__ __device__ inline int first_k_block(int k_blocks, int splits, int split) {
+  return static_cast<int>(static_cast<long long>(k_blocks) * split / splits);
+}
 __device__ inline int first_k_block(const MatmulJob& job, int split) {
-  return static_cast<int>(static_cast<long long>(job.k_blocks) * split / job.splits);
+  return first_k_block(job.k_blocks, job.splits, split);
 }
 
 __device__ inline float swiglu(float gate, float up) {

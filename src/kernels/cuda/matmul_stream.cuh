@@ -100,16 +100,7 @@ __device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, fl
     if (++stage == stages) stage = 0, ++round;
   }
   named_barrier(1, kConsumers);  // nothing reads the ring any more
-  const int row = threadIdx.x / 32 * 16 + lane / 4;
-#pragma unroll
-  for (int i = 0; i < N / 8; ++i) {
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      float* const to = sums + (8 * i + 2 * (lane % 4) + j) * kSumStride + row;
-      to[0] = acc[4 * i + j];
-      to[8] = acc[4 * i + 2 + j];
-    }
-  }
+  store_sums<N>(acc, group * kSubtileRows, sums);
 }
 
 // Registers for more blocks than memory has room for: other kernels start beside it.

@@ -79,6 +79,13 @@ __device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
 
 // --- The copy engine ----------------------------------------------------------------------------
 
+// Between ordinary stores and what the copy engine or wgmma then reads there.
+__device__ inline void fence_copy_engine() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async;" ::: "memory");
+#endif
+}
+
 // Weights are read once a pass: they should leave the L2 cache before anything else does.
 __device__ inline uint64_t evict_first_policy() {
   uint64_t policy;
@@ -101,6 +108,11 @@ __device__ inline void copy_box(void* to, const CUtensorMap* from, int column, i
       " [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared_address(to)),
       "l"(from), "r"(column), "r"(row), "r"(shared_address(barrier)), "l"(policy)
       : "memory");
+}
+
+// Has what describes a matrix at hand for the copies to come.
+__device__ inline void prefetch_map(const CUtensorMap* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
 
 // Brings a line into the L2 cache.
@@ -139,6 +151,31 @@ __device__ inline void cluster_sync() {
       "barrier.cluster.arrive.release.aligned;\n"
       "barrier.cluster.wait.acquire.aligned;" ::
           : "memory");
+}
+
+// Arrives at the barrier that the block of that rank has here; what this thread's block wrote
+// before is visible to who waits for it with barrier_wait_cluster.
+__device__ inline void barrier_arrive_at(uint64_t* barrier, uint32_t rank) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "}\n" ::"r"(shared_address(barrier)),
+      "r"(rank)
+      : "memory");
+}
+
+__device__ inline void barrier_wait_cluster(uint64_t* barrier, uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}\n" ::"r"(shared_address(barrier)),
+      "r"(parity)
+      : "memory");
 }
 
 // Four floats from where `address` lies in the shared memory of the block of that rank.

@@ -1,5 +1,6 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/rms_norm.cuh"
 #include "kernels/cuda/rope.cuh"
 #include "kernels/cuda/rows.h"
 
@@ -7,7 +8,6 @@ namespace orthrus::cuda {
 namespace {
 
 constexpr int kEmbedThreads = 256;
-constexpr int kNormThreads = 512;
 constexpr int kNormQuads = kMostNormCols / 4 / kNormThreads;
 constexpr int kRopeTableThreads = 64;
 constexpr int kRopeWarps = 4;
@@ -26,11 +26,11 @@ __global__ void __launch_bounds__(kEmbedThreads)
   }
 }
 
-// A block a row. A row's sum is taken in one order: a thread's quads, a warp's lanes, the warps.
+// A block a row.
 __global__ void __launch_bounds__(kNormThreads)
     rms_norm_kernel(const float* x, const int* rows, const __nv_bfloat16* weight, float eps,
                     int cols, __nv_bfloat16* out, const int* count) {
-  __shared__ float sums[kNormThreads / 32];
+  __shared__ float sums[kNormWarps];
   const int m = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
   let_successor_start();
   // What no kernel of the pass writes needn't be waited for.
@@ -53,26 +53,16 @@ __global__ void __launch_bounds__(kNormThreads)
     v[i] = quad < cols / 4 ? from[quad] : float4{};
   }
 #pragma unroll
-  for (int i = 0; i < kNormQuads; ++i) {
-    sum = __fmaf_rn(v[i].x, v[i].x, sum), sum = __fmaf_rn(v[i].y, v[i].y, sum);
-    sum = __fmaf_rn(v[i].z, v[i].z, sum), sum = __fmaf_rn(v[i].w, v[i].w, sum);
-  }
-  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+  for (int i = 0; i < kNormQuads; ++i) sum = add_squares(sum, v[i]);
+  sum = add_lanes(sum);
   if (thread % 32 == 0) sums[thread / 32] = sum;
   __syncthreads();
-  float total = 0;
-#pragma unroll
-  for (int i = 0; i < kNormThreads / 32; ++i) total += sums[i];
-  const float scale = 1.0f / sqrtf(__fadd_rn(total / static_cast<float>(cols), eps));
+  const float scale = norm_scale(sums, cols, eps);
   uint2* const to = reinterpret_cast<uint2*>(out + static_cast<size_t>(m) * cols);
 #pragma unroll
   for (int i = 0; i < kNormQuads; ++i) {
     const int quad = thread + i * kNormThreads;
-    if (quad >= cols / 4) continue;
-    const float2 low = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].x)),
-                 high = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].y));
-    to[quad] = make_uint2(pack_bf16(v[i].x * scale * low.x, v[i].y * scale * low.y),
-                          pack_bf16(v[i].z * scale * high.x, v[i].w * scale * high.y));
+    if (quad < cols / 4) to[quad] = normed_quad(v[i], scale, w[i]);
   }
 }
 
