@@ -2,7 +2,7 @@
 // captured in one graph each, as the decoder runs them, beside the device's copy bandwidth; passes
 // by how the weights are stored; and the choice of drafts from logits.
 //
-//   cuda_bench [8b] [1.7b] [0.5b] [drafts] [weights]
+//   cuda_bench [8b] [1.7b] [0.6b] [0.5b] [drafts] [weights]
 #include <cuda_fp16.h>
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include "device.cuh"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/branches.h"
+#include "kernels/cuda/layers.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/pairwise.h"
 #include "kernels/cuda/roofline.h"
@@ -37,6 +38,7 @@ struct Shape {
 
 constexpr Shape kShapes[] = {{"8b", 36, 4096, 12288, 151936, {32, 8, 128}},
                              {"1.7b", 28, 2048, 6144, 151936, {16, 8, 128}},
+                             {"0.6b", 28, 1024, 3072, 151936, {16, 8, 128}},
                              {"0.5b", 24, 896, 4864, 151936, {14, 2, 64}, true}};
 
 // The median of some replays of what `enqueue` does, in milliseconds.
@@ -150,6 +152,7 @@ class PassKernels {
            Array<Bf16>(8192), Array<float>(static_cast<size_t>(shape.qkv_cols()))});
       fill(layers_.back().norms, 7), fill(layers_.back().bias, 8);
     }
+    if (form == WeightForm::kBf16) pack_layers();
     head_ = weights(shape.vocabulary, shape.hidden);
     table_of_ids_ = Array<Bf16>(static_cast<size_t>(shape.hidden));  // all ids are 0
     fill(table_of_ids_, 11);
@@ -244,8 +247,9 @@ class PassKernels {
     for (size_t i = 0; i < layers_.size(); ++i) attend(i);
   }
 
-  // `last_only`: the head runs for one row, as it does in a prefill.
-  void pass(bool last_only) const {
+  // `last_only`: the head runs for one row, as it does in a prefill. Layers run in one kernel where
+  // they fit, unless `apart`.
+  void pass(bool last_only, bool apart = false) const {
     if (is_tree_) {
       CHECK_CUDA(copy_known(batch(0), shape_.heads, shape_.layers,
                             kCachePositions / kTilePositions * layer_stride_, rows_, stream_));
@@ -254,7 +258,9 @@ class PassKernels {
                      count_.data(), stream_));
     CHECK_CUDA(rope_table(batch(0), inv_freq_.data(), shape_.heads.head_dim, rope_.data(), rows_,
                           stream_));
-    for (size_t i = 0; i < layers_.size(); ++i) {
+    const bool in_one = !apart && runs_in_one();
+    if (in_one) run_in_one();
+    for (size_t i = 0; !in_one && i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
       norm(layer, nullptr, rows_, count_.data());
       project_and_store(layer, i);
@@ -267,6 +273,10 @@ class PassKernels {
     const int* const head_count = last_only ? count_.data() + 1 : count_.data();
     norm(layers_[0], last_only ? head_rows_.data() : nullptr, head_rows, head_count);
     top(head_rows, head_count);
+  }
+
+  bool runs_in_one() const {
+    return packed_layers_.size() > 0 && layers_fit(layers_shape(), rows_, positions_);
   }
 
   double time(const std::function<void()>& enqueue) const { return milliseconds(stream_, enqueue); }
@@ -285,6 +295,47 @@ class PassKernels {
   }
 
  private:
+  LayersShape layers_shape() const {
+    return {shape_.heads, shape_.layers, shape_.hidden, shape_.intermediate};
+  }
+  void pack_layers() {
+    if (!layers_fit(layers_shape(), 1, 1024)) return;
+    std::vector<PackedLayer> packed(layers_.size());
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const Layer& layer = layers_[i];
+      const Bf16* const norms = layer.norms.data();
+      CHECK_CUDA(pack_layer({.qkv = layer.qkv.view(),
+                             .o = layer.o.view(),
+                             .gate_up = layer.gate_up.view(),
+                             .down = layer.down.view(),
+                             .input_norm = norms,
+                             .post_attention_norm = norms,
+                             .qkv_bias = shape_.has_bias ? layer.bias.data() : nullptr,
+                             .q_norm = shape_.has_bias ? nullptr : norms,
+                             .k_norm = shape_.has_bias ? nullptr : norms},
+                            &packed[i]));
+    }
+    packed_layers_ = Array<PackedLayer>(packed);
+    arrived_.clear();
+  }
+  void run_in_one() const {
+    CHECK_CUDA(run_layers({.shape = layers_shape(),
+                           .layers = packed_layers_.data(),
+                           .batch = batch(0),
+                           .cache_layer_stride = kCachePositions / kTilePositions * layer_stride_,
+                           .rope = rope_.data(),
+                           .eps = 1e-6f,
+                           .bucket = rows_,
+                           .positions = positions_,
+                           .count = count_.data(),
+                           .x = x_.data(),
+                           .q = q_.data(),
+                           .attended = attended_.data(),
+                           .gated = gated_.data(),
+                           .attention_workspace = attention_workspace_.data(),
+                           .arrived = arrived_.data()},
+                          stream_));
+  }
   MatrixView head() const { return head_.view(); }
   Tokens tokens(const Array<Bf16>& x, int cols) const {
     return {x.data(), static_cast<size_t>(cols), rows_, count_.data()};
@@ -361,6 +412,8 @@ class PassKernels {
   Array<int> table_, tree_table_, count_, head_rows_, span_count_;
   Array<KvSpan> spans_;
   Array<RowCopies> copies_;
+  Array<PackedLayer> packed_layers_;
+  Array<unsigned> arrived_ = Array<unsigned>(1);
 };
 
 void measure(const Shape& shape, double copy, cudaStream_t stream) {
@@ -375,6 +428,20 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
   for (const int rows : {1, 8, 16, 32, 64, 128}) {
     network.set(View::kAr, rows, 512);
     line("products of a pass", rows, 0, weights, network.time([&] { network.products(); }));
+  }
+  // Layers in one kernel beside the same kernel by kernel.
+  for (const View view : {View::kAr, View::kDiffusion}) {
+    for (const int context : {512, 4096}) {
+      for (const int rows : {1, 2, 4, 8, 16, 24, 32}) {
+        network.set(view, rows, context);
+        if (!network.runs_in_one()) continue;
+        std::printf(
+            "%s pass of %2d rows, context %d: %.3f ms in one kernel, %.3f kernel by kernel\n",
+            view == View::kAr ? "AR" : "diffusion", rows, context,
+            network.time([&] { network.pass(false); }),
+            network.time([&] { network.pass(false, true); }));
+      }
+    }
   }
   for (const View view : {View::kAr, View::kDiffusion}) {
     const char* const what = view == View::kAr ? "AR pass" : "diffusion pass";

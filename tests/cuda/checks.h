@@ -24,6 +24,7 @@ void check_matmul(Checks& checks);
 void check_blocks(Checks& checks);
 void check_rows(Checks& checks);
 void check_attention(Checks& checks);
+void check_layers(Checks& checks);
 void check_pass(Checks& checks);
 void check_select(Checks& checks);
 void check_pairwise(Checks& checks);

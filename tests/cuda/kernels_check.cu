@@ -1,7 +1,8 @@
 // Compares every CUDA kernel with a plain reference in double, on fresh random inputs, and asserts
 // that an output has the same bits whatever the number of rows and whatever stands beside it.
 //
-//   kernels_check [SEED [rows|attention|matmul|blocks|pass|select|pairwise|trees|roofline]...]
+//   kernels_check [SEED
+//   [rows|attention|matmul|blocks|layers|pass|select|pairwise|trees|roofline]...]
 //
 // With no SEED it takes one at random; with no subject it checks them all.
 // Exits with 77 where there is no device.
@@ -51,6 +52,7 @@ int main(int argc, char** argv) {
   if (wanted("attention")) check_attention(checks);
   if (wanted("matmul")) check_matmul(checks);
   if (wanted("blocks")) check_blocks(checks);
+  if (wanted("layers")) check_layers(checks);
   if (wanted("pass")) check_pass(checks);
   if (wanted("select")) check_select(checks);
   if (wanted("pairwise")) check_pairwise(checks);

@@ -21,8 +21,9 @@ inline constexpr int kFewSplits = 16, kSomeSplits = 64;
 __device__ inline int splits_of_row(const KvBatch& batch, int row) {
   const KvSpan span = span_of_row(batch, row);
   if (span.rows == 0) return 0;
-  return span.has_block() ? splits_of(tiles_of(span.first_position)) + splits_of(tiles_of(span.rows))
-                          : splits_of(tiles_of(span.first_position + row - span.first_row + 1));
+  return span.has_block()
+             ? splits_of(tiles_of(span.first_position)) + splits_of(tiles_of(span.rows))
+             : splits_of(tiles_of(span.first_position + row - span.first_row + 1));
 }
 
 // Of each split: the factor of what was summed, that of what is added, the exponentials added.
@@ -104,8 +105,8 @@ __global__ void __launch_bounds__(kMergeWarps * 32)
   wait_for_predecessor();
   if (splits == 0) return;
   float v[kDims] = {};
-  const float total = merge_splits<D, kDims, kBatch>(job, pair, first_dim, splits,
-                                                     factors[threadIdx.x / 32], v);
+  const float total =
+      merge_splits<D, kDims, kBatch>(job, pair, first_dim, splits, factors[threadIdx.x / 32], v);
   if (first_dim >= D) return;
   __nv_bfloat16* const out = job.out + static_cast<size_t>(pair) * D + first_dim;
   if constexpr (kDims == 4) {

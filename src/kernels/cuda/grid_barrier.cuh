@@ -21,7 +21,10 @@ class GridBarrier {
   __device__ void wait(unsigned times) const {
     unsigned polls = 0, arrived;
     do {
-      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(arrived_) : "memory");
+      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+                   : "=r"(arrived)
+                   : "l"(arrived_)
+                   : "memory");
       if (++polls == kMostPolls) __trap();  // a lost device is better than one that hangs
     } while (arrived < times * gridDim.x);
   }

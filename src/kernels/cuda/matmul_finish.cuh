@@ -55,7 +55,8 @@ __device__ void add_parts(const float* const (&at)[kCount], int own, float4 (&to
     for (int split = 0; split < kSplits; ++split) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
-        part[split][i] = load_from_rank(shared_address(at[i]), first_rank + static_cast<uint32_t>(split));
+        part[split][i] =
+            load_from_rank(shared_address(at[i]), first_rank + static_cast<uint32_t>(split));
       }
     }
 #pragma unroll
@@ -224,8 +225,7 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int item = min(first + i * kFinishThreads, items - 1);
-        *reinterpret_cast<float4*>(added + item / kQuads * kStride + item % kQuads * 4) =
-            total[i];
+        *reinterpret_cast<float4*>(added + item / kQuads * kStride + item % kQuads * 4) = total[i];
       }
     }
     named_barrier(1, kFinishThreads);

@@ -1,0 +1,421 @@
+// All layers of a pass in one kernel; see layers.h.
+//
+// A cluster of four blocks has tiles of each matrix's rows, and the blocks of a cluster the parts
+// of K, which they add up through each other's shared memory as the streaming products do. One warp
+// of a block fetches the weights of all its tiles, phase after phase and layer after layer, through
+// one ring; another one keys and values; eight multiply, and do all the rest. A layer has five
+// phases, between which all blocks meet: q, k and v with the norm before them; attention, its
+// splits apart; the merge of splits and o; gate and up with the norm before them; down. Tokens of a
+// phase lie in shared memory, where every block puts those columns that its part of K takes. Where
+// there is much to merge, that is a phase of its own.
+#include <algorithm>
+
+#include "kernels/cuda/attention_fetch.cuh"
+#include "kernels/cuda/attention_merge.cuh"
+#include "kernels/cuda/device_features.h"
+#include "kernels/cuda/grid_barrier.cuh"
+#include "kernels/cuda/launch.h"
+#pragma once
+
+#include "kernels/cuda/attention_fetch.cuh"
+#include "kernels/cuda/attention_merge.cuh"
+#include "kernels/cuda/grid_barrier.cuh"
+#include "kernels/cuda/layers_ring.cuh"
+
+namespace orthrus::cuda::in_one {
+
+// Bytes of queries and what warps exchange, and the ring of tiles behind them.
+inline constexpr int kQueryBytes = 8192;
+template <int D>
+inline constexpr int kTiles = D == 64 ? 3 : 2;
+template <int D>
+inline constexpr int kAttentionBytes = kQueryBytes + kTiles<D>* Layout<D>::kTileBytes;
+static_assert(kFewRows * 128 * 2 + sizeof(Exchange) <= kQueryBytes);
+
+template <int D, int T>
+struct Shared {
+  uint64_t full[kMostStages], empty[kMostStages];
+  uint64_t tile_full[kTiles<D>], tile_empty[kTiles<D>];
+  uint64_t parts;  // all blocks of the cluster have their sums
+  float norm_sums[kRowsAtOnce][kNormWarps];
+  RowPlace places[T];
+  int splits[T];  // of a row's attention
+  MergeFactors<kMergeBatch> factors[kMathWarps];
+};
+
+// Of this pass's rows nothing is fetched before all blocks have stored theirs.
+template <int D>
+__device__ void fetch_keys(const LayersJob& job, const AttentionPlan& plan, uint8_t* tiles,
+                           Ring<D> ring) {
+  const GridBarrier grid(job.arrived);
+  AttentionItem item;
+  for (int layer = 0; layer < job.layer_count; ++layer) {
+    const AttentionJob attention = job.attention_of(layer);
+    const auto wait = [&] {
+      grid.wait(static_cast<unsigned>(layer * job.phases() + 1));
+      fence_copy_engine();
+    };
+    for (int i = static_cast<int>(blockIdx.x); find_item(attention, plan, i, item);
+         i += static_cast<int>(gridDim.x)) {
+      fetch_tiles<D>(attention, item, tiles, ring, wait);
+    }
+  }
+}
+
+// What the warps that multiply do, all of them together but in attention.
+template <int D, int T>
+class Layers {
+ public:
+  __device__ Layers(const LayersJob& job, const AttentionPlan& plan, int tokens, uint8_t* memory,
+                    Shared<D, T>& shared, const Ring<D>& tiles)
+      : job_(job),
+        plan_(plan),
+        tokens_(tokens),
+        memory_(memory),
+        shared_(shared),
+        tiles_(tiles),
+        grid_(job.arrived) {}
+
+  __device__ void run() {
+    for (int layer = 0; layer < job_.layer_count; ++layer) {
+      const PackedLayer& weights = job_.layers[layer];
+      project(weights, layer);
+      attend(layer);
+      if (job_.merged_apart) merge();
+      add_output();
+      gate(weights);
+      add_down();
+    }
+    if (threadIdx.x == 0) grid_.leave(phase_);
+  }
+
+ private:
+  static constexpr int kMeet = 2;  // barrier 1 is that of the functions called
+
+  __device__ static void meet() { named_barrier(kMeet, kMathThreads); }
+  __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
+  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+
+  // For what other blocks made in the phases before.
+  __device__ void begin_phase() {
+    if (threadIdx.x == 0) grid_.wait(phase_);
+    meet();
+  }
+  // What was stored may be read by other blocks, and by their copy engines.
+  __device__ void end_phase() {
+    fence_copy_engine();
+    meet();
+    if (threadIdx.x == 0) grid_.arrive();
+    ++phase_;
+  }
+
+  // Four numbers of a token, from `column` of the block's part of K on.
+  __device__ uint8_t* token_at(int token, int column) const {
+    const int in_block = column % kBlockK;
+    return memory_ + job_.tokens_at + (column / kBlockK * T + token) * kBlockK * 2 +
+           (((in_block / 8) ^ (token % 8)) << 4) + in_block % 8 * 2;
+  }
+  __device__ void tokens_stored() {
+    fence_copy_engine();  // wgmma reads as it does
+    meet();
+  }
+
+  // The block's columns of the norm of all tokens.
+  __device__ void norm(const __nv_bfloat16* weights, const Share& share) {
+    const int thread = static_cast<int>(threadIdx.x), quads = job_.hidden / 4;
+    uint2 w[kNormQuads];
+#pragma unroll
+    for (int i = 0; i < kNormQuads; ++i) {
+      const int quad = thread + i * kMathThreads;
+      if (quad < quads) w[i] = reinterpret_cast<const uint2*>(weights)[quad];
+    }
+    begin_phase();
+    for (int first = 0; first < tokens_; first += kRowsAtOnce) {
+      const int rows = min(tokens_ - first, kRowsAtOnce);
+      const float4* const from = reinterpret_cast<const float4*>(job_.x) + first * quads;
+      float4 v[kRowsAtOnce][kNormQuads];
+#pragma unroll
+      for (int r = 0; r < kRowsAtOnce; ++r) {
+        if (r >= rows) break;
+#pragma unroll
+        for (int i = 0; i < kNormQuads; ++i) {
+          const int quad = thread + i * kMathThreads;
+          v[r][i] = quad < quads ? from[r * quads + quad] : float4{};
+        }
+      }
+      if (first > 0) meet();  // the sums before have been read
+#pragma unroll
+      for (int r = 0; r < kRowsAtOnce; ++r) {
+        if (r >= rows) break;
+#pragma unroll
+        for (int i = 0; i < kNormQuads; ++i) {
+          const float sum = add_lanes(add_squares(0, v[r][i]));
+          if (lane() == 0) shared_.norm_sums[r][warp() + i * kMathWarps] = sum;
+        }
+      }
+      meet();
+#pragma unroll
+      for (int r = 0; r < kRowsAtOnce; ++r) {
+        if (r >= rows) break;
+        const float scale = norm_scale(shared_.norm_sums[r], job_.hidden, job_.eps);
+#pragma unroll
+        for (int i = 0; i < kNormQuads; ++i) {
+          const int quad = thread + i * kMathThreads, column = 4 * quad - share.first * kBlockK;
+          if (quad >= quads || column < 0 || column >= share.count * kBlockK) continue;
+          *reinterpret_cast<uint2*>(token_at(first + r, column)) =
+              normed_quad(v[r][i], scale, w[i]);
+        }
+      }
+    }
+    tokens_stored();
+  }
+
+  // The block's columns of all tokens, `cols` numbers each.
+  __device__ void load(const __nv_bfloat16* from, int cols, const Share& share) {
+    constexpr int kBatch = 8;
+    const int chunks = share.count * kBlockK / 8, all = tokens_ * chunks;
+    from += share.first * kBlockK;
+    for (int first = static_cast<int>(threadIdx.x); first < all; first += kBatch * kMathThreads) {
+      uint4 v[kBatch];
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int item = first + i * kMathThreads, token = item / chunks, chunk = item % chunks;
+        if (item < all) {
+          v[i] =
+              *reinterpret_cast<const uint4*>(from + static_cast<size_t>(token) * cols + chunk * 8);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int item = first + i * kMathThreads;
+        if (item < all) {
+          *reinterpret_cast<uint4*>(token_at(item / chunks, item % chunks * 8)) = v[i];
+        }
+      }
+    }
+    tokens_stored();
+  }
+
+  // A query and head whose splits were computed apart. Returns whether the row has any.
+  __device__ bool merge_pair(int token, int head, uint2& merged) {
+    const int splits = shared_.splits[token];
+    if (splits == 0) return false;
+    float v[4] = {};
+    const float total =
+        merge_splits<D, 4, kMergeBatch>(job_.attention, token * job_.attention.heads.heads + head,
+                                        lane() * 4, splits, shared_.factors[warp()], v);
+    merged = make_uint2(finished(v[0], v[1], total), finished(v[2], v[3], total));
+    return lane() * 4 < D;
+  }
+
+  // By all blocks, each for some.
+  __device__ void merge() {
+    const int heads = job_.attention.heads.heads, pairs = tokens_ * heads;
+    begin_phase();
+    for (int i = static_cast<int>(blockIdx.x) + warp() * static_cast<int>(gridDim.x); i < pairs;
+         i += static_cast<int>(gridDim.x) * kMathWarps) {
+      uint2 merged;
+      if (merge_pair(i / heads, i % heads, merged)) {
+        reinterpret_cast<uint2*>(job_.attention.out + static_cast<size_t>(i) * D)[lane()] = merged;
+      }
+    }
+    end_phase();
+  }
+
+  // By each block for its own columns.
+  __device__ void merge_own(const Share& share) {
+    const int begin = share.first * kBlockK, end = begin + share.count * kBlockK;
+    const int first_head = begin / D, heads = (end - 1) / D + 1 - first_head;
+    begin_phase();
+    for (int i = warp(); i < tokens_ * heads; i += kMathWarps) {
+      const int token = i / heads, head = first_head + i % heads;
+      const int column = head * D + lane() * 4;
+      uint2 merged;
+      if (merge_pair(token, head, merged) && column >= begin && column < end) {
+        *reinterpret_cast<uint2*>(token_at(token, column - begin)) = merged;
+      }
+    }
+    tokens_stored();
+  }
+
+  template <int kBoxes>
+  __device__ float* sums_of(int round) const {
+    // Behind each tile's sums those of a block's share of the tokens.
+    return reinterpret_cast<float*>(memory_ + job_.sums_at) +
+           round * (T + T / kCluster) * sum_stride(kBoxes * kBoxRows);
+  }
+
+  // The sums of the block's tiles. The two warpgroups take turns; both see every stage go by, since
+  // a barrier tells a stage's fetches apart from those before and after only.
+  template <int kBoxes>
+  __device__ void multiply(const Product& p, const Share& share) {
+    const uint64_t ring = tile_descriptor(shared_address(memory_)),
+                   tokens = tile_descriptor(shared_address(memory_ + job_.tokens_at));
+    for (int round = 0; round < p.rounds && share.tile(round) < p.tiles; ++round) {
+      if (round % 2 == warp() / 4) {
+        multiply_tile<T, kBoxes>(ring, shared_.full, shared_.empty, place_, job_.stages,
+                                 share.count, tokens, sums_of<kBoxes>(round));
+        continue;
+      }
+      for (int k = 0; k < share.count; k += kSlots / kBoxes) {
+        barrier_wait(&shared_.full[place_.stage], place_.round & 1);
+        if (lane() == 0) barrier_arrive(&shared_.empty[place_.stage]);
+        place_.move_on(job_.stages);
+      }
+    }
+    meet();
+    if (p.splits == 1) return;
+    if (threadIdx.x < kCluster) barrier_arrive_at(&shared_.parts, threadIdx.x);
+    barrier_wait_cluster(&shared_.parts, exchanges_++ & 1);
+  }
+
+  // Finishes the tiles side by side.
+  template <int kSplits, bool kGated, int kBoxes>
+  __device__ void finish_tiles(const MatmulJob& to, const Product& p, const Share& share) {
+    const int threads = kMathWarps / p.rounds * 32;
+    const int round = static_cast<int>(threadIdx.x) / threads;
+    if (round >= p.rounds || share.tile(round) >= p.tiles) return;
+    finish_rows<T, kSplits, kGated, kBoxes * kBoxRows>(
+        to, share.tile(round), 0, tokens_, share.split, sums_of<kBoxes>(round),
+        static_cast<int>(threadIdx.x) - round * threads, threads);
+  }
+
+  __device__ void project(const PackedLayer& weights, int layer) {
+    const Product& p = job_.products[kQkv];
+    const Share share = share_of(job_, kQkv);
+    MatmulJob to = {};
+    to.out_rows = p.out_rows;
+    to.heads = {job_.attention.heads,
+                {weights.qkv_bias, weights.q_norm, weights.k_norm, job_.rope, job_.eps},
+                job_.attention_of(layer).batch,
+                const_cast<__nv_bfloat16*>(job_.attention.q)};
+    // Not by the thread that waits for other blocks.
+    if (const int row = static_cast<int>(threadIdx.x) - kMathThreads / 2; row >= 0 && row < T) {
+      shared_.places[row] = place_of(to.heads.batch, row);
+    }
+    norm(weights.input_norm, share);
+    multiply<D / kBoxRows>(p, share);
+    for (int round = 0; round < p.rounds && share.tile(round) < p.tiles; ++round) {
+      finish_heads<T, kCluster, D>(to, share.tile(round), 0, tokens_, share.split,
+                                   sums_of<D / kBoxRows>(round), shared_.places);
+    }
+    end_phase();
+  }
+
+  // By the first four warps. Who has nothing to do needn't wait.
+  __device__ void attend(int layer) {
+    if (threadIdx.x < kConsumers) {
+      const AttentionJob attention = job_.attention_of(layer);
+      const float scale = 1.4426950408889634f / sqrtf(static_cast<float>(D));
+      uint8_t* const memory = memory_ + job_.attention_at;
+      AttentionItem item;
+      for (int i = static_cast<int>(blockIdx.x); find_item(attention, plan_, i, item);
+           i += static_cast<int>(gridDim.x)) {
+        if (threadIdx.x == 0 && i == static_cast<int>(blockIdx.x)) grid_.wait(phase_);
+        named_barrier(1, kConsumers);  // and the queries before are done with
+        const Output<D> to{attention, item};
+        load_queries<D, kFewRows>(to, memory);
+        named_barrier(1, kConsumers);
+        attend_few(to, tiles_, after_barrier(shared_address(memory)),
+                   *reinterpret_cast<Exchange*>(memory + kFewRows * D * 2), scale, true);
+      }
+    }
+    end_phase();
+  }
+
+  __device__ void add(const Product& p, const Share& share) {
+    MatmulJob to = {};
+    to.out_rows = p.out_rows, to.epilogue = Epilogue::kAdd;
+    to.out = job_.x, to.out_stride = static_cast<size_t>(job_.hidden);
+    if (p.boxes == 1) {
+      multiply<1>(p, share);
+      finish_tiles<kCluster, false, 1>(to, p, share);
+    } else {
+      multiply<2>(p, share);
+      finish_tiles<kCluster, false, 2>(to, p, share);
+    }
+    end_phase();
+  }
+
+  __device__ void add_output() {
+    const Share share = share_of(job_, kO);
+    if (job_.merged_apart) {
+      begin_phase();
+      load(job_.attention.out, job_.attention.heads.heads * D, share);
+    } else {
+      merge_own(share);
+    }
+    add(job_.products[kO], share);
+  }
+
+  __device__ void gate(const PackedLayer& weights) {
+    const Product& p = job_.products[kGateUp];
+    const Share share = share_of(job_, kGateUp);
+    MatmulJob to = {};
+    to.out_rows = p.out_rows, to.epilogue = Epilogue::kSwiglu;
+    to.out = job_.gated, to.out_stride = static_cast<size_t>(job_.intermediate);
+    norm(weights.post_attention_norm, share);
+    multiply<2>(p, share);
+    if (p.splits == 1) finish_tiles<1, true, 2>(to, p, share);
+    if (p.splits == 2) finish_tiles<2, true, 2>(to, p, share);
+    if (p.splits == 4) finish_tiles<4, true, 2>(to, p, share);
+    end_phase();
+  }
+
+  __device__ void add_down() {
+    const Share share = share_of(job_, kDown);
+    begin_phase();
+    load(job_.gated, job_.intermediate, share);
+    add(job_.products[kDown], share);
+  }
+
+  const LayersJob& job_;
+  const AttentionPlan plan_;
+  const int tokens_;
+  uint8_t* const memory_;
+  Shared<D, T>& shared_;
+  Ring<D> tiles_;
+  const GridBarrier grid_;
+  Place place_;
+  unsigned phase_ = 0, exchanges_ = 0;
+};
+
+template <int D, int T>
+__global__ void __launch_bounds__(kThreads, 1)
+    layers_kernel(const __grid_constant__ LayersJob job) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ uint8_t dynamic[];
+  __shared__ Shared<D, T> shared;
+  uint8_t* const memory = dynamic + (1024 - shared_address(dynamic) % 1024) % 1024;
+  const int tokens = min(*job.count, T), thread = static_cast<int>(threadIdx.x);
+  if (tokens <= 0) return;
+  if (thread == 0) {
+    for (int i = 0; i < job.stages; ++i) {
+      barrier_init(&shared.full[i], 1);
+      barrier_init(&shared.empty[i], kMathWarps);
+    }
+    for (int i = 0; i < kTiles<D>; ++i) {
+      barrier_init(&shared.tile_full[i], 1);
+      barrier_init(&shared.tile_empty[i], kWarps);
+    }
+    barrier_init(&shared.parts, kCluster);
+    barrier_init_fence();
+  }
+  if (thread < T) shared.splits[thread] = splits_of_row(job.attention.batch, thread);
+  cluster_sync();
+  const AttentionPlan plan = {true, kFewRows};
+  uint8_t* const tiles = memory + job.attention_at + kQueryBytes;
+  const Ring<D> tile_ring{shared_address(tiles), shared.tile_full, shared.tile_empty, kTiles<D>};
+  if (thread < kMathThreads) {
+    Layers<D, T>(job, plan, tokens, memory, shared, tile_ring).run();
+  } else if (thread < kMathThreads + 32) {
+    fetch_weights(job, memory, shared.full, shared.empty);
+  } else {
+    fetch_keys<D>(job, plan, tiles, tile_ring);
+  }
+  __syncwarp();
+  cluster_sync();  // others read this block's sums
+#endif
+}
+
+}  // namespace orthrus::cuda::in_one
