@@ -1,8 +1,9 @@
 // How fast the CUDA kernels are on the shapes of the published models, with random weights: passes
 // captured in one graph each, as the decoder runs them, beside the device's copy bandwidth; passes
-// by how the weights are stored; and the choice of drafts from logits.
+// by how the weights are stored, and by whether their layers run in one kernel; and the choice of
+// drafts from logits.
 //
-//   cuda_bench [8b] [1.7b] [0.6b] [0.5b] [drafts] [weights]
+//   cuda_bench [8b] [1.7b] [0.6b] [0.5b] [drafts] [weights] [layers]
 #include <cuda_fp16.h>
 
 #include <algorithm>
@@ -416,6 +417,26 @@ class PassKernels {
   Array<unsigned> arrived_ = Array<unsigned>(1);
 };
 
+// Passes whose layers run in one kernel, beside the same kernel by kernel.
+void measure_layers(const Shape& shape, double copy, cudaStream_t stream) {
+  PassKernels network(shape, stream);
+  std::printf("\n%s: %.2f ms of weights at copy bandwidth\n", shape.name,
+              network.weight_bytes() / copy / 1e9);
+  for (const View view : {View::kAr, View::kDiffusion}) {
+    for (const int context : {512, 4096}) {
+      for (const int rows : {1, 2, 4, 8, 16, 24, 32}) {
+        network.set(view, rows, context);
+        if (!network.runs_in_one()) continue;
+        const double in_one = network.time([&] { network.pass(false); });
+        const double apart = network.time([&] { network.pass(false, true); });
+        std::printf(
+            "%s pass, %2d rows, context %4d: %.3f ms in one kernel, %.3f kernel by kernel\n",
+            view == View::kAr ? "AR" : "diffusion", rows, context, in_one, apart);
+      }
+    }
+  }
+}
+
 void measure(const Shape& shape, double copy, cudaStream_t stream) {
   PassKernels network(shape, stream);
   const double weights = network.weight_bytes();
@@ -428,20 +449,6 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
   for (const int rows : {1, 8, 16, 32, 64, 128}) {
     network.set(View::kAr, rows, 512);
     line("products of a pass", rows, 0, weights, network.time([&] { network.products(); }));
-  }
-  // Layers in one kernel beside the same kernel by kernel.
-  for (const View view : {View::kAr, View::kDiffusion}) {
-    for (const int context : {512, 4096}) {
-      for (const int rows : {1, 2, 4, 8, 16, 24, 32}) {
-        network.set(view, rows, context);
-        if (!network.runs_in_one()) continue;
-        std::printf(
-            "%s pass of %2d rows, context %d: %.3f ms in one kernel, %.3f kernel by kernel\n",
-            view == View::kAr ? "AR" : "diffusion", rows, context,
-            network.time([&] { network.pass(false); }),
-            network.time([&] { network.pass(false, true); }));
-      }
-    }
   }
   for (const View view : {View::kAr, View::kDiffusion}) {
     const char* const what = view == View::kAr ? "AR pass" : "diffusion pass";
@@ -605,12 +612,13 @@ int main(int argc, char** argv) {
     return named;
   };
   if (wanted("drafts")) measure_drafts(stream);
-  const bool by_weights = argc > 1 && wanted("weights");
+  const bool by_weights = argc > 1 && wanted("weights"), by_layers = argc > 1 && wanted("layers");
   for (const Shape& shape : kShapes) {
     if (by_weights && (argc == 2 || wanted(shape.name))) measure_weights(shape, copy, stream);
+    if (by_layers && (argc == 2 || wanted(shape.name))) measure_layers(shape, copy, stream);
   }
   for (const Shape& shape : kShapes) {
-    if (!by_weights && wanted(shape.name)) measure(shape, copy, stream);
+    if (!by_weights && !by_layers && wanted(shape.name)) measure(shape, copy, stream);
   }
   return 0;
 }

@@ -82,7 +82,8 @@ LayersPlan plan_of(const LayersShape& shape, int rows) {
   }
   plan.shared_bytes = most - static_cast<int>(compiled.sharedSizeBytes);
   plan.blocks = kCluster;
-  const cudaLaunchConfig_t config = config_of(plan, attributes, nullptr);
+  cudaLaunchConfig_t config = config_of(plan, attributes, nullptr);
+  config.numAttrs = 1;  // clusters alone
   if (allow_shared_memory(kernel, plan.shared_bytes, compiled) != cudaSuccess ||
       cudaOccupancyMaxActiveClusters(&clusters, kernel, &config) != cudaSuccess || clusters == 0) {
     return plan;

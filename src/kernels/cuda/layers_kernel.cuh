@@ -53,7 +53,7 @@ __device__ void fetch_keys(const LayersJob& job, const AttentionPlan& plan, uint
     const AttentionJob attention = job.attention_of(layer);
     const auto wait = [&] {
       grid.wait(static_cast<unsigned>(layer * job.phases() + 1));
-      fence_copy_engine();
+      fence_copies();
     };
     for (int i = static_cast<int>(blockIdx.x); find_item(attention, plan, i, item);
          i += static_cast<int>(gridDim.x)) {
@@ -101,9 +101,8 @@ class Layers {
     if (threadIdx.x == 0) grid_.wait(phase_);
     meet();
   }
-  // What was stored may be read by other blocks, and by their copy engines.
+  // What was stored may be read by other blocks.
   __device__ void end_phase() {
-    fence_copy_engine();
     meet();
     if (threadIdx.x == 0) grid_.arrive();
     ++phase_;
@@ -116,7 +115,7 @@ class Layers {
            (((in_block / 8) ^ (token % 8)) << 4) + in_block % 8 * 2;
   }
   __device__ void tokens_stored() {
-    fence_copy_engine();  // wgmma reads as it does
+    fence_shared();
     meet();
   }
 
@@ -259,6 +258,7 @@ class Layers {
       }
       for (int k = 0; k < share.count; k += kSlots / kBoxes) {
         barrier_wait(&shared_.full[place_.stage], place_.round & 1);
+        __syncwarp();
         if (lane() == 0) barrier_arrive(&shared_.empty[place_.stage]);
         place_.move_on(job_.stages);
       }
@@ -299,6 +299,7 @@ class Layers {
       finish_heads<T, kCluster, D>(to, share.tile(round), 0, tokens_, share.split,
                                    sums_of<D / kBoxRows>(round), shared_.places);
     }
+    fence_copies();  // of keys and values, by other blocks
     end_phase();
   }
 

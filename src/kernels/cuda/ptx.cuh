@@ -79,10 +79,17 @@ __device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
 
 // --- The copy engine ----------------------------------------------------------------------------
 
-// Between ordinary stores and what the copy engine or wgmma then reads there.
-__device__ inline void fence_copy_engine() {
+// Between ordinary stores, to any memory, and what a copy engine then reads there.
+__device__ inline void fence_copies() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("fence.proxy.async;" ::: "memory");
+#endif
+}
+// The same for the block's shared memory, which wgmma reads as a copy engine does. This one doesn't
+// wait for other stores.
+__device__ inline void fence_shared() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 #endif
 }
 
