@@ -432,6 +432,7 @@ void measure_layers(const Shape& shape, double copy, cudaStream_t stream) {
         std::printf(
             "%s pass, %2d rows, context %4d: %.3f ms in one kernel, %.3f kernel by kernel\n",
             view == View::kAr ? "AR" : "diffusion", rows, context, in_one, apart);
+        if (view == View::kAr && (rows == 1 || rows == 8)) dump_stamps();
       }
     }
   }

@@ -1,5 +1,7 @@
 // How a pass runs in one kernel, and whether it does.
 #include <algorithm>
+#include <cstdio>
+#include <cstring>
 
 #include "kernels/cuda/device_features.h"
 #include "kernels/cuda/launch.h"
@@ -17,8 +19,8 @@ constexpr double kMostLayerBytes = 128e6;
 using Kernel = void (*)(LayersJob);
 
 template <int D>
-Kernel kernel_for(int rows) {
-  return rows <= 8 ? layers_kernel<D, 8> : rows <= 16 ? layers_kernel<D, 16> : layers_kernel<D, 32>;
+Kernel kernel_for(int) {
+  return layers_kernel<D, 8>;
 }
 
 // How a pass runs, or that it can't.
@@ -68,7 +70,7 @@ LayersPlan plan_of(const LayersShape& shape, int rows) {
   const auto& [heads, layers, hidden, intermediate] = shape;
   const int dim = heads.head_dim, q_cols = heads.heads * dim;
   const int qkv_rows = q_cols + 2 * heads.kv_heads * dim, tokens = tokens_for(rows);
-  if (!has_wgmma() || rows > 32 || (dim != 64 && dim != 128) || hidden > kMostHidden ||
+  if (!has_wgmma() || rows > 8 || (dim != 64 && dim != 128) || hidden > kMostHidden ||
       hidden % kBlockK != 0 || intermediate % kBlockK != 0 || q_cols % kBlockK != 0) {
     return plan;
   }
@@ -141,6 +143,27 @@ bool layers_fit(const LayersShape& shape, int rows, int positions) {
   constexpr int kMostPositions = 8192;
   return bytes <= kMostLayerBytes && positions <= kMostPositions &&
          plan_of(shape, rows).kernel != nullptr;
+}
+
+void dump_stamps() {
+  static long long t[132][64];
+  cudaDeviceSynchronize();
+  cudaMemcpyFromSymbol(t, g_stamps, sizeof t);
+  for (int b : {0, 1, 5, 23, 40, 63, 90, 110, 127, -1}) {
+    std::printf(b < 0 ? "mean " : "%4d ", b);
+    for (int i = 0; i < 50; ++i) {
+      if (i % 10 == 0) std::printf(" |");
+      double sum = 0;
+      int n = 0;
+      for (int k = b < 0 ? 0 : b; k < (b < 0 ? 128 : b + 1); ++k) {
+        if (t[k][i] >= t[k][0] && t[k][i] - t[k][0] < 1000000) sum += (t[k][i] - t[k][0]) / 1.755e3, ++n;
+      }
+      if (n) std::printf(" %.2f", sum / n); else std::printf(" -");
+    }
+    std::printf("\n");
+  }
+  std::memset(t, 0, sizeof t);
+  cudaMemcpyToSymbol(g_stamps, t, sizeof t);
 }
 
 cudaError_t run_layers(const LayersPass& pass, cudaStream_t stream) {

@@ -60,4 +60,6 @@ struct LayersPass {
 // Its blocks must be on the device together, and are: the launch is a cooperative one.
 [[nodiscard]] cudaError_t run_layers(const LayersPass& pass, cudaStream_t stream);
 
+void dump_stamps();
+
 }  // namespace orthrus::cuda

@@ -24,6 +24,9 @@
 
 namespace orthrus::cuda::in_one {
 
+__device__ long long g_stamps[132][64];
+#define STAMP(i) if (threadIdx.x == 0 && layer_ == 10) g_stamps[blockIdx.x][base_ + (i)] = clock64()
+
 // Bytes of queries and what warps exchange, and the ring of tiles behind them.
 inline constexpr int kQueryBytes = 8192;
 template <int D>
@@ -79,6 +82,7 @@ class Layers {
   __device__ void run() {
     for (int layer = 0; layer < job_.layer_count; ++layer) {
       const PackedLayer& weights = job_.layers[layer];
+      layer_ = layer;
       project(weights, layer);
       attend(layer);
       if (job_.merged_apart) merge();
@@ -98,13 +102,20 @@ class Layers {
 
   // For what other blocks made in the phases before.
   __device__ void begin_phase() {
+    STAMP(0);
     if (threadIdx.x == 0) grid_.wait(phase_);
     meet();
+    STAMP(1);
   }
   // What was stored may be read by other blocks.
   __device__ void end_phase() {
+    STAMP(7);
     meet();
+    STAMP(8);
     if (threadIdx.x == 0) grid_.arrive();
+    STAMP(9);
+    base_ += 10;
+    if (base_ == 50) base_ = 0;
     ++phase_;
   }
 
@@ -117,6 +128,7 @@ class Layers {
   __device__ void tokens_stored() {
     fence_shared();
     meet();
+    STAMP(3);
   }
 
   // The block's columns of the norm of all tokens.
@@ -153,6 +165,7 @@ class Layers {
         }
       }
       meet();
+      STAMP(2);
 #pragma unroll
       for (int r = 0; r < kRowsAtOnce; ++r) {
         if (r >= rows) break;
@@ -250,6 +263,8 @@ class Layers {
   __device__ void multiply(const Product& p, const Share& share) {
     const uint64_t ring = tile_descriptor(shared_address(memory_)),
                    tokens = tile_descriptor(shared_address(memory_ + job_.tokens_at));
+    barrier_wait(&shared_.full[place_.stage], place_.round & 1);
+    STAMP(4);
     for (int round = 0; round < p.rounds && share.tile(round) < p.tiles; ++round) {
       if (round % 2 == warp() / 4) {
         multiply_tile<T, kBoxes>(ring, shared_.full, shared_.empty, place_, job_.stages,
@@ -264,9 +279,11 @@ class Layers {
       }
     }
     meet();
+    STAMP(5);
     if (p.splits == 1) return;
     if (threadIdx.x < kCluster) barrier_arrive_at(&shared_.parts, threadIdx.x);
     barrier_wait_cluster(&shared_.parts, exchanges_++ & 1);
+    STAMP(6);
   }
 
   // Finishes the tiles side by side.
@@ -303,20 +320,25 @@ class Layers {
     end_phase();
   }
 
-  // By the first four warps. Who has nothing to do needn't wait.
+  // By the first four warps. Who has nothing to do waits, too: arrivals are counted together.
   __device__ void attend(int layer) {
     if (threadIdx.x < kConsumers) {
       const AttentionJob attention = job_.attention_of(layer);
       const float scale = 1.4426950408889634f / sqrtf(static_cast<float>(D));
       uint8_t* const memory = memory_ + job_.attention_at;
       AttentionItem item;
-      for (int i = static_cast<int>(blockIdx.x); find_item(attention, plan_, i, item);
-           i += static_cast<int>(gridDim.x)) {
-        if (threadIdx.x == 0 && i == static_cast<int>(blockIdx.x)) grid_.wait(phase_);
+      STAMP(0);
+      int i = static_cast<int>(blockIdx.x);
+      bool found = find_item(attention, plan_, i, item);
+      STAMP(2);
+      if (threadIdx.x == 0) grid_.wait(phase_);
+      STAMP(1);
+      for (; found; i += static_cast<int>(gridDim.x), found = find_item(attention, plan_, i, item)) {
         named_barrier(1, kConsumers);  // and the queries before are done with
         const Output<D> to{attention, item};
         load_queries<D, kFewRows>(to, memory);
         named_barrier(1, kConsumers);
+        STAMP(3);
         attend_few(to, tiles_, after_barrier(shared_address(memory)),
                    *reinterpret_cast<Exchange*>(memory + kFewRows * D * 2), scale, true);
       }
@@ -379,6 +401,7 @@ class Layers {
   const GridBarrier grid_;
   Place place_;
   unsigned phase_ = 0, exchanges_ = 0;
+  int base_ = 0, layer_ = 0;
 };
 
 template <int D, int T>
