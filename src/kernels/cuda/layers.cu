@@ -102,8 +102,7 @@ LayersPlan plan_of(const LayersShape& shape, int rows) {
     if (!parted || p.rounds > kMostRounds) return plan;
     token_bytes =
         std::max(token_bytes, (p.k_blocks + p.splits - 1) / p.splits * tokens * kBlockK * 2);
-    sum_bytes = std::max(
-        sum_bytes, p.rounds * (tokens + tokens / kCluster) * sum_stride(p.boxes * kBoxRows) * 4);
+    sum_bytes = std::max(sum_bytes, p.rounds * tokens * p.boxes * kBoxRows * 4);
   }
   const int attention_bytes = dim == 64 ? kAttentionBytes<64> : kAttentionBytes<128>;
   const int ring = plan.shared_bytes - 1024 - attention_bytes - token_bytes - sum_bytes;

@@ -66,6 +66,7 @@ struct Share {
   }
 };
 
+// Found once, since it takes divisions.
 __device__ inline Share share_of(const LayersJob& job, int matrix) {
   const Product& p = job.products[matrix];
   const int block = static_cast<int>(blockIdx.x), split = block % p.splits;

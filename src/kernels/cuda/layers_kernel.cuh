@@ -39,9 +39,9 @@ template <int D, int T>
 struct Shared {
   uint64_t full[kMostStages], empty[kMostStages];
   uint64_t tile_full[kTiles<D>], tile_empty[kTiles<D>];
-  uint64_t parts;  // all blocks of the cluster have their sums
+  uint64_t parts;  // the cluster's blocks have sent their sums
+  Share shares[kMatrices];
   float norm_sums[kRowsAtOnce][kNormWarps];
-  RowPlace places[T];
   int splits[T];  // of a row's attention
   MergeFactors<kMergeBatch> factors[kMathWarps];
 };
@@ -94,6 +94,7 @@ class Layers {
   }
 
  private:
+  static constexpr int kOwnTokens = T / kCluster;
   static constexpr int kMeet = 2;  // barrier 1 is that of the functions called
 
   __device__ static void meet() { named_barrier(kMeet, kMathThreads); }
@@ -184,25 +185,17 @@ class Layers {
 
   // The block's columns of all tokens, `cols` numbers each.
   __device__ void load(const __nv_bfloat16* from, int cols, const Share& share) {
-    constexpr int kBatch = 8;
-    const int chunks = share.count * kBlockK / 8, all = tokens_ * chunks;
+    const int chunks = share.count * kBlockK / 8;
     from += share.first * kBlockK;
-    for (int first = static_cast<int>(threadIdx.x); first < all; first += kBatch * kMathThreads) {
-      uint4 v[kBatch];
+    for (int chunk = static_cast<int>(threadIdx.x); chunk < chunks; chunk += kMathThreads) {
+      uint4 v[T];
 #pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int item = first + i * kMathThreads, token = item / chunks, chunk = item % chunks;
-        if (item < all) {
-          v[i] =
-              *reinterpret_cast<const uint4*>(from + static_cast<size_t>(token) * cols + chunk * 8);
-        }
+      for (int t = 0; t < T; ++t) {
+        if (t < tokens_) v[t] = *reinterpret_cast<const uint4*>(from + t * cols + chunk * 8);
       }
 #pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int item = first + i * kMathThreads;
-        if (item < all) {
-          *reinterpret_cast<uint4*>(token_at(item / chunks, item % chunks * 8)) = v[i];
-        }
+      for (int t = 0; t < T; ++t) {
+        if (t < tokens_) *reinterpret_cast<uint4*>(token_at(t, chunk * 8)) = v[t];
       }
     }
     tokens_stored();
@@ -250,73 +243,112 @@ class Layers {
     tokens_stored();
   }
 
-  template <int kBoxes>
-  __device__ float* sums_of(int round) const {
-    // Behind each tile's sums those of a block's share of the tokens.
+  // Where this block has the numbers that block `split` of those with its tiles sent it of a tile.
+  __device__ float* part_at(int splits, int round, int split, int height) const {
     return reinterpret_cast<float*>(memory_ + job_.sums_at) +
-           round * (T + T / kCluster) * sum_stride(kBoxes * kBoxRows);
+           (round * splits + split) * (T * height / splits);
   }
 
-  // The sums of the block's tiles. The two warpgroups take turns; both see every stage go by, since
-  // a barrier tells a stage's fetches apart from those before and after only.
-  template <int kBoxes>
-  __device__ void multiply(const Product& p, const Share& share) {
+  // Tiles that the block has a part of.
+  __device__ static int own_tiles(const Product& p, const Share& share) {
+    int tiles = 0;
+    while (tiles < p.rounds && share.tile(tiles) < p.tiles) ++tiles;
+    return tiles;
+  }
+
+  // The sums of the block's tiles, each sent to the block that finishes it: its row of the tile, or
+  // with `kByToken` its token, says which. The two warpgroups take turns; both see every stage go
+  // by, since a barrier tells a stage's fetches apart from those before and after only.
+  template <int kBoxes, bool kGated, bool kByToken>
+  __device__ void multiply(const Product& p, const Share& share, int tiles) {
+    constexpr int kHeight = kBoxes * kBoxRows, kRows = kGated ? kHeight / 2 : kHeight;
+    const int splits = p.splits, own_rows = kRows / splits;
     const uint64_t ring = tile_descriptor(shared_address(memory_)),
                    tokens = tile_descriptor(shared_address(memory_ + job_.tokens_at));
+    const uint32_t first_rank = cluster_rank() - static_cast<uint32_t>(share.split);
+    if (threadIdx.x == 0) {
+      const int own_tokens = kByToken ? (tokens_ - share.split + splits - 1) / splits : tokens_;
+      const int numbers = own_tokens * (kByToken ? kHeight : kHeight / splits);
+      barrier_expect(&shared_.parts, static_cast<uint32_t>(tiles * splits * numbers * 4));
+    }
     barrier_wait(&shared_.full[place_.stage], place_.round & 1);
     STAMP(4);
-    for (int round = 0; round < p.rounds && share.tile(round) < p.tiles; ++round) {
-      if (round % 2 == warp() / 4) {
-        multiply_tile<T, kBoxes>(ring, shared_.full, shared_.empty, place_, job_.stages,
-                                 share.count, tokens, sums_of<kBoxes>(round));
+    for (int round = 0; round < tiles; ++round) {
+      if (round % 2 != warp() / 4) {
+        for (int k = 0; k < share.count; k += kSlots / kBoxes) {
+          barrier_wait(&shared_.full[place_.stage], place_.round & 1);
+          __syncwarp();
+          if (lane() == 0) barrier_arrive(&shared_.empty[place_.stage]);
+          place_.move_on(job_.stages);
+        }
         continue;
       }
-      for (int k = 0; k < share.count; k += kSlots / kBoxes) {
-        barrier_wait(&shared_.full[place_.stage], place_.round & 1);
-        __syncwarp();
-        if (lane() == 0) barrier_arrive(&shared_.empty[place_.stage]);
-        place_.move_on(job_.stages);
+      float acc[kBoxes == 4 ? 2 : 1][T / 2];
+      multiply_tile<T, kBoxes>(acc, ring, shared_.full, shared_.empty, place_, job_.stages,
+                               share.count, tokens);
+      const float* const to = part_at(splits, round, share.split, kHeight);
+#pragma unroll
+      for (int i = 0; i < (kBoxes == 4 ? 2 : 1) * 4; ++i) {
+        const int half = i / 4, token = lane() % 4 * 2 + i % 2;
+        const int row = half * kSubtileRows + warp() % 4 * 16 + lane() / 4 + i % 4 / 2 * 8;
+        if (token >= tokens_ || row >= kHeight) continue;
+        const int of_part = row % kRows;
+        const int owner = kByToken ? token % splits : of_part / own_rows;
+        const int at = kByToken ? token / splits * kHeight + row
+                                : (token * (kGated ? 2 : 1) + row / kRows) * own_rows +
+                                      of_part % own_rows;
+        send_to_rank(shared_address(to + at), first_rank + static_cast<uint32_t>(owner),
+                     acc[half][i % 4], shared_address(&shared_.parts));
       }
     }
-    meet();
     STAMP(5);
-    if (p.splits == 1) return;
-    if (threadIdx.x < kCluster) barrier_arrive_at(&shared_.parts, threadIdx.x);
-    barrier_wait_cluster(&shared_.parts, exchanges_++ & 1);
-    STAMP(6);
   }
 
-  // Finishes the tiles side by side.
-  template <int kSplits, bool kGated, int kBoxes>
-  __device__ void finish_tiles(const MatmulJob& to, const Product& p, const Share& share) {
-    const int threads = kMathWarps / p.rounds * 32;
-    const int round = static_cast<int>(threadIdx.x) / threads;
-    if (round >= p.rounds || share.tile(round) >= p.tiles) return;
-    finish_rows<T, kSplits, kGated, kBoxes * kBoxRows>(
-        to, share.tile(round), 0, tokens_, share.split, sums_of<kBoxes>(round),
-        static_cast<int>(threadIdx.x) - round * threads, threads);
+  __device__ void wait_for_parts() { barrier_wait(&shared_.parts, exchanges_++ & 1); STAMP(6); }
+
+  // A number's parts of K, in ascending order.
+  __device__ float sum_at(int splits, int round, int height, int at) const {
+    float sum = part_at(splits, round, 0, height)[at];
+    for (int split = 1; split < splits; ++split) {
+      sum += part_at(splits, round, split, height)[at];
+    }
+    return sum;
   }
 
+  // A tile is a head; a warp has one of the block's tokens in it.
   __device__ void project(const PackedLayer& weights, int layer) {
     const Product& p = job_.products[kQkv];
-    const Share share = share_of(job_, kQkv);
-    MatmulJob to = {};
-    to.out_rows = p.out_rows;
-    to.heads = {job_.attention.heads,
-                {weights.qkv_bias, weights.q_norm, weights.k_norm, job_.rope, job_.eps},
-                job_.attention_of(layer).batch,
-                const_cast<__nv_bfloat16*>(job_.attention.q)};
-    // Not by the thread that waits for other blocks.
-    if (const int row = static_cast<int>(threadIdx.x) - kMathThreads / 2; row >= 0 && row < T) {
-      shared_.places[row] = place_of(to.heads.batch, row);
+    const Share& share = shared_.shares[kQkv];
+    const Heads& heads = job_.attention.heads;
+    const HeadWeights of = {weights.qkv_bias, weights.q_norm, weights.k_norm, job_.rope, job_.eps};
+    const KvBatch batch = job_.attention_of(layer).batch;
+    const int tiles = own_tiles(p, share), own = (tokens_ - share.split + kCluster - 1) / kCluster;
+    const int round = warp() / kOwnTokens, token = share.split + warp() % kOwnTokens * kCluster;
+    const bool has_head = round < tiles && warp() % kOwnTokens < own;
+    const int head = has_head ? share.tile(round) : 0;
+    RowPlace place = {};
+    HeadFactors factors = {};
+    float low[kRopePairs], high[kRopePairs];
+    if (has_head) {
+      place = place_of(batch, token);
+      factors = head_factors(heads, of, token, head);
+      begin_head(heads, of, head, low, high);
     }
     norm(weights.input_norm, share);
-    multiply<D / kBoxRows>(p, share);
-    for (int round = 0; round < p.rounds && share.tile(round) < p.tiles; ++round) {
-      finish_heads<T, kCluster, D>(to, share.tile(round), 0, tokens_, share.split,
-                                   sums_of<D / kBoxRows>(round), shared_.places);
+    multiply<D / kBoxRows, false, true>(p, share, tiles);
+    wait_for_parts();
+    if (has_head && place.found()) {
+#pragma unroll
+      for (int i = 0; i < kRopePairs; ++i) {
+        const int d = lane() + 32 * i, at = warp() % kOwnTokens * D + d;
+        if (d >= D / 2) continue;
+        low[i] = __fadd_rn(low[i], sum_at(kCluster, round, D, at));
+        high[i] = __fadd_rn(high[i], sum_at(kCluster, round, D, at + D / 2));
+      }
+      store_head(heads, of, factors, batch, place, token, head, low, high,
+                 const_cast<__nv_bfloat16*>(job_.attention.q));
+      fence_copies();  // of keys and values, by other blocks
     }
-    fence_copies();  // of keys and values, by other blocks
     end_phase();
   }
 
@@ -346,22 +378,35 @@ class Layers {
     end_phase();
   }
 
+  template <int kBoxes>
+  __device__ void add_tiles(const Product& p, const Share& share) {
+    constexpr int kHeight = kBoxes * kBoxRows, kRows = kHeight / kCluster;
+    const int tiles = own_tiles(p, share);
+    multiply<kBoxes, false, false>(p, share, tiles);
+    bool waited = false;
+    for (int item = static_cast<int>(threadIdx.x); item < tiles * T * kRows; item += kMathThreads) {
+      const int at = item % (T * kRows), token = at / kRows, round = item / (T * kRows);
+      const int row = share.tile(round) * kHeight + share.split * kRows + at % kRows;
+      if (token >= tokens_ || row >= p.out_rows) continue;
+      float* const to = job_.x + token * job_.hidden + row;
+      const float old = *to;
+      if (!waited) barrier_wait(&shared_.parts, exchanges_ & 1), waited = true;
+      STAMP(6);
+      *to = old + sum_at(kCluster, round, kHeight, at);
+    }
+    ++exchanges_;
+  }
   __device__ void add(const Product& p, const Share& share) {
-    MatmulJob to = {};
-    to.out_rows = p.out_rows, to.epilogue = Epilogue::kAdd;
-    to.out = job_.x, to.out_stride = static_cast<size_t>(job_.hidden);
     if (p.boxes == 1) {
-      multiply<1>(p, share);
-      finish_tiles<kCluster, false, 1>(to, p, share);
+      add_tiles<1>(p, share);
     } else {
-      multiply<2>(p, share);
-      finish_tiles<kCluster, false, 2>(to, p, share);
+      add_tiles<2>(p, share);
     }
     end_phase();
   }
 
   __device__ void add_output() {
-    const Share share = share_of(job_, kO);
+    const Share& share = shared_.shares[kO];
     if (job_.merged_apart) {
       begin_phase();
       load(job_.attention.out, job_.attention.heads.heads * D, share);
@@ -373,20 +418,25 @@ class Layers {
 
   __device__ void gate(const PackedLayer& weights) {
     const Product& p = job_.products[kGateUp];
-    const Share share = share_of(job_, kGateUp);
-    MatmulJob to = {};
-    to.out_rows = p.out_rows, to.epilogue = Epilogue::kSwiglu;
-    to.out = job_.gated, to.out_stride = static_cast<size_t>(job_.intermediate);
+    const Share& share = shared_.shares[kGateUp];
+    const int tiles = own_tiles(p, share), rows = kBoxRows / p.splits;
     norm(weights.post_attention_norm, share);
-    multiply<2>(p, share);
-    if (p.splits == 1) finish_tiles<1, true, 2>(to, p, share);
-    if (p.splits == 2) finish_tiles<2, true, 2>(to, p, share);
-    if (p.splits == 4) finish_tiles<4, true, 2>(to, p, share);
+    multiply<2, true, false>(p, share, tiles);
+    wait_for_parts();
+    for (int item = static_cast<int>(threadIdx.x); item < tiles * T * rows; item += kMathThreads) {
+      const int round = item / (T * rows), token = item / rows % T, r = item % rows;
+      const int row = share.tile(round) * kBoxRows + share.split * rows + r;
+      if (token >= tokens_ || row >= p.out_rows) continue;
+      const int at = 2 * token * rows + r;
+      job_.gated[static_cast<size_t>(token) * job_.intermediate + row] =
+          __float2bfloat16_rn(swiglu(sum_at(p.splits, round, 2 * kBoxRows, at),
+                                     sum_at(p.splits, round, 2 * kBoxRows, at + rows)));
+    }
     end_phase();
   }
 
   __device__ void add_down() {
-    const Share share = share_of(job_, kDown);
+    const Share& share = shared_.shares[kDown];
     begin_phase();
     load(job_.gated, job_.intermediate, share);
     add(job_.products[kDown], share);
@@ -422,10 +472,11 @@ __global__ void __launch_bounds__(kThreads, 1)
       barrier_init(&shared.tile_full[i], 1);
       barrier_init(&shared.tile_empty[i], kWarps);
     }
-    barrier_init(&shared.parts, kCluster);
+    barrier_init(&shared.parts, 1);
     barrier_init_fence();
   }
   if (thread < T) shared.splits[thread] = splits_of_row(job.attention.batch, thread);
+  if (thread < kMatrices) shared.shares[thread] = share_of(job, thread);
   cluster_sync();
   const AttentionPlan plan = {true, kFewRows};
   uint8_t* const tiles = memory + job.attention_at + kQueryBytes;
@@ -433,7 +484,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (thread < kMathThreads) {
     Layers<D, T>(job, plan, tokens, memory, shared, tile_ring).run();
   } else if (thread < kMathThreads + 32) {
-    fetch_weights(job, memory, shared.full, shared.empty);
+    fetch_weights(job, shared.shares, memory, shared.full, shared.empty);
   } else {
     fetch_keys<D>(job, plan, tiles, tile_ring);
   }

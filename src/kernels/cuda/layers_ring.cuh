@@ -16,8 +16,8 @@ struct Place {
 };
 
 // By a warp: phase after phase and layer after layer, as far ahead as the ring has room.
-__device__ inline void fetch_weights(const LayersJob& job, uint8_t* ring, uint64_t* full,
-                                     uint64_t* empty) {
+__device__ inline void fetch_weights(const LayersJob& job, const Share (&shares)[kMatrices],
+                                     uint8_t* ring, uint64_t* full, uint64_t* empty) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const uint64_t policy = evict_first_policy();
   Place place;
@@ -28,7 +28,7 @@ __device__ inline void fetch_weights(const LayersJob& job, uint8_t* ring, uint64
       prefetch_map(&job.layers[(i + 1) / kMatrices].matrices[(i + 1) % kMatrices]);
     }
     const Product& p = job.products[matrix];
-    const Share share = share_of(job, matrix);
+    const Share share = shares[matrix];
     const int box = lane % p.boxes, column = lane / p.boxes, columns = kSlots / p.boxes;
     for (int round = 0; round < p.rounds && share.tile(round) < p.tiles; ++round) {
       const int tile = share.tile(round);
@@ -68,15 +68,17 @@ __device__ void multiply_columns(float (&acc)[kBoxes == 4 ? 2 : 1][T / 2], uint6
     }
   }
   wgmma_commit();
-  wgmma_wait<0>();
 }
 
-// One tile's sums over a part of K of `count` k-blocks, by a warpgroup.
+// One tile's sums over a part of K of `count` k-blocks, by a warpgroup. Each stage's products are
+// issued before those of the last one are waited for.
 template <int T, int kBoxes>
-__device__ void multiply_tile(uint64_t ring, uint64_t* full, uint64_t* empty, Place& place,
-                              int stages, int count, uint64_t tokens, float* sums) {
+__device__ void multiply_tile(float (&acc)[kBoxes == 4 ? 2 : 1][T / 2], uint64_t ring,
+                              uint64_t* full, uint64_t* empty, Place& place, int stages, int count,
+                              uint64_t tokens) {
   constexpr int kColumns = kSlots / kBoxes, kTokensStep = T * kBlockK * 2 >> 4;
-  float acc[kBoxes == 4 ? 2 : 1][T / 2];
+  const bool gives_back = threadIdx.x % 32 == 0;
+  int last = -1;
   for (int k = 0; k < count; k += kColumns) {
     barrier_wait(&full[place.stage], place.round & 1);
     const uint64_t stage = ring + (place.stage * kStageBytes >> 4);
@@ -87,14 +89,17 @@ __device__ void multiply_tile(uint64_t ring, uint64_t* full, uint64_t* empty, Pl
         multiply_columns<T, kBoxes, 1>(acc, stage + (c * kBoxes * kBoxBytes >> 4),
                                        tokens + (k + c) * kTokensStep, k + c == 0);
       }
+      wgmma_wait<0>();
     }
-    if (threadIdx.x % 32 == 0) barrier_arrive(&empty[place.stage]);
+    if (last >= 0) {
+      wgmma_wait<1>();
+      if (gives_back) barrier_arrive(&empty[last]);
+    }
+    last = place.stage;
     place.move_on(stages);
   }
-#pragma unroll
-  for (int half = 0; half < (kBoxes == 4 ? 2 : 1); ++half) {
-    store_sums<T, kBoxes * kBoxRows>(acc[half], half * kSubtileRows, sums);
-  }
+  wgmma_wait<0>();
+  if (gives_back) barrier_arrive(&empty[last]);
 }
 
 }  // namespace orthrus::cuda::in_one

@@ -185,6 +185,21 @@ __device__ inline void barrier_wait_cluster(uint64_t* barrier, uint32_t parity) 
       : "memory");
 }
 
+// Stores a float where the block of that rank has `address`, and counts its bytes at the barrier that
+// the block has where `barrier` is.
+__device__ inline void send_to_rank(uint32_t address, uint32_t rank, float value,
+                                    uint32_t barrier) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 to, at;\n"
+      "mapa.shared::cluster.u32 to, %0, %1;\n"
+      "mapa.shared::cluster.u32 at, %3, %1;\n"
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [to], %2, [at];\n"
+      "}\n" ::"r"(address),
+      "r"(rank), "r"(__float_as_uint(value)), "r"(barrier)
+      : "memory");
+}
+
 // Four floats from where `address` lies in the shared memory of the block of that rank.
 __device__ inline float4 load_from_rank(uint32_t address, uint32_t rank) {
   float4 v;
