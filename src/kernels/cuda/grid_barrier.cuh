@@ -21,12 +21,13 @@ class GridBarrier {
   __device__ void wait(unsigned times) const {
     unsigned polls = 0, arrived;
     do {
-      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+      asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];"
                    : "=r"(arrived)
                    : "l"(arrived_)
                    : "memory");
       if (++polls == kMostPolls) __trap();  // a lost device is better than one that hangs
     } while (arrived < times * gridDim.x);
+    asm volatile("fence.acq_rel.gpu;" ::: "memory");
   }
 
   // By one thread of the block, for which all waiting is done and which arrived `times` times.

@@ -57,10 +57,10 @@ Product product_of(int rows, int cols, int boxes, int out_rows, int clusters) {
   const auto tiles = [&](int height) {
     return (rows + height * kBoxRows - 1) / (height * kBoxRows);
   };
-  // The lowest tiles with which all are at work at once.
-  p.boxes = boxes > 0 ? boxes : tiles(1) <= teams ? 1 : 2;
-  p.tiles = tiles(p.boxes);
-  p.rounds = (p.tiles + teams - 1) / teams;
+  const auto rounds = [&](int height) { return (tiles(height) + teams - 1) / teams; };
+  // Who has most of them has as few rows as can be.
+  p.boxes = boxes > 0 ? boxes : rounds(1) <= 2 * rounds(2) ? 1 : 2;
+  p.tiles = tiles(p.boxes), p.rounds = rounds(p.boxes);
   return p;
 }
 
@@ -148,13 +148,13 @@ void dump_stamps() {
   static long long t[132][64];
   cudaDeviceSynchronize();
   cudaMemcpyFromSymbol(t, g_stamps, sizeof t);
-  for (int b : {0, 1, 5, 23, 40, 63, 90, 110, 127, -1}) {
+  for (int b : {0, 30, 100, -1}) {
     std::printf(b < 0 ? "mean " : "%4d ", b);
     for (int i = 0; i < 50; ++i) {
       if (i % 10 == 0) std::printf(" |");
       double sum = 0;
       int n = 0;
-      for (int k = b < 0 ? 0 : b; k < (b < 0 ? 128 : b + 1); ++k) {
+      for (int k = b < 0 ? 0 : b; k < (b < 0 ? 120 : b + 1); ++k) {
         if (t[k][i] >= t[k][0] && t[k][i] - t[k][0] < 1000000) sum += (t[k][i] - t[k][0]) / 1.755e3, ++n;
       }
       if (n) std::printf(" %.2f", sum / n); else std::printf(" -");
@@ -167,6 +167,12 @@ void dump_stamps() {
 
 cudaError_t run_layers(const LayersPass& pass, cudaStream_t stream) {
   LayersPlan plan = plan_of(pass.shape, pass.bucket);
+  static int told = 0;
+  if (++told % 300 == 1) {
+    std::printf("blocks %d stages %d", plan.blocks, plan.job.stages);
+    for (const Product& p : plan.job.products) std::printf(", splits %d boxes %d tiles %d rounds %d", p.splits, p.boxes, p.tiles, p.rounds);
+    std::printf("\n");
+  }
   if (plan.kernel == nullptr) return cudaErrorInvalidValue;
   LayersJob& job = plan.job;
   job.layers = pass.layers;

@@ -55,8 +55,11 @@ __device__ void fetch_keys(const LayersJob& job, const AttentionPlan& plan, uint
   for (int layer = 0; layer < job.layer_count; ++layer) {
     const AttentionJob attention = job.attention_of(layer);
     const auto wait = [&] {
-      grid.wait(static_cast<unsigned>(layer * job.phases() + 1));
-      fence_copies();
+      if (threadIdx.x % 32 == 0) {
+        grid.wait(static_cast<unsigned>(layer * job.phases() + 1));
+        fence_copies();
+      }
+      __syncwarp();
     };
     for (int i = static_cast<int>(blockIdx.x); find_item(attention, plan, i, item);
          i += static_cast<int>(gridDim.x)) {
@@ -116,7 +119,7 @@ class Layers {
     if (threadIdx.x == 0) grid_.arrive();
     STAMP(9);
     base_ += 10;
-    if (base_ == 50) base_ = 0;
+    if (base_ == 10 * job_.phases()) base_ = 0;
     ++phase_;
   }
 
@@ -271,7 +274,7 @@ class Layers {
       const int numbers = own_tokens * (kByToken ? kHeight : kHeight / splits);
       barrier_expect(&shared_.parts, static_cast<uint32_t>(tiles * splits * numbers * 4));
     }
-    barrier_wait(&shared_.full[place_.stage], place_.round & 1);
+    if (tiles > 0) barrier_wait(&shared_.full[place_.stage], place_.round & 1);
     STAMP(4);
     for (int round = 0; round < tiles; ++round) {
       if (round % 2 != warp() / 4) {
@@ -283,23 +286,21 @@ class Layers {
         }
         continue;
       }
-      float acc[kBoxes == 4 ? 2 : 1][T / 2];
-      multiply_tile<T, kBoxes>(acc, ring, shared_.full, shared_.empty, place_, job_.stages,
-                               share.count, tokens);
-      const float* const to = part_at(splits, round, share.split, kHeight);
-#pragma unroll
-      for (int i = 0; i < (kBoxes == 4 ? 2 : 1) * 4; ++i) {
-        const int half = i / 4, token = lane() % 4 * 2 + i % 2;
-        const int row = half * kSubtileRows + warp() % 4 * 16 + lane() / 4 + i % 4 / 2 * 8;
-        if (token >= tokens_ || row >= kHeight) continue;
+      const uint32_t to = shared_address(part_at(splits, round, share.split, kHeight));
+      const auto send = [&](int half, int i, float number) {
+        const int token = lane() % 4 * 2 + i % 2;
+        const int row = half * kSubtileRows + warp() % 4 * 16 + lane() / 4 + i / 2 * 8;
+        if (token >= tokens_ || row >= kHeight) return;
         const int of_part = row % kRows;
         const int owner = kByToken ? token % splits : of_part / own_rows;
         const int at = kByToken ? token / splits * kHeight + row
                                 : (token * (kGated ? 2 : 1) + row / kRows) * own_rows +
                                       of_part % own_rows;
-        send_to_rank(shared_address(to + at), first_rank + static_cast<uint32_t>(owner),
-                     acc[half][i % 4], shared_address(&shared_.parts));
-      }
+        send_to_rank(to + static_cast<uint32_t>(at) * 4, first_rank + static_cast<uint32_t>(owner),
+                     number, shared_address(&shared_.parts));
+      };
+      multiply_tile<T, kBoxes>(ring, shared_.full, shared_.empty, place_, job_.stages, share.count,
+                               tokens, send);
     }
     STAMP(5);
   }

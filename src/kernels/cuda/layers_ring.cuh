@@ -68,38 +68,34 @@ __device__ void multiply_columns(float (&acc)[kBoxes == 4 ? 2 : 1][T / 2], uint6
     }
   }
   wgmma_commit();
+  wgmma_wait<0>();
 }
 
-// One tile's sums over a part of K of `count` k-blocks, by a warpgroup. Each stage's products are
-// issued before those of the last one are waited for.
-template <int T, int kBoxes>
-__device__ void multiply_tile(float (&acc)[kBoxes == 4 ? 2 : 1][T / 2], uint64_t ring,
-                              uint64_t* full, uint64_t* empty, Place& place, int stages, int count,
-                              uint64_t tokens) {
+// One tile's sums over a part of K of `count` k-blocks, by a warpgroup.
+template <int T, int kBoxes, typename Send>
+__device__ void multiply_tile(uint64_t ring, uint64_t* full, uint64_t* empty, Place& place,
+                              int stages, int count, uint64_t tokens, const Send& send) {
+  float acc[kBoxes == 4 ? 2 : 1][T / 2];
   constexpr int kColumns = kSlots / kBoxes, kTokensStep = T * kBlockK * 2 >> 4;
-  const bool gives_back = threadIdx.x % 32 == 0;
-  int last = -1;
   for (int k = 0; k < count; k += kColumns) {
     barrier_wait(&full[place.stage], place.round & 1);
     const uint64_t stage = ring + (place.stage * kStageBytes >> 4);
-    if (count - k >= kColumns) {
+    if (kColumns == 1 || count - k >= kColumns) {
       multiply_columns<T, kBoxes, kColumns>(acc, stage, tokens + k * kTokensStep, k == 0);
     } else {
       for (int c = 0; k + c < count; ++c) {
         multiply_columns<T, kBoxes, 1>(acc, stage + (c * kBoxes * kBoxBytes >> 4),
                                        tokens + (k + c) * kTokensStep, k + c == 0);
       }
-      wgmma_wait<0>();
     }
-    if (last >= 0) {
-      wgmma_wait<1>();
-      if (gives_back) barrier_arrive(&empty[last]);
-    }
-    last = place.stage;
+    if (threadIdx.x % 32 == 0) barrier_arrive(&empty[place.stage]);
     place.move_on(stages);
   }
-  wgmma_wait<0>();
-  if (gives_back) barrier_arrive(&empty[last]);
+#pragma unroll
+  for (int half = 0; half < (kBoxes == 4 ? 2 : 1); ++half) {
+#pragma unroll
+    for (int i = 0; i < T / 2; ++i) send(half, i, acc[half][i]);
+  }
 }
 
 }  // namespace orthrus::cuda::in_one
