@@ -249,7 +249,7 @@ class Layers {
   // Where this block has the numbers that block `split` of those with its tiles sent it of a tile.
   __device__ float* part_at(int splits, int round, int split, int height) const {
     return reinterpret_cast<float*>(memory_ + job_.sums_at) +
-           (round * splits + split) * (T * height / splits);
+           (round * splits + split) * (T * height >> splits / 2);
   }
 
   // Tiles that the block has a part of.
@@ -265,19 +265,21 @@ class Layers {
   template <int kBoxes, bool kGated, bool kByToken>
   __device__ void multiply(const Product& p, const Share& share, int tiles) {
     constexpr int kHeight = kBoxes * kBoxRows, kRows = kGated ? kHeight / 2 : kHeight;
-    const int splits = p.splits, own_rows = kRows / splits;
+    // Splits are a power of two; a division would take longer than all else here.
+    const int splits = p.splits, log = splits / 2, own_rows = kRows >> log;
+    constexpr int kLogRows = kRows == 32 ? 5 : kRows == 64 ? 6 : 7;
     const uint64_t ring = tile_descriptor(shared_address(memory_)),
                    tokens = tile_descriptor(shared_address(memory_ + job_.tokens_at));
     const uint32_t first_rank = cluster_rank() - static_cast<uint32_t>(share.split);
     if (threadIdx.x == 0) {
-      const int own_tokens = kByToken ? (tokens_ - share.split + splits - 1) / splits : tokens_;
-      const int numbers = own_tokens * (kByToken ? kHeight : kHeight / splits);
+      const int own_tokens = kByToken ? (tokens_ - share.split + splits - 1) >> log : tokens_;
+      const int numbers = own_tokens * (kByToken ? kHeight : kHeight >> log);
       barrier_expect(&shared_.parts, static_cast<uint32_t>(tiles * splits * numbers * 4));
     }
     if (tiles > 0) barrier_wait(&shared_.full[place_.stage], place_.round & 1);
     STAMP(4);
     for (int round = 0; round < tiles; ++round) {
-      if (round % 2 != warp() / 4) {
+      if (round % 2 != __shfl_sync(~0u, warp() / 4, 0)) {
         for (int k = 0; k < share.count; k += kSlots / kBoxes) {
           barrier_wait(&shared_.full[place_.stage], place_.round & 1);
           __syncwarp();
@@ -286,16 +288,17 @@ class Layers {
         }
         continue;
       }
-      const uint32_t to = shared_address(part_at(splits, round, share.split, kHeight));
+      const uint32_t to = shared_address(reinterpret_cast<const float*>(memory_ + job_.sums_at) +
+                                         (round * splits + share.split) * (T * kHeight >> log));
       const auto send = [&](int half, int i, float number) {
         const int token = lane() % 4 * 2 + i % 2;
         const int row = half * kSubtileRows + warp() % 4 * 16 + lane() / 4 + i / 2 * 8;
         if (token >= tokens_ || row >= kHeight) return;
         const int of_part = row % kRows;
-        const int owner = kByToken ? token % splits : of_part / own_rows;
-        const int at = kByToken ? token / splits * kHeight + row
+        const int owner = kByToken ? token & (splits - 1) : of_part >> (kLogRows - log);
+        const int at = kByToken ? (token >> log) * kHeight + row
                                 : (token * (kGated ? 2 : 1) + row / kRows) * own_rows +
-                                      of_part % own_rows;
+                                      (of_part & (own_rows - 1));
         send_to_rank(to + static_cast<uint32_t>(at) * 4, first_rank + static_cast<uint32_t>(owner),
                      number, shared_address(&shared_.parts));
       };
@@ -420,12 +423,14 @@ class Layers {
   __device__ void gate(const PackedLayer& weights) {
     const Product& p = job_.products[kGateUp];
     const Share& share = shared_.shares[kGateUp];
-    const int tiles = own_tiles(p, share), rows = kBoxRows / p.splits;
+    const int tiles = own_tiles(p, share), log_rows = 5 - p.splits / 2,
+              rows = 1 << log_rows;
     norm(weights.post_attention_norm, share);
     multiply<2, true, false>(p, share, tiles);
     wait_for_parts();
     for (int item = static_cast<int>(threadIdx.x); item < tiles * T * rows; item += kMathThreads) {
-      const int round = item / (T * rows), token = item / rows % T, r = item % rows;
+      const int of_row = item >> log_rows, round = of_row / T, token = of_row % T;
+      const int r = item & (rows - 1);
       const int row = share.tile(round) * kBoxRows + share.split * rows + r;
       if (token >= tokens_ || row >= p.out_rows) continue;
       const int at = 2 * token * rows + r;

@@ -75,7 +75,7 @@ __device__ void multiply_columns(float (&acc)[kBoxes == 4 ? 2 : 1][T / 2], uint6
 template <int T, int kBoxes, typename Send>
 __device__ void multiply_tile(uint64_t ring, uint64_t* full, uint64_t* empty, Place& place,
                               int stages, int count, uint64_t tokens, const Send& send) {
-  float acc[kBoxes == 4 ? 2 : 1][T / 2];
+  float acc[kBoxes == 4 ? 2 : 1][T / 2] = {};
   constexpr int kColumns = kSlots / kBoxes, kTokensStep = T * kBlockK * 2 >> 4;
   for (int k = 0; k < count; k += kColumns) {
     barrier_wait(&full[place.stage], place.round & 1);
