@@ -279,7 +279,9 @@ class Layers {
     if (tiles > 0) barrier_wait(&shared_.full[place_.stage], place_.round & 1);
     STAMP(4);
     for (int round = 0; round < tiles; ++round) {
-      if (round % 2 != __shfl_sync(~0u, warp() / 4, 0)) {
+      // Or each has half of a high tile's rows.
+      const int half = kBoxes == 4 ? warp() / 4 : 0;
+      if (kBoxes < 4 && round % 2 != warp() / 4) {
         for (int k = 0; k < share.count; k += kSlots / kBoxes) {
           barrier_wait(&shared_.full[place_.stage], place_.round & 1);
           __syncwarp();
@@ -290,7 +292,7 @@ class Layers {
       }
       const uint32_t to = shared_address(reinterpret_cast<const float*>(memory_ + job_.sums_at) +
                                          (round * splits + share.split) * (T * kHeight >> log));
-      const auto send = [&](int half, int i, float number) {
+      const auto send = [&](int i, float number) {
         const int token = lane() % 4 * 2 + i % 2;
         const int row = half * kSubtileRows + warp() % 4 * 16 + lane() / 4 + i / 2 * 8;
         if (token >= tokens_ || row >= kHeight) return;
@@ -302,7 +304,7 @@ class Layers {
         send_to_rank(to + static_cast<uint32_t>(at) * 4, first_rank + static_cast<uint32_t>(owner),
                      number, shared_address(&shared_.parts));
       };
-      multiply_tile<T, kBoxes>(ring, shared_.full, shared_.empty, place_, job_.stages, share.count,
+      multiply_tile<T, kBoxes>(ring + (half * 2 * kBoxBytes >> 4), shared_.full, shared_.empty, place_, job_.stages, share.count,
                                tokens, send);
     }
     STAMP(5);

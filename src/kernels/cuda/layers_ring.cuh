@@ -51,20 +51,17 @@ __device__ inline void fetch_weights(const LayersJob& job, const Share (&shares)
 
 // Issues the products of kColumns k-blocks of a tile, whose stage and tokens begin there.
 template <int T, int kBoxes, int kColumns>
-__device__ void multiply_columns(float (&acc)[kBoxes == 4 ? 2 : 1][T / 2], uint64_t stage,
+__device__ void multiply_columns(float (&acc)[T / 2], uint64_t stage,
                                  uint64_t tokens, bool first) {
   wgmma_fence();
 #pragma unroll
   for (int c = 0; c < kColumns; ++c) {
+    // Where a tile is lower than wgmma's 64 rows, what lies behind it gives sums not kept.
+    const uint64_t rows = stage + (c * kBoxes * kBoxBytes >> 4);
+    const uint64_t columns = tokens + (c * T * kBlockK * 2 >> 4);
 #pragma unroll
-    for (int half = 0; half < (kBoxes == 4 ? 2 : 1); ++half) {
-      // Where a tile is lower than wgmma's 64 rows, what lies behind it gives sums not kept.
-      const uint64_t rows = stage + ((c * kBoxes + 2 * half) * kBoxBytes >> 4);
-      const uint64_t columns = tokens + (c * T * kBlockK * 2 >> 4);
-#pragma unroll
-      for (int i = 0; i < kBlockK / 16; ++i) {
-        wgmma<T>(acc[half], rows + i * kNext16, columns + i * kNext16, !first || c + i > 0);
-      }
+    for (int i = 0; i < kBlockK / 16; ++i) {
+      wgmma<T>(acc, rows + i * kNext16, columns + i * kNext16, !first || c + i > 0);
     }
   }
   wgmma_commit();
@@ -75,7 +72,7 @@ __device__ void multiply_columns(float (&acc)[kBoxes == 4 ? 2 : 1][T / 2], uint6
 template <int T, int kBoxes, typename Send>
 __device__ void multiply_tile(uint64_t ring, uint64_t* full, uint64_t* empty, Place& place,
                               int stages, int count, uint64_t tokens, const Send& send) {
-  float acc[kBoxes == 4 ? 2 : 1][T / 2] = {};
+  float acc[T / 2];
   constexpr int kColumns = kSlots / kBoxes, kTokensStep = T * kBlockK * 2 >> 4;
   for (int k = 0; k < count; k += kColumns) {
     barrier_wait(&full[place.stage], place.round & 1);
@@ -92,10 +89,7 @@ __device__ void multiply_tile(uint64_t ring, uint64_t* full, uint64_t* empty, Pl
     place.move_on(stages);
   }
 #pragma unroll
-  for (int half = 0; half < (kBoxes == 4 ? 2 : 1); ++half) {
-#pragma unroll
-    for (int i = 0; i < T / 2; ++i) send(half, i, acc[half][i]);
-  }
+  for (int i = 0; i < T / 2; ++i) send(i, acc[i]);
 }
 
 }  // namespace orthrus::cuda::in_one
