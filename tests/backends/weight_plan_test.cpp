@@ -70,7 +70,7 @@ TEST(WeightPlan, KeepsTheFormatsOfAFile) {
   EXPECT_EQ(plan.matrices[plan.layers[0].down.ar].form, kQ6K);
   EXPECT_EQ(plan.matrices[plan.layers[1].down.ar].form, kQ4K);
   EXPECT_EQ(plan.matrices[*plan.lm_head.ar].form, kQ6K);
-  EXPECT_TRUE(plan.widened(View::kAutoregressive).empty());
+  for (const View view : kBothViews) EXPECT_TRUE(plan.widened(view).empty());
   const auto read = plan.bytes_read(View::kAutoregressive);
   ASSERT_EQ(read.size(), 2u);
   const double of_q6_k = 128 * 512 + 512 * 1024 + 1024 * 512;  // the head's rows in whole tiles

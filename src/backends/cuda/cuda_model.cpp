@@ -151,8 +151,7 @@ void check_room_for(const ModelConfig& config, const WeightPlan& plan) {
   check_room(plan.bytes() + KvMemory::bytes(config, 16), "The weights and a short context");
 }
 
-// The formats of blocks that the file has, and the device has not. Copies for drafts that are BF16
-// because they were to be don't count.
+// As Engine::widened_types. Copies for drafts that are BF16 because they were to be don't count.
 std::set<DType> widened_types(const WeightPlan& plan, const PerView<WeightType>& wanted) {
   std::set<DType> types = plan.widened(View::kAutoregressive);
   if (wanted.ar == wanted.diffusion) types.merge(plan.widened(View::kDiffusion));

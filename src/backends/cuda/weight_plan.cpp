@@ -154,6 +154,7 @@ std::map<DType, double> WeightPlan::bytes_read(View view) const {
 
 std::set<DType> WeightPlan::widened(View view) const {
   std::set<DType> types;
+  if (read[view].empty()) return types;  // the network has no such view
   const auto note = [&](const Matrix& matrix) {
     if (format_of(matrix.type).stores_blocks()) types.insert(matrix.type);
   };
