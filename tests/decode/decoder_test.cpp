@@ -542,6 +542,46 @@ TEST(Decoder, ACycleThatIsCutShortIsNotCounted) {
   EXPECT_EQ(sum(counts.verified), sum(counts.drafted) - counts.drafted[0]);
 }
 
+// Its plans are all different, and it keeps those of which it hears.
+class Planner final : public FixedPolicy {
+ public:
+  Planner() : FixedPolicy(4) {}
+  WholePlan plan_whole(int most, int) override {
+    ++plans;
+    return {.drafts = most, .expected_accepted = plans / 8.0, .probe = plans == 2};
+  }
+  void observe_whole(const WholePlan& plan, const Outcome&) override { landed.push_back(plan); }
+  int plans = 0;
+  std::vector<WholePlan> landed;
+};
+
+TEST(Decoder, TellsThePolicyOfEachCycleInFlightWithItsOwnPlan) {
+  const Golden golden = load_golden("tied");
+  const CpuWeights model = load_model(golden.directory);
+  const CpuOps ops(1);
+  const std::vector<int32_t> prompt{5, 6}, one{20};
+  TestSequence s(model, ops);
+  Planner policy;
+  Decoder decoder(model.config, s.sequence, prompt, policy,
+                  {.block_size = 4, .max_tokens = 50, .prefill_chunk = 64});
+  decoder.next();
+  const std::vector<Choice> rows{{.id = 10, .logit = 1}};
+  ASSERT_EQ(decoder.take({.logits = {}, .choices = rows}), Status::kOk);
+  decoder.begin_cycles();
+  decoder.plan_cycle();
+  for (int i = 1; i <= 3; ++i) {
+    decoder.plan_cycle();  // while one is in flight
+    // The second one has made fewer drafts than were planned.
+    const int drafted = i == 2 ? 1 : 3;
+    ASSERT_EQ(decoder.take_cycle({.drafted = drafted, .verified = drafted, .tokens = one}),
+              Status::kOk);
+    ASSERT_EQ(policy.landed.size(), static_cast<size_t>(i));
+    EXPECT_EQ(policy.landed.back().expected_accepted, i / 8.0);
+    EXPECT_EQ(policy.landed.back().probe, i == 2);
+    EXPECT_EQ(policy.landed.back().drafts, drafted);
+  }
+}
+
 TEST(Decoder, BrokenLogitsEndTheSequenceButBrokenDraftsDoNot) {
   const Golden golden = load_golden("tied");
   const CpuWeights model = load_model(golden.directory);
