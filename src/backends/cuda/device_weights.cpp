@@ -1,7 +1,6 @@
 #include "backends/cuda/device_weights.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <random>
