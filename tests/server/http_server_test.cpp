@@ -220,6 +220,11 @@ TEST(HttpServer, SaysWhatAPathTakes) {
     EXPECT_EQ(below.status, 404);
     EXPECT_EQ(below.body, fmt::format("own form: There is no \"{}\".", path));
   }
+  for (const char* const target : {"/own/%zz", "/own/%00", "/open/%4?a"}) {
+    const HttpResponse below = ask(server.port(), "GET", target);
+    EXPECT_EQ(below.status, 400) << target;
+    EXPECT_EQ(below.body, "own form: The request's target is not a path with percent-encoding.");
+  }
   EXPECT_EQ(error_message(ask(server.port(), "GET", "/owner")), "There is no \"/owner\".");
 }
 

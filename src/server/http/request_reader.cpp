@@ -164,8 +164,12 @@ bool RequestReader::Impl::read_head() {
   for (const auto& field : message) {
     request.headers.add(std::string(view(field.name_string())), std::string(view(field.value())));
   }
-  std::optional<Target> target = read_target(view(message.target()));
-  if (!target) return false;
+  const std::string_view sent = view(message.target());
+  std::optional<Target> target = read_target(sent);
+  if (!target) {
+    request.path = sent.substr(0, sent.find_first_of("?#"));
+    return false;
+  }
   request.path = std::move(target->path);
   request.query = std::move(target->query);
   return true;

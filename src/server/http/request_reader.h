@@ -68,7 +68,8 @@ class RequestReader {
 
   const BadRequest& problem() const;  // of kBad
 
-  // From kHeader on, but for the body; the id is not set. Of kBad what is known of it.
+  // From kHeader on, but for the body; the id is not set. Of kBad what is known of it,
+  // the path as it was sent where it cannot be decoded.
   const HttpRequest& request() const;
   bool http_1_0() const;
   bool keep_alive() const;        // the client expects the connection to go on
