@@ -1,15 +1,31 @@
 #!/usr/bin/env bash
-# From nothing to a real chat model answering a question: sets up, builds, downloads 0.5 GB once.
-# With --tiny, or where the model cannot be downloaded, the small model of the repository continues
-# a prompt instead. Other arguments go to orthrus generate.
+# From nothing to a model that answers: scripts/demo.sh --help
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'EOF'
+usage: scripts/demo.sh [--tiny] [OPTION...]
+
+From nothing to a real chat model answering a question: installs what is missing, builds, downloads
+0.5 GB once. Where the model cannot be downloaded, it is as with --tiny.
+
+  --tiny   The small model of the repository continues a prompt instead
+
+Other options go to orthrus generate: --device cuda, --max-tokens 64.
+EOF
+}
 
 tiny=no
 if [ "${1-}" = --tiny ]; then
   tiny=yes
   shift
 fi
+case ${1-} in
+  -h | --help) usage && exit ;;
+  -* | "") ;;
+  *) echo "demo: $1 is not an option." >&2 && usage >&2 && exit 2 ;;
+esac
 
 scripts/setup.sh
 # Tests are built by whoever wants them; a build folder that has them keeps them.

@@ -1,10 +1,22 @@
 #!/usr/bin/env bash
-# From nothing to all tests run. Arguments go to ctest (-R NAME, --repeat until-fail:3, ...); with some
-# the trainer's tests, which pytest runs, are left out. With ORTHRUS_WERROR=ON in the environment, as
-# in CI, compiler warnings are errors. The Python package and the trainer are built and tested in a
-# virtual environment, build/venv, the latter with PyTorch: 5 GB. Run again, it needs no network.
+# From nothing to all tests run: scripts/test.sh --help
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'EOF'
+usage: scripts/test.sh [ARGUMENT...]
+
+From nothing to all tests run. Arguments go to ctest (-R NAME, --repeat until-fail:3, ...); with some
+the trainer's tests, which pytest runs, are left out. With ORTHRUS_WERROR=ON in the environment, as
+in CI, compiler warnings are errors. The Python package and the trainer are built and tested in a
+virtual environment, build/venv, the latter with PyTorch: 5 GB. Run again, it needs no network.
+EOF
+}
+
+case ${1-} in
+  -h | --help) usage && exit ;;
+esac
 
 scripts/setup.sh libgtest-dev python3-dev python3-pip python3-venv tmux chromium
 [ -e build/venv/bin/python ] || python3 -m venv build/venv
