@@ -1,7 +1,7 @@
 """Many requests in one event loop, which share passes: python async_many.py MODEL PROMPT..."""
 
+import argparse
 import asyncio
-import sys
 
 import orthrus
 
@@ -19,7 +19,8 @@ async def main(model: str, prompts: list[str]) -> None:
         await asyncio.gather(*(answer(engine, i, prompt) for i, prompt in enumerate(prompts)))
 
 
-if len(sys.argv) < 3:
-    print("usage: python async_many.py MODEL PROMPT...", file=sys.stderr)
-    sys.exit(2)
-asyncio.run(main(sys.argv[1], sys.argv[2:]))
+parser = argparse.ArgumentParser("python async_many.py", description="Many requests in one event loop, which share passes.")
+parser.add_argument("model", metavar="MODEL")
+parser.add_argument("prompts", metavar="PROMPT", nargs="+")
+arguments = parser.parse_args()
+asyncio.run(main(arguments.model, arguments.prompts))

@@ -1,14 +1,24 @@
-"""A chat in the terminal, ended by an empty line: python chat.py MODEL"""
+"""A chat in the terminal, ended by an empty line or Ctrl-D: python chat.py MODEL"""
 
-import sys
+import argparse
 
 import orthrus
 
-if len(sys.argv) != 2:
-    print("usage: python chat.py MODEL", file=sys.stderr)
-    sys.exit(2)
-session = orthrus.Engine(sys.argv[1]).session(params=orthrus.SamplingParams(max_tokens=None))
-while question := input("> "):
+
+
+def ask() -> str:
+    try:
+        return input("> ")
+    except EOFError:
+        print()
+        return ""
+
+
+parser = argparse.ArgumentParser("python chat.py", description="A chat in the terminal, ended by an empty line or Ctrl-D.")
+parser.add_argument("model", metavar="MODEL")
+model = parser.parse_args().model
+session = orthrus.Engine(model).session(params=orthrus.SamplingParams(max_tokens=None))
+while question := ask():
     try:
         for step in session.stream(question):
             print(step.text, end="", flush=True)

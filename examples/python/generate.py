@@ -1,14 +1,16 @@
 """Continues a prompt, and tells how: python generate.py MODEL 'def fibonacci(n):'"""
 
+import argparse
 import sys
 
 import orthrus
 
-if len(sys.argv) != 3:
-    print("usage: python generate.py MODEL PROMPT", file=sys.stderr)
-    sys.exit(2)
-model, prompt = sys.argv[1:]
-engine = orthrus.Engine(model)
+parser = argparse.ArgumentParser("python generate.py", description="Continues a prompt, and tells how.")
+parser.add_argument("model", metavar="MODEL")
+parser.add_argument("prompt", metavar="PROMPT")
+arguments = parser.parse_args()
+prompt = arguments.prompt
+engine = orthrus.Engine(arguments.model)
 generation = engine.generate(prompt, orthrus.SamplingParams(max_tokens=128, temperature=0))
 print(prompt + generation.text)
 

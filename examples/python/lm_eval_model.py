@@ -6,18 +6,24 @@ python lm_eval_model.py run --model orthrus --model_args model=MODEL --tasks arc
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from lm_eval.__main__ import cli_evaluate
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import TemplateLM
-from lm_eval.api.registry import register_model
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-from tqdm import tqdm
 
 import orthrus
+
+try:
+    from lm_eval.__main__ import cli_evaluate
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.model import TemplateLM
+    from lm_eval.api.registry import register_model
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+    from tqdm import tqdm
+except ModuleNotFoundError as error:
+    print(f"{__doc__}\n{error}: pip install lm-eval", file=sys.stderr)
+    sys.exit(2)
 
 CHUNK = 256  # requests that are given to the engine together
 Pair = tuple[list[int], list[int]]  # context, and what is scored

@@ -1,14 +1,15 @@
 """Shows what each forward pass gave, with a bar between them: python stream.py MODEL 'import'"""
 
-import sys
+import argparse
 
 import orthrus
 
-if len(sys.argv) != 3:
-    print("usage: python stream.py MODEL PROMPT", file=sys.stderr)
-    sys.exit(2)
-model, prompt = sys.argv[1:]
-engine = orthrus.Engine(model)
+parser = argparse.ArgumentParser("python stream.py", description="Shows what each forward pass gave, with a bar between them.")
+parser.add_argument("model", metavar="MODEL")
+parser.add_argument("prompt", metavar="PROMPT")
+arguments = parser.parse_args()
+prompt = arguments.prompt
+engine = orthrus.Engine(arguments.model)
 print(prompt, end="", flush=True)
 with engine.stream(prompt, orthrus.SamplingParams(max_tokens=64, seed=3)) as stream:
     for step in stream:

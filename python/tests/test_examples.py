@@ -1,10 +1,12 @@
 """The example programs say how they are called, where they are called otherwise."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import TINY
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 
@@ -13,5 +15,27 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 def test_without_arguments_there_is_a_usage_line(name: str) -> None:
     done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"usage: python {name} MODEL")
+    assert done.stderr.startswith(f"usage: python {name} [-h] MODEL")
+    assert "Traceback" not in done.stderr
+    helped = subprocess.run(
+        [sys.executable, EXAMPLES / name, "--help"], capture_output=True, text=True
+    )
+    assert helped.returncode == 0
+    assert helped.stdout.startswith(f"usage: python {name} [-h] MODEL")
+
+
+def test_a_chat_ends_with_its_input() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "chat.py", TINY], input="", capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "> \n"), done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lm_eval") is not None, reason="lm-eval is installed")
+def test_without_lm_eval_there_is_a_hint() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "lm_eval_model.py"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "pip install lm-eval" in done.stderr
     assert "Traceback" not in done.stderr
