@@ -19,7 +19,7 @@ async def main(model: str, prompts: list[str]) -> None:
         await asyncio.gather(*(answer(engine, i, prompt) for i, prompt in enumerate(prompts)))
 
 
-parser = argparse.ArgumentParser("python async_many.py", description="Many requests in one event loop, which share passes.")
+parser = argparse.ArgumentParser("python async_many.py", description=__doc__)
 parser.add_argument("model", metavar="MODEL")
 parser.add_argument("prompts", metavar="PROMPT", nargs="+")
 arguments = parser.parse_args()

@@ -5,7 +5,6 @@ import argparse
 import orthrus
 
 
-
 def ask() -> str:
     try:
         return input("> ")
@@ -14,7 +13,7 @@ def ask() -> str:
         return ""
 
 
-parser = argparse.ArgumentParser("python chat.py", description="A chat in the terminal, ended by an empty line or Ctrl-D.")
+parser = argparse.ArgumentParser("python chat.py", description=__doc__)
 parser.add_argument("model", metavar="MODEL")
 model = parser.parse_args().model
 session = orthrus.Engine(model).session(params=orthrus.SamplingParams(max_tokens=None))

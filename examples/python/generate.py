@@ -5,7 +5,7 @@ import sys
 
 import orthrus
 
-parser = argparse.ArgumentParser("python generate.py", description="Continues a prompt, and tells how.")
+parser = argparse.ArgumentParser("python generate.py", description=__doc__)
 parser.add_argument("model", metavar="MODEL")
 parser.add_argument("prompt", metavar="PROMPT")
 arguments = parser.parse_args()

@@ -4,7 +4,7 @@ import argparse
 
 import orthrus
 
-parser = argparse.ArgumentParser("python stream.py", description="Shows what each forward pass gave, with a bar between them.")
+parser = argparse.ArgumentParser("python stream.py", description=__doc__)
 parser.add_argument("model", metavar="MODEL")
 parser.add_argument("prompt", metavar="PROMPT")
 arguments = parser.parse_args()
