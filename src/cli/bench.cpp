@@ -159,6 +159,10 @@ class Bench {
     if (options.synthetic.has_value() == !options.model.directory.empty()) {
       throw Error(ErrorKind::kUsage, "bench takes one of -m/--model and --synthetic.");
     }
+    if (options.report == "-") {
+      throw Error(ErrorKind::kUsage,
+                  "--report is \"-\"; valid is a file's name: standard output has the table.");
+    }
     if (options.report) report_.emplace(*options.report);
     if (!options.synthetic) {
       ModelFiles files = open_model(options.model);

@@ -296,6 +296,7 @@ TEST_F(BenchTest, WhatItMeasuresIsChecked) {
       {{"-m", kGolden, "--roofline", "--context", "99999999"}, "context of 99999999"},
       {{"-m", kGolden, "--roofline", "--prompt-ids", "1"}, "--prompt-ids"},
       {{"-m", kGolden, "--kv-cache", "f16"}, "valid is f32 or bf16"},
+      {{"-m", kGolden, "--report", "-"}, "--report is \"-\"; valid is a file's name"},
   };
   for (const Case& c : cases) {
     std::vector<std::string> arguments = {"bench"};
