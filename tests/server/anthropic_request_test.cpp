@@ -110,6 +110,18 @@ MessagesRequest request_of(const std::string& members, ChatFormat format = ChatF
   return read_request(Fields(json), server_info(format), config(), "toolu_");
 }
 
+TEST(AnthropicRequest, WithoutAChatFormatTheServerSaysWhatIsServed) {
+  for (const ChatFormat format : {ChatFormat::kNone, ChatFormat::kUnknown}) {
+    try {
+      request_of("", format);
+      FAIL() << name_of(format);
+    } catch (const ApiError& error) {
+      EXPECT_EQ(error.status, 400);
+      EXPECT_NE(error.message.find("without --chat-format. /v1/completions"), std::string::npos);
+    }
+  }
+}
+
 TEST(AnthropicRequest, DefaultsAndFields) {
   const MessagesRequest plain = request_of("");
   EXPECT_EQ(plain.model, "claude-x");

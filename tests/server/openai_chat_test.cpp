@@ -52,6 +52,14 @@ TEST(Chat, AnswersAreWhatTheEngineGives) {
   EXPECT_EQ(answer["usage"]["completion_tokens"], 40);
 }
 
+TEST(Chat, WithoutAChatFormatTheServerSaysWhatIsServed) {
+  test::OpenAiServer plain(ChatFormat::kNone);
+  const auto answer = plain.send("POST", kPath, chat("Hi").dump());
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("without --chat-format. /v1/completions"), std::string::npos)
+      << answer.body;
+}
+
 TEST(Chat, WithoutALimitTheContextIsOne) {
   Json body = {{"prompt", Json::array()}};
   std::string text;

@@ -7,6 +7,7 @@
 
 #include "server/anthropic/messages.h"
 #include "server/anthropic/tools.h"
+#include "server/api/chat.h"
 #include "server/api/sampling_fields.h"
 #include "server/output/from_prompt.h"
 
@@ -56,7 +57,7 @@ MessagesPrompt read_prompt(const Fields& body, ChatFormat format, std::string ca
   }
 
   MessagesPrompt prompt;
-  prompt.text = render_chat(format, messages, options);
+  prompt.text = chat_prompt(format, messages, options);
   prompt.output = output_options(format, prompt.text, std::move(tools.names), std::move(call_id));
   prompt.output.parallel_calls = choice.parallel;
   if (choice.required) {

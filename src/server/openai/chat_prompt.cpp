@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/api/chat.h"
 #include "server/output/from_prompt.h"
 
 namespace orthrus::server::openai {
@@ -108,7 +109,7 @@ ChatPrompt read_chat_prompt(const Fields& body, ChatFormat format) {
   }
 
   ChatPrompt prompt;
-  prompt.text = render_chat(format, messages, options);
+  prompt.text = chat_prompt(format, messages, options);
   prompt.tools = std::move(tools.names);
   if (choice.required && options.add_generation_prompt) {
     prompt.begun = forced_call(format, prompt.text, choice.name);
