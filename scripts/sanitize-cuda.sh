@@ -10,14 +10,16 @@ check=${FORWARD_CHECK:-build/tests/cuda/forward_check}
 orthrus=${ORTHRUS:-build/orthrus}
 sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
 [ $# -gt 0 ] || set -- memcheck racecheck
+status=0
 for tool in "$@"; do
   echo "compute-sanitizer, $tool"
   "$sanitizer" --tool "$tool" --error-exitcode 1 "$check" tests/data models --few tied untied qwen2-Q4_K \
-    qwen2-mixed@native
+    qwen2-mixed@native || status=1
   for run in "tied 0.7" "untied 0"; do
     read -r model temperature <<< "$run"
     "$sanitizer" --tool "$tool" --error-exitcode 1 "$orthrus" generate --device cuda \
       -m "tests/data/golden/$model" --prompt-ids 1,2,3 -n 5 --mode dual --top-p 0.9 \
-      --temperature "$temperature" --seed 1
+      --temperature "$temperature" --seed 1 || status=1
   done
 done
+exit $status

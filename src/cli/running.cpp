@@ -35,7 +35,7 @@ void tell_weights(const Engine& engine) {
   if (all_bf16 && widened.empty()) return;
   std::string line = fmt::format("weights: {} on {}", names_of(types), name_of(engine.device()));
   if (!widened.empty()) {
-    line += all_bf16 ? ", widened from" : "; BF16 what it cannot multiply of";
+    line += all_bf16 ? ", widened from" : "; widened to BF16: all or some of";
     line += fmt::format(" the file's {}", names_of(widened));
   }
   write_error_stream(line + '\n');

@@ -50,6 +50,9 @@ TEST(Listen, ListensOnIpv6AndOnNames) {
 
 // A name may have two addresses, and what is free on one may be taken on the other.
 TEST(Listen, PicksAPortThatIsFreeOnAllAddressesOfAName) {
+  if (Listening::on_host("localhost", 0).addresses().size() < 2) {
+    GTEST_SKIP() << "localhost has one address here";
+  }
   std::vector<int> taken;
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
