@@ -5,6 +5,7 @@
 #include "cli/choices.h"
 #include "cli/text.h"
 #include "orthrus/error.h"
+#include "orthrus/inspect.h"
 
 namespace orthrus::cli {
 namespace {
@@ -38,6 +39,7 @@ ChatFormat ChatFormatOption::resolve(const std::string& model) const {
   const ChatFormat found = detect_chat_format(model);
   const std::string hint = fmt::format("--chat-format uses one all the same: {}.", names());
   if (found == ChatFormat::kNone) {
+    inspect(model);  // what is no model at all is told as such
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{} carries no chat template, so its model was not made for chat. "
                             "'orthrus generate' without --chat continues plain text; {}",

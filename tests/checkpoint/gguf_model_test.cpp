@@ -170,9 +170,11 @@ TEST_F(GgufModelTest, RefusesWhatItCannotUse) {
       {[](GgufWriter& w) { w.text("general.architecture", "llama"); },
        "general.architecture is \"llama\"; supported are \"qwen2\", \"qwen3\" and \"orthrus\".",
        kUnsupported},
-      {[](GgufWriter& w) { w.text("general.architecture", "orthrus-heads"); },
-       "general.architecture is \"orthrus-heads\"; these are heads for a model, which --heads "
-       "takes."},
+      {[](GgufWriter& w) {
+         w.text("general.architecture", "orthrus-heads").text("general.type", "adapter");
+       },
+       "general.architecture is \"orthrus-heads\"; these are heads for a model; give that, and the "
+       "heads by --heads or beside it."},
       {[](GgufWriter& w) { w.u32("general.architecture", 2); },
        "general.architecture is 2; it must be a string."},
       {[](GgufWriter& w) { w.without("general.architecture"); },

@@ -132,6 +132,10 @@ TEST(NearMisses, AreNamed) {
        "Models are in \"checkpoint-1\", \"checkpoint-2\"; give one of these directories."},
       {{"a/heads.gguf", "b/config.json", "c/heads.gguf", "c/x-q4_k_m.gguf"},
        "Models are in \"b\", \"c\"; give one of these directories."},
+      {{"heads.gguf", "README.md"},
+       "It has the heads for a model, \"heads.gguf\": put the model's file beside them."},
+      {{"heads.safetensors", "b/config.json"},
+       "It has the heads for a model, \"heads.safetensors\": put the model's file beside them."},
       {{".cache/huggingface/download/x.incomplete", "config.json"},
        "Its download has not finished: repeat \"hf download\", which goes on."},
   };

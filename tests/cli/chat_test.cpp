@@ -34,6 +34,17 @@ TEST(Chat, RefusesACheckpointWithoutTemplate) {
   }
 }
 
+// Where there is no model, that there is no template is not what is wrong.
+TEST(Chat, SaysThatADirectoryHoldsNoModel) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory.path() / "heads.gguf") << "x";
+  const ProcessResult result = run_orthrus({"chat", "-m", directory.path().string()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("has no config.json. It has the heads for a model"), std::string::npos)
+      << result.err;
+  EXPECT_EQ(result.err.find("template"), std::string::npos) << result.err;
+}
+
 TEST(Chat, RefusesAnUnknownTemplate) {
   const TemporaryDirectory directory;
   std::ofstream(directory.path() / "chat_template.jinja") << "{{ messages }}";

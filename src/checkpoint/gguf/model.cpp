@@ -66,8 +66,6 @@ class ConfigReader {
       config_.architecture = "OrthrusLM";
       config_.has_qk_norm = find_tensor(model_, "blk.0.attn_q_norm.weight") != nullptr;
       config_.has_qkv_bias = find_tensor(model_, "blk.0.attn_q.bias") != nullptr;
-    } else if (base_ == "orthrus-heads") {
-      fields_.refuse(kArchitecture, "these are heads for a model, which --heads takes");
     } else if (problems_.none()) {
       fields_.refuse(kArchitecture, "supported are \"qwen2\", \"qwen3\" and \"orthrus\"",
                      ErrorKind::kUnsupported);
@@ -79,7 +77,11 @@ class ConfigReader {
   void refuse_other_kinds() {
     constexpr const char* kKind = "general.type";
     const std::string_view kind = fields_.text(kKind, "model");
-    if (kind == "adapter") {
+    if (fields_.text(kArchitecture, "") == "orthrus-heads") {
+      fields_.refuse(
+          kArchitecture,
+          "these are heads for a model; give that, and the heads by --heads or beside it");
+    } else if (kind == "adapter") {
       fields_.refuse(kKind, "merge the adapter into its base model first, and give the result",
                      ErrorKind::kUnsupported);
     } else if (kind == "mmproj" || kind == "imatrix") {

@@ -51,8 +51,12 @@ bool has_unfinished_download(const fs::path& directory) {
 }  // namespace
 
 std::string what_it_holds(const fs::path& directory) {
-  std::vector<std::string> weights;
+  std::vector<std::string> weights, heads;
   for (const std::string& name : names_in(directory, kMostEntries)) {
+    if (name.ends_with("heads.gguf") || name.ends_with("heads.safetensors")) {
+      heads.push_back(name);
+      continue;
+    }
     if (name.starts_with("adapter_")) {
       return fmt::format(
           "It holds an adapter (LoRA), {}: merge that into its base model first, with peft's "
@@ -72,6 +76,10 @@ std::string what_it_holds(const fs::path& directory) {
   if (!weights.empty()) {
     return fmt::format("Found {}: convert to safetensors, or add the missing index.",
                        list_in_quotes(weights));
+  }
+  if (!heads.empty()) {
+    return fmt::format("It has the heads for a model, {}: put the model's file beside them.",
+                       list_in_quotes(heads));
   }
   std::vector<std::string> models;
   size_t seen = 0;
