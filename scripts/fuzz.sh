@@ -1,8 +1,21 @@
 #!/usr/bin/env bash
-# Runs every libFuzzer target for a while: scripts/fuzz.sh [SECONDS], 60 each unless given.
+# Runs every libFuzzer target for a while: scripts/fuzz.sh --help
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'EOF'
+usage: scripts/fuzz.sh [SECONDS]
+
+Builds every libFuzzer target with clang 19, and runs each for SECONDS, 60 unless given.
+EOF
+}
+
 seconds=${1:-60}
+case $seconds in
+  -h | --help) usage && exit ;;
+  *[!0-9]*) echo "fuzz: $seconds is no number of seconds. See scripts/fuzz.sh --help." >&2 && exit 2 ;;
+esac
 
 scripts/setup.sh clang-19 libclang-rt-19-dev
 cmake --preset fuzz >/dev/null

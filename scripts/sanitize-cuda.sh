@@ -1,10 +1,25 @@
 #!/usr/bin/env bash
-# Passes and cycles of the golden checkpoints under compute-sanitizer, on a machine with a CUDA
-# device: scripts/sanitize-cuda.sh [TOOL]..., of memcheck, racecheck, initcheck and synccheck; the
-# first two unless given. FORWARD_CHECK and ORTHRUS name the programs where they are not
-# build/tests/cuda/forward_check and build/orthrus.
+# Runs compute-sanitizer: scripts/sanitize-cuda.sh --help
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'EOF'
+usage: scripts/sanitize-cuda.sh [TOOL]...
+
+Passes and cycles of the golden checkpoints under compute-sanitizer, on a machine with a CUDA device.
+TOOL is memcheck, racecheck, initcheck or synccheck; the first two unless given. FORWARD_CHECK and
+ORTHRUS name the programs where they are not build/tests/cuda/forward_check and build/orthrus.
+EOF
+}
+
+for tool in "$@"; do
+  case $tool in
+    -h | --help) usage && exit ;;
+    memcheck | racecheck | initcheck | synccheck) ;;
+    *) echo "sanitize-cuda: $tool is not a tool. See scripts/sanitize-cuda.sh --help." >&2 && exit 2 ;;
+  esac
+done
 
 check=${FORWARD_CHECK:-build/tests/cuda/forward_check}
 orthrus=${ORTHRUS:-build/orthrus}

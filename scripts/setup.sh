@@ -1,7 +1,20 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing, of those named as arguments and those every build
-# needs. Uses sudo only when not root; does nothing, and needs no network, when all are there.
+# Installs what builds need: scripts/setup.sh --help
 set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: scripts/setup.sh [PACKAGE]...
+
+Installs the Debian packages that are missing, of those named and those every build needs. Uses sudo
+only when not root; does nothing, and needs no network, when all are there.
+EOF
+}
+
+case ${1-} in
+  -h | --help) usage && exit ;;
+  -*) echo "setup: $1 is not an option. See scripts/setup.sh --help." >&2 && exit 2 ;;
+esac
 
 packages=(g++ make cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
           libutf8proc-dev libhwy-dev libedit-dev libboost-dev prometheus-cpp-dev "$@")

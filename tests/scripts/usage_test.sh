@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Scripts that build say how they are called before they begin.
+# Scripts say how they are called before they begin.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Without setup.sh beside them they cannot get further.
 mkdir "$work/scripts"
-cp "$(dirname "$0")"/../../scripts/{demo,test}.sh "$work/scripts"
+cp "$(dirname "$0")"/../../scripts/*.sh "$work/scripts"
 
 expect() {  # CODE TEXT SCRIPT ARGUMENT...: its exit code, and how what it says begins
   local code=$1 text=$2 said rc=0
@@ -18,8 +18,19 @@ expect() {  # CODE TEXT SCRIPT ARGUMENT...: its exit code, and how what it says 
 }
 
 for help in -h --help; do
-  expect 0 "usage: scripts/demo.sh" demo.sh $help
+  expect 0 "usage: scripts/setup.sh" setup.sh $help
+done
+expect 2 "setup: --all is not an option." setup.sh --all
+rm "$work/scripts/setup.sh"
+
+for help in -h --help; do
+  for script in "$work"/scripts/*.sh; do
+    name=$(basename "$script")
+    expect 0 "usage: scripts/$name" "$name" $help
+  done
   expect 0 "usage: scripts/demo.sh" demo.sh --tiny $help
-  expect 0 "usage: scripts/test.sh" test.sh $help
 done
 expect 2 "demo: tiny is not an option." demo.sh tiny
+expect 2 "format: -x is not an option." format.sh -x
+expect 2 "fuzz: 1m is no number of seconds." fuzz.sh 1m
+expect 2 "sanitize-cuda: leaks is not a tool." sanitize-cuda.sh memcheck leaks
