@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_job.h"
 #include "kernels/cuda/attention_merge.cuh"
-#include "kernels/cuda/attention_plan.cuh"
 #include "kernels/cuda/attention_rows.cuh"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx.cuh"
@@ -104,13 +104,14 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
   __syncthreads();
   let_successor_start();
-  const AttentionPlan plan = plan_of(job, kFewSupported);
+  const AttentionWork work = job.work();
+  const AttentionPlan plan = plan_of(work, kFewSupported);
   const float scale = 1.4426950408889634f / sqrtf(static_cast<float>(D));
   uint8_t* const tiles = shared + Layout<D>::kRing;
   Ring<D> ring{shared_address(tiles), full, empty,
                plan.apart ? Layout<D>::kStages : Layout<D>::kStages - 1};
   AttentionItem item;
-  for (int i = static_cast<int>(blockIdx.x); find_item(job, plan, i, item);
+  for (int i = static_cast<int>(blockIdx.x); find_item(work, plan, i, item);
        i += static_cast<int>(gridDim.x)) {
     if (threadIdx.x >= kConsumers) {
       produce<D>(job, item, tiles, ring);

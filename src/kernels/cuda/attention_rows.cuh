@@ -1,7 +1,7 @@
 // How the warps of a block attend with the rows of an item, few or many.
 #pragma once
 
-#include "kernels/cuda/attention_plan.cuh"
+#include "kernels/cuda/attention_job.h"
 #include "kernels/cuda/attention_tile.cuh"
 
 namespace orthrus::cuda {

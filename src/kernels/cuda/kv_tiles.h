@@ -1,13 +1,13 @@
-// How keys and values lie in device memory, and which of them the rows of a pass attend to.
+// How keys and values lie in device memory.
 #pragma once
 
 #include <cuda_bf16.h>
 
 #include <cstddef>
 
-namespace orthrus::cuda {
+#include "kernels/cuda/kv_span.h"
 
-inline constexpr int kTilePositions = 64;
+namespace orthrus::cuda {
 
 // A tile holds the keys of 64 consecutive positions of one head, [64][head_dim], and then their
 // values, [64][head_dim], in bf16: one contiguous run that the copy engine fetches at once. So that
@@ -31,32 +31,6 @@ struct KvPages {
   size_t page_stride = 0;
 };
 
-// Rows of a pass that belong to one sequence: AttentionSpan of kernels/ops.h, for the device.
-// With no block it is the AR view: row i stands at position first_position + i, its key is stored
-// in the cache there, and it sees the positions up to its own. With a block it is the diffusion
-// view: row i's key is stored in the block's slot i, and every row sees the cache before
-// first_position, then the whole block.
-struct KvSpan {
-  int first_row = 0;
-  int rows = 0;
-  int first_position = 0;
-  int first_page = 0;         // page_table[first_page + i] holds positions [64 i, 64 i + 64)
-  int first_block_page = -1;  // block page first_block_page + i holds slots [64 i, 64 i + 64)
-
-  // Of a tree's trunk: how many rows the tree has. They follow each other, the trunk's first, those
-  // of branches behind them: attention takes them together. May be 0 where there are no branches.
-  int tree_rows = 0;
-
-  // Of a branch of a tree (cache/kv_branches.h), which is a span of its own, behind its trunk's.
-  int behind = 0;  // rows of the pass that come before it on its path, and are of other spans
-  int copied_page =
-      -1;  // what its first page has of positions known() and before is copied from it
-
-  __host__ __device__ bool has_block() const { return first_block_page >= 0; }
-  // The positions that the pass begins behind.
-  __host__ __device__ int known() const { return first_position - behind; }
-};
-
 // Other pages that a row's key and value belong to, in the slot that they have in its own: those
 // where branches begin that the row is before. The first is page_table[first].
 struct RowCopies {
@@ -73,13 +47,6 @@ struct KvBatch {
   const int* page_table = nullptr;
   KvPages cache, block;
   const RowCopies* copies = nullptr;  // by row; or none has any
-};
-
-// Heads of a network: query head h reads key head h / (heads / kv_heads).
-struct Heads {
-  int heads = 0;
-  int kv_heads = 0;
-  int head_dim = 0;
 };
 
 }  // namespace orthrus::cuda

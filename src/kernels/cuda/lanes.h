@@ -97,4 +97,59 @@ struct Lanes {
 #endif
 };
 
+// For functions that each lane runs by itself, with what they find together; on the host a warp has
+// one lane.
+struct OwnLane {
+#ifdef __CUDA_ARCH__
+  static constexpr int kCount = 32;
+#else
+  static constexpr int kCount = 1;
+#endif
+
+  ORTHRUS_HOST_DEVICE static int own() {
+#ifdef __CUDA_ARCH__
+    return static_cast<int>(threadIdx.x) % kCount;
+#else
+    return 0;
+#endif
+  }
+
+  ORTHRUS_HOST_DEVICE static int sum(int v) {
+#ifdef __CUDA_ARCH__
+    return __reduce_add_sync(~0u, v);
+#else
+    return v;
+#endif
+  }
+
+  ORTHRUS_HOST_DEVICE static int max(int v) {
+#ifdef __CUDA_ARCH__
+    return __reduce_max_sync(~0u, v);
+#else
+    return v;
+#endif
+  }
+
+  // Which of the lanes has the item `index`, each having `items` in order, and the item's index
+  // among those; or, where none has it, kCount and its index among what follows.
+  ORTHRUS_HOST_DEVICE static int of_item(int items, int& index) {
+#ifdef __CUDA_ARCH__
+    const int lane = own();
+    int up_to = items;
+    for (int step = 1; step < kCount; step *= 2) {
+      const int other = __shfl_up_sync(~0u, up_to, step);
+      if (lane >= step) up_to += other;
+    }
+    const unsigned beyond = __ballot_sync(~0u, index < up_to);
+    const int found = beyond != 0 ? __ffs(static_cast<int>(beyond)) - 1 : kCount;
+    index -= __shfl_sync(~0u, found < kCount ? up_to - items : up_to, min(found, kCount - 1));
+    return found;
+#else
+    if (index < items) return 0;
+    index -= items;
+    return kCount;
+#endif
+  }
+};
+
 }  // namespace orthrus::cuda

@@ -1,7 +1,9 @@
 // Which tiles and rows a block of the attention kernel works on: found on the device, from spans.
 #pragma once
 
-#include "kernels/cuda/attention.h"
+#include "base/host_device.h"
+#include "kernels/cuda/kv_span.h"
+#include "kernels/cuda/lanes.h"
 
 namespace orthrus::cuda {
 
@@ -15,16 +17,13 @@ inline constexpr int kMostRowsApart = 256;
 // So many items of 16 rows are little to do.
 inline constexpr int kFewItems = 528;
 
-struct AttentionJob {
+// What there is to do in a pass.
+struct AttentionWork {
   Heads heads;
-  KvBatch batch;
-  const __nv_bfloat16* q;
-  __nv_bfloat16* out;
-  // Of passes whose splits are computed apart, what they gave: [split][part_rows][heads].
-  int part_rows;
-  float2* part_tops;   // largest score and sum
-  float* part_values;  // [head_dim]
-  int blocks;          // of the attention kernel
+  const KvSpan* spans;
+  const int* span_count;
+  int part_rows;  // of a pass whose splits may be computed apart, at most
+  int blocks;     // of the attention kernel
 };
 
 // How a pass is cut up. No result depends on it.
@@ -43,11 +42,19 @@ struct AttentionItem {
   int cache_tiles, block_tiles;
 };
 
-__device__ inline int tiles_of(int positions) {
+ORTHRUS_HOST_DEVICE inline int smaller(int a, int b) {
+  return a < b ? a : b;
+}
+
+ORTHRUS_HOST_DEVICE inline int larger(int a, int b) {
+  return a > b ? a : b;
+}
+
+ORTHRUS_HOST_DEVICE inline int tiles_of(int positions) {
   return (positions + kTilePositions - 1) / kTilePositions;
 }
 
-__device__ inline int splits_of(int tiles) {
+ORTHRUS_HOST_DEVICE inline int splits_of(int tiles) {
   return (tiles + kSplitTiles - 1) / kSplitTiles;
 }
 
@@ -57,37 +64,37 @@ struct SplitTiles {
   int first, count;
 };
 
-__device__ inline SplitTiles tiles_of_split(const AttentionItem& item, int split) {
+ORTHRUS_HOST_DEVICE inline SplitTiles tiles_of_split(const AttentionItem& item, int split) {
   const int cache_splits = splits_of(item.cache_tiles);
   const bool block = split >= cache_splits;
   const int first = (block ? split - cache_splits : split) * kSplitTiles;
   const int tiles = block ? item.block_tiles : item.cache_tiles;
-  return {block, first, min(kSplitTiles, tiles - first)};
+  return {block, first, smaller(kSplitTiles, tiles - first)};
 }
 
-__device__ inline int row_blocks(const KvSpan& span, int group, int block_rows) {
+ORTHRUS_HOST_DEVICE inline int row_blocks(const KvSpan& span, int group, int block_rows) {
   return (span.rows * group + block_rows - 1) / block_rows;
 }
 
 // The splits that lie wholly before the pass. All rows of a tree see all of their keys, on the same
 // pages, so where splits are items these have its rows together.
-__device__ inline int shared_splits(const KvSpan& span) {
+ORTHRUS_HOST_DEVICE inline int shared_splits(const KvSpan& span) {
   return span.known() / (kSplitTiles * kTilePositions);
 }
 
 // The rows that a span has such items of: a trunk those of its tree, a branch none.
-__device__ inline KvSpan sharing_rows(KvSpan span) {
-  span.rows = span.behind > 0 ? 0 : max(span.rows, span.tree_rows);
+ORTHRUS_HOST_DEVICE inline KvSpan sharing_rows(KvSpan span) {
+  span.rows = span.behind > 0 ? 0 : larger(span.rows, span.tree_rows);
   return span;
 }
 
 // The rows and tiles of a block of rows. The longest contexts of a span come first.
-__device__ inline AttentionItem item_of(const KvSpan& span, int row_block, int group,
-                                        int block_rows) {
+ORTHRUS_HOST_DEVICE inline AttentionItem item_of(const KvSpan& span, int row_block, int group,
+                                                 int block_rows) {
   AttentionItem item = {};
   item.span = span;
   item.first_row = (row_blocks(span, group, block_rows) - 1 - row_block) * block_rows;
-  item.rows = min(block_rows, span.rows * group - item.first_row);
+  item.rows = smaller(block_rows, span.rows * group - item.first_row);
   if (span.has_block()) {
     item.cache_tiles = tiles_of(span.first_position);
     item.block_tiles = tiles_of(span.rows);
@@ -99,57 +106,44 @@ __device__ inline AttentionItem item_of(const KvSpan& span, int row_block, int g
   return item;
 }
 
-// Of a warp: where there are several spans, its lanes look at 32 at a time.
-__device__ inline AttentionPlan plan_of(const AttentionJob& job, bool few_rows_supported) {
-  const int spans = *job.batch.span_count, group = job.heads.heads / job.heads.kv_heads;
+// Of a warp: where there are several spans, its lanes share them out.
+ORTHRUS_HOST_DEVICE inline AttentionPlan plan_of(const AttentionWork& work,
+                                                 bool few_rows_supported) {
+  const int spans = *work.span_count, group = work.heads.heads / work.heads.kv_heads;
   const bool several = spans > 1;
   int rows = 0, items = 0, tiles = 0, unshared_tiles = 0, longest = 0;
-  for (int s = several ? static_cast<int>(threadIdx.x) % 32 : 0; s < spans; s += 32) {
-    const KvSpan span = job.batch.spans[s];
-    rows = max(rows, span.first_row + span.rows);
+  for (int s = several ? OwnLane::own() : 0; s < spans; s += OwnLane::kCount) {
+    const KvSpan span = work.spans[s];
+    rows = larger(rows, span.first_row + span.rows);
     const KvSpan sharing = sharing_rows(span);
     const int of_span = tiles_of(span.first_position + span.rows), shared = shared_splits(span);
     items +=
-        job.heads.kv_heads * (row_blocks(sharing, group, kFewRows) * shared +
-                              row_blocks(span, group, kFewRows) * (splits_of(of_span) - shared));
-    const int blocks = job.heads.kv_heads * row_blocks(span, group, kBlockRows);
-    tiles += job.heads.kv_heads * row_blocks(sharing, group, kBlockRows) * shared * kSplitTiles +
+        work.heads.kv_heads * (row_blocks(sharing, group, kFewRows) * shared +
+                               row_blocks(span, group, kFewRows) * (splits_of(of_span) - shared));
+    const int blocks = work.heads.kv_heads * row_blocks(span, group, kBlockRows);
+    tiles += work.heads.kv_heads * row_blocks(sharing, group, kBlockRows) * shared * kSplitTiles +
              blocks * (of_span - shared * kSplitTiles);
     unshared_tiles += blocks * of_span;
-    longest = max(longest, of_span);
+    longest = larger(longest, of_span);
   }
   if (several) {
-    rows = __reduce_max_sync(~0u, rows), longest = __reduce_max_sync(~0u, longest);
-    items = __reduce_add_sync(~0u, items), tiles = __reduce_add_sync(~0u, tiles);
-    unshared_tiles = __reduce_add_sync(~0u, unshared_tiles);
+    rows = OwnLane::max(rows), longest = OwnLane::max(longest);
+    items = OwnLane::sum(items), tiles = OwnLane::sum(tiles);
+    unshared_tiles = OwnLane::sum(unshared_tiles);
   }
   // Where a block's share is more than the longest context, there is nothing to gain by merging,
   // but for what trees share.
   const bool apart =
-      rows <= job.part_rows && (2 * tiles < 3 * longest * job.blocks || tiles < unshared_tiles);
+      rows <= work.part_rows && (2 * tiles < 3 * longest * work.blocks || tiles < unshared_tiles);
   return {apart, apart && few_rows_supported && items <= kFewItems ? kFewRows : kBlockRows};
 }
 
-// Of a warp: which of the lanes has the item `index`, each having `own` in order, and the item's
-// index among those; or, where none has it, 32 and its index among what follows.
-__device__ inline int lane_of_item(int own, int& index) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  int up_to = own;
-  for (int step = 1; step < 32; step *= 2) {
-    const int other = __shfl_up_sync(~0u, up_to, step);
-    if (lane >= step) up_to += other;
-  }
-  const unsigned beyond = __ballot_sync(~0u, index < up_to);
-  const int found = beyond != 0 ? __ffs(static_cast<int>(beyond)) - 1 : 32;
-  index -= __shfl_sync(~0u, found < 32 ? up_to - own : up_to, min(found, 31));
-  return found;
-}
-
 // The item of that index among the span's, if there is one: those of shared splits come first, then
-// others. Of a warp: its lanes count those of 32 blocks of rows at a time.
-__device__ inline bool find_item_of(const KvSpan& span, const AttentionJob& job,
-                                    const AttentionPlan& plan, int index, AttentionItem& item) {
-  const int kv_heads = job.heads.kv_heads, group = job.heads.heads / kv_heads;
+// others. Of a warp: each lane counts those of a block of rows.
+ORTHRUS_HOST_DEVICE inline bool find_item_of(const KvSpan& span, const AttentionWork& work,
+                                             const AttentionPlan& plan, int index,
+                                             AttentionItem& item) {
+  const int kv_heads = work.heads.kv_heads, group = work.heads.heads / kv_heads;
   const int blocks = row_blocks(span, group, plan.block_rows);
   if (!plan.apart) {
     if (index >= blocks * kv_heads) return false;
@@ -169,12 +163,12 @@ __device__ inline bool find_item_of(const KvSpan& span, const AttentionJob& job,
     return true;
   }
   index -= of_shared;
-  for (int first = 0; first < blocks; first += 32) {
-    const int own = first + static_cast<int>(threadIdx.x) % 32;
+  for (int first = 0; first < blocks; first += OwnLane::kCount) {
+    const int own = first + OwnLane::own();
     const int items =
         own < blocks ? (item_of(span, own, group, plan.block_rows).splits - shared) * kv_heads : 0;
-    const int block = first + lane_of_item(items, index);
-    if (block == first + 32) continue;
+    const int block = first + OwnLane::of_item(items, index);
+    if (block == first + OwnLane::kCount) continue;
     item = item_of(span, block, group, plan.block_rows);
     const int others = item.splits - shared;
     item.kv_head = index / others;
@@ -184,25 +178,25 @@ __device__ inline bool find_item_of(const KvSpan& span, const AttentionJob& job,
   return false;
 }
 
-// The item of that index, if there is one. Of a warp: its lanes count those of 32 spans at a time.
-__device__ inline bool find_item(const AttentionJob& job, const AttentionPlan& plan, int index,
-                                 AttentionItem& item) {
-  const int spans = *job.batch.span_count;
-  if (spans == 1) return find_item_of(job.batch.spans[0], job, plan, index, item);
-  const int kv_heads = job.heads.kv_heads, group = job.heads.heads / kv_heads;
-  for (int first = 0; first < spans; first += 32) {
+// The item of that index, if there is one. Of a warp: each lane counts those of a span.
+ORTHRUS_HOST_DEVICE inline bool find_item(const AttentionWork& work, const AttentionPlan& plan,
+                                          int index, AttentionItem& item) {
+  const int spans = *work.span_count;
+  if (spans == 1) return find_item_of(work.spans[0], work, plan, index, item);
+  const int kv_heads = work.heads.kv_heads, group = work.heads.heads / kv_heads;
+  for (int first = 0; first < spans; first += OwnLane::kCount) {
     int items = 0;
-    if (const int s = first + static_cast<int>(threadIdx.x) % 32; s < spans) {
-      const KvSpan span = job.batch.spans[s];
+    if (const int s = first + OwnLane::own(); s < spans) {
+      const KvSpan span = work.spans[s];
       const int blocks = row_blocks(span, group, plan.block_rows), shared = shared_splits(span);
       items = plan.apart ? row_blocks(sharing_rows(span), group, plan.block_rows) * shared : blocks;
       for (int b = 0; plan.apart && b < blocks; ++b) {
         items += item_of(span, b, group, plan.block_rows).splits - shared;
       }
     }
-    const int found = lane_of_item(items * kv_heads, index);
-    if (found < 32) {
-      return find_item_of(job.batch.spans[first + found], job, plan, index, item);
+    const int found = OwnLane::of_item(items * kv_heads, index);
+    if (found < OwnLane::kCount) {
+      return find_item_of(work.spans[first + found], work, plan, index, item);
     }
   }
   return false;
