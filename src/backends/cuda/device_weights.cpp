@@ -1,15 +1,10 @@
 #include "backends/cuda/device_weights.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
-#include <random>
 
-#include "backends/cuda/pack_blocks.h"
+#include "backends/cuda/weight_source.h"
 #include "base/ceil_div.h"
-#include "base/half.h"
-#include "kernels/formats/format.h"
-#include "kernels/matrix_rows.h"
 
 namespace orthrus::cuda {
 namespace {
@@ -20,132 +15,9 @@ size_t size_of(int rows, int cols) {
   return static_cast<size_t>(rows) * static_cast<size_t>(cols);
 }
 
-// Where weights come from. Both functions call put(data, count) for pieces, one behind the other.
-class Source {
- public:
-  virtual ~Source() = default;
-  // In BF16, rows of `cols`, of which the last are zero where `from` has fewer.
-  virtual void numbers(const Matrix& from, int cols,
-                       const std::function<void(const BF16*, size_t)>& put) = 0;
-  // All row groups in subtiles.
-  virtual void subtiles(const PlannedMatrix& matrix,
-                        const std::function<void(const std::byte*, size_t)>& put) = 0;
-};
-
-// The mapped checkpoint.
-class FileSource final : public Source {
- public:
-  void numbers(const Matrix& from, int cols,
-               const std::function<void(const BF16*, size_t)>& put) override {
-    if (from.type == DType::kBF16 && from.encoding == nullptr && cols == from.cols) {
-      put(static_cast<const BF16*>(from.data), size_of(from.rows, cols));
-      return;
-    }
-    // A few rows at a time.
-    constexpr int kSlice = 1 << 22;  // weights, or one row if that is longer
-    const Format& format = format_of(from.type);
-    const int slice_rows = std::clamp(kSlice / cols, 1, from.rows);
-    std::vector<float> wide(size_of(slice_rows, from.cols));
-    std::vector<BF16> rounded(size_of(slice_rows, cols));
-    MatrixRows read(from);
-    for (int row = 0; row < from.rows; row += slice_rows) {
-      const int rows = std::min(slice_rows, from.rows - row);
-      const size_t count = size_of(rows, from.cols);
-      format.widen(read.read(row, rows), count / static_cast<size_t>(format.block_columns),
-                   wide.data());
-      for (int i = 0; i < rows; ++i) {
-        const float* const of_row = wide.data() + size_of(i, from.cols);
-        std::transform(of_row, of_row + from.cols, rounded.data() + size_of(i, cols), to_bf16);
-      }
-      put(rounded.data(), size_of(rows, cols));
-    }
-  }
-
-  void subtiles(const PlannedMatrix& matrix,
-                const std::function<void(const std::byte*, size_t)>& put) override {
-    std::vector<std::byte> group(packed_bytes(matrix.form, 1, matrix.cols()));
-    int place = 0, groups = matrix.groups();
-    const auto send = [&] {
-      put(group.data(), group.size());
-      std::ranges::fill(group, std::byte{});
-      place = 0, --groups;
-    };
-    for (const Matrix* const part : matrix.parts) {
-      if (matrix.apart && place > 0) send();
-      MatrixRows read(*part);
-      for (int i = 0; i < part->rows; ++i) {
-        pack_row(read.read(i, 1), part->type, part->cols, matrix.form, place, group.data());
-        if (++place == kSubtileRows) send();
-      }
-    }
-    while (groups > 0) send();
-  }
-};
-
-// Made-up numbers, one run of them again and again. Each matrix begins at a place of its own, which
-// does not depend on what else is stored, nor in which form: engines whose drafts have other
-// weights have the same ones for the rest.
-class MadeUpSource final : public Source {
- public:
-  MadeUpSource() : numbers_(kPeriod) {
-    std::minstd_rand random(1);
-    constexpr float kStep = 0.02f * 1.7320508f / 32768;  // a standard deviation of 0.02
-    for (BF16& number : numbers_) {
-      const int step = static_cast<int>(random() >> 8 & 0xffff) - 32768;
-      number = to_bf16(static_cast<float>(step) * kStep);
-    }
-  }
-
-  float number(size_t i) const { return to_float(numbers_[i % kPeriod]); }
-
-  // Where the last matrix ends the next one begins, so that rows begin at different places.
-  void place(const Matrix& matrix) {
-    starts_.emplace(&matrix, next_);
-    next_ = (next_ + size_of(matrix.rows, matrix.cols)) % kPeriod;
-  }
-
-  void numbers(const Matrix& from, int cols,
-               const std::function<void(const BF16*, size_t)>& put) override {
-    repeat(numbers_, starts_.at(&from), size_of(from.rows, cols), put);
-  }
-  void subtiles(const PlannedMatrix& matrix,
-                const std::function<void(const std::byte*, size_t)>& put) override {
-    const WeightForm form = matrix.form;  // one for all made-up ones
-    constexpr int kSubtiles = 61;         // no number of columns is a multiple
-    if (packed_.empty()) {
-      packed_.resize(static_cast<size_t>(kSubtiles * subtile_bytes(form)));
-      constexpr int kCols = kSubtiles * kSubtileCols;
-      for (int i = 0; i < kSubtileRows; ++i) {
-        const auto* const row = reinterpret_cast<const std::byte*>(numbers_.data() + i * kCols);
-        pack_row(row, DType::kBF16, kCols, form, i, packed_.data());
-      }
-    }
-    const size_t begin =
-        starts_.at(matrix.parts.front()) % kSubtiles * static_cast<size_t>(subtile_bytes(form));
-    repeat(packed_, begin, matrix.bytes(), put);
-  }
-
- private:
-  template <typename T>
-  static void repeat(const std::vector<T>& run, size_t begin, size_t count,
-                     const std::function<void(const T*, size_t)>& put) {
-    for (size_t at = begin; count > 0;) {
-      const size_t part = std::min(count, run.size() - at);
-      put(run.data() + at, part);
-      at = (at + part) % run.size(), count -= part;
-    }
-  }
-
-  static constexpr size_t kPeriod = 1000003;
-  std::vector<BF16> numbers_;
-  std::vector<std::byte> packed_;  // whole subtiles, and the places in it are those of subtiles
-  std::map<const Matrix*, size_t> starts_;  // places in numbers_
-  size_t next_ = 0;
-};
-
 class Uploader {
  public:
-  Uploader(Source& source, size_t total, const std::function<void(size_t, size_t)>& progress)
+  Uploader(WeightSource& source, size_t total, const std::function<void(size_t, size_t)>& progress)
       : source_(&source), total_(total), progress_(&progress) {}
 
   DeviceMatrix matrix(const PlannedMatrix& planned) {
@@ -206,13 +78,13 @@ class Uploader {
     if (*progress_) (*progress_)(done_, total_);
   }
 
-  Source* source_;
+  WeightSource* source_;
   size_t total_, done_ = 0;
   const std::function<void(size_t, size_t)>* progress_;
 };
 
-DeviceWeights upload_from(Source& source, const ModelConfig& config, const NetworkWeights& weights,
-                          const WeightPlan& plan,
+DeviceWeights upload_from(WeightSource& source, const ModelConfig& config,
+                          const NetworkWeights& weights, const WeightPlan& plan,
                           const std::function<void(size_t, size_t)>& progress) {
   Uploader to_device(source, plan.weights(), progress);
   DeviceWeights on_device;
@@ -256,14 +128,14 @@ DeviceWeights upload_from(Source& source, const ModelConfig& config, const Netwo
 
 DeviceWeights upload(const ModelConfig& config, const NetworkWeights& weights,
                      const WeightPlan& plan, const std::function<void(size_t, size_t)>& progress) {
-  FileSource file;
+  FileWeights file;
   return upload_from(file, config, weights, plan, progress);
 }
 
 DeviceWeights upload_made_up(const ModelConfig& config, NetworkWeights& imagined,
                              const WeightPlan& plan,
                              const std::function<void(size_t, size_t)>& progress) {
-  MadeUpSource made_up;
+  MadeUpWeights made_up;
   for_each_tensor(
       config, imagined,
       [&](const TensorSpec&, MatrixPlaces places) {
