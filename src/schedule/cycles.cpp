@@ -33,6 +33,7 @@ void Scheduler::join_cycles() {
         !task->decoder_.can_cycle()) {
       continue;
     }
+    if (prefers_pass(*task)) continue;  // since its prompt ended nobody has asked
     const auto taken = [&] {
       return std::ranges::any_of(running_, [&](const auto& t) { return t->slot_ == slot; });
     };

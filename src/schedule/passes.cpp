@@ -26,25 +26,29 @@ void Scheduler::run_pass() {
 void Scheduler::gather() {
   members_.clear();
   spans_.clear();
-  const bool alone = decoding() == 1;
   bool beside = false;
   for (size_t i = 0; i < running_.size(); ++i) {
     const TaskPointer task = running_[i];
     if (task->decoder_.prefilling() || task->finished_) continue;
     beside = true;
-    if (!stays_in_cycles(*task, alone)) add_span(task, 0);
+    if (!stays_in_cycles(*task)) add_span(task, 0);
   }
   gather_prompts(beside ? model_->prefill_chunk_beside() : model_->prefill_chunk());
 }
 
 // In cycles, or about to join them. What is in flight lands before it leaves.
-bool Scheduler::stays_in_cycles(Task& task, bool alone) {
+bool Scheduler::stays_in_cycles(Task& task) {
   if (lane_->cycles() == nullptr || passes_till_cycles_ > 0) return false;
   if (!task.takes_cycles_ || !task.decoder_.can_cycle()) return false;
-  task.prefers_pass_ = alone && task.decoder_.prefers_pass();
-  if (!task.prefers_pass_ || task.decoder_.flies()) return true;
+  if (!prefers_pass(task) || task.decoder_.flies()) return true;
   leave_cycles(task);
   return false;
+}
+
+// Beside others it would make those wait.
+bool Scheduler::prefers_pass(Task& task) const {
+  task.prefers_pass_ = decoding() == 1 && task.decoder_.prefers_pass();
+  return task.prefers_pass_;
 }
 
 // Prompts had room from the beginning, so nobody gives way here.

@@ -79,7 +79,8 @@ class Scheduler {
 
   void run_pass();
   void gather();
-  bool stays_in_cycles(Task& task, bool alone);
+  bool stays_in_cycles(Task& task);
+  bool prefers_pass(Task& task) const;
   void gather_prompts(int budget);
   void add_span(const TaskPointer& task, int most_prompt_tokens);
   bool is_too_large_with(const Span& tree) const;

@@ -380,6 +380,27 @@ TEST_F(WholeCycles, AreLeftForWhatTheTextItselfHas) {
   EXPECT_EQ(most_in_flight, CycleRunner::kMostInFlight);
 }
 
+// What it has is asked for before the first of them, too.
+TEST_F(WholeCycles, AreNotBegunByASequenceWhosePromptHasMore) {
+  CycleEngine engine(*model_);
+  Request request;
+  for (int i = 0; i < 60; ++i) request.prompt.push_back(100 + i % 6);
+  request.options.max_tokens = 120;
+  request.options.ignore_eos = true;
+  const Generation first = generate(engine, std::span(&request, 1))[0];
+  ASSERT_GT(looked_up(first), 0);  // so that it is known to pay
+  request.prompt.insert(request.prompt.end(), first.output_ids.begin(), first.output_ids.end());
+  std::vector<DraftSource> sources;
+  request.on_step = [&](const Step& step) {
+    sources.push_back(step.source);
+    return sources.size() < 3;
+  };
+  generate(engine, std::span(&request, 1));
+  ASSERT_EQ(sources.size(), 3u);
+  EXPECT_EQ(sources[0], DraftSource::kNone);  // the prompt's last pass
+  EXPECT_EQ(sources[1], DraftSource::kLookup);
+}
+
 // Beside others it stays in them.
 TEST_F(WholeCycles, AreLeftByASequenceThatIsAloneOnly) {
   CycleEngine engine(*model_);
