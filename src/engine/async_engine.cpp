@@ -51,9 +51,11 @@ struct AsyncEngine::Impl {
 void AsyncEngine::Impl::run() {
   const FloatEnvironment ours;
   for (;;) {
+    bool arrived = false;
     {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return ending || !entries.empty() || !arrivals.empty(); });
+      arrived = !arrivals.empty();
       entries.merge(arrivals);
       for (const Id id : std::exchange(cancelled, {})) {
         const auto found = entries.find(id);
@@ -64,7 +66,8 @@ void AsyncEngine::Impl::run() {
         for (const auto& [id, entry] : entries) entry->call.cancel(*scheduler);
       }
     }
-    scheduler->wait(mailbox);
+    // What has just arrived may be at its end, and have been told of with the news before.
+    if (!arrived) scheduler->wait(mailbox);
     take_news();
   }
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -14,11 +15,15 @@
 #include <thread>
 #include <utility>
 
+#include "backends/cpu/cpu_model.h"
+#include "engine/engine_impl.h"
 #include "support/cache_pages.h"
 #include "support/expect_error_parts.h"
 #include "support/fresh_seed.h"
+#include "support/model.h"
 #include "support/near_ties.h"
 #include "support/temporary_directory.h"
+#include "support/wrapped_model.h"
 
 namespace orthrus {
 namespace {
@@ -64,6 +69,37 @@ class Event {
   std::shared_future<void> future_ = promise_.get_future().share();
 };
 
+// Whose lane tells of copies of pages: one is made where a request begins in part as another did.
+class TellingModel final : public WrappedModel {
+ public:
+  TellingModel(const DeviceModel& model, const std::function<void()>& on_copy)
+      : WrappedModel(model), on_copy_(&on_copy) {}
+  std::unique_ptr<Lane> start(size_t pages) const override {
+    return std::make_unique<TellingLane>(model_->start(pages), *on_copy_);
+  }
+
+ private:
+  class TellingLane final : public Lane {
+   public:
+    TellingLane(std::unique_ptr<Lane> lane, const std::function<void()>& on_copy)
+        : lane_(std::move(lane)), on_copy_(&on_copy) {}
+    KvPool& pool() override { return lane_->pool(); }
+    ForwardPass& pass() override { return lane_->pass(); }
+    CycleRunner* cycles() override { return lane_->cycles(); }
+    void copy_page(const std::byte* from, std::byte* to) override {
+      (*on_copy_)();
+      lane_->copy_page(from, to);
+    }
+    void fill_cache(const KvSequence& sequence) override { lane_->fill_cache(sequence); }
+
+   private:
+    std::unique_ptr<Lane> lane_;
+    const std::function<void()>* on_copy_;
+  };
+
+  const std::function<void()>* on_copy_;
+};
+
 class Async : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -98,6 +134,29 @@ class Async : public testing::Test {
 
   static inline std::unique_ptr<test::TemporaryDirectory> own_;
 };
+
+// One that is submitted while others begin, and ends with them, before it is among those whose news
+// is asked for.
+TEST_F(Async, WhatEndsAtOnceIsHeardOf) {
+  Ends ends;
+  Event begins, submitted;
+  std::promise<void> heard;
+  std::function<void()> on_copy = [] {};
+  const CpuModel model(load_model(own_->path()), 1);
+  AsyncEngine engine(Engine(std::make_shared<const Engine::Impl>(
+      std::make_unique<TellingModel>(model, on_copy), std::nullopt, 1, EngineOptions{})));
+  engine.submit(request(1, 1, 20), ends.hear(0));
+  ends.wait(1);
+  on_copy = [&] {
+    begins.happen();
+    submitted.wait();
+  };
+  engine.submit(request(1, 1, 23), ends.hear(1));
+  begins.wait();
+  engine.submit(request(50, 1), [&](Generation) { heard.set_value(); });
+  submitted.happen();
+  EXPECT_EQ(heard.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+}
 
 TEST_F(Async, ShortRequestsAreServedManyAtATimeAndNoMore) {
   Ends ends;
