@@ -18,6 +18,11 @@ Prompt: TypeAlias = str | TokenIds
 INT_MAX = 2**31 - 1
 
 
+def counted(count: int, thing: str) -> str:
+    """ "1 token", "2 tokens"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def integer(name: str, value: object, least: int, most: int) -> int:
     """`value` as an int of least..most; numpy's integers are integers, bools are not."""
     if isinstance(value, (bool, np.bool_)):
@@ -96,8 +101,8 @@ def token_ids(name: str, value: object) -> NDArray[np.int32]:
     if isinstance(value, np.ndarray):
         if value.ndim != 1 or (value.dtype.kind not in "iu" and value.size > 0):
             raise TypeError(
-                f"{name} is an array of {value.dtype} with {value.ndim} dimensions; "
-                "it must have one, of integers"
+                f"{name} is an array of {value.dtype} of shape {value.shape}; "
+                "it must have one dimension, of integers"
             )
         array = value
         if array.dtype != np.int32:

@@ -301,7 +301,7 @@ class Engine:
         ]
         for i, text in enumerate(texts):
             if len(text) < 2:
-                raise UsageError(f"tokens[{i}] has {len(text)} tokens; scoring needs at least 2.")
+                raise UsageError(f"tokens[{i}] has length {len(text)}; scoring needs at least 2 tokens.")
             _check.integer("first", first, 1, len(text) - 1)
         scored: list[NDArray[np.float32]] = []
         for generation in self.generate(texts, _SCORING):

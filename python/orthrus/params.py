@@ -163,5 +163,5 @@ def for_each(
     if not isinstance(params, Sequence) or not all(isinstance(p, SamplingParams) for p in params):
         raise TypeError(f"params is {params!r}; it must be SamplingParams, or a list of them")
     if len(params) != count:
-        raise UsageError(f"There are {len(params)} SamplingParams for {count} prompts.")
+        raise UsageError(f"params has {len(params)} SamplingParams for {_check.counted(count, 'prompt')}.")
     return list(params)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
+from ._check import counted
 from .errors import DeviceLostError, GenerationError, OutOfMemoryError
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -134,6 +135,6 @@ def generation_of(
     if failed:
         kinds = {"out_of_memory": OutOfMemoryError, "device_lost": DeviceLostError}
         kind: type[GenerationError] = kinds.get(native.status, GenerationError)
-        count = len(generation.token_ids)
-        raise kind(f"Generation failed after {count} tokens: {native.status_text}.", generation)
+        count = counted(len(generation.token_ids), "token")
+        raise kind(f"Generation failed after {count}: {native.status_text}.", generation)
     return generation

@@ -100,7 +100,7 @@ def test_types(engine, fields, named):
         ([1, "a"], TypeError, r"prompt\[1\]"),
         ([1, 2.0], TypeError, r"prompt\[1\]"),
         ([1, None], TypeError, r"prompt\[1\]"),
-        (np.zeros((2, 2), np.int32), TypeError, "2 dimensions"),
+        (np.zeros((2, 2), np.int32), TypeError, r"shape \(2, 2\)"),
         (np.zeros(3), TypeError, "float64"),
         (b"text", TypeError, "bytes|b'text'"),
         (None, TypeError, "None"),

@@ -61,8 +61,8 @@ double Decisions::expected_gain(double gain) const {
 
 std::string Decisions::in_words(double gain) const {
   if (cycles() == 0) return {};
-  std::string text = fmt::format("plain steps              {:.0f} % of {} cycles\n",
-                                 100.0 * drafted_[0] / cycles(), cycles());
+  std::string text = fmt::format("plain steps              {:.0f} % of {}\n",
+                                 100.0 * drafted_[0] / cycles(), counted(cycles(), "cycle"));
   text += fmt::format("drafts made: cycles      {}\n", histogram(drafted_, 1));
   text += fmt::format("drafts verified: cycles  {}\n", histogram(verified_, 0));
   text += fmt::format("leftover verified        {}\n", histogram(leftover_, 1));

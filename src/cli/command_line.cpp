@@ -241,7 +241,7 @@ class WordReader {
     std::string message;
     for (size_t i = 0; i < std::min(kMost, problems_.size()); ++i) message += problems_[i] + '\n';
     if (problems_.size() > kMost) {
-      message += fmt::format("There are {} more of such faults.\n", problems_.size() - kMost);
+      message += fmt::format("And {} more.\n", counted(problems_.size() - kMost, "such fault"));
     }
     throw Error(ErrorKind::kUsage,
                 message + fmt::format("See orthrus {} --help.", command_.get_name()));

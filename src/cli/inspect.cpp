@@ -70,7 +70,7 @@ std::string suggestions(const ModelConfig& config) {
   penalty("presence", s.presence_penalty, 0);
   penalty("frequency", s.frequency_penalty, 0);
   if (const auto ids = suppressed(s); !ids.empty()) {
-    text += fmt::format(", {} {} suppressed", ids.size(), ids.size() == 1 ? "token" : "tokens");
+    text += fmt::format(", {} suppressed", counted(ids.size(), "token"));
   }
   for (const std::string& stop : config.stop_strings) text += ", stop at " + in_quotes(stop);
   return text;

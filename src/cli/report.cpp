@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
+
 namespace orthrus::cli {
 namespace {
 
@@ -42,8 +44,8 @@ std::string summary(const Generation& generation, std::optional<uint64_t> drawn_
                                  stats.prefill_passes, stats.ar_passes, stats.diffusion_passes));
   if (stats.cycles > 0) {
     text += line("acceptance length",
-                 fmt::format("{:.2f} ({} drafts accepted in {} cycles)", stats.acceptance_length(),
-                             stats.accepted, stats.cycles));
+                 fmt::format("{:.2f} ({} accepted in {})", stats.acceptance_length(),
+                             counted(stats.accepted, "draft"), counted(stats.cycles, "cycle")));
   }
   text += line("tokens per forward", fmt::format("{:.2f}", stats.tokens_per_forward()));
   if (drawn_seed) text += line("seed", std::to_string(*drawn_seed));
@@ -66,7 +68,7 @@ std::string comparison(const Generation& generation, const Generation& plain_ar)
   text += "same ids as plain AR decoding: ";
   text += difference
               ? fmt::format("no, {}\n", difference->in_words("above", "in plain AR decoding"))
-              : fmt::format("yes ({} tokens)\n", generation.output_ids.size());
+              : fmt::format("yes ({})\n", counted(generation.output_ids.size(), "token"));
   return text;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/output.h"
+#include "base/counted.h"
 #include "cli/terminal.h"
 #include "orthrus/error.h"
 
@@ -98,9 +99,9 @@ void watch(Request& request, const Interrupt& interrupt, std::function<bool(cons
 
 void check_not_failed(const Generation& generation) {
   if (generation.finish_reason != FinishReason::kFailed) return;
-  throw Error(ErrorKind::kSystem,
-              fmt::format("Generation failed after {} tokens: {}.", generation.output_ids.size(),
-                          describe(generation.status)));
+  throw Error(ErrorKind::kSystem, fmt::format("Generation failed after {}: {}.",
+                                              counted(generation.output_ids.size(), "token"),
+                                              describe(generation.status)));
 }
 
 }  // namespace orthrus::cli

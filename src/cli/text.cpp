@@ -103,10 +103,6 @@ std::string with_commas(int64_t number) {
   return digits;
 }
 
-std::string counted(int64_t number, std::string_view thing) {
-  return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
-}
-
 std::string bytes_in_words(int64_t bytes) {
   constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB"};
   if (bytes < 1024) return fmt::format("{} B", bytes);

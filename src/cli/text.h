@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/counted.h"
+
 namespace orthrus::cli {
 
 // `text` without the spaces, tabs and ends of lines around it.
@@ -23,8 +25,7 @@ std::string in_quotes(std::string_view text);
 // A name as a person typed it, in quotes where it is not printable ASCII without spaces.
 std::string as_typed(std::string_view name);
 
-std::string with_commas(int64_t number);                      // 1,234,567
-std::string counted(int64_t number, std::string_view thing);  // 1 thread, 2 threads
-std::string bytes_in_words(int64_t bytes);                    // 46.4 MiB
+std::string with_commas(int64_t number);    // 1,234,567
+std::string bytes_in_words(int64_t bytes);  // 46.4 MiB
 
 }  // namespace orthrus::cli

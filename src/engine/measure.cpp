@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backends/cpu/host_memory.h"
+#include "base/counted.h"
 #include "base/float_environment.h"
 #include "base/median.h"
 #include "engine/engine_impl.h"
@@ -33,11 +34,10 @@ void check(const PassShape& shape, const ModelConfig& config) {
                                                draft ? "draft pass" : "pass", shape.rows, most));
   }
   if (shape.context < 0 || shape.context > config.max_position_embeddings - shape.rows) {
-    throw Error(
-        ErrorKind::kUsage,
-        fmt::format("a pass of {} rows behind a context of {}; valid is a context of 0 to "
-                    "{}.",
-                    shape.rows, shape.context, config.max_position_embeddings - shape.rows));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("a pass of {} behind a context of {}; valid is a context of 0 to {}.",
+                            counted(shape.rows, "row"), shape.context,
+                            config.max_position_embeddings - shape.rows));
   }
 }
 
@@ -65,7 +65,7 @@ class PassRunner {
     // A device sees to its memory itself.
     if (device.is_cpu()) {
       check_memory(model.position_bytes() * longest,
-                   fmt::format("The keys and values of {} positions take", longest));
+                   fmt::format("The keys and values of {} take", counted(longest, "position")));
     }
     lane_ = model.start(static_cast<size_t>(longest) / kPageSize + 1);
     sequence_.emplace(lane_->pool());
@@ -91,9 +91,8 @@ class PassRunner {
     ForwardPass& pass = lane_->pass();
     if (const Status status = pass.run(std::span(&span, 1)); status != Status::kOk) {
       throw Error(ErrorKind::kSystem,
-                  fmt::format("a pass of {} rows behind a context of {} failed: "
-                              "{}.",
-                              shape.rows, shape.context, describe(status)));
+                  fmt::format("a pass of {} behind a context of {} failed: {}.",
+                              counted(shape.rows, "row"), shape.context, describe(status)));
     }
     return pass.seconds();
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/counted.h"
 #include "base/float_environment.h"
 #include "decode/logprobs.h"
 #include "engine/engine_impl.h"
@@ -24,8 +25,9 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
   const ModelConfig& config = impl().config;
   const auto count = static_cast<int64_t>(tokens.size());
   if (count < 2 || count > config.max_position_embeddings) {
-    throw Error(ErrorKind::kUsage, fmt::format("{} tokens are to be scored; valid is 2 to {}.",
-                                               count, config.max_position_embeddings));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} to be scored; valid is 2 to {}.", counted(count, "token"),
+                            config.max_position_embeddings));
   }
   if (first < 1 || first >= count) {
     throw Error(ErrorKind::kUsage, fmt::format("first is {}; valid is 1 to {} for {} tokens.",
@@ -43,8 +45,9 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
     // Row r has the token at position + r, and predicts the one after it.
     const int begin = std::clamp(first - 1 - position, 0, rows);
     if (sequence.reserve(rows) != Status::kOk) {
-      throw Error(ErrorKind::kSystem, fmt::format("Scoring failed after {} tokens: {}.", position,
-                                                  describe(Status::kOutOfMemory)));
+      throw Error(ErrorKind::kSystem,
+                  fmt::format("Scoring failed after {}: {}.", counted(position, "token"),
+                              describe(Status::kOutOfMemory)));
     }
     const Span span{
         .sequence = &sequence,
@@ -53,8 +56,8 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
         .logits_end = rows};
     const Status status = impl().on_device([&] { return lane->pass().run(std::span(&span, 1)); });
     if (status != Status::kOk) {
-      throw Error(ErrorKind::kSystem,
-                  fmt::format("Scoring failed after {} tokens: {}.", position, describe(status)));
+      throw Error(ErrorKind::kSystem, fmt::format("Scoring failed after {}: {}.",
+                                                  counted(position, "token"), describe(status)));
     }
     sequence.commit(rows);
     const ConstRows logits = lane->pass().head_rows(0).logits;
@@ -64,7 +67,7 @@ std::vector<double> Engine::score(std::span<const int32_t> tokens, int first) co
           token_logprob({logits.row(r - begin), static_cast<size_t>(logits.cols)}, next);
       if (!std::isfinite(score)) {
         throw Error(ErrorKind::kSystem,
-                    fmt::format("Scoring failed after {} tokens: {}.", position + r,
+                    fmt::format("Scoring failed after {}: {}.", counted(position + r, "token"),
                                 describe(Status::kNonFiniteLogits)));
       }
       scores.push_back(score);

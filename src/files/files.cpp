@@ -13,6 +13,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/counted.h"
 #include "files/display.h"
 #include "orthrus/error.h"
 
@@ -87,8 +88,8 @@ MappedFile MappedFile::open(const std::filesystem::path& path) {
   const OpenFile file(path);
   void* data = ::mmap(nullptr, file.size(), PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (data == MAP_FAILED) {
-    throw Error(ErrorKind::kSystem, fmt::format("{}: its {} bytes cannot be mapped: {}.",
-                                                file.name(), file.size(), reason()));
+    throw Error(ErrorKind::kSystem, fmt::format("{}: its {} cannot be mapped: {}.", file.name(),
+                                                counted(file.size(), "byte"), reason()));
   }
   return MappedFile({static_cast<const std::byte*>(data), Unmap{file.size()}});
 }

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/counted.h"
 #include "files/display.h"
 
 namespace orthrus::server {
@@ -57,7 +58,8 @@ struct Log::Impl {
       for (const std::string& line : lines) text += line;
       lines.clear();
       if (const size_t missing = std::exchange(dropped, 0)) {
-        text += fmt::format("{} warning {} lines of the log were dropped\n", now(), missing);
+        text +=
+            fmt::format("{} warning dropped from the log: {}\n", now(), counted(missing, "line"));
       }
       lock.unlock();
       write_all(file, text);

@@ -157,7 +157,7 @@ TEST_F(Shards, MissingOnesAreListed) {
   fs::remove(directory_ / kShard2);
   write_index({{"a", kShard1}, {"b", kShard2}, {"m", kShard1}, {"n", "n.safetensors"}});
   expect_refused(ErrorKind::kFile,
-                 "{}/model.safetensors.index.json: names 3 files, of which 2 are not there: "
+                 "{}/model.safetensors.index.json: names 3 files; not there: "
                  "\"model-00002-of-00002.safetensors\", \"n.safetensors\".");
 }
 

@@ -421,7 +421,7 @@ TEST_F(GgufParts, MissingOnesAreListed) {
   std::filesystem::remove(path(3));
   expect_error(kFile,
                directory_.path().string() +
-                   ": the model has 3 files, of which 2 are not there: "
+                   ": the model has 3 files; not there: "
                    "\"m-00001-of-00003.gguf\", \"m-00003-of-00003.gguf\".",
                [&] { open_gguf(path(2)); });
 }

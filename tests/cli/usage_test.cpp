@@ -156,7 +156,7 @@ TEST(Usage, UnknownOptions) {
       {generate({"-p", "x", "--" + std::string(100000, 'y')}), 2, "yyy\"..."},
       {{"bench", "-m", kTinyCode, "--compare-ar"}, 2, "bench has no option --compare-ar"},
       {generate({"--a", "--b", "--c", "--d", "--e", "--f"}), 2,
-       "no option --d.\nThere are 2 more of such faults.\nSee orthrus generate --help."},
+       "no option --d.\nAnd 2 such faults more.\nSee orthrus generate --help."},
   });
 }
 

@@ -89,7 +89,7 @@ TEST(HostProcessDeathTest, ThreadsThatCannotBeMadeAreAnErrorOrAStatus) {
   const Loaded loaded;
   EXPECT_EXIT(generate_without_threads(*loaded.engine), testing::ExitedWithCode(0), "");
   EXPECT_EXIT(load_without_threads(loaded.directory.path()), testing::ExitedWithCode(0),
-              "64 threads are wanted, 1 could be made: .*--threads");
+              "Of 64 threads only 1 could be made: .*--threads");
 }
 
 // Sanitizers make frames larger.

@@ -76,7 +76,8 @@ TEST(Score, RefusesOverflowingLogits) {
 TEST(Score, RefusesWhatIsNotAText) {
   const Engine engine = Engine::load(load_golden("tied").directory);
   const std::vector<int32_t> one = {1}, unknown = {1, 2, engine.config().vocab_size}, good = {1, 2};
-  expect_error_parts([&] { engine.score(one); }, ErrorKind::kUsage, {"1 tokens", "valid is 2 to"});
+  expect_error_parts([&] { engine.score(one); }, ErrorKind::kUsage,
+                     {"1 token to be scored", "valid is 2 to"});
   expect_error_parts([&] { engine.score(unknown); }, ErrorKind::kUsage, {"Token 2 has id"});
   for (const int first : {-1, 0, 2}) {
     expect_error_parts([&] { engine.score(good, first); }, ErrorKind::kUsage,
@@ -84,7 +85,7 @@ TEST(Score, RefusesWhatIsNotAText) {
   }
   const std::vector<int32_t> long_text(
       static_cast<size_t>(engine.config().max_position_embeddings) + 1);
-  expect_error_parts([&] { engine.score(long_text); }, ErrorKind::kUsage, {"are to be scored"});
+  expect_error_parts([&] { engine.score(long_text); }, ErrorKind::kUsage, {"tokens to be scored"});
 }
 
 }  // namespace

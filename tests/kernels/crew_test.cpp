@@ -115,7 +115,7 @@ TEST(Crew, WhatAMemberThrowsComesOutAndTheCrewGoesOn) {
 
 TEST(CrewDeathTest, ThreadsThatCannotBeMadeAreAnError) {
   EXPECT_EXIT(run_without_threads(), testing::ExitedWithCode(0),
-              "8 threads are wanted, 1 could be made: .* Ask for fewer threads \\(--threads\\)");
+              "Of 8 threads only 1 could be made: .* Ask for fewer threads \\(--threads\\)");
 }
 
 // One crew is made before there are no more threads to be had: others wait for it.

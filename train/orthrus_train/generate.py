@@ -288,7 +288,7 @@ def run(args: argparse.Namespace) -> None:
         )
     source = PromptSource(base, entries, args.self_share, args.thinking, args.length // 2)
     if source.left_out:
-        place.log(f"{source.left_out} prompts are longer than {args.length // 2} tokens: left out")
+        place.log(f"prompts left out, longer than {args.length // 2} tokens: {source.left_out}")
     meta = _meta(base, source, args, prompts, writes)
     number, tokens = _resume(args.out, meta, place)
     if number:

@@ -80,7 +80,7 @@ class PromptSource:
         self._headers = self._fitting_headers(longest)
         self._prompts = list(self._encoded(entries, longest))
         if entries and not self._prompts:
-            raise TrainError(f"all {len(entries)} prompts are longer than {longest} tokens.")
+            raise TrainError(f"all prompts ({len(entries)}) are longer than {longest} tokens.")
 
     def _encoded(self, entries: Sequence[Entry], longest: int) -> Iterator[Prompt]:
         for number, entry in enumerate(entries):

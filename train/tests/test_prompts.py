@@ -123,7 +123,7 @@ def test_prompts_are_drawn_by_their_seed() -> None:
 
 def test_prompts_that_a_base_cannot_take() -> None:
     chat_entry = Entry("chat", messages=({"role": "user", "content": "q" * 100},))
-    with pytest.raises(TrainError, match="all 1 prompts are longer than 64 tokens"):
+    with pytest.raises(TrainError, match=r"all prompts \(1\) are longer than 64 tokens"):
         PromptSource(talker(), [chat_entry], 0.0, 0.0, 64)
     with pytest.raises(TrainError, match="has no chat template"):
         PromptSource(talker(chat="none"), [chat_entry], 0.0, 0.0, 64)

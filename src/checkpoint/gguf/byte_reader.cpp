@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/counted.h"
 #include "orthrus/error.h"
 
 namespace orthrus {
@@ -20,9 +21,9 @@ std::string_view ByteReader::string(std::string_view what) {
 std::span<const std::byte> ByteReader::take(uint64_t count, std::string_view what) {
   if (count > left()) {
     fail(
-        fmt::format("{} takes {} bytes at byte {}, but the file has only {} after it; it may be "
+        fmt::format("{} takes {} at byte {}, but the file has only {} after it; it may be "
                     "cut short",
-                    what, count, position_, left()));
+                    what, counted(count, "byte"), position_, left()));
   }
   const auto taken = bytes_.subspan(position_, static_cast<size_t>(count));
   position_ += taken.size();

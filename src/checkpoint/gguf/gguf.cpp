@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/counted.h"
 #include "files/display.h"
 #include "files/recognize.h"
 #include "kernels/formats/format.h"
@@ -124,9 +125,9 @@ class GgufParser {
     }
     if (count > reader_.left() / least_bytes) {
       reader_.fail(
-          fmt::format("says it has {} {}, but has only {} bytes after byte {}; it may be "
+          fmt::format("says it has {} {}, but has only {} after byte {}; it may be "
                       "cut short",
-                      count, what, reader_.left(), reader_.position()));
+                      count, what, counted(reader_.left(), "byte"), reader_.position()));
     }
   }
 
@@ -218,9 +219,9 @@ class GgufParser {
       }
       if (offset > data_bytes || tensor.bytes > data_bytes - offset) {
         reader_.fail(
-            fmt::format("{} takes {} bytes from offset {}, but the file has only {} bytes "
-                        "of data; it may be cut short",
-                        what, tensor.bytes, offset, data_bytes));
+            fmt::format("{} takes {} from offset {}, but the file has only {} of data; "
+                        "it may be cut short",
+                        what, counted(tensor.bytes, "byte"), offset, counted(data_bytes, "byte")));
       }
       tensor.data = bytes_.data() + static_cast<size_t>(start + offset);
     }

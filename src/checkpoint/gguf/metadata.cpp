@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/counted.h"
 #include "files/display.h"
 
 namespace orthrus {
@@ -112,10 +113,10 @@ GgufValue read_value(ByteReader& reader, const std::string& what) {
     }
     const auto count = reader.number<uint64_t>("the length of " + what);
     if (count > reader.left() / least_bytes(value.type)) {
-      reader.fail(
-          fmt::format("{} is an array of {} {}, but the file has only {} bytes after byte {}; it "
-                      "may be cut short",
-                      what, count, plural_of(value.type), reader.left(), reader.position()));
+      reader.fail(fmt::format(
+          "{} is an array of {} {}, but the file has only {} after byte {}; it "
+          "may be cut short",
+          what, count, plural_of(value.type), counted(reader.left(), "byte"), reader.position()));
     }
     value.count = static_cast<size_t>(count);
   }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/counted.h"
 #include "checkpoint/gguf/tensor_names.h"
 #include "checkpoint/limits.h"
 #include "files/display.h"
@@ -112,12 +113,12 @@ class ConfigReader {
     const auto rows = static_cast<int>(embedding->shape[0]);
     const auto must_be = [&](const std::string& name) {
       if (fields_.has(name) && fields_.integer(name, 1, limits::kVocab) != rows) {
-        fields_.refuse(name, fmt::format("token_embd.weight has {} rows", rows));
+        fields_.refuse(name, fmt::format("token_embd.weight has {}", counted(rows, "row")));
       }
     };
     must_be(key("vocab_size"));
     if (vocabulary_ && vocabulary_->tokens.size() > static_cast<size_t>(rows)) {
-      fields_.refuse(kTokens, fmt::format("token_embd.weight has only {} rows", rows));
+      fields_.refuse(kTokens, fmt::format("token_embd.weight has only {}", counted(rows, "row")));
     }
     return rows;
   }

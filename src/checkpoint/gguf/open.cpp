@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/counted.h"
 #include "checkpoint/gguf/gguf.h"
 #include "files/display.h"
 #include "orthrus/error.h"
@@ -60,8 +61,8 @@ void check_parts_exist(const fs::path& directory, const Parts& parts) {
   }
   if (missing.empty()) return;
   throw Error(ErrorKind::kFile,
-              fmt::format("{}: the model has {} files, of which {} are not there: {}.",
-                          shown(directory), parts.count, missing.size(), list_in_quotes(missing)));
+              fmt::format("{}: the model has {}; not there: {}.", shown(directory),
+                          counted(parts.count, "file"), list_in_quotes(missing)));
 }
 
 // That the file says it is part `part` of `count`, both from 1.
@@ -93,7 +94,8 @@ void check_tensors(const GgufModel& model) {
   if (!fields.has(kCount)) return;
   const int count = fields.integer(kCount, 0, 1 << 30);
   if (problems.none() && static_cast<size_t>(count) != model.tensors.size()) {
-    fields.refuse(kCount, fmt::format("the model's files have {} tensors", model.tensors.size()));
+    fields.refuse(
+        kCount, fmt::format("the model's files have {}", counted(model.tensors.size(), "tensor")));
   }
   problems.throw_if_any();
 }

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "base/counted.h"
 #include "checkpoint/huggingface/config_json.h"
 #include "checkpoint/huggingface/near_misses.h"
 #include "checkpoint/huggingface/quantized_tensors.h"
@@ -36,9 +37,8 @@ void check_files_exist(const fs::path& directory, const std::set<std::string>& f
     if (!has_entry(directory / file)) missing.push_back(file);
   }
   if (missing.empty()) return;
-  fail(fmt::format("{}: names {} files, of which {} are not there: {}.",
-                   shown(directory / kIndexFile), files.size(), missing.size(),
-                   list_in_quotes(missing)));
+  fail(fmt::format("{}: names {}; not there: {}.", shown(directory / kIndexFile),
+                   counted(files.size(), "file"), list_in_quotes(missing)));
 }
 
 // The maps of some files, and what is in them.

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/counted.h"
 #include "checkpoint/huggingface/safetensors_header.h"
 #include "files/display.h"
 #include "files/recognize.h"
@@ -37,8 +38,8 @@ std::string_view header_of(std::span<const std::byte> bytes, const std::string& 
                             what.empty() || what == kItIsSafetensors ? problem : what));
   };
   if (bytes.size() < kLengthBytes) {
-    fail(fmt::format("it has {} bytes, and must start with the 8 of its header's length",
-                     bytes.size()));
+    fail(fmt::format("it has {}, and must start with the 8 of its header's length",
+                     counted(bytes.size(), "byte")));
   }
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), kLengthBytes);
@@ -47,9 +48,9 @@ std::string_view header_of(std::span<const std::byte> bytes, const std::string& 
   }
   if (length > bytes.size() - kLengthBytes) {
     fail(
-        fmt::format("its header's length is {}, but the file has only {} bytes after it; it may "
+        fmt::format("its header's length is {}, but the file has only {} after it; it may "
                     "be cut short",
-                    length, bytes.size() - kLengthBytes));
+                    length, counted(bytes.size() - kLengthBytes, "byte")));
   }
   const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes,
                                 static_cast<size_t>(length));
@@ -80,7 +81,8 @@ void check_place(const HeaderEntry& entry, size_t bytes, const std::string& file
   };
   if (entry.begin > entry.end) fail("which run backwards");
   if (entry.end > bytes) {
-    fail(fmt::format("but the file has only {} bytes of data; it may be cut short", bytes));
+    fail(fmt::format("but the file has only {} of data; it may be cut short",
+                     counted(bytes, "byte")));
   }
 }
 
@@ -115,7 +117,8 @@ void check_covers(std::span<const HeaderEntry> entries, size_t bytes, const std:
     previous = entry;
   }
   if (covered != bytes) {
-    fail(fmt::format("the data has {} bytes, but its tensors end at byte {}", bytes, covered));
+    fail(fmt::format("the data has {}, but its tensors end at byte {}", counted(bytes, "byte"),
+                     covered));
   }
 }
 
@@ -151,8 +154,8 @@ StoredTensor stored_tensor(HeaderEntry entry, std::span<const std::byte> data,
   const std::optional<uint64_t> size = size_in_bytes(element_bytes(entry, file), entry.shape);
   if (!size) fail("is more bytes than 64 bits can count");
   if (*size != held) {
-    fail(fmt::format("takes {} bytes, but has data_offsets [{}, {}], which hold {}", *size,
-                     entry.begin, entry.end, held));
+    fail(fmt::format("takes {}, but has data_offsets [{}, {}], which hold {}",
+                     counted(*size, "byte"), entry.begin, entry.end, held));
   }
   return {std::move(entry.name), std::move(entry.type), std::move(entry.shape),
           data.subspan(static_cast<size_t>(entry.begin), static_cast<size_t>(held)), file};

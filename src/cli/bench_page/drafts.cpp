@@ -172,10 +172,10 @@ std::string drafts_section(const Content& content) {
            "</section>\n";
   }
   html += fmt::format(
-      "<p>{} cycles, in all repetitions. A cycle verifies drafts from one source in one pass, or "
+      "<p>{}, in all repetitions. A cycle verifies drafts from one source in one pass, or "
       "is a plain step; a new block or tree takes a draft pass more. A tree may verify several "
       "drafts for each token drafted.</p>\n",
-      with_commas(all.cycles));
+      all.cycles == 1 ? "1 cycle" : with_commas(all.cycles) + " cycles");
   html += share_bar(totals, "cycles",
                     [](const SourceTotals& of) { return static_cast<double>(of.cycles); });
   html += share_bar(totals, "time", [](const SourceTotals& of) { return of.seconds; });

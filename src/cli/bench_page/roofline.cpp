@@ -72,10 +72,10 @@ std::string roofline_section(const Content& content) {
   }
   const Roofline& roofline = *content.roofline;
   html += fmt::format(
-      "<p>Measured after the prompts, behind {} positions. A pass reads all weights whatever its "
+      "<p>Measured after the prompts, behind {}. A pass reads all weights whatever its "
       "rows are: until arithmetic is short, further rows, which is what drafts are, are nearly "
       "free. The roof is what the machine gave meanwhile; a point on it could not be faster.</p>\n",
-      roofline.passes.front().shape.context);
+      counted(roofline.passes.front().shape.context, "position"));
   html +=
       figure("Each pass, with its rows", chart_of(roofline),
              "<p class=\"note\"><span class=\"key\"><i class=\"ink round\"></i>AR passes: plain "

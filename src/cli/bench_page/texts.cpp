@@ -82,7 +82,8 @@ std::string picture_of(const BenchRun& run, const Tokenizer* tokenizer, size_t m
   }
   html += texts.finish();
   if (at < run.ids.size()) {
-    html += fmt::format("<em class=\"cut\">... {} more tokens</em>", run.ids.size() - at);
+    html +=
+        fmt::format("<em class=\"cut\">... {}</em>", counted(run.ids.size() - at, "more token"));
   }
   return html + "</div>\n";
 }

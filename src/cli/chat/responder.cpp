@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/counted.h"
 #include "cli/running.h"
 #include "orthrus/error.h"
 
@@ -20,7 +21,7 @@ std::string Reply::cut_off() const {
       break;
   }
   if (generation.stats.generated < max_tokens) return "cut off: the context is full";
-  return fmt::format("cut off at {} tokens (--max-tokens)", max_tokens);
+  return fmt::format("cut off at {} (--max-tokens)", counted(max_tokens, "token"));
 }
 
 std::string Reply::summary(const ModelConfig& config) const {
@@ -29,11 +30,11 @@ std::string Reply::summary(const ModelConfig& config) const {
   if (!cut.empty()) cut += ";\n ";
   // Lines of a terminal's 80 columns.
   return fmt::format(
-      "[{}{} tokens, {:.2f} tokens per forward, {:.1f} tokens/s; context {} of {},\n {} of the "
-      "prompt's {} tokens were cached]\n",
-      cut, stats.generated, stats.tokens_per_forward(), stats.tokens_per_second(),
+      "[{}{}, {:.2f} tokens per forward, {:.1f} tokens/s; context {} of {},\n {} of the "
+      "prompt's {} were cached]\n",
+      cut, counted(stats.generated, "token"), stats.tokens_per_forward(), stats.tokens_per_second(),
       prompt_ids.size() + static_cast<size_t>(stats.generated), config.max_position_embeddings,
-      stats.cached_tokens, prompt_ids.size());
+      stats.cached_tokens, counted(prompt_ids.size(), "token"));
 }
 
 Request request_for(const ChatStyle& style, std::span<const ChatMessage> messages,

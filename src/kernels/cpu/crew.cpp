@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/counted.h"
 #include "base/float_environment.h"
 #include "base/process.h"
 #include "orthrus/error.h"
@@ -70,9 +71,10 @@ class Crew {
         tell(State::kGivenUp);
         join();
         throw Error(ErrorKind::kSystem,
-                    fmt::format("{} threads are wanted, {} could be made: {}. Ask for fewer "
+                    fmt::format("Of {} only {} could be made: {}. Ask for fewer "
                                 "threads (--threads), or for a higher limit of processes.",
-                                size, made_ + 1, std::generic_category().message(error)));
+                                counted(size, "thread"), made_ + 1,
+                                std::generic_category().message(error)));
       }
       ++made_;
     }
