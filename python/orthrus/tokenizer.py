@@ -19,8 +19,7 @@ def format_of(model: str, chosen: str | None) -> str:
     """The name of the chat format to use. Raises UsageError for one that there is not."""
     if chosen is None:
         return _native.detect_chat_format(model)
-    _native.check_chat_format(_check.text("chat_format", chosen))
-    return chosen
+    return _native.chat_format_named(_check.text("chat_format", chosen))
 
 
 class Tokenizer:

@@ -1,6 +1,5 @@
 #include "orthrus/chat.h"
 
-#include <fmt/core.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -14,7 +13,7 @@
 #include <vector>
 
 #include "chat.h"
-#include "orthrus/error.h"
+#include "engine_options.h"
 #include "server/output/from_prompt.h"
 #include "server/output/parser.h"
 
@@ -31,14 +30,7 @@ ChatFormat parse_format(const std::string& name) {
   for (const ChatFormat none : {ChatFormat::kNone, ChatFormat::kUnknown}) {
     if (name_of(none) == name) return none;
   }
-  std::string valid;
-  for (const ChatFormatInfo& info : chat_formats()) {
-    if (info.name == name) return info.format;
-    valid += valid.empty() ? "" : ", ";
-    valid += info.name;
-  }
-  throw Error(ErrorKind::kUsage,
-              fmt::format("chat_format is '{}'; valid is one of {}.", name, valid));
+  return parse_choice("chat_format", name, chat_format_choices());
 }
 
 std::string render(const std::string& format, const std::vector<Message>& messages,
@@ -80,7 +72,8 @@ void bind_chat(nb::module_& module) {
   module.def("detect_chat_format", [](const std::string& model) {
     return std::string(name_of(detect_chat_format(model)));
   });
-  module.def("check_chat_format", [](const std::string& name) { parse_format(name); });
+  module.def("chat_format_named",
+             [](const std::string& name) { return std::string(name_of(parse_format(name))); });
   module.def("render_chat", &render);
   module.def("parse_answer", &parse);
 }

@@ -68,9 +68,11 @@ EngineHandle load(const std::string& model, const std::optional<std::string>& he
   EngineOptions options;
   options.device = parse_device(device);
   options.threads = threads;
-  if (weights) options.weights = parse_weights("weights", *weights);
-  if (draft_weights) options.draft_weights = parse_weights("draft_weights", *draft_weights);
-  if (kv_cache) options.kv_cache = parse_kv_cache(*kv_cache);
+  if (weights) options.weights = parse_choice("weights", *weights, weight_choices());
+  if (draft_weights) {
+    options.draft_weights = parse_choice("draft_weights", *draft_weights, weight_choices());
+  }
+  if (kv_cache) options.kv_cache = parse_choice("kv_cache", *kv_cache, kv_cache_choices());
   options.cache_memory = cache_memory;
   options.max_batch = max_batch;
   if (heads) options.heads = *heads;

@@ -1,13 +1,16 @@
-// How a model is loaded, from Python's words.
+// Options, from Python's words.
 #pragma once
+
+#include <fmt/core.h>
 
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/option_words.h"
 #include "orthrus/device.h"
 #include "orthrus/dtype.h"
-#include "orthrus/weight_type.h"
+#include "orthrus/error.h"
 
 namespace orthrus::python {
 
@@ -15,12 +18,15 @@ namespace orthrus::python {
 // Error(kUsage).
 Device parse_device(const std::string& text);
 
-// "f32", "f16", "bf16", "q8_0" or "native". Throws Error(kUsage), which begins with `name`.
-WeightType parse_weights(std::string_view name, const std::string& text);
-// "f32" or "bf16".
-DType parse_kv_cache(const std::string& text);
+// The value of a word. Throws Error(kUsage), which begins with `name`.
+template <typename T>
+T parse_choice(std::string_view name, const std::string& text, const Choices<T>& choices) {
+  if (const std::optional<T> choice = choice_in(text, choices)) return *choice;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{} is '{}'; valid is {}.", name, text, in_words(choices)));
+}
 
-// As those are spelled: "q4_k".
+// As options spell it: "q4_k".
 std::string spelled(DType type);
 
 }  // namespace orthrus::python

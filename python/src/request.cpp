@@ -1,6 +1,5 @@
 #include "request.h"
 
-#include <fmt/core.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -8,28 +7,12 @@
 #include <string>
 #include <utility>
 
-#include "orthrus/error.h"
+#include "engine_options.h"
 #include "orthrus/request.h"
 
 namespace nb = nanobind;
 
 namespace orthrus::python {
-namespace {
-
-Mode parse_mode(const std::string& text) {
-  for (const Mode mode : {Mode::kAr, Mode::kDual, Mode::kAuto}) {
-    if (name_of(mode) == text) return mode;
-  }
-  throw Error(ErrorKind::kUsage, fmt::format("mode is '{}'; valid is ar, dual or auto.", text));
-}
-
-AcceptRule parse_accept(const std::string& text) {
-  if (text == "match") return AcceptRule::kMatch;
-  if (text == "rejection") return AcceptRule::kRejection;
-  throw Error(ErrorKind::kUsage, fmt::format("accept is '{}'; valid is match or rejection.", text));
-}
-
-}  // namespace
 
 void bind_options(nb::module_& module) {
   using Options = GenerateOptions;
@@ -48,9 +31,12 @@ void bind_options(nb::module_& module) {
       .def_rw("prefill_chunk", &Options::prefill_chunk)
       .def_rw("priority", &Options::priority)
       .def_rw("cache_salt", &Options::cache_salt);
-  bound.def("set_mode", [](Options& o, const std::string& text) { o.mode = parse_mode(text); });
-  bound.def("set_accept",
-            [](Options& o, const std::string& text) { o.accept = parse_accept(text); });
+  bound.def("set_mode", [](Options& o, const std::string& text) {
+    o.mode = parse_choice("mode", text, mode_choices());
+  });
+  bound.def("set_accept", [](Options& o, const std::string& text) {
+    o.accept = parse_choice("accept", text, accept_choices());
+  });
   bound.def("bias", [](Options& o, int32_t token, float bias) {
     o.sampling.logit_bias.push_back({token, bias});
   });

@@ -12,15 +12,13 @@ namespace {
 
 Choices<std::optional<ChatFormat>> choices() {
   Choices<std::optional<ChatFormat>> choices = {{"auto", std::nullopt}};
-  for (const ChatFormatInfo& info : chat_formats()) choices.emplace_back(info.name, info.format);
+  for (const auto& [name, format] : chat_format_choices()) choices.emplace_back(name, format);
   return choices;
 }
 
 // "chatml, qwen2 or qwen3".
 std::string names() {
-  Choices<ChatFormat> known;
-  for (const ChatFormatInfo& info : chat_formats()) known.emplace_back(info.name, info.format);
-  return in_words(known);
+  return in_words(chat_format_choices());
 }
 
 }  // namespace

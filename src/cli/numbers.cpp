@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cli/choices.h"
+#include "base/option_words.h"
 
 namespace orthrus::cli {
 

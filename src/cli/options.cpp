@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <random>
 #include <utility>
@@ -108,18 +107,7 @@ void add_color(CLI::App& app, ColorChoice& color) {
 namespace {
 
 Device parse_device(const std::string& text) {
-  constexpr std::string_view kCuda = "cuda";
-  if (text == "cpu") return {};
-  if (text == kCuda) return {Device::Kind::kCuda, 0};
-  if (text.starts_with("cuda:")) {
-    int ordinal = 0;
-    const char* const begin = text.data() + kCuda.size() + 1;
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(begin, end, ordinal);
-    if (begin < end && *begin != '-' && stop == end && error == std::errc()) {
-      return {Device::Kind::kCuda, ordinal};
-    }
-  }
+  if (const std::optional<Device> device = device_in(text)) return *device;
   throw Error(ErrorKind::kUsage,
               fmt::format("--device is {}; valid is cpu, cuda or cuda:N.", in_quotes(text)));
 }
@@ -153,21 +141,16 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
   add_number(app, "--threads", threads, Range<int>{0, 1024, "a whole number from 0 to 1024"},
              "Threads; 0 is the physical cores that this process may use")
       ->default_str("0");
-  const Choices<WeightType> types = {{"f32", DType::kF32},
-                                     {"f16", DType::kF16},
-                                     {"bf16", DType::kBF16},
-                                     {"q8_0", DType::kQ8_0},
-                                     {"native", WeightType::native()}};
   add_choice<WeightType>(
-      app, "--weights", weights, types,
+      app, "--weights", weights, weight_choices(),
       "Type of the weights in memory: f32, f16, bf16, q8_0 (8 bits), or native, what the file "
       "holds; by default native, and bf16 on a CUDA device, where native gives the same tokens, of "
       "quantized files in less memory");
-  add_choice<WeightType>(app, "--draft-weights", draft_weights, types,
+  add_choice<WeightType>(app, "--draft-weights", draft_weights, weight_choices(),
                          "Type of the weights that drafts are made with; by default as --weights. "
                          "With BF16 or F32 models q8_0 drafts faster, the tokens stay the same, "
                          "and memory holds both");
-  add_choice<DType>(app, "--kv-cache", kv_cache, {{"f32", DType::kF32}, {"bf16", DType::kBF16}},
+  add_choice<DType>(app, "--kv-cache", kv_cache, kv_cache_choices(),
                     "Type of the KV cache: f32, or bf16, which takes half the memory and is faster "
                     "at long contexts, but rounds keys and values; by default f32 on the "
                     "processor and bf16 on a CUDA device");
@@ -260,8 +243,7 @@ SamplingParams SamplingOptions::resolve(const SamplingParams& defaults) const {
 
 void DecodingOptions::add_to(CLI::App& app) {
   sampling.add_to(app);
-  add_choice<Mode>(app, "--mode", mode,
-                   {{"ar", Mode::kAr}, {"dual", Mode::kDual}, {"auto", Mode::kAuto}},
+  add_choice<Mode>(app, "--mode", mode, mode_choices(),
                    "ar (plain), dual (always draft whole blocks) or auto (draft where it pays, "
                    "without a diffusion view by lookup alone)")
       ->default_str("auto")
@@ -270,8 +252,7 @@ void DecodingOptions::add_to(CLI::App& app) {
   add_tree_nodes(app, tree_nodes);
   add_lookup(app, lookup);
   add_choice<AcceptRule>(
-      app, "--accept", accept,
-      {{"match", AcceptRule::kMatch}, {"rejection", AcceptRule::kRejection}},
+      app, "--accept", accept, accept_choices(),
       "How drafts are accepted: match (the tokens of plain AR decoding with this "
       "seed) or rejection (the same distribution only)")
       ->default_str("match")
