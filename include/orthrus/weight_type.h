@@ -1,7 +1,6 @@
 // What the matrices of a model are in memory.
 #pragma once
 
-#include <compare>
 #include <optional>
 
 #include "orthrus/dtype.h"
@@ -18,7 +17,7 @@ class WeightType {
   // The type of all matrices; none where they are native.
   constexpr std::optional<DType> one() const { return one_; }
 
-  auto operator<=>(const WeightType&) const = default;
+  bool operator==(const WeightType&) const = default;
 
  private:
   std::optional<DType> one_;
