@@ -125,6 +125,8 @@ class Engine {
   // mixes several.
   std::vector<DType> weight_types() const;
   // The formats of blocks in the file whose matrices were widened to BF16 when loading, all of them
+  // The same of a draft pass; none without a diffusion view.
+  std::vector<DType> draft_weight_types() const;
   // or some: the device has no products for them, or was not asked for native weights. None on the
   // processor, which takes them all.
   std::vector<DType> widened_types() const;

@@ -15,6 +15,7 @@
 #include "cli/bench_prompts.h"
 #include "cli/bench_report.h"
 #include "cli/bench_results.h"
+#include "cli/bench_settings.h"
 #include "cli/chat_format.h"
 #include "cli/choices.h"
 #include "cli/command_line.h"
@@ -29,8 +30,6 @@
 #include "cli/text.h"
 #include "cli/version.h"
 #include "orthrus/error.h"
-#include "orthrus/inspect.h"
-#include "orthrus/measure.h"
 #include "orthrus/published_shapes.h"
 
 namespace orthrus::cli {
@@ -132,13 +131,17 @@ class Bench {
 
   int run() {
     if (options_.roofline.wanted) {
-      return run_roofline(engine_, model_name(), options_.roofline, options_.repeat, options_.json);
+      return run_roofline(engine_, model_settings(), options_.roofline, options_.repeat,
+                          options_.json);
     }
     warm_up(prompts_.front());
     const bool kinds = std::any_of(prompts_.begin(), prompts_.end(),
                                    [](const EncodedPrompt& p) { return !p.kind.empty(); });
     BenchResults results(drafts_ ? std::optional(options_.mode) : std::nullopt, kinds,
                          terminal_columns());
+    settings_ = model_settings();
+    settings_.update(decoding_settings(engine_.config(), drafts_ ? drafting_ : ar_));
+    settings_["repeat"] = options_.repeat;
     if (!options_.json) output_.write(conditions() + results.header());
     for (const EncodedPrompt& prompt : prompts_) {
       std::optional<BenchRow> row = measure(prompt, results.decisions());
@@ -166,6 +169,7 @@ class Bench {
     if (options.report) report_.emplace(*options.report);
     if (!options.synthetic) {
       ModelFiles files = open_model(options.model);
+      heads_ = heads_in_use(options.model);
       make_requests(files.config(), files.tokenizer(),
                     [&](std::string_view text) { return files.encode(text); });
       return load_engine(std::move(files));
@@ -205,7 +209,9 @@ class Bench {
     }
   }
 
-  std::string model_name() const { return options_.synthetic.value_or(options_.model.directory); }
+  nlohmann::ordered_json model_settings() const {
+    return engine_settings(engine_, options_.synthetic.value_or(options_.model.directory), heads_);
+  }
 
   // With a `run` to record, what it did.
   Generation generate(const EncodedPrompt& prompt, const GenerateOptions& options,
@@ -274,74 +280,36 @@ class Bench {
     for (const EncodedPrompt& prompt : prompts_) {
       lengths.push_back(static_cast<double>(prompt.ids.size()));
     }
-    const std::filesystem::path model = model_name();
+    const std::filesystem::path model = settings_["model"].get<std::string>();
     report_->write(engine_, results, model.has_filename() ? model.filename() : model, facts(),
                    prompts_.size(), std::move(lengths), !interrupt_.requested());
   }
 
   // Of the page.
   std::vector<std::pair<std::string, std::string>> facts() const {
-    const ModelConfig& config = engine_.config();
-    std::string heads = config.has_diffusion_view() ? "the model's own" : "none";
-    if (!options_.synthetic) {
-      const CheckpointInfo info = inspect(options_.model.directory, options_.model.heads);
-      if (info.heads) heads = info.heads->file;
-    }
     const std::time_t now = std::time(nullptr);
     char date[64];
     std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
-    const bool cpu = engine_.device().is_cpu();
-    const SamplingParams& sampling = ar_.sampling;
-    int blocks = drafts_ && config.has_diffusion_view() ? config.block_size : 0;
-    if (drafting_.block_size > 0) blocks = drafting_.block_size;
-    const bool has_trees = blocks > 1 && options_.mode == Mode::kAuto;
-    const int nodes = drafting_.tree_nodes.value_or(has_trees ? kUsualTreeNodes : 0);
-    return {{"command", as_given(command_)},
-            {"model", model_name()},
-            {"architecture", config.architecture},
-            {"heads", heads},
-            {"blocks", blocks > 1 ? fmt::format("up to {} tokens", blocks) : "none"},
-            {"trees", nodes > 0 ? fmt::format("up to {} nodes", nodes) : "none"},
-            {"lookup", options_.mode == Mode::kAuto && options_.lookup ? "on" : "off"},
-            {"weights", names_of(engine_.weight_types())},
-            {"cache", std::string(name_of(engine_.kv_cache()))},
-            {"device", cpu ? fmt::format("cpu, {}; {}", counted(engine_.threads(), "thread"),
-                                         kernels_in_use())
-                           : name_of(engine_.device())},
-            {"tokens a prompt",
-             fmt::format("{} at most{}", options_.max_tokens,
-                         options_.ignore_eos ? ", end-of-sequence tokens ignored" : "")},
-            {"repetitions", std::to_string(options_.repeat)},
-            {"sampling", sampling.greedy() ? "greedy"
-                                           : fmt::format("temperature {}, top-k {}, top-p {}, "
-                                                         "seed {}",
-                                                         sampling.temperature, sampling.top_k,
-                                                         sampling.top_p, sampling.seed)},
-            {"version", "orthrus " + version_number()},
-            {"date", date}};
+    std::vector<std::pair<std::string, std::string>> facts = settings_in_words(settings_);
+    facts.insert(facts.begin(), {"command", as_given(command_)});
+    facts.emplace_back("date", date);
+    return facts;
   }
 
   std::string conditions() const {
     const std::optional<uint64_t> seed = options_.sampling.seed.if_drawn();
-    return fmt::format("{} a prompt at most, {}, {}, {} weights, {}{}\n",
+    return fmt::format("{} a prompt at most, {}, {}, {}, {}{}\n",
                        counted(options_.max_tokens, "token"),
                        options_.ignore_eos ? "end-of-sequence tokens ignored"
                                            : "fewer where the model ends the text",
-                       counted(options_.repeat, "repetition"), names_of(engine_.weight_types()),
+                       counted(options_.repeat, "repetition"), weights_in_words(engine_),
                        engine_.device().is_cpu() ? counted(engine_.threads(), "thread")
                                                  : name_of(engine_.device()),
                        seed ? fmt::format(", seed {}", *seed) : "");
   }
 
   nlohmann::ordered_json in_json(const BenchResults& results) const {
-    nlohmann::ordered_json json = {{"model", model_name()},
-                                   {"mode", name_of(options_.mode)},
-                                   {"weights", names_of(engine_.weight_types())},
-                                   {"device", name_of(engine_.device())},
-                                   {"threads", engine_.threads()},
-                                   {"max_tokens", options_.max_tokens},
-                                   {"seed", options_.sampling.seed.value},
-                                   {"repeat", options_.repeat}};
+    nlohmann::ordered_json json = settings_;
     results.add_to(json);
     return json;
   }
@@ -352,7 +320,9 @@ class Bench {
   GenerateOptions ar_, drafting_;
   bool drafts_ = false;  // there is a mode to compare AR with
   std::vector<EncodedPrompt> prompts_;
+  std::string heads_ = "the model's own";
   Engine engine_;
+  nlohmann::ordered_json settings_;
   Interrupt interrupt_;  // after loading, which cannot be ended in order
   Output output_;
 };

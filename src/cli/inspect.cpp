@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "base/as_written.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -187,11 +188,6 @@ std::string describe(const CheckpointInfo& info, bool with_tensors) {
                                    bytes_in_words(cache_bytes_of_context(info))));
   if (with_tensors) text += "\n" + tensors(info);
   return text;
-}
-
-// The double whose decimal digits are the float's: 1e-06, not 9.999999974752427e-07.
-double as_written(float value) {
-  return std::stod(fmt::format("{}", value));
 }
 
 nlohmann::ordered_json to_json(const PartInfo& part) {

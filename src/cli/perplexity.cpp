@@ -96,11 +96,11 @@ class PerplexityCommand {
     tokens_ = files.encode(text);
     chunks_ = std::min(static_cast<int>(tokens_.size()) / options_.context, options_.chunks);
     if (chunks_ == 0) {
-      throw Error(
-          ErrorKind::kUsage,
-          fmt::format("{} has {} tokens; a chunk needs {}. A smaller --context, or a longer "
-                      "text, would do.",
-                      without_controls(options_.file), tokens_.size(), options_.context));
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{} has {}; a chunk needs {}. A smaller --context, or a longer "
+                              "text, would do.",
+                              without_controls(options_.file), counted(tokens_.size(), "token"),
+                              options_.context));
     }
     return load_engine(std::move(files));
   }
@@ -120,18 +120,20 @@ class PerplexityCommand {
   std::string in_words() const {
     return fmt::format(
         "perplexity  {:.4f} +/- {:.4f}\n"
-        "text        {} of {} tokens, {} chunks of {}, {} tokens scored\n"
-        "weights     {}\n"
+        "text        {} of {}, {} of {}, {} scored\n"
+        "weights     {}, {} KV cache\n"
         "time        {:.1f} s, {:.1f} tokens/s\n",
-        perplexity_.value(), perplexity_.error(), options_.context * done_, tokens_.size(), done_,
-        options_.context, perplexity_.scored(), names_of(engine_.weight_types()), seconds_,
-        tokens_per_second());
+        perplexity_.value(), perplexity_.error(), options_.context * done_,
+        counted(tokens_.size(), "token"), counted(done_, "chunk"), options_.context,
+        counted(perplexity_.scored(), "token"), names_of(engine_.weight_types()),
+        name_of(engine_.kv_cache()), seconds_, tokens_per_second());
   }
 
   nlohmann::ordered_json in_json() const {
     return {{"model", options_.model.directory},
             {"file", options_.file},
             {"weights", names_of(engine_.weight_types())},
+            {"kv_cache", name_of(engine_.kv_cache())},
             {"device", name_of(engine_.device())},
             {"threads", engine_.threads()},
             {"context", options_.context},

@@ -77,14 +77,18 @@ CLI::Option* RooflineOptions::add_to(CLI::App& app) {
   return flag;
 }
 
-int run_roofline(const Engine& engine, const std::string& name, const RooflineOptions& options,
-                 int rounds, bool json) {
+int run_roofline(const Engine& engine, nlohmann::ordered_json settings,
+                 const RooflineOptions& options, int rounds, bool json) {
   const std::vector<PassShape> passes = passes_of(engine.config(), engine.device(), options.lists);
   if (options.acceptance) check_acceptance(*options.acceptance, passes);
   const Roofline roofline = engine.measure(passes, rounds);
   Output output;
-  output.write(json ? json_line(roofline_json(engine, name, roofline, options.acceptance))
-                    : roofline_table(engine, name, roofline, options.acceptance));
+  if (json) {
+    add_roofline(settings, engine, roofline, options.acceptance);
+    output.write(json_line(settings));
+  } else {
+    output.write(roofline_table(engine, settings["model"], roofline, options.acceptance));
+  }
   return output.finish(kSuccess);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -18,9 +19,9 @@ struct RooflineOptions {
   CLI::Option* add_to(CLI::App& app);  // returns --roofline
 };
 
-// Prints a table, or with `json` one object. Returns the exit code. Throws Error(kUsage) for what
-// the model has not, and as Engine::measure does.
-int run_roofline(const Engine& engine, const std::string& name, const RooflineOptions& options,
-                 int rounds, bool json);
+// Prints a table, or with `json` one object that begins with `settings`, the engine's. Returns the
+// exit code. Throws Error(kUsage) for what the model has not, and as Engine::measure does.
+int run_roofline(const Engine& engine, nlohmann::ordered_json settings,
+                 const RooflineOptions& options, int rounds, bool json);
 
 }  // namespace orthrus::cli

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/roofline_passes.h"
+#include "cli/running.h"
 #include "cli/text.h"
 
 namespace orthrus::cli {
@@ -123,8 +124,8 @@ PassShare::PassShare(const PassMeasurement& pass)
 std::string roofline_table(const Engine& engine, const std::string& name, const Roofline& roofline,
                            std::optional<double> acceptance) {
   const ModelConfig& config = engine.config();
-  return fmt::format("{}, {} weights, {} KV cache, {}, {}\n\n", name,
-                     orthrus::names_of(engine.weight_types()), orthrus::name_of(engine.kv_cache()),
+  return fmt::format("{}, {}, {} KV cache, {}, {}\n\n", name, weights_in_words(engine),
+                     orthrus::name_of(engine.kv_cache()),
                      config.has_diffusion_view() ? fmt::format("block size {}", config.block_size)
                                                  : "no diffusion view",
                      on_processor(engine) ? counted(engine.threads(), "thread")
@@ -133,23 +134,18 @@ std::string roofline_table(const Engine& engine, const std::string& name, const 
          cycle_lines(cycles_of(roofline), acceptance);
 }
 
-nlohmann::ordered_json roofline_json(const Engine& engine, const std::string& name,
-                                     const Roofline& roofline, std::optional<double> acceptance) {
-  nlohmann::ordered_json json = {
-      {"model", name},
-      {"weights", orthrus::names_of(engine.weight_types())},
-      {"kv_cache", orthrus::name_of(engine.kv_cache())},
-      {"block_size", engine.config().block_size},
-      {"device", orthrus::name_of(engine.device())},
-      {"threads", engine.threads()},
-      {"bytes_measured_by", on_processor(engine) ? "reading" : "copying"},
-      {"bytes_per_second", roofline.machine.bytes},
-      {"flops_per_second", or_null(roofline.machine.flops)},
-      {"bf16_flops_per_second", or_null(roofline.machine.pair_flops)},
-      {"byte_flops_per_second", or_null(roofline.machine.byte_flops)},
-      {"passes", nlohmann::ordered_json::array()},
-      {"assumed_acceptance", or_null(acceptance)},
-      {"cycles", nlohmann::ordered_json::array()}};
+void add_roofline(nlohmann::ordered_json& json, const Engine& engine, const Roofline& roofline,
+                  std::optional<double> acceptance) {
+  json.update(
+      nlohmann::ordered_json{{"block_size", engine.config().block_size},
+                             {"bytes_measured_by", on_processor(engine) ? "reading" : "copying"},
+                             {"bytes_per_second", roofline.machine.bytes},
+                             {"flops_per_second", or_null(roofline.machine.flops)},
+                             {"bf16_flops_per_second", or_null(roofline.machine.pair_flops)},
+                             {"byte_flops_per_second", or_null(roofline.machine.byte_flops)},
+                             {"passes", nlohmann::ordered_json::array()},
+                             {"assumed_acceptance", or_null(acceptance)},
+                             {"cycles", nlohmann::ordered_json::array()}});
   for (const PassMeasurement& pass : roofline.passes) {
     const PassShare share(pass);
     json["passes"].push_back({{"pass", name_of(pass.shape.kind)},
@@ -175,7 +171,6 @@ nlohmann::ordered_json roofline_json(const Engine& engine, const std::string& na
                               {"ar_tokens_per_second", or_null(ar)},
                               {"assumed_tokens_per_second", or_null(assumed)}});
   }
-  return json;
 }
 
 }  // namespace orthrus::cli

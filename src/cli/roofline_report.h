@@ -27,7 +27,8 @@ struct PassShare {
 // `name`: of the model. `acceptance`: accepted drafts a cycle that are assumed, if any are.
 std::string roofline_table(const Engine& engine, const std::string& name, const Roofline& roofline,
                            std::optional<double> acceptance);
-nlohmann::ordered_json roofline_json(const Engine& engine, const std::string& name,
-                                     const Roofline& roofline, std::optional<double> acceptance);
+// Adds the same to `json`.
+void add_roofline(nlohmann::ordered_json& json, const Engine& engine, const Roofline& roofline,
+                  std::optional<double> acceptance);
 
 }  // namespace orthrus::cli

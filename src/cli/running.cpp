@@ -4,12 +4,13 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cli/output.h"
 #include "base/counted.h"
+#include "cli/output.h"
 #include "cli/terminal.h"
 #include "orthrus/error.h"
 
@@ -29,12 +30,22 @@ std::string label_of(LoadStage stage) {
   return "Making up weights";
 }
 
+// Those that drafts are made with, where they are others than the AR view's.
+std::string drafts_apart(const Engine& engine) {
+  const std::vector<DType> types = engine.weight_types(), drafts = engine.draft_weight_types();
+  // Heads in a type that the file has anyway are nothing to tell.
+  if (std::set(types.begin(), types.end()) == std::set(drafts.begin(), drafts.end())) return {};
+  return drafts.empty() ? "" : fmt::format(", {} in drafts", names_of(drafts));
+}
+
 // What a device keeps as the file has it, and what not.
 void tell_weights(const Engine& engine) {
   const std::vector<DType> types = engine.weight_types(), widened = engine.widened_types();
   const bool all_bf16 = types == std::vector{DType::kBF16};
-  if (all_bf16 && widened.empty()) return;
-  std::string line = fmt::format("weights: {} on {}", names_of(types), name_of(engine.device()));
+  const std::string drafts = drafts_apart(engine);
+  if (all_bf16 && drafts.empty() && widened.empty()) return;
+  std::string line =
+      fmt::format("weights: {}{} on {}", names_of(types), drafts, name_of(engine.device()));
   if (!widened.empty()) {
     line += all_bf16 ? ", widened from" : "; widened to BF16: all or some of";
     line += fmt::format(" the file's {}", names_of(widened));
@@ -43,6 +54,10 @@ void tell_weights(const Engine& engine) {
 }
 
 }  // namespace
+
+std::string weights_in_words(const Engine& engine) {
+  return names_of(engine.weight_types()) + " weights" + drafts_apart(engine);
+}
 
 LoadProgress loading_progress() {
   struct Line {

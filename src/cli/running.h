@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -15,6 +16,9 @@ ModelFiles open_model(const std::string& model, const EngineOptions& options);
 // With progress on standard error.
 Engine load_engine(ModelFiles files);
 Engine load_engine(const ModelOptions& options);
+
+// "Q4_K weights", or "BF16 weights, Q8_0 in drafts" where drafts are made with others.
+std::string weights_in_words(const Engine& engine);
 
 // What is shown while a model is loaded, or made up.
 LoadProgress loading_progress();

@@ -113,6 +113,10 @@ const Tokenizer* Engine::tokenizer() const {
 std::vector<DType> Engine::weight_types() const {
   return impl().model->weight_types(View::kAutoregressive);
 }
+std::vector<DType> Engine::draft_weight_types() const {
+  if (!impl().config.has_diffusion_view()) return {};
+  return impl().model->weight_types(View::kDiffusion);
+}
 std::vector<DType> Engine::widened_types() const {
   return impl().model->widened_types();
 }

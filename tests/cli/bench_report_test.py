@@ -62,10 +62,14 @@ class ReportTest(unittest.TestCase):
     def section(self, root, name):
         return root.find(f".//section[@id='{name}']")
 
+    def facts(self, root):
+        """How it was run, as the page says."""
+        return {text_of(row.find("dt")): text_of(row.find("dd")) for row in self.section(root, "run").iter("div")}
+
     def sources(self, root):
-        """What drafts may come from, as the page says how it was run."""
-        facts = {text_of(row.find("dt")): text_of(row.find("dd")) for row in self.section(root, "run").iter("div")}
-        return [facts[name] for name in ("blocks", "trees", "lookup")]
+        """What drafts may come from, of that."""
+        facts = self.facts(root)
+        return [facts[name] for name in ("block size", "tree nodes", "lookup")]
 
     def values(self, element):
         return [float(data.get("value")) for data in element.iter("data")]
@@ -109,6 +113,18 @@ class ReportTest(unittest.TestCase):
             self.assertEqual(len(list(text.iter("i"))) + len(list(text.iter("u"))), 48)
         self.assertTrue(list(self.section(root, "roofline").iter("svg")))
 
+    def test_settings_are_those_of_json(self):
+        root, told = self.report(*TINY_CODE, *self.prompts("x"), "-n", 4, "--repeat", 1, "--temperature", 0.7,
+                                 "--draft-weights", "q8_0", "--seed", 9)
+        wanted = {"draft weights": "Q8_0", "temperature": "0.7", "lookup": "yes", "seed": "9"}
+        facts = self.facts(root)
+        self.assertLessEqual(wanted.items(), facts.items())
+        settings = list(told)[:list(told).index("prompts")]
+        self.assertEqual({name.replace("_", " ") for name in settings}, facts.keys() - {"command", "date"})
+        for name in settings:
+            if not isinstance(told[name], bool):
+                self.assertEqual(str(told[name]).removesuffix(".0"), facts[name.replace("_", " ")].removesuffix(".0"))
+
     def test_the_text_is_what_generate_gives(self):
         prompt = "def fibonacci(n):\n"
         root, _ = self.report(*TINY_CODE, *self.prompts(prompt), "-n", 40, "--repeat", 1, "--temperature", 0)
@@ -121,7 +137,7 @@ class ReportTest(unittest.TestCase):
         root, told = self.report(*TINY_CODE, *self.prompts("def f(x):\n"), "-n", 40, "--repeat", 1, "--mode", "dual",
                                  "--tree-nodes", 16)
         self.assertIn("draft trees", text_of(self.section(root, "drafts")))
-        self.assertEqual(self.sources(root), ["up to 16 tokens", "up to 16 nodes", "off"])
+        self.assertEqual(self.sources(root), ["16", "16", "no"])
         acceptance = self.section(root, "acceptance")
         self.assertIn("the likeliest in its place", text_of(acceptance))
         places = [[int(text_of(cell)) for cell in row] for row in acceptance.findall(".//tbody/tr")]
@@ -131,7 +147,7 @@ class ReportTest(unittest.TestCase):
         root, told = self.report("-m", f"{DATA}/golden/tied", "--prompt-ids", "5,6,7", "-n", 12, "--repeat", 1,
                                  "--lookup", "off", "--block-size", 4)
         self.assertIsNotNone(self.section(root, "texts"))
-        self.assertEqual(self.sources(root), ["up to 4 tokens", "up to 32 nodes", "off"])
+        self.assertEqual(self.sources(root), ["4", "32", "no"])
         self.assertEqual(len(re.findall(r"\d+", text_of(next(self.answers(root))))), 12)
 
     def test_prompts_are_text_only(self):

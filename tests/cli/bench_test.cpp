@@ -43,7 +43,26 @@ TEST_F(BenchTest, JsonOfTwoPrompts) {
     logarithms += std::log(row["ratio"].get<double>());
   }
   EXPECT_EQ(json["prompts"][0]["prompt"], "def f(x):\\n");
-  EXPECT_EQ(json["device"], "cpu");
+  const nlohmann::json settings = {{"model", kTinyCode},
+                                   {"heads", "the model's own"},
+                                   {"weights", "BF16"},
+                                   {"draft_weights", "BF16"},
+                                   {"kv_cache", "F32"},
+                                   {"device", "cpu"},
+                                   {"mode", "auto"},
+                                   {"block_size", 4},
+                                   {"tree_nodes", 32},
+                                   {"lookup", true},
+                                   {"max_tokens", 8},
+                                   {"ignore_eos", true},
+                                   {"temperature", 0.5},
+                                   {"top_k", 0},
+                                   {"top_p", 1.0},
+                                   {"min_p", 0.0},
+                                   {"repetition_penalty", 1.0},
+                                   {"seed", 0},
+                                   {"repeat", 2}};
+  for (const auto& [name, value] : settings.items()) EXPECT_EQ(json[name], value) << name;
   const double gain = json["geometric_mean_of_ratios"];
   EXPECT_NEAR(gain, std::exp(logarithms / 2), 1e-9);
   const nlohmann::json& decisions = json["decisions"];
