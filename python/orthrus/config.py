@@ -53,6 +53,8 @@ class ModelConfig:
     """Columns of the tables of the drafts' pairwise term; 0 without."""
     weight_types: tuple[str, ...]
     """Types of the matrices in use, those with the most bytes first: "q4_k"."""
+    draft_weight_types: tuple[str, ...]
+    """The same of what drafts are made with; empty without a diffusion view."""
     widened_types: tuple[str, ...]
     """The file's types of which some matrices are BF16 in memory, as the device has not the type
     or was not asked to keep it."""

@@ -128,6 +128,7 @@ nb::dict config_of(const EngineHandle& handle) {
   config["mask_token_id"] = c.mask_token_id;
   config["pair_rank"] = c.pair_rank;
   config["weight_types"] = nb::tuple(nb::cast(all_spelled(engine.weight_types())));
+  config["draft_weight_types"] = nb::tuple(nb::cast(all_spelled(engine.draft_weight_types())));
   config["widened_types"] = nb::tuple(nb::cast(all_spelled(engine.widened_types())));
   config["kv_cache"] = spelled(engine.kv_cache());
   config["device"] = name_of(engine.device());

@@ -161,6 +161,17 @@ def test_engine_options(options, error, named):
         orthrus.Engine(TINY, **options)
 
 
+def test_the_case_of_words_does_not_matter():
+    options = {"weights": "Q8_0", "draft_weights": "BF16", "kv_cache": "BF16", "device": "CPU"}
+    with orthrus.Engine(TINY, chat_format="QWEN2.5", **options) as engine:
+        assert engine.config.weight_types == ("q8_0",)
+        assert engine.config.draft_weight_types == ("bf16",)
+        assert engine.config.kv_cache == "bf16" and engine.config.device == "cpu"
+        assert engine.config.chat_format == "qwen2.5"
+        assert engine.generate(PROMPT, P(max_tokens=2, mode="Dual", accept="MATCH")).text
+    assert orthrus.Tokenizer(TINY, chat_format="Qwen3").chat_format == "qwen3"
+
+
 def test_devices():
     assert orthrus.cuda_devices() >= 0
     orthrus.Engine(TINY, device="auto").close()

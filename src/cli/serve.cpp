@@ -73,6 +73,9 @@ class ServeCommand {
         log_.write(LogLevel::kWarning,
                    "whoever reaches this machine may use the model: --api-key sets a key");
       }
+      log_.write(LogLevel::kInfo,
+                 fmt::format("loading {} on {}", without_controls(options_.model.directory),
+                             name_of(options_.model.device)));
       server::ServerInfo info = info_of(files.config());
       server.start(load_engine(std::move(files)), std::move(info), options_.limits());
       tell(server.dispatcher());
@@ -126,7 +129,7 @@ class ServeCommand {
     log_.write(
         LogLevel::kInfo,
         fmt::format("model {}: {} on {}, {}, context {}, chat format {}", in_quotes(info.model),
-                    names_of(engine.weight_types()), name_of(engine.device()),
+                    weights_in_words(engine), name_of(engine.device()),
                     block_size > 0 ? fmt::format("blocks of up to {} tokens", block_size)
                                    : "no diffusion view",
                     with_commas(engine.config().max_position_embeddings),

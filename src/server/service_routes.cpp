@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
+#include "base/as_written.h"
 #include "server/api/error.h"
 
 namespace orthrus::server {
@@ -35,13 +37,19 @@ void add_common(Router& router, const std::string& version) {
 
 Json json_of(const GenerateOptions& options) {
   const SamplingParams& sampling = options.sampling;
-  return {{"temperature", sampling.temperature},
+  return {{"temperature", as_written(sampling.temperature)},
+Json names_of_each(const std::vector<DType>& types) {
+  Json names = Json::array();
+  for (const DType type : types) names.push_back(name_of(type));
+  return names;
+}
+
           {"top_k", sampling.top_k},
-          {"top_p", sampling.top_p},
-          {"min_p", sampling.min_p},
-          {"repetition_penalty", sampling.repetition_penalty},
-          {"presence_penalty", sampling.presence_penalty},
-          {"frequency_penalty", sampling.frequency_penalty},
+          {"top_p", as_written(sampling.top_p)},
+          {"min_p", as_written(sampling.min_p)},
+          {"repetition_penalty", as_written(sampling.repetition_penalty)},
+          {"presence_penalty", as_written(sampling.presence_penalty)},
+          {"frequency_penalty", as_written(sampling.frequency_penalty)},
           {"stop", options.stop}};
 }
 
@@ -50,8 +58,6 @@ Json properties(const Dispatcher& dispatcher) {
   const Engine& engine = dispatcher.engine();
   const ModelConfig& config = engine.config();
   const EngineLoad load = dispatcher.load();
-  Json weights = Json::array();
-  for (const DType type : engine.weight_types()) weights.push_back(name_of(type));
   return {{"model", info.model},
           {"architecture", config.architecture},
           {"chat_format", name_of(info.chat_format)},
@@ -61,7 +67,8 @@ Json properties(const Dispatcher& dispatcher) {
           {"defaults", json_of(info.defaults)},
           {"device", name_of(engine.device())},
           {"threads", engine.threads()},
-          {"weights", std::move(weights)},
+          {"weights", names_of_each(engine.weight_types())},
+          {"draft_weights", names_of_each(engine.draft_weight_types())},
           {"max_batch", load.batch},
           {"cache",
            {{"type", name_of(engine.kv_cache())},

@@ -91,14 +91,20 @@ std::string completion(int tokens, bool stream = false) {
 }
 
 TEST(Serve, AnswersUntilItIsToldToEnd) {
-  Serving serving({"--port", "0", "--served-model-name", "tiny", "--log-level", "debug"});
+  Serving serving({"--port", "0", "--served-model-name", "tiny", "--log-level", "debug",
+                   "--draft-weights", "q8_0"});
   const int port = serving.port();
   ASSERT_GT(port, 0) << serving.said();
+  EXPECT_LT(serving.said().find(" info loading " + kTinyCode + " on cpu\n"),
+            serving.said().find(" info model \"tiny\": BF16 weights, Q8_0 in drafts on cpu, "))
+      << serving.said();
   EXPECT_EQ(ask(port, "GET", "/health").status, 200);
   EXPECT_EQ(ask(port, "GET", "/ready").body, R"({"status":"ready"})");
   const auto props = nlohmann::json::parse(ask(port, "GET", "/props").body);
   EXPECT_EQ(props["model"], "tiny");
   EXPECT_EQ(props["block_size"], 16);
+  EXPECT_EQ(props["weights"], nlohmann::json({"BF16"}));
+  EXPECT_EQ(props["draft_weights"], nlohmann::json({"Q8_0"}));
   EXPECT_EQ(props["context_length"], 2048);
   EXPECT_EQ(props["max_batch"], 64);
   EXPECT_EQ(ask(port, "GET", "/nothing").status, 404);
