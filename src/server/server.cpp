@@ -13,10 +13,16 @@
 namespace orthrus::server {
 namespace {
 
-Router loading_routes(const std::string& version) {
+// All of them. While the model is loaded there are no dispatcher and metrics, and a path that there
+// will not be, or none by this method, is told as such already.
+Router all_routes(const std::string& version, Dispatcher* dispatcher, Metrics* metrics) {
   Router router;
-  add_loading_routes(router, version);
-  anthropic::add_errors(router);
+  add_service_routes(router, dispatcher, metrics);
+  openai::add_routes(router, dispatcher);
+  anthropic::add_routes(router, dispatcher);
+  web::add_routes(router);
+  if (dispatcher == nullptr) router.answer_all(fail_as_loading);
+  add_open_routes(router, version);
   return router;
 }
 
@@ -26,7 +32,7 @@ Router loading_routes(const std::string& version) {
 // gone, which waits for all of its own, no callback.
 struct Server::Impl {
   Impl(HttpOptions options, const std::string& version)
-      : http(std::in_place, std::move(options), loading_routes(version)) {}
+      : http(std::in_place, std::move(options), all_routes(version, nullptr, nullptr)) {}
 
   ~Impl() {
     http.reset();
@@ -62,12 +68,8 @@ void Server::start(Engine engine, ServerInfo info, DispatchLimits limits) {
     if (info.cache_limits_context) info.context_length = static_cast<int>(pages) * kCachePageTokens;
   }
   impl.dispatcher.emplace(*impl.engine, *impl.metrics, std::move(info), limits);
-  Router router;
-  add_service_routes(router, *impl.dispatcher, *impl.metrics);
-  openai::add_routes(router, *impl.dispatcher);
-  anthropic::add_routes(router, *impl.dispatcher);
-  web::add_routes(router);
-  impl.http->set_router(std::move(router));
+  impl.http->set_router(
+      all_routes(impl.dispatcher->info().version, &*impl.dispatcher, &*impl.metrics));
 }
 
 const Dispatcher& Server::dispatcher() const {

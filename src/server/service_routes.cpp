@@ -26,24 +26,9 @@ void add_open(Router& router, std::string path, Handler handler) {
               .handler = std::move(handler)});
 }
 
-void add_common(Router& router, const std::string& version) {
-  add_open(router, "/health", [](const std::shared_ptr<Exchange>& exchange) {
-    respond(*exchange, 200, {{"status", "ok"}});
-  });
-  add_open(router, "/version", [version](const std::shared_ptr<Exchange>& exchange) {
-    respond(*exchange, 200, {{"version", version}});
-  });
-}
-
 Json json_of(const GenerateOptions& options) {
   const SamplingParams& sampling = options.sampling;
   return {{"temperature", as_written(sampling.temperature)},
-Json names_of_each(const std::vector<DType>& types) {
-  Json names = Json::array();
-  for (const DType type : types) names.push_back(name_of(type));
-  return names;
-}
-
           {"top_k", sampling.top_k},
           {"top_p", as_written(sampling.top_p)},
           {"min_p", as_written(sampling.min_p)},
@@ -51,6 +36,12 @@ Json names_of_each(const std::vector<DType>& types) {
           {"presence_penalty", as_written(sampling.presence_penalty)},
           {"frequency_penalty", as_written(sampling.frequency_penalty)},
           {"stop", options.stop}};
+}
+
+Json names_of_each(const std::vector<DType>& types) {
+  Json names = Json::array();
+  for (const DType type : types) names.push_back(name_of(type));
+  return names;
 }
 
 Json properties(const Dispatcher& dispatcher) {
@@ -83,38 +74,34 @@ Json properties(const Dispatcher& dispatcher) {
 
 }  // namespace
 
-void add_loading_routes(Router& router, const std::string& version) {
-  add_common(router, version);
-  const Handler loading = [](const std::shared_ptr<Exchange>& exchange) {
-    exchange->fail({503, "server_error", "The model is being loaded.", {}, "loading"},
-                   {{"Retry-After", "5"}});
-  };
-  for (const char* const method : {"GET", "POST", "DELETE"}) {
-    for (const char* const path : {"/", "/*"}) {
-      router.add({.method = method,
-                  .path = path,
-                  .access = Access::kOpen,
-                  .at_once = true,
-                  .handler = loading});
-    }
-  }
+void add_open_routes(Router& router, const std::string& version) {
+  add_open(router, "/health", [](const std::shared_ptr<Exchange>& exchange) {
+    respond(*exchange, 200, {{"status", "ok"}});
+  });
+  add_open(router, "/version", [version](const std::shared_ptr<Exchange>& exchange) {
+    respond(*exchange, 200, {{"version", version}});
+  });
 }
 
-void add_service_routes(Router& router, Dispatcher& dispatcher, Metrics& metrics) {
-  add_common(router, dispatcher.info().version);
-  add_open(router, "/ready", [&dispatcher](const std::shared_ptr<Exchange>& exchange) {
-    const bool draining = dispatcher.draining();
+void fail_as_loading(const std::shared_ptr<Exchange>& exchange) {
+  exchange->fail({503, "server_error", "The model is being loaded.", {}, "loading"},
+                 {{"Retry-After", "5"}});
+}
+
+void add_service_routes(Router& router, Dispatcher* dispatcher, Metrics* metrics) {
+  add_open(router, "/ready", [dispatcher](const std::shared_ptr<Exchange>& exchange) {
+    const bool draining = dispatcher->draining();
     respond(*exchange, draining ? 503 : 200, {{"status", draining ? "draining" : "ready"}});
   });
   router.add({.method = "GET",
               .path = "/metrics",
               .access = Access::kOpen,
-              .handler = [&dispatcher, &metrics](const std::shared_ptr<Exchange>& exchange) {
+              .handler = [dispatcher, metrics](const std::shared_ptr<Exchange>& exchange) {
                 exchange->respond(200, "text/plain; version=0.0.4; charset=utf-8",
-                                  metrics.text(dispatcher.load()));
+                                  metrics->text(dispatcher->load()));
               }});
-  router.add("GET", "/props", [&dispatcher](const std::shared_ptr<Exchange>& exchange) {
-    respond(*exchange, 200, properties(dispatcher));
+  router.add("GET", "/props", [dispatcher](const std::shared_ptr<Exchange>& exchange) {
+    respond(*exchange, 200, properties(*dispatcher));
   });
 }
 

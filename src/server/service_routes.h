@@ -1,6 +1,7 @@
 // Routes about the server itself: /health, /ready, /version, /metrics, /props.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "server/dispatch.h"
@@ -9,9 +10,14 @@
 
 namespace orthrus::server {
 
-// While the model is loaded: /health and /version answer, /ready and everything else is a 503.
-void add_loading_routes(Router& router, const std::string& version);
+// Those that answer whether there is a model or not: /health and /version.
+void add_open_routes(Router& router, const std::string& version);
 
-void add_service_routes(Router& router, Dispatcher& dispatcher, Metrics& metrics);
+// /ready, /metrics and /props. What is given must outlive the router, or is null where no handler
+// is to run.
+void add_service_routes(Router& router, Dispatcher* dispatcher, Metrics* metrics);
+
+// What answers in place of them, and of all else, while the model is loaded: a 503.
+void fail_as_loading(const std::shared_ptr<Exchange>& exchange);
 
 }  // namespace orthrus::server

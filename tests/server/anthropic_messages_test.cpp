@@ -23,7 +23,7 @@ class MessagesServer {
       : engine_(Engine::load(ORTHRUS_MODELS "/tiny-code", {.threads = 1})),
         metrics_("tiny-code", engine_.engine().config().block_size),
         dispatcher_(engine_, metrics_, info_of(engine_.engine()), {}) {
-    add_routes(router_, dispatcher_);
+    add_routes(router_, &dispatcher_);
   }
 
   const Engine& engine() const { return engine_.engine(); }

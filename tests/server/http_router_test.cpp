@@ -37,6 +37,30 @@ TEST(Router, SaysWhichMethodsAPathHas) {
   EXPECT_EQ(routes.find("GET", "/nothing").allowed, "");
 }
 
+TEST(Router, KnowsWhoseAPathIsThatItDoesNotHave) {
+  Router routes = router();
+  const ErrorForm form = [](const ApiError&, std::string_view) { return std::string(); };
+  routes.add_errors("/v1/own", form);
+  for (const char* const path : {"/v1/own", "/v1/own/x", "//v1/own", "///v1/own/x"}) {
+    EXPECT_EQ(routes.find("POST", path).errors, form) << path;
+  }
+  for (const char* const path : {"/v1/owned", "/v1", "/v1//own", "/x/v1/own"}) {
+    EXPECT_EQ(routes.find("POST", path).errors, nullptr) << path;
+  }
+}
+
+TEST(Router, OneHandlerMayAnswerAll) {
+  Router routes = router();
+  int asked = 0;
+  routes.answer_all([&asked](const std::shared_ptr<Exchange>&) { ++asked; });
+  routes.add("GET", "/later", [](const std::shared_ptr<Exchange>&) {});
+  for (const char* const path : {"/health", "/v1/things", "/later"}) {
+    routes.find("GET", path).route->handler(nullptr);
+  }
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(routes.find("GET", "/nothing").route, nullptr);
+}
+
 TEST(Headers, AreFoundWhateverTheCaseOfTheirLetters) {
   const Headers headers{{"Content-Type", "text/plain"}, {"X-A", "1"}, {"x-a", "2"}};
   EXPECT_EQ(headers.find("content-type"), "text/plain");

@@ -45,7 +45,7 @@ class OpenAiServer {
       : engine_(Engine::load(ORTHRUS_MODELS "/tiny-code", {.threads = 2})),
         metrics_("tiny-code", engine_.engine().config().block_size - 1),
         dispatcher_(engine_, metrics_, info_of(engine_.engine(), format), limits) {
-    openai::add_routes(router_, dispatcher_);
+    openai::add_routes(router_, &dispatcher_);
   }
 
   const Engine& engine() const { return engine_.engine(); }

@@ -47,17 +47,14 @@ void count_tokens(const ExchangePointer& exchange, const Dispatcher& dispatcher)
 
 }  // namespace
 
-void add_errors(Router& router) {
+void add_routes(Router& router, Dispatcher* dispatcher) {
+  // The paths that are Anthropic's alone, those that are not served among them.
   for (const char* const path : {"/v1/messages", "/v1/complete"}) {
     router.add_errors(path, error_json);
   }
-}
-
-void add_routes(Router& router, Dispatcher& dispatcher) {
-  add_errors(router);
   const auto add = [&](const char* path, auto handler) {
-    router.add("POST", path, [&dispatcher, handler](const ExchangePointer& exchange) {
-      handler(exchange, dispatcher);
+    router.add("POST", path, [dispatcher, handler](const ExchangePointer& exchange) {
+      handler(exchange, *dispatcher);
     });
   };
   add("/v1/messages", create_message);

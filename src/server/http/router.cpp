@@ -12,10 +12,18 @@ bool takes(std::string_view pattern, std::string_view path) {
 }
 
 bool is_at_or_below(std::string_view path, std::string_view top) {
+  while (path.starts_with("//")) path.remove_prefix(1);
   return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
 }
 
 }  // namespace
+
+void Router::answer_all(const Handler& handler) {
+  for (Route& route : routes_) {
+    route.at_once = true;
+    route.handler = handler;
+  }
+}
 
 Router::Match Router::find(std::string_view method, std::string_view path) const {
   std::string_view longest;

@@ -33,8 +33,12 @@ class Router {
   }
   void add(Route route) { routes_.push_back(std::move(route)); }
 
+  // From now on this answers all that was added before, at once.
+  void answer_all(const Handler& handler);
+
   // The form of errors at this path and at all below it, whether there are routes or not.
-  // Elsewhere it is OpenAI's.
+  // Elsewhere it is OpenAI's. Further slashes before a path, as a client has them whose base URL
+  // ends in one, don't count.
   void add_errors(std::string path, ErrorForm form) { forms_.emplace_back(std::move(path), form); }
 
   struct Match {

@@ -8,10 +8,10 @@
 
 namespace orthrus::server::openai {
 
-void add_routes(Router& router, Dispatcher& dispatcher) {
+void add_routes(Router& router, Dispatcher* dispatcher) {
   const auto add = [&](const char* method, const char* path, auto handler) {
-    router.add(method, path, [&dispatcher, handler](const ExchangePointer& exchange) {
-      handler(exchange, dispatcher);
+    router.add(method, path, [dispatcher, handler](const ExchangePointer& exchange) {
+      handler(exchange, *dispatcher);
     });
   };
   add("POST", "/v1/chat/completions", complete_chat);
