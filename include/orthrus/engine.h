@@ -50,7 +50,8 @@ struct EngineOptions {
   // A file with the diffusion view's attention, safetensors or GGUF, for a model that has none of
   // its own. By default the one that lies beside the model, where there is one: for NAME.gguf the
   // first of NAME.heads.gguf, NAME.heads.safetensors, heads.gguf and heads.safetensors, for a
-  // directory one of the last two in it. "none" is for none, not even those beside the model.
+  // directory one of the last two in it; of a link to a file also those beside the file. "none" is
+  // for none, not even those beside the model.
   std::optional<std::filesystem::path> heads{};
   // Called now and then while the model is loaded, or made up. What it throws comes out of that.
   LoadProgress on_load{};
@@ -124,9 +125,9 @@ class Engine {
   // The types of the matrices that an AR pass reads, those with the most bytes first: a GGUF file
   // mixes several.
   std::vector<DType> weight_types() const;
-  // The formats of blocks in the file whose matrices were widened to BF16 when loading, all of them
   // The same of a draft pass; none without a diffusion view.
   std::vector<DType> draft_weight_types() const;
+  // The formats of blocks in the file whose matrices were widened to BF16 when loading, all of them
   // or some: the device has no products for them, or was not asked for native weights. None on the
   // processor, which takes them all.
   std::vector<DType> widened_types() const;

@@ -79,6 +79,22 @@ void read_gguf(Heads& heads) {
   heads.tensors = std::move(file.tensors);
 }
 
+std::optional<fs::path> heads_beside(const fs::path& model) {
+  std::vector<fs::path> candidates;
+  fs::path directory = model;
+  if (is_gguf(model)) {
+    directory = model.parent_path();
+    const std::string stem = gguf_stem(model);
+    candidates = {directory / (stem + ".heads.gguf"), directory / (stem + ".heads.safetensors")};
+  }
+  candidates.push_back(directory / "heads.gguf");
+  candidates.push_back(directory / "heads.safetensors");
+  for (const fs::path& candidate : candidates) {
+    if (has_entry(candidate)) return candidate;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Heads open_heads(const fs::path& file) {
@@ -108,19 +124,9 @@ int pair_rank_of(std::span<const Tensor> tensors, const std::string& file) {
 }
 
 std::optional<fs::path> find_heads(const fs::path& model) {
-  std::vector<fs::path> candidates;
-  fs::path directory = model;
-  if (is_gguf(model)) {
-    directory = model.parent_path();
-    const std::string stem = gguf_stem(model);
-    candidates = {directory / (stem + ".heads.gguf"), directory / (stem + ".heads.safetensors")};
-  }
-  candidates.push_back(directory / "heads.gguf");
-  candidates.push_back(directory / "heads.safetensors");
-  for (const fs::path& candidate : candidates) {
-    if (has_entry(candidate)) return candidate;
-  }
-  return std::nullopt;
+  if (const auto found = heads_beside(model)) return found;
+  const std::optional<fs::path> target = target_of_link(model);
+  return target ? heads_beside(*target) : std::nullopt;
 }
 
 bool is_name_of_heads(const fs::path& name) {

@@ -120,6 +120,14 @@ bool has_entry(const std::filesystem::path& path) {
   return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
 }
 
+std::optional<std::filesystem::path> target_of_link(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_symlink(path, error)) return std::nullopt;
+  std::filesystem::path target = std::filesystem::canonical(path, error);
+  if (error == std::errc::not_enough_memory) throw std::bad_alloc();
+  return error ? std::nullopt : std::optional(std::move(target));
+}
+
 std::vector<std::string> names_in(const std::filesystem::path& directory, size_t most) {
   struct Close {
     void operator()(DIR* stream) const { ::closedir(stream); }

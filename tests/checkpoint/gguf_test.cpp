@@ -416,6 +416,22 @@ TEST_F(GgufParts, AreOneModel) {
   }
 }
 
+TEST_F(GgufParts, AreFoundBesideWhatALinkLeadsTo) {
+  const TemporaryDirectory elsewhere;
+  for (const char* name : {"m.gguf", "m-00002-of-00003.gguf"}) {
+    std::filesystem::create_symlink(path(2), elsewhere / name);
+    EXPECT_EQ(open_gguf(elsewhere / name).tensors.size(), 3u) << name;
+  }
+  // As the hub's cache has them: a link for each part, to files of other names.
+  const TemporaryDirectory links;
+  for (int part = 1; part <= 3; ++part) {
+    const std::filesystem::path blob = elsewhere / std::to_string(part);
+    std::filesystem::rename(path(part), blob);
+    std::filesystem::create_symlink(blob, links / std::filesystem::path(path(part)).filename());
+  }
+  EXPECT_EQ(open_gguf(links / "m-00002-of-00003.gguf").tensors.size(), 3u);
+}
+
 TEST_F(GgufParts, MissingOnesAreListed) {
   std::filesystem::remove(path(1));
   std::filesystem::remove(path(3));

@@ -139,6 +139,24 @@ TEST_F(HeadsTest, AreFoundBesideTheModel) {
   }
 }
 
+TEST_F(HeadsTest, AreFoundBesideWhatALinkLeadsTo) {
+  namespace fs = std::filesystem;
+  const fs::path elsewhere = directory_ / "elsewhere";
+  fs::create_directory(elsewhere);
+  write_file(elsewhere / "m-q4.gguf", "x");
+  fs::create_symlink("elsewhere/m-q4.gguf", directory_ / "link");
+  const fs::path link = directory_ / "mine.gguf";
+  fs::create_symlink("link", link);
+  EXPECT_EQ(find_heads(link), std::nullopt);
+  write_file(elsewhere / "m-q4.heads.gguf", "x");
+  EXPECT_EQ(find_heads(link), fs::canonical(elsewhere) / "m-q4.heads.gguf");
+  write_file(directory_ / "heads.safetensors", "x");  // beside the link goes before
+  EXPECT_EQ(find_heads(link), directory_ / "heads.safetensors");
+  fs::create_symlink("nowhere", directory_ / "broken.gguf");
+  fs::remove(directory_ / "heads.safetensors");
+  EXPECT_EQ(find_heads(directory_ / "broken.gguf"), std::nullopt);
+}
+
 TEST(HeadsBase, IsComparedByName) {
   const char* kBase = "Qwen2.5-Coder-0.5B-Instruct";
   for (const char* same : {"Qwen2.5-Coder-0.5B-Instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct",

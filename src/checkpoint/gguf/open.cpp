@@ -49,6 +49,18 @@ std::optional<Parts> parts_of(const std::string& name) {
   return parts;
 }
 
+// The name beside which the parts are: of a link its target's, unless all are beside the link.
+fs::path with_parts(const fs::path& path) {
+  const std::optional<fs::path> target = target_of_link(path);
+  if (!target || !parts_of(target->filename().string())) return path;
+  const std::optional<Parts> parts = parts_of(path.filename().string());
+  bool all = parts && parts->count <= kMaxParts;
+  for (int part = 1; all && part <= parts->count; ++part) {
+    all = has_entry(path.parent_path() / parts->name(part));
+  }
+  return all ? path : *target;
+}
+
 void check_parts_exist(const fs::path& directory, const Parts& parts) {
   if (parts.count > kMaxParts) {
     throw Error(ErrorKind::kFile,
@@ -107,7 +119,8 @@ std::string gguf_stem(const fs::path& path) {
   return parts ? parts->stem : path.stem().string();
 }
 
-GgufModel open_gguf(const fs::path& path) {
+GgufModel open_gguf(const fs::path& given) {
+  const fs::path path = with_parts(given);
   const std::optional<Parts> parts = parts_of(path.filename().string());
   const int count = parts ? parts->count : 1;
   if (parts) check_parts_exist(path.parent_path(), *parts);
