@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
+#include "base/counted.h"
 #include "files/display.h"
 #include "orthrus/error.h"
 
@@ -16,9 +18,6 @@ std::string text_of(const std::vector<int64_t>& shape) {
   for (const int64_t extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
   return "[" + text + "]";
 }
-
-// At most this many lines of each kind of trouble; a wrong file can have thousands.
-constexpr size_t kMaxListed = 20;
 
 // The angles of rotation, which old files hold, follow from the configuration.
 bool is_rotation(std::string_view name) {
@@ -42,18 +41,46 @@ bool is_of_adapter(const std::string& name) {
   return name.starts_with("base_model.model.") || name.find(".lora_") != std::string::npos;
 }
 
-void list(std::string& message, std::string_view title, const std::vector<std::string>& lines) {
+void list(std::string& message, std::string_view title, const std::vector<std::string>& lines,
+          size_t most) {
   if (lines.empty()) return;
   message += fmt::format("\n{} ({}):", title, lines.size());
-  for (size_t i = 0; i < std::min(lines.size(), kMaxListed); ++i) message += "\n  " + lines[i];
-  if (lines.size() > kMaxListed)
-    message += fmt::format("\n  ... and {} more", lines.size() - kMaxListed);
+  for (size_t i = 0; i < std::min(lines.size(), most); ++i) message += "\n  " + lines[i];
+  if (lines.size() > most) message += fmt::format("\n  ... and {} more", lines.size() - most);
+}
+
+// Of a model, as far as its heads know it.
+struct Size {
+  int64_t layers = 0, hidden = 0, queries = 0, keys = 0;
+  bool operator==(const Size&) const = default;
+};
+
+// Nothing where they have not the projections of a first layer.
+std::optional<Size> size_in(std::span<const Tensor> heads) {
+  const auto shape_of = [&](std::string_view name) -> const std::vector<int64_t>* {
+    const auto tensor = std::ranges::lower_bound(heads, name, {}, &Tensor::name);
+    const bool is_matrix =
+        tensor != heads.end() && tensor->name == name && tensor->shape.size() == 2;
+    return is_matrix ? &tensor->shape : nullptr;
+  };
+  const auto* const queries = shape_of("model.layers.0.self_attn.q_proj_diff.weight");
+  const auto* const keys = shape_of("model.layers.0.self_attn.k_proj_diff.weight");
+  if (queries == nullptr || keys == nullptr) return std::nullopt;
+  const auto layers = std::ranges::count_if(heads, [](const Tensor& tensor) {
+    return tensor.name.ends_with(".self_attn.q_proj_diff.weight");
+  });
+  return Size{layers, (*queries)[1], (*queries)[0], (*keys)[0]};
+}
+
+std::string in_words(const Size& size) {
+  return fmt::format("{} of width {}, with queries of width {} and keys of width {}",
+                     counted(size.layers, "layer"), size.hidden, size.queries, size.keys);
 }
 
 }  // namespace
 
 void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> tensors,
-                   const std::string& title) {
+                   const std::string& title, size_t most) {
   std::vector<std::string> missing, misshapen, unexpected;
   std::set<std::string_view> known;
   bool lacks_head = false;
@@ -74,9 +101,9 @@ void check_tensors(std::span<const TensorSpec> specs, std::span<const Tensor> te
   }
   if (missing.empty() && misshapen.empty() && unexpected.empty()) return;
   std::string message = title;
-  list(message, "missing", missing);
-  list(message, "misshapen", misshapen);
-  list(message, "unexpected", unexpected);
+  list(message, "missing", missing, most);
+  list(message, "misshapen", misshapen, most);
+  list(message, "unexpected", unexpected, most);
   if (lacks_head) {
     message += "\nA head that is the embedding needs \"tie_word_embeddings\": true in config.json.";
   }
@@ -102,9 +129,17 @@ void check_heads(const Heads& heads, const Checkpoint& base) {
   config.pair_rank = pair_rank_of(heads.tensors, heads.name);
   std::vector<TensorSpec> specs = expected_tensors(config);
   std::erase_if(specs, [](const TensorSpec& spec) { return spec.view != View::kDiffusion; });
-  check_tensors(
-      specs, heads.tensors,
-      fmt::format("{}: the tensors are not those of heads for {}.", heads.name, base.name()));
+  std::string title =
+      fmt::format("{}: the tensors are not those of heads for {}.", heads.name, base.name());
+  const Size wanted{config.num_hidden_layers, config.hidden_size,
+                    int64_t{config.num_attention_heads} * config.head_dim,
+                    int64_t{config.num_key_value_heads} * config.head_dim};
+  const std::optional<Size> size = size_in(heads.tensors);
+  if (!size || *size == wanted) return check_tensors(specs, heads.tensors, title);
+  // Of another model altogether: its tensors say no more.
+  title += fmt::format("\nThey are for a model that has {}; this one has {}.", in_words(*size),
+                       in_words(wanted));
+  check_tensors(specs, heads.tensors, title, 3);
 }
 
 }  // namespace orthrus

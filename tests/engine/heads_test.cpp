@@ -263,7 +263,9 @@ TEST_F(ModelHeads, ThatDoNotFitAreRefused) {
 
   GgufWriter fewer = files.gguf_heads();  // a layer less
   std::erase_if(fewer.entries, [](const auto& e) { return e.name.starts_with("blk.1."); });
-  refused(fewer, {title, "missing (7)", name("q_proj_diff.weight [32, 32]")});
+  refused(fewer, {title, "missing (7)", name("q_proj_diff.weight [32, 32]"), "\n  ... and 4 more",
+                  "\nThey are for a model that has 1 layer of width 32, with queries of width 32 "
+                  "and keys of width 16; this one has 2 layers of width 32, with queries of"});
   GgufWriter more = files.gguf_heads();
   more.tensor({"blk.2.attn_q_diff.bias", DType::kF32, {1}, "aaaa"});
   refused(more, {title, "unexpected (1)", "model.layers.2.self_attn.q_proj_diff.bias [1]"});
