@@ -91,6 +91,17 @@ TEST(ChatCommands, UnknownOnesAreNamedAndTheNearestToo) {
             std::string::npos);
 }
 
+TEST(ChatCommands, OnesThatStandAloneSayThatTheyTakeNothing) {
+  for (const std::string word : {"/help", "/clear", "/retry", "/stats", "/quit", "/bye", "/exit"}) {
+    EXPECT_TRUE(parse_chat_command(word + "  ")) << word;
+    EXPECT_NE(error_of([&] {
+                parse_chat_command(word + " now");
+              }).find(word + " stands alone, without \"now\";"),
+              std::string::npos)
+        << word;
+  }
+}
+
 TEST(ChatCommands, FileNamesMayBeQuoted) {
   using Pair = std::pair<std::string, std::string>;
   EXPECT_EQ(take_file_name("a.txt"), Pair("a.txt", ""));

@@ -15,11 +15,16 @@ namespace {
 
 using Name = ChatCommand::Name;
 
-constexpr std::pair<std::string_view, Name> kNames[] = {
-    {"/help", Name::kHelp},   {"/read", Name::kRead},   {"/system", Name::kSystem},
-    {"/clear", Name::kClear}, {"/retry", Name::kRetry}, {"/save", Name::kSave},
-    {"/load", Name::kLoad},   {"/set", Name::kSet},     {"/stats", Name::kStats},
-    {"/quit", Name::kQuit},   {"/bye", Name::kQuit},    {"/exit", Name::kQuit},
+struct Known {
+  std::string_view word;
+  Name name;
+  bool takes_argument = false;
+};
+constexpr Known kKnown[] = {
+    {"/help", Name::kHelp},       {"/read", Name::kRead, true}, {"/system", Name::kSystem, true},
+    {"/clear", Name::kClear},     {"/retry", Name::kRetry},     {"/save", Name::kSave, true},
+    {"/load", Name::kLoad, true}, {"/set", Name::kSet, true},   {"/stats", Name::kStats},
+    {"/quit", Name::kQuit},       {"/bye", Name::kQuit},        {"/exit", Name::kQuit},
 };
 
 bool is_letter(char c) {
@@ -59,9 +64,16 @@ std::optional<ChatCommand> parse_chat_command(std::string_view line) {
   const std::string lower = in_lower_case(word);
   if (word.size() == 1 || !whole || lower == "/think" || lower == "/no_think") return std::nullopt;
   std::vector<std::string> names;
-  for (const auto& [name, value] : kNames) {
-    if (name == lower) return ChatCommand{value, std::string(trimmed(rest))};
-    names.emplace_back(name);
+  for (const Known& known : kKnown) {
+    names.emplace_back(known.word);
+    if (known.word != lower) continue;
+    ChatCommand command{known.name, std::string(trimmed(rest))};
+    if (known.takes_argument || command.argument.empty()) return command;
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("{0} stands alone, without {1}; \"\"\" before and after a text sends it "
+                    "as it is.",
+                    known.word, in_quotes(command.argument)));
   }
   throw Error(ErrorKind::kUsage,
               fmt::format("{} is not a command{} /help lists them; \"\"\" before and after a text "

@@ -28,7 +28,8 @@ struct ChatCommand {
 
 // The command that `line` is: a slash and a word of letters, in whatever case, at its beginning.
 // Nothing for a message: so are a path (/etc/hosts), what spans several lines, and Qwen3's switches
-// /think and /no_think. Throws Error(kUsage) for a word that is no command.
+// /think and /no_think. Throws Error(kUsage) for a word that is no command, and for text behind one
+// that takes none.
 std::optional<ChatCommand> parse_chat_command(std::string_view line);
 
 std::string_view chat_help();
