@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 
 import orthrus
 
@@ -23,4 +24,7 @@ parser = argparse.ArgumentParser("python async_many.py", description=__doc__)
 parser.add_argument("model", metavar="MODEL")
 parser.add_argument("prompts", metavar="PROMPT", nargs="+")
 arguments = parser.parse_args()
-asyncio.run(main(arguments.model, arguments.prompts))
+try:
+    asyncio.run(main(arguments.model, arguments.prompts))
+except orthrus.Error as error:
+    sys.exit(f"async_many.py: {error}")

@@ -10,8 +10,11 @@ parser.add_argument("model", metavar="MODEL")
 parser.add_argument("prompt", metavar="PROMPT")
 arguments = parser.parse_args()
 prompt = arguments.prompt
-engine = orthrus.Engine(arguments.model)
-generation = engine.generate(prompt, orthrus.SamplingParams(max_tokens=128, temperature=0))
+try:
+    engine = orthrus.Engine(arguments.model)
+    generation = engine.generate(prompt, orthrus.SamplingParams(max_tokens=128, temperature=0))
+except orthrus.Error as error:
+    sys.exit(f"generate.py: {error}")
 print(prompt + generation.text)
 
 stats = generation.stats

@@ -137,7 +137,9 @@ def app(arguments: dict[str, str]) -> serve.Application:
     options: dict[str, Any] = {
         name: int(value) if str(value).isdecimal() else value for name, value in arguments.items()
     }
-    model = options.pop("model")
+    model = options.pop("model", "")
+    if not model:
+        raise ValueError("the model is missing: serve run app:app model=/path/to/model.gguf")
     least, _, most = str(options.pop("replicas", "1")).partition(":")
     queue, cpus = options.pop("queue", 4), options.pop("cpus", 1)
     gpus = float(options.pop("gpus", 0))
