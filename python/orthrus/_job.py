@@ -7,9 +7,18 @@ from dataclasses import replace
 
 from . import _native
 from ._asked import Asked
+from ._check import counted
 from ._loop import news_of_running_loop
-from .errors import UsageError
+from .errors import GenerationError, UsageError
 from .results import Generation, Step, generation_of, step_of
+
+_interpreter_ends = False
+
+
+def interpreter_ends() -> None:
+    """From now on closed engines are nobody's fault: what threads wait for ends quietly."""
+    global _interpreter_ends
+    _interpreter_ends = True
 
 
 class Job:
@@ -24,6 +33,8 @@ class Job:
         steps: bool = False,
         in_loop: bool = False,
     ) -> None:
+        self._engine = engine
+        self._cancelled = False
         self._asked = asked
         self._options = asked.options[choice]
         self._loop = asyncio.get_running_loop() if in_loop else None
@@ -64,17 +75,24 @@ class Job:
         return self._native.result() is not None
 
     def generation(self) -> Generation:
-        """After ended(). Raises GenerationError where it failed."""
+        """After ended(). Raises GenerationError where it failed, or its engine was closed."""
         self._forget_bell()
         native = self._native.result()
         assert native is not None
         generation = generation_of(native, self._asked.prompt_ids, self._options)
+        if generation.finish_reason == "cancelled" and not self._cancelled and self._lost():
+            count = counted(len(generation.token_ids), "token")
+            raise GenerationError(f"The engine was closed after {count} of this generation.", generation)
         if self._asked.reader is None:
             return generation
         return replace(generation, message=self._asked.reader(generation.text))
 
     def cancel(self) -> None:
+        self._cancelled = True
         self._native.cancel()
+
+    def _lost(self) -> bool:
+        return self._engine.closed() and not _interpreter_ends
 
     def _forget_bell(self) -> None:
         if self._news is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import _check, _native
 from ._check import Prompt, TokenIds
 from ._asked import Asked, asked_chat, asked_of, one_asked, single
-from ._job import Job, run, run_in_loop
+from ._job import Job, interpreter_ends, run, run_in_loop
 from .chat import Message, Tool
 from .config import EngineLoad, ModelConfig, model_config
 from .errors import FileError, ModelNotFoundError, UsageError
@@ -327,7 +327,8 @@ class Engine:
         return self._native.closed()
 
     def close(self) -> None:
-        """Cancels what is not done, and gives the memory back. Afterwards all is a UsageError."""
+        """Cancels what is not done, which is a GenerationError to those who wait for it, and gives
+        the memory back. Afterwards all is a UsageError."""
         self._native.close()
 
     def __enter__(self) -> Engine:
@@ -351,5 +352,6 @@ _SCORING = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, mode="
 # The interpreter may end before its variables: no pass must run in what is being taken down.
 @atexit.register
 def _close_all() -> None:
+    interpreter_ends()
     _native.close_all()
     _native.await_released()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -31,7 +32,14 @@ def test_a_stream_keeps_its_engine():
 def test_closing_ends_streams():
     engine = orthrus.Engine(TINY)
     tokenizer = engine.tokenizer
-    waited = threading.Thread(target=engine.generate, args=([PROMPT] * 8, LONG))
+    told = []
+
+    def generate():
+        with pytest.raises(orthrus.GenerationError, match="closed after") as caught:
+            engine.generate([PROMPT] * 8, LONG)
+        told.append(caught.value)
+
+    waited = threading.Thread(target=generate)
     waited.start()
     while waited.is_alive() and engine.load().running + engine.load().waiting < 8:
         time.sleep(0.01)
@@ -39,8 +47,12 @@ def test_closing_ends_streams():
     next(stream)
     engine.close()
     waited.join()
-    list(stream)
-    assert stream.generation.finish_reason == "cancelled"
+    assert len(told) == 1
+    with pytest.raises(orthrus.GenerationError, match=r"closed after \d+ tokens? of") as caught:
+        list(stream)
+    assert caught.value.generation.finish_reason == "cancelled"
+    assert len(caught.value.generation.token_ids) > 0
+    assert stream.closed and list(stream) == []
     assert engine.closed and "closed" in repr(engine)
     for use in (
         lambda: engine.generate(PROMPT),
@@ -52,6 +64,27 @@ def test_closing_ends_streams():
         with pytest.raises(orthrus.UsageError, match="closed"):
             use()
     engine.close()
+
+
+def test_closing_ends_streams_of_a_loop():
+    async def main():
+        engine = orthrus.Engine(TINY)
+        streams = [engine.astream(PROMPT, LONG) for _ in range(3)]
+        for stream in streams:
+            await stream.__anext__()
+        await streams[1].aclose()
+        waited = asyncio.create_task(engine.agenerate(PROMPT, LONG))
+        await asyncio.sleep(0.01)
+        engine.close()
+        with pytest.raises(orthrus.GenerationError, match="closed after"):
+            async for _ in streams[0]:
+                pass
+        await streams[2].aclose()  # who closes it has no need to hear
+        assert streams[2].generation.finish_reason == "cancelled"
+        with pytest.raises(orthrus.GenerationError, match="closed after"):
+            await waited
+
+    asyncio.run(main())
 
 
 def test_a_forked_process_is_told(engine):
