@@ -175,6 +175,7 @@ class Bench {
       return load_engine(std::move(files));
     }
     const ModelConfig config = synthetic_shape(options);
+    heads_ = own_heads(config);
     make_requests(config, nullptr, [](std::string_view) -> TokenIds {
       throw Error(ErrorKind::kUsage, "A synthetic model has no tokenizer; give --prompt-ids.");
     });
@@ -320,7 +321,7 @@ class Bench {
   GenerateOptions ar_, drafting_;
   bool drafts_ = false;  // there is a mode to compare AR with
   std::vector<EncodedPrompt> prompts_;
-  std::string heads_ = "the model's own";
+  std::string heads_;
   Engine engine_;
   nlohmann::ordered_json settings_;
   Interrupt interrupt_;  // after loading, which cannot be ended in order

@@ -11,8 +11,11 @@ namespace orthrus::cli {
 
 std::string heads_in_use(const ModelOptions& options) {
   const CheckpointInfo info = inspect(options.directory, options.heads);
-  if (info.heads) return info.heads->file;
-  return info.config.has_diffusion_view() ? "the model's own" : "none";
+  return info.heads ? info.heads->file : own_heads(info.config);
+}
+
+std::string own_heads(const ModelConfig& config) {
+  return config.has_diffusion_view() ? "the model's own" : "none";
 }
 
 nlohmann::ordered_json engine_settings(const Engine& engine, const std::string& model,

@@ -17,8 +17,10 @@ namespace orthrus::cli {
 nlohmann::ordered_json engine_settings(const Engine& engine, const std::string& model,
                                        const std::string& heads);
 
-// The file of the diffusion view's attention, "the model's own", or "none". Opens the model.
+// The file of the diffusion view's attention, or own_heads. Opens the model.
 std::string heads_in_use(const ModelOptions& options);
+// "the model's own", or "none".
+std::string own_heads(const ModelConfig& config);
 
 // How it decodes: `options` are those of the mode that drafts, where there is one.
 nlohmann::ordered_json decoding_settings(const ModelConfig& config, const GenerateOptions& options);
