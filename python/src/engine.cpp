@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "base/as_written.h"
 #include "engine_options.h"
 #include "host.h"
 #include "orthrus/error.h"
@@ -89,15 +90,15 @@ std::vector<std::string> all_spelled(const std::vector<DType>& types) {
 
 nb::dict dict_of(const SamplingParams& s) {
   nb::dict sampling;
-  sampling["temperature"] = s.temperature;
+  sampling["temperature"] = as_written(s.temperature);
   sampling["top_k"] = s.top_k;
-  sampling["top_p"] = s.top_p;
-  sampling["min_p"] = s.min_p;
-  sampling["repetition_penalty"] = s.repetition_penalty;
-  sampling["presence_penalty"] = s.presence_penalty;
-  sampling["frequency_penalty"] = s.frequency_penalty;
+  sampling["top_p"] = as_written(s.top_p);
+  sampling["min_p"] = as_written(s.min_p);
+  sampling["repetition_penalty"] = as_written(s.repetition_penalty);
+  sampling["presence_penalty"] = as_written(s.presence_penalty);
+  sampling["frequency_penalty"] = as_written(s.frequency_penalty);
   nb::dict biases;
-  for (const TokenBias& bias : s.logit_bias) biases[nb::int_(bias.token)] = bias.bias;
+  for (const TokenBias& bias : s.logit_bias) biases[nb::int_(bias.token)] = as_written(bias.bias);
   sampling["logit_bias"] = biases;
   return sampling;
 }
@@ -117,7 +118,7 @@ nb::dict config_of(const EngineHandle& handle) {
   config["num_attention_heads"] = c.num_attention_heads;
   config["num_key_value_heads"] = c.num_key_value_heads;
   config["head_dim"] = c.head_dim;
-  config["rms_norm_eps"] = c.rms_norm_eps;
+  config["rms_norm_eps"] = as_written(c.rms_norm_eps);
   config["rope_theta"] = c.rope_theta;
   config["max_position_embeddings"] = c.max_position_embeddings;
   config["tie_word_embeddings"] = c.tie_word_embeddings;

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import pickle
+import shutil
 
 import numpy as np
 import orthrus
 import pytest
-from conftest import DEVICE, PROMPT
+from conftest import DEVICE, PROMPT, TINY
 
 SHORT = orthrus.SamplingParams(max_tokens=12)
 
@@ -108,6 +111,17 @@ def test_config_and_load(engine):
     assert after.prefix_queries > before.prefix_queries and after.running == 0
     with pytest.raises(AttributeError):
         after.running = 3
+
+
+def test_numbers_of_the_config_are_as_they_were_written(tmp_path):
+    shutil.copytree(TINY, tmp_path / "model")
+    suggested = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "suppress_tokens": [3]}
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps(suggested))
+    with orthrus.Engine(tmp_path / "model") as engine:
+        generation = engine.config.generation
+        assert (generation.temperature, generation.top_p) == (0.7, 0.8)
+        assert generation.logit_bias == {3: -math.inf}
+        assert engine.config.rms_norm_eps == 1e-6
 
 
 def test_the_last_token_ends_it(engine):
