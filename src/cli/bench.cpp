@@ -82,11 +82,15 @@ struct EncodedPrompt {
   TokenIds ids;
 };
 
+// kUnknown where the model's template is.
+ChatFormat chat_format(const Options& options) {
+  if (options.format.forced) return *options.format.forced;
+  return options.synthetic ? ChatFormat::kNone : detect_chat_format(options.model.directory);
+}
+
 std::vector<BenchPrompt> chosen_prompts(const Options& options) {
   if (options.prompts_file) return read_prompts(*options.prompts_file);
-  const bool chats =
-      options.format.forced || detect_chat_format(options.model.directory) != ChatFormat::kNone;
-  return chats ? built_in_questions() : built_in_texts();
+  return chat_format(options) != ChatFormat::kNone ? built_in_questions() : built_in_texts();
 }
 
 using Encode = std::function<TokenIds(std::string_view)>;
@@ -141,6 +145,7 @@ class Bench {
                          terminal_columns());
     settings_ = model_settings();
     settings_.update(decoding_settings(engine_.config(), drafts_ ? drafting_ : ar_));
+    settings_["chat_format"] = name_of(chat_format(options_));
     settings_["repeat"] = options_.repeat;
     if (!options_.json) output_.write(conditions() + results.header());
     for (const EncodedPrompt& prompt : prompts_) {

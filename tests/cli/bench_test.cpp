@@ -61,6 +61,7 @@ TEST_F(BenchTest, JsonOfTwoPrompts) {
                                    {"min_p", 0.0},
                                    {"repetition_penalty", 1.0},
                                    {"seed", 0},
+                                   {"chat_format", "none"},
                                    {"repeat", 2}};
   for (const auto& [name, value] : settings.items()) EXPECT_EQ(json[name], value) << name;
   const double gain = json["geometric_mean_of_ratios"];
