@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   AttentionItem item;
   for (int i = static_cast<int>(blockIdx.x); find_item(work, plan, i, item);
        i += static_cast<int>(gridDim.x)) {
-    if (threadIdx.x >= kConsumers) {
+    if (warp_index() >= kWarps) {
       produce<D>(job, item, tiles, ring);
       continue;
     }

@@ -107,7 +107,7 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
                            float scale, bool apart) {
   constexpr int N = D / 8 / kWarps;
   const AttentionItem& item = to.item;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, first_dim = warp * N * 8;
+  const int warp = warp_index(), lane = threadIdx.x % 32, first_dim = warp * N * 8;
   Sum total[2];
   float total_values[N][4] = {};
   for (int split = item.first_split; split < item.last_split; ++split) {
@@ -201,7 +201,7 @@ __device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries
                             float scale, bool apart) {
   constexpr int N = D / 8;
   const AttentionItem& item = to.item;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int warp = warp_index(), lane = threadIdx.x % 32;
   const bool idle = warp * 16 >= item.rows;
   // A thread's own corner of the sums over splits: every float2 has a column of its own.
   float2* const total_values = reinterpret_cast<float2*>(sums) + threadIdx.x;

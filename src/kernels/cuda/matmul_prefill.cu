@@ -93,7 +93,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   wait_for_predecessor();
   if (first_token >= *job.count) return;
 
-  if (threadIdx.x >= kConsumers) {
+  const int warp = warp_index();
+  if (warp >= kConsumers / 32) {
     if (threadIdx.x > kConsumers) return;
     const uint64_t policy = evict_last_policy();
     for (int i = 0, stage = 0, round = 0; i < job.k_blocks; ++i) {
@@ -110,7 +111,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     return;
   }
 
-  const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
+  const int group = warp / 4, lane = threadIdx.x % 32;
   const uint64_t base = tile_descriptor(shared_address(ring));
   float acc[S][kTokens / 2];
   float total[1][S == 1 ? kTokens / 2 : 1];

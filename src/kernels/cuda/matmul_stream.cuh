@@ -120,7 +120,7 @@ class RingReader {
 // Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
 template <typename Weights, int N>
 __device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, float* sums) {
-  const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
+  const int group = warp_index() / 4, lane = threadIdx.x % 32;
   float acc[N / 2];
   Weights::template multiply<N>(acc, RingReader<Weights, N>(ring, barriers, stages), group, count);
   named_barrier(1, kConsumers);  // nothing reads the ring any more
@@ -169,7 +169,7 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
     wait_for_predecessor();
     return;
   }
-  if (threadIdx.x >= kConsumers) {
+  if (warp_index() >= kConsumers / 32) {
     if (threadIdx.x == kConsumers) {
       produce<Weights, N>(weights, tokens, job, tile, first_token, first, count, stages, ring,
                           barriers);

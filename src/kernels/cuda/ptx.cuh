@@ -14,6 +14,13 @@ __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+// The warp's place in its block. The shuffle tells the compiler that it is one for all lanes, so
+// that what a warp's part in the block decides, such as loops and addresses of operands, is kept in
+// uniform registers: without it a product takes a fifth more instructions a tile.
+__device__ inline int warp_index() {
+  return __shfl_sync(~0u, static_cast<int>(threadIdx.x) / 32, 0);
+}
+
 // --- Programmatic dependent launch --------------------------------------------------------------
 // Every kernel of a pass lets its successor start at once, so that the successor can fetch its
 // weights; and waits for its predecessor before it touches anything that a kernel wrote. Since all
