@@ -35,9 +35,16 @@ struct Subtiles {
       Operands a, b;
       ring.wait();
       widen_steps<Form>(Form::load(ring.weights() + group * Form::kBytes), a);
-      for (int i = 0; i < count; i += 2) {
-        multiply_tile<N>(acc, a, b, ring, group, i > 0, i + 1 < count);
-        if (i + 1 < count) multiply_tile<N>(acc, b, a, ring, group, true, i + 2 < count);
+      int i = 0;
+      for (; i + 2 < count; i += 2) {
+        multiply_tile<N>(acc, a, b, ring, group, i > 0);
+        multiply_tile<N>(acc, b, a, ring, group, true);
+      }
+      if (i + 1 < count) {
+        multiply_tile<N>(acc, a, b, ring, group, i > 0);
+        multiply_last<N>(acc, b, ring, true);
+      } else {
+        multiply_last<N>(acc, a, ring, i > 0);
       }
     } else {
       multiply_by_steps<N>(acc, ring, group, count);
@@ -48,26 +55,37 @@ struct Subtiles {
   // Of a tile: four steps of 16 columns.
   using Operands = uint32_t[4][4];
 
-  // acc (+)= the ring's tile, widened in `a`, and the ring's next one to `b`.
   template <int N>
-  __device__ static void multiply_tile(float (&acc)[N / 2], const Operands& a, Operands& b,
-                                       RingReader<Subtiles, N>& ring, int group, bool add,
-                                       bool has_next) {
-    const uint32_t tokens = ring.tokens_at();
-    const int stage = ring.stage();
+  __device__ static void issue(float (&acc)[N / 2], const Operands& a, uint32_t tokens, bool add) {
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       wgmma<N>(acc, a[k], whole_descriptor(tokens + k * kNext16), add || k > 0);
     }
     wgmma_commit();
+  }
+
+  // acc (+)= the ring's tile, widened in `a`, and the ring's next one to `b`.
+  template <int N>
+  __device__ static void multiply_tile(float (&acc)[N / 2], const Operands& a, Operands& b,
+                                       RingReader<Subtiles, N>& ring, int group, bool add) {
+    const uint32_t tokens = ring.tokens_at();
+    const int stage = ring.stage();
     ring.next();
-    if (has_next) {
-      ring.wait();
-      widen_steps<Form>(Form::load(ring.weights() + group * Form::kBytes), b);
-    }
+    ring.wait();
+    const auto next = Form::load(ring.weights() + group * Form::kBytes);
+    issue<N>(acc, a, tokens, add);
+    widen_steps<Form>(next, b);
     wgmma_wait<0>();
     ring.give_back(stage);
+  }
+
+  template <int N>
+  __device__ static void multiply_last(float (&acc)[N / 2], const Operands& a,
+                                       RingReader<Subtiles, N>& ring, bool add) {
+    issue<N>(acc, a, ring.tokens_at(), add);
+    wgmma_wait<0>();
+    ring.give_back(ring.stage());
   }
 
   // With registers for one step's operands: while one warpgroup widens, the other multiplies.
