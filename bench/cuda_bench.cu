@@ -119,12 +119,16 @@ Weights random_weights(int rows, int cols, WeightForm form, uint64_t seed) {
     fill_kernel<<<1024, 256>>>(reinterpret_cast<Bf16*>(w.data.data()), size, seed, largest, 0);
   } else {
     w.data = Array<std::byte>(packed_bytes(form, row_groups(rows), cols));
-    const int number_bytes = form == WeightForm::kQ8    ? Q8Layout::kNumberBytes
-                             : form == WeightForm::kQ4K ? Q4KLayout::kScalesAt
-                                                        : Q6KLayout::kIntegersAt;
+    const int number_bytes = form == WeightForm::kQ4K   ? Q4KLayout::kScalesAt
+                             : form == WeightForm::kQ6K ? Q6KLayout::kIntegersAt
+                                                        : Q8Layout::kNumberBytes;
+    const float scale = largest / 127;
+    const uint16_t scale_bits =
+        form == WeightForm::kQ8Bf16
+            ? __bfloat16_as_ushort(__float2bfloat16(scale * Q8Bf16Layout::kScaleUp))
+            : __half_as_ushort(__float2half(scale));
     fill_subtiles_kernel<<<1024, 256>>>(reinterpret_cast<uint8_t*>(w.data.data()), w.data.size(),
-                                        seed, number_bytes, subtile_bytes(form),
-                                        __half_as_ushort(__float2half(largest / 127)));
+                                        seed, number_bytes, subtile_bytes(form), scale_bits);
   }
   CHECK_CUDA(cudaGetLastError());
   return w;
@@ -441,6 +445,7 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
 // The same shape's passes by the form of its weights, behind 512 positions.
 void measure_weights(const Shape& shape, double copy, cudaStream_t stream) {
   constexpr std::pair<WeightForm, const char*> kForms[] = {{WeightForm::kBf16, "BF16"},
+                                                           {WeightForm::kQ8Bf16, "rounded to Q8_0"},
                                                            {WeightForm::kQ8, "Q8_0"},
                                                            {WeightForm::kQ6K, "Q6_K"},
                                                            {WeightForm::kQ4K, "Q4_K"}};

@@ -33,6 +33,14 @@ class Subtile {
       const float biased = 0x1p15f + static_cast<float>(byte);
       return std::fma(biased, scale, -(0x1p15f + 128) * scale);
     }
+    if (form_ == WeightForm::kQ8Bf16) {
+      const int byte = data_[lower * Q8Layout::kNumberBytes / 2 + thread * 16 + step * 4 + number];
+      BF16 scale;
+      std::memcpy(&scale,
+                  data_ + Q8Layout::kNumberBytes + thread / 4 * 8 + lower * 4 + step / 2 * 2,
+                  sizeof scale);
+      return static_cast<float>(byte - 128) * (to_float(scale) / Q8Bf16Layout::kScaleUp);
+    }
     const int half_byte = data_[thread * 16 + lower * 8 + step / 2 * 4 + number];
     const int low_bits = half_byte >> step % 2 * 4 & 0xf;
     if (form_ == WeightForm::kQ4K) {
@@ -136,14 +144,14 @@ TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
 }
 
 // Numbers that are stored one by one, in any number of columns.
-TEST(PackBlocks, OthersAreRoundedToQ8) {
+void expect_rounded(WeightForm form, float scale_error) {
   std::mt19937 random(test::fresh_seed());
   std::uniform_real_distribution<float> uniform(-1, 1);
   for (const int cols : {8, 40, 72, 128, 200}) {
     std::vector<float> from(size_t{2} * static_cast<size_t>(cols));
     for (float& number : from) number = uniform(random);
     const std::vector<int> places = {3, 60};
-    const auto got = packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8, cols, places);
+    const auto got = packed_and_widened(from.data(), DType::kF32, form, cols, places);
     const int stride = column_groups(cols) * kSubtileCols;
     for (int place = 0; place < kSubtileRows; ++place) {
       for (int col = 0; col < stride; ++col) {
@@ -152,8 +160,35 @@ TEST(PackBlocks, OthersAreRoundedToQ8) {
         const int row = place == places[0] ? 0 : 1;
         const float want = real ? from[static_cast<size_t>(row * cols + col)] : 0.0f;
         // Half a step of a block whose largest number is below 1, and its scale's rounding.
-        EXPECT_NEAR(number, want, real ? 0.5f / 127 + 0x1p-11f : 0.0f);
+        EXPECT_NEAR(number, want, real ? 0.5f / 127 + scale_error : 0.0f);
       }
+    }
+  }
+}
+
+TEST(PackBlocks, OthersAreRoundedToQ8) {
+  expect_rounded(WeightForm::kQ8, 0x1p-11f);
+}
+
+// The step is larger by the scale's rounding alone.
+TEST(PackBlocks, OthersAreRoundedToBytesWithABf16Scale) {
+  expect_rounded(WeightForm::kQ8Bf16, 0.5f / 127 * 0x1p-7f);
+}
+
+TEST(PackBlocks, ABf16ScaleLeavesWhatItHoldsAsItIs) {
+  std::mt19937 random(test::fresh_seed());
+  for (int i = 0; i < 1000; ++i) {
+    // Of any exponent that counts; or all are zero.
+    const float mantissa = static_cast<float>(128 + random() % 128);
+    const float scale = i == 0 ? 0 : std::ldexp(mantissa, static_cast<int>(random() % 88) - 80);
+    std::vector<float> from(64);
+    for (float& number : from) number = scale * (static_cast<float>(random() % 255) - 127);
+    from[random() % 32] = 127 * scale, from[32 + random() % 32] = -127 * scale;
+    const int place = static_cast<int>(random() % 64);
+    const auto got =
+        packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8Bf16, 64, {&place, 1});
+    for (size_t col = 0; col < from.size(); ++col) {
+      ASSERT_EQ(got[static_cast<size_t>(place) * 64 + col], from[col]) << scale;
     }
   }
 }

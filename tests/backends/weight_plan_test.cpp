@@ -180,7 +180,16 @@ TEST(WeightPlan, HasAllThatIsMultipliedWith) {
           parts.push_back(part);
           if (of_views[view] != kNative) {
             const bool q8 = of_views[view] == DType::kQ8_0;
-            EXPECT_EQ(matrix.form, q8 ? WeightForm::kQ8 : WeightForm::kBf16);
+            if (!q8) {
+              EXPECT_EQ(matrix.form, WeightForm::kBf16);
+            } else if (form_of(part->type) == WeightForm::kQ8) {
+              EXPECT_EQ(matrix.form, WeightForm::kQ8);
+            } else {
+              const bool all_rounded = std::ranges::none_of(matrix.parts, [](const Matrix* other) {
+                return form_of(other->type) == WeightForm::kQ8;
+              });
+              EXPECT_EQ(matrix.form, all_rounded ? WeightForm::kQ8Bf16 : WeightForm::kQ8);
+            }
           } else if (matrix.form != WeightForm::kBf16) {
             EXPECT_EQ(form_of(part->type), matrix.form);
           }

@@ -1,6 +1,7 @@
 // Products with weights of block formats against the same products with those weights widened to
 // BF16, which matmul_check compares with double: the same bits, whatever the number of tokens.
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <span>
@@ -47,13 +48,39 @@ std::vector<std::byte> random_blocks(const Format& format, size_t blocks, bool e
   return bytes;
 }
 
+// Numbers that kQ8Bf16 has just as they are: integers up to 127, one of each 32 that large, times a
+// BF16 scale.
+std::vector<std::byte> random_numbers(size_t count, bool exponents, std::mt19937& random) {
+  std::vector<std::byte> bytes(count * sizeof(float));
+  std::uniform_real_distribution<float> uniform(1e-5f, 0.0001f);
+  for (size_t i = 0; i < count; i += 32) {
+    const int exponent = exponents ? static_cast<int>(random() % 30) - 8 : 0;
+    const float scale = to_float(to_bf16(std::ldexp(uniform(random), exponent)));
+    const size_t largest = random() % 32;
+    for (size_t j = 0; j < 32; ++j) {
+      const int integer = static_cast<int>(random() % 255) - 127;
+      const float number = scale * static_cast<float>(j != largest  ? integer
+                                                      : integer < 0 ? -127
+                                                                    : 127);
+      std::memcpy(bytes.data() + (i + j) * sizeof number, &number, sizeof number);
+    }
+  }
+  return bytes;
+}
+
 struct BlockCase {
+  // `format`: of blocks, or F32, for what is rounded.
   BlockCase(Checks& checks, const Format& format, int rows, int cols, bool exponents)
-      : checks(checks), rows(rows), cols(cols), form(*form_of(format.type)), count(1) {
+      : checks(checks),
+        rows(rows),
+        cols(cols),
+        form(form_of(format.type).value_or(WeightForm::kQ8Bf16)),
+        count(1) {
     std::mt19937 random(static_cast<unsigned>(hash(checks.seed, rows * 7 + cols)));
     const size_t numbers = static_cast<size_t>(rows) * cols;
     const size_t blocks = numbers / static_cast<size_t>(format.block_columns);
-    const auto bytes = random_blocks(format, blocks, exponents, random);
+    const auto bytes = format.stores_blocks() ? random_blocks(format, blocks, exponents, random)
+                                              : random_numbers(numbers, exponents, random);
     std::vector<float> wide(numbers);
     format.widen(bytes.data(), blocks, wide.data());
     std::vector<uint16_t> rounded(numbers);
@@ -260,8 +287,9 @@ void check_blocks(Checks& checks) {
                            {130, 96},    {65, 32},      {2, 32}};
   const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256}, {130, 768}};
   for (const Format& format : all_formats()) {
-    if (!form_of(format.type)) continue;
-    const bool first_of_form = format.type == DType::kQ8_0 || format.block_columns > 32;
+    if (!form_of(format.type) && format.type != DType::kF32) continue;
+    const bool first_of_form =
+        format.type == DType::kQ8_0 || format.type == DType::kF32 || format.block_columns > 32;
     for (const bool exponents : {false, true}) {
       if (format.block_columns > 32) {
         for (const auto& [rows, cols] : long_shapes) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -107,6 +108,24 @@ void put(const BlockParts& parts, WeightForm form, int at, int col, int count, S
   }
 }
 
+// 32 columns as integers up to 127 and the least BF16 scale that allows it, as kQ8Bf16 has them.
+void round_to_bf16_scale(const float* from, int col, SubtileRow& to) {
+  // Less than this is zero, as the subtile is: with larger scales all steps are exact.
+  constexpr float kLeastLargest = 0x1p-80f;
+  float largest = 0;
+  for (int k = 0; k < kRoundedCols; ++k) largest = std::max(largest, std::abs(from[k]));
+  if (largest < kLeastLargest) return;
+  BF16 scale = to_bf16(largest / 127);
+  if (to_float(scale) * 127 < largest) ++scale.bits;
+  std::array<int8_t, kRoundedCols> quants{};
+  for (int k = 0; k < kRoundedCols; ++k) {
+    quants[static_cast<size_t>(k)] = static_cast<int8_t>(std::nearbyint(from[k] / to_float(scale)));
+  }
+  to.put_bytes(quants.data(), col, kRoundedCols);
+  to.put_scale(to_bf16(to_float(scale) * Q8Bf16Layout::kScaleUp), Q8Layout::kNumberBytes,
+               col / kRoundedCols, 2);
+}
+
 }  // namespace
 
 std::optional<WeightForm> form_of(DType type) {
@@ -129,11 +148,13 @@ void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int p
               std::byte* group) {
   const Format& format = format_of(type);
   BlockParts parts;
+  const auto row_at = [&](int col) {
+    return SubtileRow(place, group + static_cast<size_t>(col / kSubtileCols * subtile_bytes(form)));
+  };
   const auto put_block = [&](int first_col, int count) {
     for (int at = 0; at < count; at += kSubtileCols) {
       const int col = first_col + at;
-      const auto subtile = static_cast<size_t>(col / kSubtileCols * subtile_bytes(form));
-      SubtileRow to(place, group + subtile);
+      SubtileRow to = row_at(col);
       put(parts, form, at, col % kSubtileCols, std::min(count, kSubtileCols), to);
     }
   };
@@ -147,6 +168,11 @@ void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int p
   std::vector<float> wide(static_cast<size_t>(round_up(cols, kRoundedCols)));
   format.widen(row, static_cast<size_t>(cols / format.block_columns), wide.data());
   for (int col = 0; col < cols; col += kRoundedCols) {
+    if (form == WeightForm::kQ8Bf16) {
+      SubtileRow to = row_at(col);
+      round_to_bf16_scale(wide.data() + col, col % kSubtileCols, to);
+      continue;
+    }
     round_to_q8_0(wide.data() + col, parts);
     put_block(col, kRoundedCols);
   }

@@ -13,8 +13,8 @@ namespace orthrus::cuda {
 std::optional<WeightForm> form_of(DType type);
 
 // A row of a matrix, as it lies in a file, as row `place` of 64 into a row group, whose subtiles
-// were zero there: packed_bytes(form, 1, cols). What is not of this form is rounded to it, which
-// kQ8 alone can be: to Q8_0.
+// were zero there: packed_bytes(form, 1, cols). What is not of this form is rounded to it: to Q8_0
+// for kQ8, to integers and BF16 scales for kQ8Bf16; other forms can't be rounded to.
 void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int place,
               std::byte* group);
 

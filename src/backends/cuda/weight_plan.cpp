@@ -23,14 +23,17 @@ size_t bf16_bytes(int rows, int cols) {
 // The form of one matrix.
 WeightForm form_for(const Matrix& matrix, WeightType wanted) {
   if (wanted == WeightType::native()) return form_of(matrix.type).value_or(WeightForm::kBf16);
-  return wanted == DType::kQ8_0 ? WeightForm::kQ8 : WeightForm::kBf16;
+  if (wanted != DType::kQ8_0) return WeightForm::kBf16;
+  // What a file has in 8 bits stays as it is.
+  return form_of(matrix.type) == WeightForm::kQ8 ? WeightForm::kQ8 : WeightForm::kQ8Bf16;
 }
 
-// The form of several that must be one: BF16 where theirs differ.
+// The form of several that must be one: where theirs differ, one that holds all of them.
 WeightForm form_for(const Parts& parts, WeightType wanted) {
   const WeightForm form = form_for(*parts.front(), wanted);
   for (const Matrix* const part : parts) {
-    if (form_for(*part, wanted) != form) return WeightForm::kBf16;
+    if (form_for(*part, wanted) == form) continue;
+    return wanted == DType::kQ8_0 ? WeightForm::kQ8 : WeightForm::kBf16;
   }
   return form;
 }
@@ -51,8 +54,9 @@ class Planner {
     return add(view, {parts, form_for(parts, wanted_[view])}, {});
   }
 
-  // Neighbours of one form are one.
+  // One; or, as a file has them, several, neighbours of one form being one.
   std::vector<size_t> own_runs(View view, const Parts& parts) {
+    if (wanted_[view] != WeightType::native()) return {own(view, parts)};
     std::vector<PlannedMatrix> runs;
     for (const Matrix* const part : parts) {
       const WeightForm form = form_for(*part, wanted_[view]);

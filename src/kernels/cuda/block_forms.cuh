@@ -5,6 +5,7 @@
 // was widened to BF16 beforehand, whatever the number of tokens.
 #pragma once
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include "kernels/cuda/block_layout.h"
@@ -40,6 +41,7 @@ __device__ inline void widen_bytes(uint32_t bytes, float scale, float start, uin
 
 struct Q8Form {
   static constexpr int kBytes = Q8Layout::kBytes;
+  static constexpr float kSumFactor = 1;
 
   // A lane's numbers of a subtile, as they are stored, and their scales, by row and 32 columns.
   struct Numbers {
@@ -70,6 +72,47 @@ struct Q8Form {
   }
 };
 
+// Two numbers each.
+__device__ inline uint32_t fma_bf16(uint32_t a, uint32_t b, uint32_t c) {
+  const auto pair = [](const uint32_t& v) { return reinterpret_cast<const __nv_bfloat162&>(v); };
+  const __nv_bfloat162 sum = __hfma2(pair(a), pair(b), pair(c));
+  return reinterpret_cast<const uint32_t&>(sum);
+}
+
+struct Q8Bf16Form {
+  static constexpr int kBytes = Q8Bf16Layout::kBytes;
+  // What sums of products are to be multiplied by.
+  static constexpr float kSumFactor = Q8Bf16Layout::kSumFactor;
+
+  struct Numbers {
+    uint4 bytes[2];
+    uint2 scales;  // by row; of a row two
+  };
+
+  __device__ static Numbers load(const uint8_t* subtile) {
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    const uint4* const bytes = reinterpret_cast<const uint4*>(subtile) + thread;
+    return {{bytes[0], bytes[Q8Layout::kNumberBytes / 2 / sizeof(uint4)]},
+            reinterpret_cast<const uint2*>(subtile + Q8Layout::kNumberBytes)[thread / 4]};
+  }
+
+  // Byte times scale, from which 128 scales are taken within the multiply-add.
+  template <int kStep>
+  __device__ static void widen(const Numbers& numbers, uint32_t (&a)[4]) {
+    constexpr uint32_t kMinus128Steps = 0x80808080, kMinusZero = 0x80008000;
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const uint4& of_row = numbers.bytes[row];
+      const uint32_t bytes[] = {of_row.x, of_row.y, of_row.z, of_row.w};
+      const uint32_t scales = row == 0 ? numbers.scales.x : numbers.scales.y;
+      const uint32_t scale = __byte_perm(scales, 0, kStep < 2 ? 0x1010 : 0x3232);
+      const uint32_t start = fma_bf16(scale, kMinus128Steps, kMinusZero);
+      a[row] = fma_bf16(__byte_perm(bytes[kStep], 0, 0x4140), scale, start);
+      a[row + 2] = fma_bf16(__byte_perm(bytes[kStep], 0, 0x4342), scale, start);
+    }
+  }
+};
+
 // A byte that is less than 128 as a float of 128 and it.
 template <int kByte>
 __device__ float float_above_128(uint32_t bytes) {
@@ -92,6 +135,7 @@ __device__ uint32_t halves_of(uint2 halves) {
 
 struct Q4KForm {
   static constexpr int kBytes = Q4KLayout::kBytes;
+  static constexpr float kSumFactor = 1;
 
   // By row and 32 columns, where they are two.
   struct Numbers {
@@ -141,6 +185,7 @@ struct Q4KForm {
 
 struct Q6KForm {
   static constexpr int kBytes = Q6KLayout::kBytes;
+  static constexpr float kSumFactor = 1;
 
   struct Numbers {
     uint2 halves[2];

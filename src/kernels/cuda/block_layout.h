@@ -19,10 +19,11 @@ namespace orthrus::cuda {
 
 // How the weights of a matrix are stored.
 enum class WeightForm : uint8_t {
-  kBf16,  // row-major, not in subtiles
-  kQ8,    // of 32 columns an f16 scale; a byte each, 128 more than the integer
-  kQ4K,   // Q4_K: four bits each
-  kQ6K,   // Q6_K: six bits each, 32 more than the integer
+  kBf16,    // row-major, not in subtiles
+  kQ8,      // of 32 columns an f16 scale; a byte each, 128 more than the integer
+  kQ8Bf16,  // likewise, with a BF16 scale: what is rounded to 8 bits on its way to the device
+  kQ4K,     // Q4_K: four bits each
+  kQ6K,     // Q6_K: six bits each, 32 more than the integer
 };
 
 inline constexpr int kSubtileRows = 64, kSubtileCols = 64;
@@ -57,6 +58,15 @@ struct Q8Layout {
   static constexpr int number_at(const NumberPlace& p) {
     return p.upper * kNumberBytes / 2 + p.lane * 16 + p.step * 4 + p.number;
   }
+};
+
+// kQ8Bf16: the same, with BF16 scales, each times kScaleUp. The bits of a byte are those of a BF16
+// that is kByteStep times it, for all 256 of them: subnormal numbers are evenly spaced, and so are
+// the least normal ones. So one BF16 multiply-add makes a number of it, rounded once, but for a
+// power of two, which sums have to be multiplied by.
+struct Q8Bf16Layout : Q8Layout {
+  static constexpr float kScaleUp = 0x1p111f, kByteStep = 0x1p-133f;
+  static constexpr float kSumFactor = 1 / kScaleUp / kByteStep;
 };
 
 // Four bits of each number: of each lane the upper row's, then the lower's. A byte has a number of
@@ -95,6 +105,7 @@ struct Q6KLayout {
 constexpr int subtile_bytes(WeightForm form) {
   switch (form) {
     case WeightForm::kQ8:
+    case WeightForm::kQ8Bf16:
       return Q8Layout::kBytes;
     case WeightForm::kQ4K:
       return Q4KLayout::kBytes;

@@ -14,6 +14,7 @@ template <typename Form>
 struct Subtiles {
   static constexpr int kTileBytes = 2 * Form::kBytes;
   static constexpr bool kWidens = true;
+  __device__ static constexpr float sum_factor() { return Form::kSumFactor; }
   static constexpr int most_blocks(int tokens) { return tokens <= 16 ? 3 : 2; }
 
   const uint8_t* data;
@@ -123,6 +124,8 @@ cudaError_t matmul_stream_blocks(const Tokens& x, const MatrixView& w, const Mat
   switch (w.form) {
     case WeightForm::kQ8:
       return launch_stream(x, w.cols, Subtiles<Q8Form>{data}, job, stream);
+    case WeightForm::kQ8Bf16:
+      return launch_stream(x, w.cols, Subtiles<Q8Bf16Form>{data}, job, stream);
     case WeightForm::kQ4K:
       return launch_stream(x, w.cols, Subtiles<Q4KForm>{data}, job, stream);
     case WeightForm::kQ6K:

@@ -24,6 +24,8 @@ using SubtileOperands = uint32_t[kBlockK / 16][4];
 
 // Where weights come from.
 struct Bf16Rows {
+  __device__ static constexpr float sum_factor() { return 1; }
+
   MatrixView w;
 
   __device__ void operands(const MatmulJob& job, int tile, int k_block, SubtileOperands& a) const {
@@ -47,6 +49,8 @@ struct Bf16Rows {
 
 template <typename Form>
 struct BlockRows {
+  __device__ static constexpr float sum_factor() { return Form::kSumFactor; }
+
   MatrixView w;
 
   __device__ void operands(const MatmulJob& job, int tile, int k_block, SubtileOperands& a) const {
@@ -104,7 +108,8 @@ __global__ void __launch_bounds__(kFinishThreads)
   for (int i = 0; i < kTokens / 8; ++i) {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      sums[(8 * i + pair + j % 2) * kSumStride + row + j / 2 * 8] = total[i][j];
+      sums[(8 * i + pair + j % 2) * kSumStride + row + j / 2 * 8] =
+          total[i][j] * Weights::sum_factor();
     }
   }
   __syncthreads();
@@ -125,6 +130,8 @@ cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job,
       return run(Bf16Rows{w});
     case WeightForm::kQ8:
       return run(BlockRows<Q8Form>{w});
+    case WeightForm::kQ8Bf16:
+      return run(BlockRows<Q8Bf16Form>{w});
     case WeightForm::kQ4K:
       return run(BlockRows<Q4KForm>{w});
     case WeightForm::kQ6K:

@@ -6,6 +6,7 @@ namespace orthrus::cuda {
 struct Bf16Boxes {
   static constexpr int kTileBytes = 2 * kSubtileBytes;
   static constexpr bool kWidens = false;
+  __device__ static constexpr float sum_factor() { return 1; }
   static constexpr int most_blocks(int tokens) { return tokens <= 32 ? 4 : 2; }
 
   CUtensorMap map;

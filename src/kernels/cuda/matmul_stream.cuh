@@ -11,6 +11,8 @@
 //   struct Weights {
 //     static constexpr int kTileBytes;  // of 128 rows and kBlockK columns
 //     static constexpr bool kWidens;    // consumers do, which takes them longer than products
+//     // A power of two that sums are to be multiplied by.
+//     __device__ static constexpr float sum_factor();
 //     // That a multiprocessor has registers for.
 //     static constexpr int most_blocks(int tokens);
 //     // Starts to copy a tile's 128 rows, kTileBytes in all.
@@ -130,8 +132,8 @@ __device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, fl
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
       float* const to = sums + (8 * i + 2 * (lane % 4) + j) * kSumStride + row;
-      to[0] = acc[4 * i + j];
-      to[8] = acc[4 * i + 2 + j];
+      to[0] = acc[4 * i + j] * Weights::sum_factor();
+      to[8] = acc[4 * i + 2 + j] * Weights::sum_factor();
     }
   }
 }
