@@ -124,9 +124,11 @@ int pair_rank_of(std::span<const Tensor> tensors, const std::string& file) {
 }
 
 std::optional<fs::path> find_heads(const fs::path& model) {
-  if (const auto found = heads_beside(model)) return found;
-  const std::optional<fs::path> target = target_of_link(model);
-  return target ? heads_beside(*target) : std::nullopt;
+  std::optional<fs::path> found = heads_beside(model);
+  for (const fs::path& target : targets_of_link(model)) {
+    if (!found) found = heads_beside(target);
+  }
+  return found;
 }
 
 bool is_name_of_heads(const fs::path& name) {

@@ -47,7 +47,7 @@ int pair_rank_of(std::span<const Tensor> tensors, const std::string& file);
 
 // The heads that lie beside a model: for DIR/NAME.gguf the first of NAME.heads.gguf,
 // NAME.heads.safetensors, heads.gguf and heads.safetensors in DIR; for a directory one of the last
-// two in it. Where the model is a link, and none lie beside that, those beside its target.
+// two in it. Where the model is a link, and none lie beside that, those beside what it leads to.
 std::optional<std::filesystem::path> find_heads(const std::filesystem::path& model);
 
 // Whether a file's name is one under which find_heads looks for heads.

@@ -120,12 +120,20 @@ bool has_entry(const std::filesystem::path& path) {
   return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
 }
 
-std::optional<std::filesystem::path> target_of_link(const std::filesystem::path& path) {
+std::vector<std::filesystem::path> targets_of_link(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  constexpr size_t kMost = 40;  // as many as Linux follows
   std::error_code error;
-  if (!std::filesystem::is_symlink(path, error)) return std::nullopt;
-  std::filesystem::path target = std::filesystem::canonical(path, error);
-  if (error == std::errc::not_enough_memory) throw std::bad_alloc();
-  return error ? std::nullopt : std::optional(std::move(target));
+  std::vector<fs::path> targets;
+  if (!fs::exists(path, error)) return targets;
+  for (fs::path link = path; targets.size() < kMost && fs::is_symlink(link, error);) {
+    const fs::path target = fs::read_symlink(link, error);
+    if (error == std::errc::not_enough_memory) throw std::bad_alloc();
+    if (error) break;
+    link = link.parent_path() / target;
+    targets.push_back(link);
+  }
+  return targets;
 }
 
 std::vector<std::string> names_in(const std::filesystem::path& directory, size_t most) {

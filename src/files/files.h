@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,9 +40,9 @@ std::string read_text_file(const std::filesystem::path& path, size_t max_bytes);
 // download, which opening it will report.
 bool has_entry(const std::filesystem::path& path);
 
-// What a link leads to in the end, as a path without links; nothing for what is no link, or leads
-// nowhere.
-std::optional<std::filesystem::path> target_of_link(const std::filesystem::path& path);
+// What a link leads to, then, where that is a link, what that leads to, and so on; nothing for what
+// is no link, or leads nowhere.
+std::vector<std::filesystem::path> targets_of_link(const std::filesystem::path& path);
 
 // The names of what a directory holds, sorted; of more than `most`, any so many. None where it
 // cannot be read. (The standard library's directory_iterator ends the process where memory fails.)

@@ -430,6 +430,14 @@ TEST_F(GgufParts, AreFoundBesideWhatALinkLeadsTo) {
     std::filesystem::create_symlink(blob, links / std::filesystem::path(path(part)).filename());
   }
   EXPECT_EQ(open_gguf(links / "m-00002-of-00003.gguf").tensors.size(), 3u);
+  // And a link of one's own to one of those.
+  std::filesystem::create_symlink(links / "m-00001-of-00003.gguf", elsewhere / "mine.gguf");
+  EXPECT_EQ(open_gguf(elsewhere / "mine.gguf").tensors.size(), 3u);
+  std::filesystem::remove(links / "m-00003-of-00003.gguf");
+  expect_error(
+      kFile,
+      links.path().string() + ": the model has 3 files; not there: \"m-00003-of-00003.gguf\".",
+      [&] { open_gguf(elsewhere / "mine.gguf"); });
 }
 
 TEST_F(GgufParts, MissingOnesAreListed) {

@@ -144,17 +144,23 @@ TEST_F(HeadsTest, AreFoundBesideWhatALinkLeadsTo) {
   const fs::path elsewhere = directory_ / "elsewhere";
   fs::create_directory(elsewhere);
   write_file(elsewhere / "m-q4.gguf", "x");
-  fs::create_symlink("elsewhere/m-q4.gguf", directory_ / "link");
+  fs::create_directory(directory_ / "between");
+  fs::create_symlink("../elsewhere/m-q4.gguf", directory_ / "between/m.gguf");
   const fs::path link = directory_ / "mine.gguf";
-  fs::create_symlink("link", link);
+  fs::create_symlink("between/m.gguf", link);
   EXPECT_EQ(find_heads(link), std::nullopt);
   write_file(elsewhere / "m-q4.heads.gguf", "x");
-  EXPECT_EQ(find_heads(link), fs::canonical(elsewhere) / "m-q4.heads.gguf");
+  EXPECT_TRUE(fs::equivalent(find_heads(link).value(), elsewhere / "m-q4.heads.gguf"));
+  // As those of a file in the hub's cache, which is a link to one of another name.
+  write_file(directory_ / "between/m.heads.gguf", "x");
+  EXPECT_EQ(find_heads(link), directory_ / "between/m.heads.gguf");
   write_file(directory_ / "heads.safetensors", "x");  // beside the link goes before
   EXPECT_EQ(find_heads(link), directory_ / "heads.safetensors");
   fs::create_symlink("nowhere", directory_ / "broken.gguf");
   fs::remove(directory_ / "heads.safetensors");
   EXPECT_EQ(find_heads(directory_ / "broken.gguf"), std::nullopt);
+  fs::create_symlink("loop.gguf", directory_ / "loop.gguf");
+  EXPECT_EQ(find_heads(directory_ / "loop.gguf"), std::nullopt);
 }
 
 TEST(HeadsBase, IsComparedByName) {

@@ -49,16 +49,28 @@ std::optional<Parts> parts_of(const std::string& name) {
   return parts;
 }
 
-// The name beside which the parts are: of a link its target's, unless all are beside the link.
-fs::path with_parts(const fs::path& path) {
-  const std::optional<fs::path> target = target_of_link(path);
-  if (!target || !parts_of(target->filename().string())) return path;
-  const std::optional<Parts> parts = parts_of(path.filename().string());
-  bool all = parts && parts->count <= kMaxParts;
-  for (int part = 1; all && part <= parts->count; ++part) {
-    all = has_entry(path.parent_path() / parts->name(part));
+std::vector<std::string> missing_parts(const fs::path& directory, const Parts& parts) {
+  std::vector<std::string> missing;
+  for (int part = 1; part <= parts.count; ++part) {
+    if (!has_entry(directory / parts.name(part))) missing.push_back(parts.name(part));
   }
-  return all ? path : *target;
+  return missing;
+}
+
+// Of a link, which of the paths that it leads by is to be opened: the first beside which are all
+// the parts that it is one of; else the last that is one at all; else itself.
+fs::path with_parts(const fs::path& path) {
+  std::vector<fs::path> paths = targets_of_link(path);
+  if (paths.empty()) return path;
+  paths.insert(paths.begin(), path);
+  const fs::path* part_of_some = &path;
+  for (const fs::path& each : paths) {
+    const std::optional<Parts> parts = parts_of(each.filename().string());
+    if (!parts) continue;
+    if (parts->count <= kMaxParts && missing_parts(each.parent_path(), *parts).empty()) return each;
+    part_of_some = &each;
+  }
+  return *part_of_some;
 }
 
 void check_parts_exist(const fs::path& directory, const Parts& parts) {
@@ -67,10 +79,7 @@ void check_parts_exist(const fs::path& directory, const Parts& parts) {
                 fmt::format("{}: is one of {} files; there may be {} at most.",
                             shown(directory / parts.name(1)), parts.count, kMaxParts));
   }
-  std::vector<std::string> missing;
-  for (int part = 1; part <= parts.count; ++part) {
-    if (!has_entry(directory / parts.name(part))) missing.push_back(parts.name(part));
-  }
+  const std::vector<std::string> missing = missing_parts(directory, parts);
   if (missing.empty()) return;
   throw Error(ErrorKind::kFile,
               fmt::format("{}: the model has {}; not there: {}.", shown(directory),
