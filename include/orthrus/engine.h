@@ -50,7 +50,7 @@ struct EngineOptions {
   // A file with the diffusion view's attention, safetensors or GGUF, for a model that has none of
   // its own. By default the one that lies beside the model, where there is one: for NAME.gguf the
   // first of NAME.heads.gguf, NAME.heads.safetensors, heads.gguf and heads.safetensors, for a
-  // directory one of the last two in it; of a link to a file also those beside the file. "none" is
+  // directory one of the last two in it; of a link also those beside what it leads to. "none" is
   // for none, not even those beside the model.
   std::optional<std::filesystem::path> heads{};
   // Called now and then while the model is loaded, or made up. What it throws comes out of that.

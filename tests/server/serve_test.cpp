@@ -95,8 +95,11 @@ TEST(Serve, AnswersUntilItIsToldToEnd) {
                    "--draft-weights", "q8_0"});
   const int port = serving.port();
   ASSERT_GT(port, 0) << serving.said();
-  EXPECT_LT(serving.said().find(" info loading " + kTinyCode + " on cpu\n"),
-            serving.said().find(" info model \"tiny\": BF16 weights, Q8_0 in drafts on cpu, "))
+  const size_t loading = serving.said().find(" info loading " + kTinyCode + " on cpu\n");
+  ASSERT_NE(loading, std::string::npos) << serving.said();
+  EXPECT_NE(
+      serving.said().find(" info model \"tiny\": BF16 weights, Q8_0 in drafts on cpu, ", loading),
+      std::string::npos)
       << serving.said();
   EXPECT_EQ(ask(port, "GET", "/health").status, 200);
   EXPECT_EQ(ask(port, "GET", "/ready").body, R"({"status":"ready"})");
