@@ -66,10 +66,13 @@ std::optional<Size> size_in(std::span<const Tensor> heads) {
   const auto* const queries = shape_of("model.layers.0.self_attn.q_proj_diff.weight");
   const auto* const keys = shape_of("model.layers.0.self_attn.k_proj_diff.weight");
   if (queries == nullptr || keys == nullptr) return std::nullopt;
-  const auto layers = std::ranges::count_if(heads, [](const Tensor& tensor) {
-    return tensor.name.ends_with(".self_attn.q_proj_diff.weight");
-  });
-  return Size{layers, (*queries)[1], (*queries)[0], (*keys)[0]};
+  std::set<std::string_view> layers;  // each by any of its projections: one may be missing
+  for (const Tensor& tensor : heads) {
+    const std::string_view name = tensor.name;
+    if (name.ends_with("_proj_diff.weight"))
+      layers.insert(name.substr(0, name.rfind(".self_attn.")));
+  }
+  return Size{std::ssize(layers), (*queries)[1], (*queries)[0], (*keys)[0]};
 }
 
 std::string in_words(const Size& size) {

@@ -266,6 +266,10 @@ TEST_F(ModelHeads, ThatDoNotFitAreRefused) {
   refused(fewer, {title, "missing (7)", name("q_proj_diff.weight [32, 32]"), "\n  ... and 4 more",
                   "\nThey are for a model that has 1 layer of width 32, with queries of width 32 "
                   "and keys of width 16; this one has 2 layers of width 32, with queries of"});
+  // A matrix less does not make them another model's.
+  GgufWriter gap = files.gguf_heads();
+  std::erase_if(gap.entries, [](const auto& e) { return e.name == "blk.1.attn_q_diff.weight"; });
+  refused(gap, {title + "\nmissing (1):\n  " + name("q_proj_diff.weight [32, 32]")});
   GgufWriter more = files.gguf_heads();
   more.tensor({"blk.2.attn_q_diff.bias", DType::kF32, {1}, "aaaa"});
   refused(more, {title, "unexpected (1)", "model.layers.2.self_attn.q_proj_diff.bias [1]"});
