@@ -15,10 +15,10 @@ EOF
 }
 
 mode=(-i)
-case ${1-} in
+case $* in
   -h | --help) usage && exit ;;
   --check) mode=(--dry-run -Werror) ;;
-  ?*) echo "format: $1 is not an option. See scripts/format.sh --help." >&2 && exit 2 ;;
+  ?*) echo "format: $* is not an option. See scripts/format.sh --help." >&2 && exit 2 ;;
 esac
 
 scripts/setup.sh clang-format-14

@@ -11,7 +11,7 @@ Builds every libFuzzer target with clang 19, and runs each for SECONDS, 60 unles
 EOF
 }
 
-seconds=${1:-60}
+seconds=${*:-60}
 case $seconds in
   -h | --help) usage && exit ;;
   *[!0-9]*) echo "fuzz: $seconds is no number of seconds. See scripts/fuzz.sh --help." >&2 && exit 2 ;;

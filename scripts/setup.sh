@@ -11,10 +11,12 @@ only when not root; does nothing, and needs no network, when all are there.
 EOF
 }
 
-case ${1-} in
-  -h | --help) usage && exit ;;
-  -*) echo "setup: $1 is not an option. See scripts/setup.sh --help." >&2 && exit 2 ;;
-esac
+for package in "$@"; do
+  case $package in
+    -h | --help) usage && exit ;;
+    -*) echo "setup: $package is not an option. See scripts/setup.sh --help." >&2 && exit 2 ;;
+  esac
+done
 
 packages=(g++ make cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
           libutf8proc-dev libhwy-dev libedit-dev libboost-dev prometheus-cpp-dev "$@")

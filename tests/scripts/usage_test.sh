@@ -21,6 +21,7 @@ for help in -h --help; do
   expect 0 "usage: scripts/setup.sh" setup.sh $help
 done
 expect 2 "setup: --all is not an option." setup.sh --all
+expect 2 "setup: --all is not an option." setup.sh cmake --all
 rm "$work/scripts/setup.sh"
 
 for help in -h --help; do
@@ -32,5 +33,7 @@ for help in -h --help; do
 done
 expect 2 "demo: tiny is not an option." demo.sh tiny
 expect 2 "format: -x is not an option." format.sh -x
+expect 2 "format: --check src is not an option." format.sh --check src
+expect 2 "fuzz: 1 2 is no number of seconds." fuzz.sh 1 2
 expect 2 "fuzz: 1m is no number of seconds." fuzz.sh 1m
 expect 2 "sanitize-cuda: leaks is not a tool." sanitize-cuda.sh memcheck leaks
