@@ -193,5 +193,22 @@ TEST(PackBlocks, ABf16ScaleLeavesWhatItHoldsAsItIs) {
   }
 }
 
+// All sizes that are let in: beside the largest and the least there are no infinities and NaNs.
+TEST(PackBlocks, ABf16ScaleHoldsWhatQ8Holds) {
+  const float most = format_of(DType::kQ8_0).largest;
+  for (const float largest : {most, 1.0f, 0x1p-79f, 0x1p-81f, 0x1p-149f, 0.0f}) {
+    std::vector<float> from(32);
+    for (size_t k = 0; k < from.size(); ++k) from[k] = largest * (static_cast<float>(k) - 15) / 16;
+    const int place = 9;
+    const auto got =
+        packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8Bf16, 32, {&place, 1});
+    for (size_t k = 0; k < from.size(); ++k) {
+      const bool counts = largest > 0x1p-80f;
+      EXPECT_NEAR(got[size_t{place} * 64 + k], counts ? from[k] : 0, counts ? largest / 252 : 0)
+          << largest;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace orthrus::cuda
