@@ -464,7 +464,7 @@ TEST(Config, RefusesOtherModels) {
        R"(layer_types is ["full_attention","sliding_attention"]; element 1 is )"
        R"("sliding_attention"; supported is "full_attention" for all.)"},
       {kFile, R"({"layer_types": ["full_attention"]})",
-       R"(layer_types is ["full_attention"]; it has 1 elements, but num_hidden_layers is 2.)"},
+       R"(layer_types is ["full_attention"]; it has 1 element, but num_hidden_layers is 2.)"},
       {kFile, R"({"layer_types": "full_attention"})",
        R"(layer_types is "full_attention"; it must be a list.)"},
       {kUnsupported, R"({"rope_scaling": {"rope_type": "yarn"}})",

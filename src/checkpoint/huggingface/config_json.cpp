@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/counted.h"
 #include "checkpoint/huggingface/generation_config.h"
 #include "checkpoint/huggingface/json_fields.h"
 #include "checkpoint/limits.h"
@@ -242,8 +243,8 @@ class ConfigReader {
     }
     const auto layers = static_cast<size_t>(config_.num_hidden_layers);
     if (problems_.none() && types->size() != layers) {
-      fields_.refuse("layer_types", fmt::format("it has {} elements, but num_hidden_layers is {}",
-                                                types->size(), layers));
+      fields_.refuse("layer_types", fmt::format("it has {}, but num_hidden_layers is {}",
+                                                counted(types->size(), "element"), layers));
     }
   }
 

@@ -46,7 +46,7 @@ std::string lead(const Content& content) {
                          ? fmt::format("Decoding in mode {} beside plain AR decoding",
                                        name_of(*content.results.drafting()))
                          : "Plain AR decoding";
-  text += ", " + counted(static_cast<int64_t>(count), "prompt");
+  text += ", " + counted(count, "prompt");
   if (count < content.asked) text += fmt::format(" of {}: the run was interrupted", content.asked);
   return text + ".";
 }

@@ -97,9 +97,7 @@ std::string speed_section(const Content& content) {
   }
   html += "</tbody>\n<tbody class=\"totals\">\n";
   for (const auto& [kind, totals] : results.totals_by_kind()) {
-    html += table.total(
-        fmt::format("{}: {}", kind, counted(static_cast<int64_t>(totals.prompts), "prompt")),
-        totals);
+    html += table.total(fmt::format("{}: {}", kind, counted(totals.prompts, "prompt")), totals);
   }
   html += table.total("all prompts", results.totals()) + "</tbody>\n</table>\n";
   if (shown < results.rows().size()) {

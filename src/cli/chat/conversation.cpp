@@ -37,7 +37,7 @@ void refuse_special(const std::string& file) {
 }
 
 std::string in_words(size_t messages) {
-  return counted(static_cast<int64_t>(messages), "message");
+  return counted(messages, "message");
 }
 
 // Of a command that needs one.
