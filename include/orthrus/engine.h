@@ -32,6 +32,7 @@ struct EngineOptions {
   // to F32, F16, BF16 or Q8_0. A CUDA device has BF16, its default, Q8_0, and native: Q4_K, Q6_K,
   // and what fits Q8_0 as it is (Q5_0, Q4_0, IQ4_NL), all else in BF16. Its products are those of
   // the same numbers in BF16, so that native gives the bits of BF16, of most files in less memory.
+  // What it rounds to Q8_0 has BF16 scales there, and so other numbers than on the processor.
   // The type is part of the weights: exactness holds within each.
   std::optional<WeightType> weights{};
   // The type of what drafts are made with: the diffusion view's attention, and copies of the shared

@@ -133,7 +133,7 @@ class AttentionPlanTest : public testing::Test {
           for (int t = 0; t < tiles; ++t) {
             const int row = span.first_row + i;
             const int of_cache = times[at(row, head, false, t)];
-            // Beyond what it sees there may be what a row of the same item does.
+            // Tiles behind those are read where another row of its item sees them.
             ASSERT_TRUE(t < seen || block ? of_cache == (t < seen ? 1 : 0) : of_cache <= 1)
                 << "row " << row << ", head " << head << ", tile " << t << " of " << seen;
             ASSERT_EQ(times[at(row, head, true, t)], t < in_block ? 1 : 0);

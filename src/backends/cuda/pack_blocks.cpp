@@ -110,7 +110,8 @@ void put(const BlockParts& parts, WeightForm form, int at, int col, int count, S
 
 // 32 columns as integers up to 127 and the least BF16 scale that allows it, as kQ8Bf16 has them.
 void round_to_bf16_scale(const float* from, int col, SubtileRow& to) {
-  // Less than this is zero, as the subtile is: with larger scales all steps are exact.
+  // Smaller numbers are taken for zero, which the subtile has already. The device's steps are exact
+  // from here on.
   constexpr float kLeastLargest = 0x1p-80f;
   float largest = 0;
   for (int k = 0; k < kRoundedCols; ++k) largest = std::max(largest, std::abs(from[k]));

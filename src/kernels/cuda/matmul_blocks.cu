@@ -1,9 +1,10 @@
 // Products with weights of block formats, widened in registers: an operand of the tensor cores goes
 // from shared memory to registers once, as it is stored, and no BF16 weight is ever in memory.
 //
-// A number of kQ8 takes 4.2 instructions (one to make it a float, one to scale it, half to round
-// two of them, the rest for scales, loads and waiting), and at 2.8 TB/s a multiprocessor gets 11.4
-// numbers a cycle, which is 48 of 128 lanes. Tokens cost what they cost with BF16 weights.
+// A number of kQ8 takes two and a half instructions (one to make it a float, one to scale it, half
+// of one that rounds two), one of kQ8Bf16 takes one; the rest of a tile, scales, loads and waiting,
+// is some 45 for a warp's 1024 numbers. At 2.8 TB/s a multiprocessor gets 11.4 numbers a cycle.
+// Tokens cost what they cost with BF16 weights.
 #include "kernels/cuda/block_forms.cuh"
 #include "kernels/cuda/matmul_stream.cuh"
 
