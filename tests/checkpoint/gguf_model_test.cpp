@@ -266,7 +266,7 @@ TEST_F(GgufModelTest, RefusesWhatItCannotUse) {
       {[](GgufWriter& w) {
          w.i32s("tokenizer.ggml.token_type", {1, 1});
        },
-       "tokenizer.ggml.token_type is an array of 2 integers; there are 5 tokens."},
+       "tokenizer.ggml.token_type is an array of 2 integers; the vocabulary has 5 tokens."},
       {[](GgufWriter& w) {
          w.i32s("tokenizer.ggml.token_type", {1, 1, 7, 1, 1});
        },

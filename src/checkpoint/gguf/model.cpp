@@ -254,7 +254,7 @@ std::optional<Vocabulary> read_gguf_vocabulary(const GgufModel& model) {
     fields.refuse(kTokens, fmt::format("there may be {} at most", limits::kVocab));
   } else if (problems.none() && vocabulary.types.size() != vocabulary.tokens.size()) {
     fields.refuse("tokenizer.ggml.token_type",
-                  fmt::format("the tokens are {}", vocabulary.tokens.size()));
+                  fmt::format("the vocabulary has {}", counted(vocabulary.tokens.size(), "token")));
   }
   problems.throw_if_any();
   vocabulary.add_bos = fields.boolean("tokenizer.ggml.add_bos_token", false);
