@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/as_written.h"
+#include "base/sampling_settings.h"
 #include "engine_options.h"
 #include "host.h"
 #include "orthrus/error.h"
@@ -90,13 +91,7 @@ std::vector<std::string> all_spelled(const std::vector<DType>& types) {
 
 nb::dict dict_of(const SamplingParams& s) {
   nb::dict sampling;
-  sampling["temperature"] = as_written(s.temperature);
-  sampling["top_k"] = s.top_k;
-  sampling["top_p"] = as_written(s.top_p);
-  sampling["min_p"] = as_written(s.min_p);
-  sampling["repetition_penalty"] = as_written(s.repetition_penalty);
-  sampling["presence_penalty"] = as_written(s.presence_penalty);
-  sampling["frequency_penalty"] = as_written(s.frequency_penalty);
+  put_sampling_settings(sampling, s);
   nb::dict biases;
   for (const TokenBias& bias : s.logit_bias) biases[nb::int_(bias.token)] = as_written(bias.bias);
   sampling["logit_bias"] = biases;

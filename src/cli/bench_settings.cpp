@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/as_written.h"
+#include "base/sampling_settings.h"
 #include "cli/version.h"
 #include "orthrus/inspect.h"
 #include "orthrus/measure.h"
@@ -38,21 +38,16 @@ nlohmann::ordered_json decoding_settings(const ModelConfig& config,
   const Mode mode = options.mode.value_or(Mode::kAuto);
   const int block_size = options.block_size > 0 ? options.block_size : config.block_size;
   const bool has_trees = block_size > 1 && mode == Mode::kAuto;
-  const SamplingParams& sampling = options.sampling;
-  return {{"mode", name_of(mode)},
-          {"block_size", block_size},  // 0: no diffusion view
-          {"tree_nodes", options.tree_nodes.value_or(has_trees ? kUsualTreeNodes : 0)},
-          {"lookup", mode == Mode::kAuto && options.lookup},
-          {"max_tokens", options.max_tokens},
-          {"ignore_eos", options.ignore_eos},
-          {"temperature", as_written(sampling.temperature)},
-          {"top_k", sampling.top_k},
-          {"top_p", as_written(sampling.top_p)},
-          {"min_p", as_written(sampling.min_p)},
-          {"repetition_penalty", as_written(sampling.repetition_penalty)},
-          {"presence_penalty", as_written(sampling.presence_penalty)},
-          {"frequency_penalty", as_written(sampling.frequency_penalty)},
-          {"seed", sampling.seed}};
+  nlohmann::ordered_json settings = {
+      {"mode", name_of(mode)},
+      {"block_size", block_size},  // 0: no diffusion view
+      {"tree_nodes", options.tree_nodes.value_or(has_trees ? kUsualTreeNodes : 0)},
+      {"lookup", mode == Mode::kAuto && options.lookup},
+      {"max_tokens", options.max_tokens},
+      {"ignore_eos", options.ignore_eos}};
+  put_sampling_settings(settings, options.sampling);
+  settings["seed"] = options.sampling.seed;
+  return settings;
 }
 
 std::vector<std::pair<std::string, std::string>> settings_in_words(

@@ -10,8 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/as_written.h"
+#include "base/sampling_settings.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -195,7 +197,10 @@ nlohmann::ordered_json to_json(const PartInfo& part) {
 }
 
 nlohmann::ordered_json to_json(const ModelConfig& config) {
-  const SamplingParams& sampling = config.generation;
+  nlohmann::ordered_json generation;
+  put_sampling_settings(generation, config.generation);
+  generation["suppress_tokens"] = suppressed(config.generation);
+  generation["stop_strings"] = config.stop_strings;
   return {{"architecture", config.architecture},
           {"name", config.name},
           {"dtype", config.dtype},
@@ -216,16 +221,7 @@ nlohmann::ordered_json to_json(const ModelConfig& config) {
           {"block_size", config.block_size},
           {"mask_token_id", config.mask_token_id},
           {"pair_rank", config.pair_rank},
-          {"generation",
-           {{"temperature", as_written(sampling.temperature)},
-            {"top_k", sampling.top_k},
-            {"top_p", as_written(sampling.top_p)},
-            {"min_p", as_written(sampling.min_p)},
-            {"repetition_penalty", as_written(sampling.repetition_penalty)},
-            {"presence_penalty", as_written(sampling.presence_penalty)},
-            {"frequency_penalty", as_written(sampling.frequency_penalty)},
-            {"suppress_tokens", suppressed(sampling)},
-            {"stop_strings", config.stop_strings}}},
+          {"generation", std::move(generation)},
           {"warnings", config.warnings}};
 }
 

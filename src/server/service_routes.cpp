@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/as_written.h"
+#include "base/sampling_settings.h"
 #include "server/api/error.h"
 
 namespace orthrus::server {
@@ -27,15 +27,10 @@ void add_open(Router& router, std::string path, Handler handler) {
 }
 
 Json json_of(const GenerateOptions& options) {
-  const SamplingParams& sampling = options.sampling;
-  return {{"temperature", as_written(sampling.temperature)},
-          {"top_k", sampling.top_k},
-          {"top_p", as_written(sampling.top_p)},
-          {"min_p", as_written(sampling.min_p)},
-          {"repetition_penalty", as_written(sampling.repetition_penalty)},
-          {"presence_penalty", as_written(sampling.presence_penalty)},
-          {"frequency_penalty", as_written(sampling.frequency_penalty)},
-          {"stop", options.stop}};
+  Json json;
+  put_sampling_settings(json, options.sampling);
+  json["stop"] = options.stop;
+  return json;
 }
 
 Json names_of_each(const std::vector<DType>& types) {

@@ -60,6 +60,8 @@ TEST_F(BenchTest, JsonOfTwoPrompts) {
                                    {"top_p", 1.0},
                                    {"min_p", 0.0},
                                    {"repetition_penalty", 1.0},
+                                   {"presence_penalty", 0.0},
+                                   {"frequency_penalty", 0.0},
                                    {"seed", 0},
                                    {"chat_format", "none"},
                                    {"repeat", 2}};

@@ -69,8 +69,16 @@ TEST(Inspect, SaysWhatGenerationConfigSuggests) {
     EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
   }
   const nlohmann::json json = run_for_json({"inspect", "-m", directory.path().string()});
-  EXPECT_EQ(json["config"]["generation"]["repetition_penalty"], 1.1);
-  EXPECT_EQ(json["config"]["generation"]["suppress_tokens"], (std::vector{4, 9}));
+  EXPECT_EQ(json["config"]["generation"],
+            nlohmann::json({{"temperature", 0.0},
+                            {"top_k", 0},
+                            {"top_p", 1.0},
+                            {"min_p", 0.0},
+                            {"repetition_penalty", 1.1},
+                            {"presence_penalty", 0.0},
+                            {"frequency_penalty", 0.0},
+                            {"suppress_tokens", {4, 9}},
+                            {"stop_strings", nlohmann::json::array({"\n\n"})}}));
   EXPECT_EQ(json["config"]["warnings"].size(), 1u);
 }
 

@@ -109,6 +109,14 @@ TEST(Serve, AnswersUntilItIsToldToEnd) {
   EXPECT_EQ(props["weights"], nlohmann::json({"BF16"}));
   EXPECT_EQ(props["draft_weights"], nlohmann::json({"Q8_0"}));
   EXPECT_EQ(props["context_length"], 2048);
+  EXPECT_EQ(props["defaults"], nlohmann::json({{"temperature", 0.0},
+                                               {"top_k", 0},
+                                               {"top_p", 1.0},
+                                               {"min_p", 0.0},
+                                               {"repetition_penalty", 1.0},
+                                               {"presence_penalty", 0.0},
+                                               {"frequency_penalty", 0.0},
+                                               {"stop", nlohmann::json::array()}}));
   EXPECT_EQ(props["max_batch"], 64);
   EXPECT_EQ(ask(port, "GET", "/nothing").status, 404);
   const HttpResponse answer =
