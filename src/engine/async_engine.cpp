@@ -2,11 +2,10 @@
 
 #include <condition_variable>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <thread>
-#include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "base/float_environment.h"
 #include "engine/calls.h"
@@ -20,8 +19,10 @@ struct AsyncEngine::Impl {
     Request request;
     std::function<void(Generation)> on_done;
     Call call;
+    bool cancelled = false;  // and its call does not know yet; with the lock held
   };
-  using Entries = std::unordered_map<Id, std::unique_ptr<Entry>>;
+  // Whose merging and erasing allocate nothing: nobody would hear of a failure in the thread.
+  using Entries = std::map<Id, std::unique_ptr<Entry>>;
 
   explicit Impl(Engine own)
       : engine(std::move(own)),
@@ -36,12 +37,11 @@ struct AsyncEngine::Impl {
   const std::shared_ptr<const Engine::Impl> with;
   const std::shared_ptr<Scheduler> scheduler;
   Mailbox mailbox;
-  Entries entries;  // of the thread alone
 
   std::mutex mutex;
   std::condition_variable changed;
+  Entries entries;   // changed by the thread alone, with the lock held
   Entries arrivals;  // that have been submitted since
-  std::vector<Id> cancelled;
   Id next_id = 1;
   bool ending = false;
 
@@ -57,13 +57,9 @@ void AsyncEngine::Impl::run() {
       changed.wait(lock, [&] { return ending || !entries.empty() || !arrivals.empty(); });
       arrived = !arrivals.empty();
       entries.merge(arrivals);
-      for (const Id id : std::exchange(cancelled, {})) {
-        const auto found = entries.find(id);
-        if (found != entries.end()) found->second->call.cancel(*scheduler);
-      }
-      if (ending) {
-        if (entries.empty()) return;
-        for (const auto& [id, entry] : entries) entry->call.cancel(*scheduler);
+      if (ending && entries.empty()) return;
+      for (const auto& [id, entry] : entries) {
+        if (std::exchange(entry->cancelled, false) || ending) entry->call.cancel(*scheduler);
       }
     }
     // What has just arrived may be at its end, and have been told of with the news before.
@@ -82,8 +78,9 @@ void AsyncEngine::Impl::take_news() {
       entry.call.cancel(*scheduler);
     }
     if (!entry.call.ended()) continue;
-    const std::unique_ptr<Entry> done = std::move(here->second);
-    entries.erase(here);
+    std::unique_lock lock(mutex);
+    const std::unique_ptr<Entry> done = std::move(entries.extract(here).mapped());
+    lock.unlock();
     try {
       Generation generation = std::move(done->call).result();
       const CallersFloatEnvironment callers;
@@ -137,7 +134,10 @@ AsyncEngine::Id AsyncEngine::submit(Request request, std::function<void(Generati
 void AsyncEngine::cancel(Id id) {
   {
     const std::lock_guard lock(impl_->mutex);
-    impl_->cancelled.push_back(id);
+    for (const Impl::Entries* entries : {&impl_->entries, &impl_->arrivals}) {
+      const auto found = entries->find(id);
+      if (found != entries->end()) found->second->cancelled = true;
+    }
   }
   impl_->scheduler->poke(impl_->mailbox);
 }

@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "orthrus/async_engine.h"
 #include "orthrus/chat.h"
 #include "orthrus/engine.h"
 #include "orthrus/error.h"
@@ -395,6 +396,46 @@ TEST_F(Allocation, ThatFailsInStreamingLosesNoStep) {
         return !threw && got.status == Status::kOk;
       },
       [&](long) { EXPECT_EQ(streamed, want); });
+}
+
+// In the engine's thread nobody is there to catch what is thrown: each request that was taken ends.
+TEST_F(Allocation, ThatFailsInAnAsyncEngineIsAStatusOrAnError) {
+  write_directory();
+  const Request r = request({.temperature = 0});
+  const std::vector<int32_t> want = load()->generate(r).output_ids;
+  const long count = sweep(
+      [&] {
+        const long at = until_failure.exchange(kNever);
+        AsyncEngine async(load().value());
+        std::vector<Generation> got;
+        got.reserve(2);
+        std::atomic<size_t> ended = 0;
+        until_failure = at;
+        size_t taken = 0;
+        for (int i = 0; i < 2; ++i) {
+          taken += throws_nothing([&] {
+            async.submit(r, [&got, &ended](Generation generation) {
+              got.push_back(std::move(generation));
+              ++ended;
+              ended.notify_all();
+            });
+          });
+        }
+        for (size_t heard = ended; heard < taken; heard = ended) ended.wait(heard);
+        until_failure = kNever;
+        bool well = taken == 2;
+        for (const Generation& g : got) {
+          if (g.status == Status::kOk) {
+            EXPECT_EQ(g.output_ids, want);
+          } else {
+            EXPECT_EQ(g.status, Status::kOutOfMemory);
+            well = false;
+          }
+        }
+        return well;
+      },
+      [](long) {});
+  EXPECT_GT(count, 50);
 }
 
 TEST_F(Allocation, ThatFailsInScoringIsAnError) {
