@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -88,9 +89,12 @@ struct Dispatcher::Impl {
   ApiError timeout_error() const;
   int retry_after() const;
   void watch_time();
+  void end_late();
   Request watched(const std::shared_ptr<Unit>& unit, Request request, Callbacks& callbacks);
   void on_done(const std::shared_ptr<Unit>& unit, int prompt, const Callbacks& callbacks,
                Generation generation);
+  void tell_end(Unit& unit, int prompt, const Callbacks& callbacks, Generation generation,
+                std::optional<Why> cancelled, bool last);
 
   AsyncEngine& engine;
   Metrics& metrics;
@@ -125,14 +129,11 @@ void Dispatcher::Impl::leave(const std::shared_ptr<Unit>& unit) {
 }
 
 void Dispatcher::Impl::cancel(Unit& unit, Why why) {
-  std::vector<AsyncEngine::Id> ids;
-  {
-    const std::lock_guard lock(unit.mutex);
-    if (unit.cancelled) return;
-    unit.cancelled = why;
-    if (unit.left > 0) ids = unit.ids;
-  }
-  for (const AsyncEngine::Id id : ids) engine.cancel(id);
+  const std::lock_guard lock(unit.mutex);
+  if (unit.cancelled) return;
+  unit.cancelled = why;
+  if (unit.left == 0) return;
+  for (const AsyncEngine::Id id : unit.ids) engine.cancel(id);
 }
 
 // Of the engine's thread. An answer without one of its choices is none: the others end, too.
@@ -186,17 +187,26 @@ void Dispatcher::Impl::watch_time() {
   constexpr std::chrono::milliseconds kTick{50};
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, kTick, [&] { return ending; })) {
-    std::vector<std::shared_ptr<Unit>> late;
+    lock.unlock();
+    try {
+      end_late();
+    } catch (const std::bad_alloc&) {  // again in the next tick
+    }
+    lock.lock();
+  }
+}
+
+void Dispatcher::Impl::end_late() {
+  std::vector<std::shared_ptr<Unit>> late;
+  {
+    const std::lock_guard lock(mutex);
     for (const std::shared_ptr<Unit>& unit : units) {
       if (Clock::now() - unit->came > limits.timeout) late.push_back(unit);
     }
-    lock.unlock();
-    for (const std::shared_ptr<Unit>& unit : late) {
-      cancel(*unit, Why::kTimeout);
-      unit->exchange->fail(timeout_error());  // does not wait for the end of the pass
-    }
-    late.clear();
-    lock.lock();
+  }
+  for (const std::shared_ptr<Unit>& unit : late) {
+    cancel(*unit, Why::kTimeout);
+    unit->exchange->fail(timeout_error());  // does not wait for the end of the pass
   }
 }
 
@@ -229,23 +239,31 @@ Request Dispatcher::Impl::watched(const std::shared_ptr<Unit>& unit, Request req
 
 void Dispatcher::Impl::on_done(const std::shared_ptr<Unit>& unit, int prompt,
                                const Callbacks& callbacks, Generation generation) {
-  metrics.add_done(generation, seconds_since(unit->came));
-  bool last = false;
-  std::optional<Why> cancelled;
-  {
-    const std::lock_guard lock(unit->mutex);
-    cancelled = unit->cancelled;
-    unit->totals.add(prompt, generation, end_of(generation, cancelled));
-    last = --unit->left == 0;
-    // Before the answer's end, which the line of the log follows.
-    if (last) unit->exchange->note(unit->totals.note());
-  }
-  if (is_whole(generation)) {
-    call(*unit, callbacks.on_done, std::move(generation));
-  } else {
-    fail(*unit, error_of(generation, cancelled));
+  std::unique_lock lock(unit->mutex);
+  const std::optional<Why> cancelled = unit->cancelled;
+  const bool last = --unit->left == 0;
+  lock.unlock();
+  try {
+    tell_end(*unit, prompt, callbacks, std::move(generation), cancelled, last);
+  } catch (const std::exception&) {  // no memory for the answer: it is let go without one
   }
   if (last) leave(unit);
+}
+
+void Dispatcher::Impl::tell_end(Unit& unit, int prompt, const Callbacks& callbacks,
+                                Generation generation, std::optional<Why> cancelled, bool last) {
+  metrics.add_done(generation, seconds_since(unit.came));
+  {
+    const std::lock_guard lock(unit.mutex);
+    unit.totals.add(prompt, generation, end_of(generation, cancelled));
+    // Before the answer's end, which the line of the log follows.
+    if (last) unit.exchange->note(unit.totals.note());
+  }
+  if (is_whole(generation)) {
+    call(unit, callbacks.on_done, std::move(generation));
+  } else {
+    fail(unit, error_of(generation, cancelled));
+  }
 }
 
 Dispatcher::Dispatcher(AsyncEngine& engine, Metrics& metrics, ServerInfo info,
@@ -269,6 +287,7 @@ bool Dispatcher::submit(const std::shared_ptr<Exchange>& exchange, std::vector<R
   unit->exchange = exchange;
   unit->on_fail = std::move(on_fail);
   unit->left = requests.size();
+  unit->ids.reserve(requests.size());  // what has been submitted can always be cancelled
   if (!impl->admit(unit)) {
     exchange->fail({429,
                     "rate_limit_error",

@@ -4,7 +4,9 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "orthrus/error.h"
 #include "server/api/error.h"
@@ -302,6 +304,21 @@ TEST_F(Dispatch, CallbacksThatThrowEndTheirRequestAlone) {
   EXPECT_EQ(good.wait().output_ids.size(), 24u);
   wait_until_idle();
   EXPECT_EQ(broken->status_, 500);
+}
+
+// As for want of memory: nobody waits for it for ever, and the exchange is let go.
+TEST_F(Dispatch, AnEndThatCannotBeToldIsAnEnd) {
+  class Forgetful final : public FakeExchange {
+    void note(std::string) override { throw std::bad_alloc(); }
+  };
+  start({});
+  Outcome outcome;
+  auto one = std::make_shared<Forgetful>();
+  const std::weak_ptr<Forgetful> held = one;
+  ASSERT_TRUE(submit(one, outcome));
+  wait_until_idle();
+  one.reset();
+  while (!held.expired()) std::this_thread::yield();
 }
 
 TEST_F(Dispatch, CountsUnderTheNamesOfVllm) {

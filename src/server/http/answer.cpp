@@ -1,5 +1,6 @@
 #include "server/http/answer.h"
 
+#include <new>
 #include <utility>
 
 #include "server/api/error.h"
@@ -101,7 +102,10 @@ void Answer::on_close(std::function<void()> callback) {
 }
 
 void Answer::abandon() {
-  fail({500, "server_error", "The request was given up."}, {});
+  try {
+    fail({500, "server_error", "The request was given up."}, {});
+  } catch (const std::bad_alloc&) {  // it is cut off
+  }
   std::unique_lock lock(mutex_);
   if (ended_ || lost_) return;
   cut_ = true;

@@ -1,6 +1,7 @@
 #include "server/http/http_exchange.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "server/api/error.h"
@@ -25,15 +26,18 @@ HttpExchange::HttpExchange(std::shared_ptr<Context> context, std::shared_ptr<Ans
       body_share_(std::move(body_share)) {}
 
 HttpExchange::~HttpExchange() {
-  answer_->abandon();
-  if (!context_->options.on_answered) return;
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;
-  context_->options.on_answered({.id = request_.id,
-                                 .method = request_.method,
-                                 .path = request_.path,
-                                 .status = answer_->status(),
-                                 .seconds = took.count(),
-                                 .note = note_});
+  try {
+    answer_->abandon();
+    if (!context_->options.on_answered) return;
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;
+    context_->options.on_answered({.id = request_.id,
+                                   .method = request_.method,
+                                   .path = request_.path,
+                                   .status = answer_->status(),
+                                   .seconds = took.count(),
+                                   .note = note_});
+  } catch (const std::exception&) {  // no memory for a line of the log
+  }
 }
 
 void HttpExchange::respond(int status, std::string_view content_type, std::string body,
@@ -69,12 +73,13 @@ void HttpExchange::note(std::string text) {
   note_ = std::move(text);
 }
 
-void run(const Handler& handler, std::shared_ptr<Exchange> exchange) {
+void run(const Handler& handler, std::shared_ptr<Exchange> exchange) try {
   try {
     handler(exchange);
   } catch (const std::exception& error) {
     exchange->fail(as_api_error(error));
   }
+} catch (const std::bad_alloc&) {  // for the error, too: it is let go without an answer
 }
 
 }  // namespace orthrus::server
