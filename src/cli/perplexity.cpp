@@ -31,6 +31,8 @@ The text is cut into chunks of --context tokens, each read on its own, and what 
 used. Of each chunk the tokens of the second half are scored, so that each has at least half a
 chunk before it: as llama.cpp's perplexity does, so that numbers compare.)";
 
+constexpr int kLeastContext = 3;  // so that of each chunk a token is scored
+
 struct Options {
   ModelOptions model;
   std::string file;
@@ -87,10 +89,10 @@ class PerplexityCommand {
     const std::string text = read_text(options_.file);
     ModelFiles files = open_model(options_.model);
     const int most = files.config().max_position_embeddings;
-    if (options_.context < 3 || options_.context > most) {
-      throw Error(
-          ErrorKind::kUsage,
-          fmt::format("--context is {}; valid is 3 to {} for this model.", options_.context, most));
+    if (options_.context > most) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--context is {}; valid is {} to {} for this model.",
+                              options_.context, kLeastContext, most));
     }
     start_ = files.encode("");
     tokens_ = files.encode(text);
@@ -99,7 +101,7 @@ class PerplexityCommand {
       throw Error(ErrorKind::kUsage,
                   fmt::format("{} has {}; a chunk needs {}. A smaller --context, or a longer "
                               "text, would do.",
-                              without_controls(options_.file), counted(tokens_.size(), "token"),
+                              name_of_text(options_.file), counted(tokens_.size(), "token"),
                               options_.context));
     }
     return load_engine(std::move(files));
@@ -166,7 +168,11 @@ Command add_perplexity(CLI::App& root) {
                               "A file of the text, used as it is; - is standard input")
                    ->type_name("FILE")
                    ->required());
-  add_count(app, "--context", options->context, "Tokens of a chunk");
+  constexpr int kMost = std::numeric_limits<int>::max();
+  add_whole_number(
+      app, "--context", options->context,
+      {kLeastContext, kMost, fmt::format("a whole number from {} to {}", kLeastContext, kMost)},
+      "Tokens of a chunk");
   add_count(app, "--chunks", options->chunks, "Most chunks; by default all of the text")
       ->default_str("");
   app.add_flag("--json", options->json, "Print one JSON object");

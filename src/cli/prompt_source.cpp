@@ -9,12 +9,19 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
+#include "cli/utf8.h"
 #include "orthrus/error.h"
 
 namespace orthrus::cli {
 
 std::string read_text(const std::string& file) {
-  return file == "-" ? read_standard_input() : read_file(file);
+  std::string text = file == "-" ? read_standard_input() : read_file(file);
+  check_utf8(name_of_text(file), text);
+  return text;
+}
+
+std::string name_of_text(const std::string& file) {
+  return file == "-" ? "Standard input" : without_controls(file);
 }
 
 TokenIds read_ids(std::string_view option, const std::string& value) {
@@ -64,7 +71,10 @@ Prompt PromptSource::read() const {
     throw Error(ErrorKind::kUsage,
                 fmt::format("Only one of {} can be given; {} were.", names, sources));
   }
-  if (text_) return *text_;
+  if (text_) {
+    check_utf8("--prompt", *text_);
+    return *text_;
+  }
   if (file_) return read_text(*file_);
   if (ids_) return read_ids(ids_name_, *ids_);
   if (standard_input_is_terminal()) {
@@ -72,7 +82,7 @@ Prompt PromptSource::read() const {
         ErrorKind::kUsage,
         fmt::format("There is no prompt; give one of {}, or pipe text to standard input.", names));
   }
-  return read_standard_input();
+  return read_text("-");
 }
 
 }  // namespace orthrus::cli

@@ -20,8 +20,11 @@ using Prompt = std::variant<std::string, TokenIds>;
 TokenIds read_ids(std::string_view option, const std::string& value);
 std::string ids_in_words(const TokenIds& ids);  // "1,2,3"
 
-// The text of a file, or of standard input for "-".
+// The text of a file, or of standard input for "-". Throws Error(kFile) when it cannot be read,
+// Error(kUsage) when it is not UTF-8.
 std::string read_text(const std::string& file);
+// What messages call it.
+std::string name_of_text(const std::string& file);
 
 class PromptSource {
  public:
@@ -29,7 +32,7 @@ class PromptSource {
   void add_ids_to(CLI::App& app, const std::string& name, const std::string& description);
 
   // Throws Error(kUsage) when more than one source is given, or none and standard input is a
-  // terminal; Error(kFile) when one cannot be read.
+  // terminal, or a text is not UTF-8; Error(kFile) when one cannot be read.
   Prompt read() const;
 
  private:

@@ -30,12 +30,13 @@ void check(const PassShape& shape, const ModelConfig& config) {
   }
   const int most = draft ? config.block_size - 1 : config.max_position_embeddings;
   if (shape.rows < 1 || shape.rows > most) {
-    throw Error(ErrorKind::kUsage, fmt::format("a {} of {} rows; valid is 1 to {}.",
-                                               draft ? "draft pass" : "pass", shape.rows, most));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("A {} has {}; valid is 1 to {}.", draft ? "draft pass" : "pass",
+                            counted(shape.rows, "row"), most));
   }
   if (shape.context < 0 || shape.context > config.max_position_embeddings - shape.rows) {
     throw Error(ErrorKind::kUsage,
-                fmt::format("a pass of {} behind a context of {}; valid is a context of 0 to {}.",
+                fmt::format("The context of a pass of {} is {}; valid is 0 to {}.",
                             counted(shape.rows, "row"), shape.context,
                             config.max_position_embeddings - shape.rows));
   }
@@ -91,7 +92,7 @@ class PassRunner {
     ForwardPass& pass = lane_->pass();
     if (const Status status = pass.run(std::span(&span, 1)); status != Status::kOk) {
       throw Error(ErrorKind::kSystem,
-                  fmt::format("a pass of {} behind a context of {} failed: {}.",
+                  fmt::format("A pass of {} behind a context of {} failed: {}.",
                               counted(shape.rows, "row"), shape.context, describe(status)));
     }
     return pass.seconds();

@@ -56,15 +56,18 @@ TEST_F(PerplexityTest, InWords) {
 }
 
 TEST_F(PerplexityTest, Refuses) {
+  const std::string weights = kTinyCode + "/model.safetensors";
   const struct {
     std::vector<std::string> arguments;
     int exit_code;
     std::string said;
   } cases[] = {
       {{"-f", file_, "--context", "2048"}, 2, "a chunk needs 2048"},
-      {{"-f", file_, "--context", "2"}, 2, "--context is 2; valid is 3 to"},
+      {{"-f", file_, "--context", "2"}, 2, "--context is \"2\"; valid is a whole number from 3 to"},
       {{"-f", file_, "--context", "10000000"}, 2, "--context is 10000000; valid is 3 to"},
       {{"-f", file_ + ".none"}, 1, "Cannot read"},
+      {{"-f", "-"}, 2, "Standard input has 0 tokens; a chunk needs 512"},
+      {{"-f", weights}, 2, weights + " is not valid UTF-8: no character starts at byte"},
       {{}, 2, "--file is missing: perplexity needs -f FILE."},
   };
   for (const auto& c : cases) {

@@ -365,7 +365,8 @@ TEST(Usage, Prompts) {
       {generate({"-p", "x", "-f", "y", "--prompt-ids", "1"}), 2, "3 were"},
       {generate({"-p", ""}), 2, "The prompt is empty"},
       {generate({}), 2, "The prompt is empty"},  // standard input has ended
-      {generate({"-p", "abc\xff"}), 2, "byte 3 (0xff)"},
+      {generate({"-p", "abc\xff"}), 2,
+       "--prompt is not valid UTF-8: no character starts at byte 3"},
       {generate({"-p", std::string(10000, 'x') + " y"}), 2, "context of 2048"},
       {generate({"--prompt-ids", "1,x"}), 2, "--prompt-ids: item 2 is \"x\"; valid is a token id"},
       {generate({"--prompt-ids", ""}), 2, "The prompt is empty"},
@@ -416,8 +417,10 @@ TEST(Usage, Tokenize) {
        2,
        "--decode: item 2 is 8192; this model's ids are 0 to 8191."},
       {{"tokenize", "-m", kTinyCode, "--decode", "a"}, 2, "--decode: item 1 is \"a\""},
-      {{"tokenize", "-m", kTinyCode, "-p", "\xff"}, 2, "byte 0 (0xff)"},
+      {{"tokenize", "-m", kTinyCode, "-p", "\xff"}, 2, "--prompt is not valid UTF-8"},
   });
+  EXPECT_EQ(run_orthrus({"tokenize", "-m", kTinyCode}, {.input = "a\xff"}).err,
+            "orthrus: Standard input is not valid UTF-8: no character starts at byte 1 (0xff).\n");
 }
 
 }  // namespace

@@ -129,11 +129,11 @@ TEST(Measure, ShapesThatTheModelHasNotAreRefused) {
     std::string rows, valid;
   };
   const Case cases[] = {{{PassKind::kAr, 0, 0}, "0 rows", "1 to 256"},
-                        {{PassKind::kDraft, 0, 0}, "draft pass of 0 rows", "1 to 7"},
-                        {{PassKind::kDraft, 8, 0}, "draft pass of 8 rows", "1 to 7"},
+                        {{PassKind::kDraft, 0, 0}, "draft pass has 0 rows", "1 to 7"},
+                        {{PassKind::kDraft, 8, 0}, "draft pass has 8 rows", "1 to 7"},
                         {{PassKind::kAr, 257, 0}, "257 rows", "1 to 256"},
-                        {{PassKind::kAr, 6, 251}, "context of 251", "0 to 250"},
-                        {{PassKind::kAr, 1, -1}, "context of -1", "0 to 255"}};
+                        {{PassKind::kAr, 6, 251}, "context of a pass of 6 rows is 251", "0 to 250"},
+                        {{PassKind::kAr, 1, -1}, "context of a pass of 1 row is -1", "0 to 255"}};
   for (const Case& c : cases) {
     test::expect_error_parts([&] { engine.measure(std::span(&c.shape, 1), 1); }, ErrorKind::kUsage,
                              {c.rows, c.valid});
