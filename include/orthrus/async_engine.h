@@ -32,7 +32,7 @@ class AsyncEngine {
  public:
   using Id = uint64_t;
 
-  // Throws as Engine::start_session.
+  // Throws as Engine::start_session, and Error(kSystem) where the system gives no thread.
   explicit AsyncEngine(Engine engine);
   // Cancels what is not done, each of which hears of it.
   ~AsyncEngine();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/float_environment.h"
+#include "base/thread_for.h"
 #include "engine/calls.h"
 
 namespace orthrus {
@@ -28,7 +29,7 @@ struct AsyncEngine::Impl {
       : engine(std::move(own)),
         with(engine.shared_impl()),
         scheduler(with->scheduler()),
-        thread([this] { run(); }) {}
+        thread(thread_for("the engine", [this] { run(); })) {}
 
   void run();
   void take_news();

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/thread_for.h"
 #include "server/api/error.h"
 #include "server/metrics.h"
 #include "server/totals.h"
@@ -63,7 +64,9 @@ struct Dispatcher::Unit {
 struct Dispatcher::Impl {
   Impl(AsyncEngine& engine, Metrics& metrics, ServerInfo info, DispatchLimits limits)
       : engine(engine), metrics(metrics), info(std::move(info)), limits(limits) {
-    if (limits.timeout.count() > 0) clock = std::thread([this] { watch_time(); });
+    if (limits.timeout.count() > 0) {
+      clock = thread_for("timeouts", [this] { watch_time(); });
+    }
   }
 
   // Ends what is not done, and waits for it: the engine's thread comes here with each one's end.

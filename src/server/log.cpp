@@ -9,10 +9,12 @@
 #include <ctime>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
 #include "base/counted.h"
+#include "base/thread_for.h"
 #include "files/display.h"
 
 namespace orthrus::server {
@@ -47,7 +49,8 @@ bool is_routine(std::string_view path) {
 }  // namespace
 
 struct Log::Impl {
-  Impl(LogLevel least, int file) : least(least), file(file), thread([this] { run(); }) {}
+  Impl(LogLevel least, int file)
+      : least(least), file(file), thread(thread_for("the log", [this] { run(); })) {}
 
   void run() {
     std::unique_lock lock(mutex);
@@ -55,12 +58,18 @@ struct Log::Impl {
       changed.wait(lock, [&] { return ending || !lines.empty(); });
       if (lines.empty()) return;
       std::string text;
-      for (const std::string& line : lines) text += line;
-      lines.clear();
-      if (const size_t missing = std::exchange(dropped, 0)) {
-        text +=
-            fmt::format("{} warning dropped from the log: {}\n", now(), counted(missing, "line"));
+      try {
+        for (const std::string& line : lines) text += line;
+        if (dropped > 0) {
+          text +=
+              fmt::format("{} warning dropped from the log: {}\n", now(), counted(dropped, "line"));
+        }
+        dropped = 0;
+      } catch (const std::bad_alloc&) {
+        dropped += lines.size();
+        text.clear();
       }
+      lines.clear();
       lock.unlock();
       write_all(file, text);
       lock.lock();

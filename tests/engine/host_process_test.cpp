@@ -8,7 +8,9 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <utility>
 
+#include "orthrus/async_engine.h"
 #include "orthrus/engine.h"
 #include "orthrus/error.h"
 #include "support/no_threads.h"
@@ -85,8 +87,21 @@ TEST(HostProcessDeathTest, GeneratesAfterAForkInChildAndParent) {
   }
 }
 
+[[noreturn]] void begin_async_without_threads(Engine& engine) {
+  test::allow_no_threads();
+  try {
+    const AsyncEngine async(std::move(engine));
+    std::_Exit(1);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::_Exit(error.kind() == ErrorKind::kSystem ? 0 : 2);
+  }
+}
+
 TEST(HostProcessDeathTest, ThreadsThatCannotBeMadeAreAnErrorOrAStatus) {
   const Loaded loaded;
+  EXPECT_EXIT(begin_async_without_threads(*loaded.engine), testing::ExitedWithCode(0),
+              "A thread for the engine could not be made: ");
   EXPECT_EXIT(generate_without_threads(*loaded.engine), testing::ExitedWithCode(0), "");
   EXPECT_EXIT(load_without_threads(loaded.directory.path()), testing::ExitedWithCode(0),
               "Of 64 threads only 1 could be made: .*--threads");

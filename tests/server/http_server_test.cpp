@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,8 +12,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "orthrus/error.h"
 #include "server/api/error.h"
 #include "server/http_client.h"
+#include "support/no_threads.h"
 
 namespace orthrus::server {
 namespace {
@@ -452,6 +455,27 @@ TEST(HttpServer, FinishesWhatItAnswersWhenItDrains) {
   held->respond(200, "text/plain", "done");
   EXPECT_EQ(client.read_response()->body, "done");
   EXPECT_EQ(client.read_some(), "");
+}
+
+// It ends, and does not wait for those that were made.
+[[noreturn]] void serve_with_threads(rlim_t count) {
+  alarm(60);
+  test::allow_threads(count);
+  try {
+    const HttpServer server({}, router());
+    std::_Exit(1);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::_Exit(error.kind() == ErrorKind::kSystem ? 0 : 2);
+  }
+}
+
+TEST(ServerDeathTest, ThreadsThatCannotBeMadeAreAnError) {
+  for (const rlim_t count : {0, 1, 3, 4}) {  // of four and one
+    EXPECT_EXIT(serve_with_threads(count), testing::ExitedWithCode(0),
+                count < 4 ? "A thread for requests could not be made: "
+                          : "A thread for .* could not be made: ");
+  }
 }
 
 }  // namespace

@@ -3,8 +3,6 @@
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <list>
 #include <memory>
@@ -14,6 +12,7 @@
 
 #include "server/http/http_server.h"
 #include "server/http/request_reader.h"
+#include "server/http/workers.h"
 
 namespace orthrus::server {
 
@@ -27,9 +26,9 @@ struct Context {
   // On a thread for handlers; dropped where there is none any more.
   void run_elsewhere(std::function<void()> work) {
     const std::lock_guard lock(mutex);
-    if (workers != nullptr) boost::asio::post(*workers, std::move(work));
+    if (workers != nullptr) workers->run(std::move(work));
   }
-  void set_workers(boost::asio::thread_pool* pool) {
+  void set_workers(Workers* pool) {
     const std::lock_guard lock(mutex);
     workers = pool;
   }
@@ -42,7 +41,7 @@ struct Context {
   std::atomic<int> open = 0;
 
   std::mutex mutex;
-  boost::asio::thread_pool* workers = nullptr;
+  Workers* workers = nullptr;
 
   // Of the event loop alone.
   std::shared_ptr<const Router> router;

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/thread_for.h"
 #include "server/http/connection.h"
 #include "server/http/context.h"
 #include "server/http/listen.h"
@@ -51,7 +52,7 @@ struct HttpServer::Impl {
         listening(context->options.unix_socket.empty()
                       ? Listening::on_host(context->options.host, context->options.port)
                       : Listening::on_unix_socket(context->options.unix_socket)),
-        workers(static_cast<size_t>(context->options.handler_threads)) {
+        workers(context->options.handler_threads) {
     context->router = std::make_shared<const Router>(std::move(router));
     context->set_workers(&workers);
     context->on_room = [this] { accept_again(); };
@@ -65,7 +66,7 @@ struct HttpServer::Impl {
     waiting.resize(acceptors.size());
     accept_again();
     tick();
-    loop = std::thread([this] { run_loop(); });
+    loop = thread_for("connections", [this] { run_loop(); });
   }
 
   ~Impl() {
@@ -172,7 +173,7 @@ struct HttpServer::Impl {
   bool out_of_room = false;
   bool stopping = false;
   asio::steady_timer timer{context->io};
-  asio::thread_pool workers;
+  Workers workers;
   std::thread loop;
 };
 

@@ -34,7 +34,8 @@ struct HttpOptions {
 // time. Thread-safe.
 class HttpServer {
  public:
-  // Serves when it is made. Throws Error(kSystem) where it cannot listen.
+  // Serves when it is made. Throws Error(kSystem) where it cannot listen, or
+  // has no threads.
   HttpServer(HttpOptions options, Router router);
   // Hangs up on whoever is still there; exchanges that are held elsewhere may live on.
   ~HttpServer();
