@@ -124,6 +124,8 @@ class Trees {
       for (int i = 0; i < 3; ++i) check(some_trees(pick(1, 4), most_rows, 6000));
       check(some_trees(64, most_rows, 1500));
     }
+    // For so few rows and positions, tiles are attended to side by side.
+    for (int i = 0; i < 6; ++i) check(some_trees(pick(1, 3), 12, 700));
   }
 
  private:

@@ -16,6 +16,7 @@ struct AttentionJob {
   float2* part_tops;   // largest score and sum
   float* part_values;  // [head_dim]
   int blocks;          // of the attention kernel
+  bool side_by_side;   // by kSideBySide, in place of what the spans say
 
   __device__ AttentionWork work() const {
     return {heads, batch.spans, batch.span_count, part_rows, blocks};

@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kMergeWarps * 32)
   const int lane = static_cast<int>(threadIdx.x) % 32, pair = warp / kSlices;
   const int first_dim = (warp % kSlices * 32 + lane) * kDims, row = pair / job.heads.heads;
   let_successor_start();
-  const AttentionPlan plan = plan_of(job.work(), false);
+  const AttentionPlan plan = job.side_by_side ? kSideBySide : plan_of(job.work(), false);
   int splits = 0;
   if (const KvSpan span = span_of_row(job.batch, row); plan.apart && span.rows > 0) {
     splits = span.has_block()

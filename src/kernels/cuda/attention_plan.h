@@ -32,6 +32,10 @@ struct AttentionPlan {
   int block_rows;  // of an item: kBlockRows or kFewRows
 };
 
+// Where the sizes of a pass alone say that blocks have little to do: tiles are attended to side by
+// side.
+inline constexpr AttentionPlan kSideBySide = {true, kFewRows};
+
 // What one block computes at a time.
 struct AttentionItem {
   KvSpan span;  // or, of splits that a tree shares, the whole tree as one

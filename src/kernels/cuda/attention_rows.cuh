@@ -9,13 +9,21 @@ namespace orthrus::cuda {
 inline constexpr int kWarps = 4;
 inline constexpr int kConsumers = kWarps * 32;
 
+template <int D>
+inline constexpr int kTileBytes = tile_elements(D) * 2;
+
+// Whether warps can share the dimensions of few rows.
+__host__ __device__ constexpr bool few_supported(int head_dim) {
+  return head_dim / 8 / kWarps >= 2;
+}
+
 // A block has three regions of shared memory, and two blocks fit a multiprocessor: queries and,
 // where they are few, what the warps exchange; a ring of tiles; and the sums over splits or, where
 // splits are computed apart, one more tile of the ring.
 template <int D>
 struct Layout {
   static constexpr int kQueryBytes = kBlockRows * D * 2;
-  static constexpr int kTileBytes = tile_elements(D) * 2;
+  static constexpr int kTileBytes = cuda::kTileBytes<D>;
   static constexpr int kStages = 3;  // 2 where there are sums
   static constexpr int kRing = kQueryBytes < 8192 ? 8192 : kQueryBytes;
   static constexpr int kSums = kRing + (kStages - 1) * kTileBytes;  // [kBlockRows][D] float
@@ -60,17 +68,23 @@ __device__ inline Visible visible_keys(const AttentionItem& item, bool block, in
           stored};
 }
 
-// The tiles that all warps read, in the order in which the producer fetches them.
-template <int D>
+// The tiles, or halves of tiles, that all warps read, in the order in which the producer fetches
+// them.
+template <int kBytes>
 struct Ring {
   uint32_t tiles;
   uint64_t *full, *empty;
   int stages;
   int stage = 0, round = 0;
 
+  // For the producer: until there is room.
+  __device__ void wait_empty() const {
+    if (round > 0) barrier_wait(&empty[stage], (round - 1) & 1);
+  }
+
   __device__ uint32_t wait() {
     barrier_wait(&full[stage], round & 1);
-    return after_barrier(tiles + stage * Layout<D>::kTileBytes);
+    return after_barrier(tiles + stage * kBytes);
   }
   __device__ void release() {
     __syncwarp();
@@ -103,8 +117,8 @@ struct Output {
 // At most 16 rows: the warps share a tile, each computing the scores of 16 keys and then a quarter
 // of the dimensions.
 template <int D>
-__device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries, Exchange& exchange,
-                           float scale, bool apart) {
+__device__ void attend_few(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint32_t queries,
+                           Exchange& exchange, float scale, bool apart) {
   constexpr int N = D / 8 / kWarps;
   const AttentionItem& item = to.item;
   const int warp = warp_index(), lane = threadIdx.x % 32, first_dim = warp * N * 8;
@@ -197,8 +211,8 @@ __device__ void attend_few(const Output<D>& to, Ring<D>& ring, uint32_t queries,
 
 // Many rows: a warp computes 16 of them, over whole tiles.
 template <int D>
-__device__ void attend_many(const Output<D>& to, Ring<D>& ring, uint32_t queries, float* sums,
-                            float scale, bool apart) {
+__device__ void attend_many(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint32_t queries,
+                            float* sums, float scale, bool apart) {
   constexpr int N = D / 8;
   const AttentionItem& item = to.item;
   const int warp = warp_index(), lane = threadIdx.x % 32;

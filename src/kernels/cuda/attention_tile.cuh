@@ -7,6 +7,11 @@
 
 namespace orthrus::cuda {
 
+// Of scores, that exponentials are powers of two.
+__device__ inline float score_scale(int head_dim) {
+  return 1.4426950408889634f / sqrtf(static_cast<float>(head_dim));
+}
+
 __device__ inline float quad_max(float v) {
   v = fmaxf(v, __shfl_xor_sync(~0u, v, 1));
   return fmaxf(v, __shfl_xor_sync(~0u, v, 2));
