@@ -3,7 +3,6 @@
 // by how the weights are stored; and the choice of drafts from logits.
 //
 //   cuda_bench [8b] [1.7b] [0.5b] [drafts] [weights]
-#include <cuda_fp16.h>
 
 #include <algorithm>
 #include <array>
@@ -119,14 +118,11 @@ Weights random_weights(int rows, int cols, WeightForm form, uint64_t seed) {
     fill_kernel<<<1024, 256>>>(reinterpret_cast<Bf16*>(w.data.data()), size, seed, largest, 0);
   } else {
     w.data = Array<std::byte>(packed_bytes(form, row_groups(rows), cols));
-    const int number_bytes = form == WeightForm::kQ4K   ? Q4KLayout::kScalesAt
-                             : form == WeightForm::kQ6K ? Q6KLayout::kIntegersAt
-                                                        : Q8Layout::kNumberBytes;
-    const float scale = largest / 127;
-    const uint16_t scale_bits =
-        form == WeightForm::kQ8Bf16
-            ? __bfloat16_as_ushort(__float2bfloat16(scale * Q8Bf16Layout::kScaleUp))
-            : __half_as_ushort(__float2half(scale));
+    const int number_bytes = form == WeightForm::kQ4   ? Q4Layout::kScalesAt
+                             : form == WeightForm::kQ5 ? Q5Layout::kScalesAt
+                             : form == WeightForm::kQ6 ? Q6Layout::kScalesAt
+                                                       : Q8Layout::kScalesAt;
+    const uint16_t scale_bits = __bfloat16_as_ushort(__float2bfloat16(largest / 127 * kScaleUp));
     fill_subtiles_kernel<<<1024, 256>>>(reinterpret_cast<uint8_t*>(w.data.data()), w.data.size(),
                                         seed, number_bytes, subtile_bytes(form), scale_bits);
   }
@@ -445,10 +441,10 @@ void measure(const Shape& shape, double copy, cudaStream_t stream) {
 // The same shape's passes by the form of its weights, behind 512 positions.
 void measure_weights(const Shape& shape, double copy, cudaStream_t stream) {
   constexpr std::pair<WeightForm, const char*> kForms[] = {{WeightForm::kBf16, "BF16"},
-                                                           {WeightForm::kQ8Bf16, "rounded to Q8_0"},
-                                                           {WeightForm::kQ8, "Q8_0"},
-                                                           {WeightForm::kQ6K, "Q6_K"},
-                                                           {WeightForm::kQ4K, "Q4_K"}};
+                                                           {WeightForm::kQ8, "8 bits"},
+                                                           {WeightForm::kQ6, "6 bits"},
+                                                           {WeightForm::kQ5, "5 bits"},
+                                                           {WeightForm::kQ4, "4 bits"}};
   for (const auto& [form, name] : kForms) {
     PassKernels network(shape, stream, form);
     const double weights = network.weight_bytes();

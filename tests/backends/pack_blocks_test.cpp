@@ -9,10 +9,12 @@
 #include <cstring>
 #include <random>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/half.h"
 #include "kernels/formats/format.h"
+#include "support/bf16_scales.h"
 #include "support/fresh_seed.h"
 #include "support/gguf_model.h"
 
@@ -20,61 +22,65 @@ namespace orthrus::cuda {
 namespace {
 
 // What a thread finds in a subtile: number `number` of four of a step, in its upper row or the
-// lower one, as float32 before it is rounded to BF16.
+// lower one, before it is rounded to BF16.
 class Subtile {
  public:
-  Subtile(WeightForm form, const std::byte* data)
-      : form_(form), data_(reinterpret_cast<const uint8_t*>(data)) {}
+  Subtile(WeightForm form, const std::byte* data) : form_(form), data_(data) {}
 
-  float number(int thread, int lower, int step, int number) const {
+  double number(int thread, int lower, int step, int number) const {
+    const int near_or_far = number / 2, which = number % 2;
     if (form_ == WeightForm::kQ8) {
-      const int byte = data_[lower * Q8Layout::kNumberBytes / 2 + thread * 16 + step * 4 + number];
-      const float scale = half(Q8Layout::kNumberBytes + thread / 4 * 8 + lower * 4 + step / 2 * 2);
-      const float biased = 0x1p15f + static_cast<float>(byte);
-      return std::fma(biased, scale, -(0x1p15f + 128) * scale);
+      const auto byte =
+          at<uint8_t>(lower * Q8Layout::kNumberBytes / 2 + thread * 16 + step * 4 + number);
+      return (byte - 128) * scale<Q8Layout>(thread, lower, step / 2);
     }
-    if (form_ == WeightForm::kQ8Bf16) {
-      const int byte = data_[lower * Q8Layout::kNumberBytes / 2 + thread * 16 + step * 4 + number];
-      BF16 scale;
-      std::memcpy(&scale,
-                  data_ + Q8Layout::kNumberBytes + thread / 4 * 8 + lower * 4 + step / 2 * 2,
-                  sizeof scale);
-      return static_cast<float>(byte - 128) * (to_float(scale) / Q8Bf16Layout::kScaleUp);
+    const auto word = at<uint32_t>(thread * 16 + lower * 8 + step / 2 * 4);
+    const auto halves = static_cast<int>(word >> (step % 2 * 8 + 16 * which) & 0xff);
+    const int low_bits = halves >> near_or_far * 4 & 0xf;
+    if (form_ == WeightForm::kQ4) {
+      return low_bits * scale<Q4Layout>(thread, lower, step / 2) +
+             stored<Q4Layout>(thread, lower, 2 + step / 2) / kMinimumUp;
     }
-    const int half_byte = data_[thread * 16 + lower * 8 + step / 2 * 4 + number];
-    const int low_bits = half_byte >> step % 2 * 4 & 0xf;
-    if (form_ == WeightForm::kQ4K) {
-      const int at = Q4KLayout::kScalesAt + thread / 4 * 16 + lower * 8;
-      const float d = half(at), m = half(at + 2);
-      const auto above_128 = [&](int i) { return 128 + static_cast<float>(data_[at + 4 + i]); };
-      const float scale = std::fma(above_128(step / 2), d, -128 * d);
-      const float minimum = std::fma(above_128(2 + step / 2), -m, 128 * m);
-      return std::fma(static_cast<float>(low_bits), scale, minimum);
+    if (form_ == WeightForm::kQ5) {
+      const auto fifths = at<uint32_t>(Q5Layout::kFifthsAt + thread * 4);
+      const auto byte = static_cast<int>(fifths >> (step % 2 * 8 + 16 * which) & 0xff);
+      const int bits = low_bits | (byte >> (4 * lower + step / 2 * 2 + near_or_far) & 1) << 4;
+      return bits * scale<Q5Layout>(thread, lower, step / 2) +
+             stored<Q5Layout>(thread, lower, 2 + step / 2) / kMinimumUp;
     }
-    const int pairs = data_[Q6KLayout::kPairsAt + thread * 8 + lower * 4 + number];
-    const int bits = low_bits | (pairs >> 2 * step & 3) << 4;
-    const int integer = data_[Q6KLayout::kIntegersAt + thread / 4 * 8 + lower * 4 + step];
-    const float d = half(Q6KLayout::kScalesAt + thread / 4 * 4 + lower * 2);
-    const float scale = std::fma(0x1p15f + static_cast<float>(integer), d, -(0x1p15f + 128) * d);
-    return std::fma(128 + static_cast<float>(bits), scale, -160 * scale);
+    const auto pairs = at<uint32_t>(Q6Layout::kPairsAt + thread * 8 + lower * 4);
+    const auto byte = static_cast<int>(pairs >> (step % 2 * 8 + 16 * which) & 0xff);
+    const int bits = low_bits | (byte >> 2 * (step / 2 * 2 + near_or_far) & 3) << 4;
+    return (bits - 32) * scale<Q6Layout>(thread, lower, step);
   }
 
  private:
-  float half(int at) const {
-    F16 half;
-    std::memcpy(&half, data_ + at, sizeof half);
-    return to_float(half);
+  template <typename T>
+  T at(int byte) const {
+    T value;
+    std::memcpy(&value, data_ + byte, sizeof value);
+    return value;
+  }
+  // Scale i of a row, as it is stored.
+  template <typename Layout>
+  double stored(int thread, int lower, int i) const {
+    const int element = (thread / 4 * 2 + lower) * Layout::kRowScales + i;
+    return static_cast<double>(to_float(at<BF16>(Layout::kScalesAt + element * 2)));
+  }
+  template <typename Layout>
+  double scale(int thread, int lower, int i) const {
+    return stored<Layout>(thread, lower, i) / kScaleUp;
   }
 
   WeightForm form_;
-  const uint8_t* data_;
+  const std::byte* data_;
 };
 
 // A row group's numbers, [64][columns rounded up to 64], by where the tensor cores take a thread's
 // registers to stand.
-std::vector<float> widen_group(WeightForm form, const std::byte* group, int cols) {
+std::vector<double> widen_group(WeightForm form, const std::byte* group, int cols) {
   const int groups = column_groups(cols), stride = groups * kSubtileCols;
-  std::vector<float> numbers(static_cast<size_t>(kSubtileRows * stride), NAN);
+  std::vector<double> numbers(static_cast<size_t>(kSubtileRows * stride), NAN);
   for (int i = 0; i < groups; ++i) {
     const Subtile subtile(form, group + i * subtile_bytes(form));
     for (int thread = 0; thread < 128; ++thread) {
@@ -95,8 +101,8 @@ std::vector<float> widen_group(WeightForm form, const std::byte* group, int cols
 }
 
 // Packs rows in any places of a group.
-std::vector<float> packed_and_widened(const void* from, DType type, WeightForm form, int cols,
-                                      std::span<const int> places) {
+std::vector<double> packed_and_widened(const void* from, DType type, WeightForm form, int cols,
+                                       std::span<const int> places) {
   std::vector<std::byte> group(packed_bytes(form, 1, cols));
   const auto* row = static_cast<const std::byte*>(from);
   for (const int place : places) {
@@ -106,11 +112,20 @@ std::vector<float> packed_and_widened(const void* from, DType type, WeightForm f
   return widen_group(form, group.data(), cols);
 }
 
-TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
-  std::mt19937 random(test::fresh_seed());
+// Every format with each form that has its integers.
+std::vector<std::pair<Format, WeightForm>> all_held() {
+  std::vector<std::pair<Format, WeightForm>> all;
   for (const Format& format : all_formats()) {
-    const auto form = form_of(format.type);
-    if (!form) continue;
+    for (const WeightForm form : kBlockForms) {
+      if (holds(form, format.type)) all.emplace_back(format, form);
+    }
+  }
+  return all;
+}
+
+TEST(PackBlocks, LanesFindTheIntegersOfTheFileWithBf16Scales) {
+  std::mt19937 random(test::fresh_seed());
+  for (const auto& [format, form] : all_held()) {
     SCOPED_TRACE(format.name);
     for (const int cols : {32, 64, 96, 256, 768}) {
       if (cols % format.block_columns != 0) continue;
@@ -124,18 +139,18 @@ TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
           std::memcpy(bytes.data() + at + place + 2 * i, &scale, sizeof scale);
         }
       }
-      std::vector<float> want(size_t{kRows} * static_cast<size_t>(cols));
-      format.widen(reinterpret_cast<const std::byte*>(bytes.data()),
-                   want.size() / static_cast<size_t>(format.block_columns), want.data());
+      const auto want =
+          test::with_bf16_scales(format, reinterpret_cast<const std::byte*>(bytes.data()),
+                                 size_t{kRows} * static_cast<size_t>(cols / format.block_columns));
       std::vector<int> places(kRows);
       for (int i = 0; i < kRows; ++i) places[static_cast<size_t>(i)] = i;
       std::shuffle(places.begin(), places.end(), random);
-      const auto got = packed_and_widened(bytes.data(), format.type, *form, cols, places);
+      const auto got = packed_and_widened(bytes.data(), format.type, form, cols, places);
       const int stride = column_groups(cols) * kSubtileCols;
       for (int row = 0; row < kRows; ++row) {
-        const float* const of_row = got.data() + places[static_cast<size_t>(row)] * stride;
+        const double* const of_row = got.data() + places[static_cast<size_t>(row)] * stride;
         for (int col = 0; col < stride; ++col) {
-          const float number = col < cols ? want[static_cast<size_t>(row * cols + col)] : 0.0f;
+          const double number = col < cols ? want[static_cast<size_t>(row * cols + col)] : 0;
           ASSERT_EQ(of_row[col], number) << "row " << row << ", column " << col;
         }
       }
@@ -144,35 +159,27 @@ TEST(PackBlocks, LanesFindTheNumbersOfTheFile) {
 }
 
 // Numbers that are stored one by one, in any number of columns.
-void expect_rounded(WeightForm form, float scale_error) {
+TEST(PackBlocks, OthersAreRoundedToBytes) {
   std::mt19937 random(test::fresh_seed());
   std::uniform_real_distribution<float> uniform(-1, 1);
   for (const int cols : {8, 40, 72, 128, 200}) {
     std::vector<float> from(size_t{2} * static_cast<size_t>(cols));
     for (float& number : from) number = uniform(random);
     const std::vector<int> places = {3, 60};
-    const auto got = packed_and_widened(from.data(), DType::kF32, form, cols, places);
+    const auto got = packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8, cols, places);
     const int stride = column_groups(cols) * kSubtileCols;
     for (int place = 0; place < kSubtileRows; ++place) {
       for (int col = 0; col < stride; ++col) {
-        const float number = got[static_cast<size_t>(place * stride + col)];
+        const double number = got[static_cast<size_t>(place * stride + col)];
         const bool real = col < cols && (place == places[0] || place == places[1]);
         const int row = place == places[0] ? 0 : 1;
         const float want = real ? from[static_cast<size_t>(row * cols + col)] : 0.0f;
-        // Half a step of a block whose largest number is below 1, and its scale's rounding.
-        EXPECT_NEAR(number, want, real ? 0.5f / 127 + scale_error : 0.0f);
+        // Half a step of a block whose largest number is below 1. The step is larger by the
+        // scale's rounding.
+        EXPECT_NEAR(number, want, real ? 0.5 / 127 * (1 + 0x1p-7) : 0);
       }
     }
   }
-}
-
-TEST(PackBlocks, OthersAreRoundedToQ8) {
-  expect_rounded(WeightForm::kQ8, 0x1p-11f);
-}
-
-// The step is larger by the scale's rounding alone.
-TEST(PackBlocks, OthersAreRoundedToBytesWithABf16Scale) {
-  expect_rounded(WeightForm::kQ8Bf16, 0.5f / 127 * 0x1p-7f);
 }
 
 TEST(PackBlocks, ABf16ScaleLeavesWhatItHoldsAsItIs) {
@@ -185,8 +192,7 @@ TEST(PackBlocks, ABf16ScaleLeavesWhatItHoldsAsItIs) {
     for (float& number : from) number = scale * (static_cast<float>(random() % 255) - 127);
     from[random() % 32] = 127 * scale, from[32 + random() % 32] = -127 * scale;
     const int place = static_cast<int>(random() % 64);
-    const auto got =
-        packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8Bf16, 64, {&place, 1});
+    const auto got = packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8, 64, {&place, 1});
     for (size_t col = 0; col < from.size(); ++col) {
       ASSERT_EQ(got[static_cast<size_t>(place) * 64 + col], from[col]) << scale;
     }
@@ -200,8 +206,7 @@ TEST(PackBlocks, ABf16ScaleHoldsWhatQ8Holds) {
     std::vector<float> from(32);
     for (size_t k = 0; k < from.size(); ++k) from[k] = largest * (static_cast<float>(k) - 15) / 16;
     const int place = 9;
-    const auto got =
-        packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8Bf16, 32, {&place, 1});
+    const auto got = packed_and_widened(from.data(), DType::kF32, WeightForm::kQ8, 32, {&place, 1});
     for (size_t k = 0; k < from.size(); ++k) {
       const bool counts = largest > 0x1p-80f;
       EXPECT_NEAR(got[size_t{place} * 64 + k], counts ? from[k] : 0, counts ? largest / 252 : 0)

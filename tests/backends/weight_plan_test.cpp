@@ -62,50 +62,62 @@ TEST(WeightPlan, KeepsTheFormatsOfAFile) {
   first.attention.ar.v_proj.type = first.mlp.ar.down_proj.type = DType::kQ6_K;
   const WeightPlan plan = plan_weights(config, weights, {kNative, kNative});
   using enum WeightForm;
-  EXPECT_EQ(forms(plan, plan.layers[0].qkv.ar), (std::vector{kQ4K, kQ6K}));
-  EXPECT_EQ(forms(plan, plan.layers[1].qkv.ar), (std::vector{kQ4K}));
+  EXPECT_EQ(forms(plan, plan.layers[0].qkv.ar), (std::vector{kQ4, kQ6}));
+  EXPECT_EQ(forms(plan, plan.layers[1].qkv.ar), (std::vector{kQ4}));
   EXPECT_EQ(plan.matrices[plan.layers[0].qkv.ar[0]].rows(), (8 + 2) * 64);
-  EXPECT_EQ(plan.matrices[plan.layers[0].gate_up.ar].form, kQ4K);
+  EXPECT_EQ(plan.matrices[plan.layers[0].gate_up.ar].form, kQ4);
   EXPECT_TRUE(plan.matrices[plan.layers[0].gate_up.ar].apart);
-  EXPECT_EQ(plan.matrices[plan.layers[0].down.ar].form, kQ6K);
-  EXPECT_EQ(plan.matrices[plan.layers[1].down.ar].form, kQ4K);
-  EXPECT_EQ(plan.matrices[*plan.lm_head.ar].form, kQ6K);
+  EXPECT_EQ(plan.matrices[plan.layers[0].down.ar].form, kQ6);
+  EXPECT_EQ(plan.matrices[plan.layers[1].down.ar].form, kQ4);
+  EXPECT_EQ(plan.matrices[*plan.lm_head.ar].form, kQ6);
   for (const View view : kBothViews) EXPECT_TRUE(plan.widened(view).empty());
   const auto read = plan.bytes_read(View::kAutoregressive);
   ASSERT_EQ(read.size(), 2u);
   const double of_q6_k = 128 * 512 + 512 * 1024 + 1024 * 512;  // the head's rows in whole tiles
-  EXPECT_NEAR(read.at(DType::kQ6_K), of_q6_k / 4096 * Q6KLayout::kBytes, 1);
+  EXPECT_NEAR(read.at(DType::kQ6_K), of_q6_k / 4096 * Q6Layout::kBytes, 1);
+}
+
+TEST(WeightPlan, EveryFormatOfBlocksHasAForm) {
+  for (const Format& format : all_formats()) {
+    EXPECT_EQ(form_of(format.type).has_value(), format.stores_blocks()) << format.name;
+  }
 }
 
 TEST(WeightPlan, WidensWhatHasNoForm) {
   const ModelConfig config = shape(false, false);
   NetworkWeights weights = network(config, DType::kQ4_K);
-  weights.layers[0].attention.ar.k_proj.type = DType::kQ5_K;
-  weights.layers[0].attention.ar.o_proj.type = DType::kIQ4_XS;
+  weights.layers[0].attention.ar.k_proj.type = DType::kF32;
   weights.layers[1].mlp.ar.up_proj.type = DType::kQ6_K;  // beside gate_proj
   weights.layers[1].mlp.ar.down_proj.type = DType::kF16;
   const WeightPlan plan = plan_weights(config, weights, {kNative, kNative});
   using enum WeightForm;
-  EXPECT_EQ(forms(plan, plan.layers[0].qkv.ar), (std::vector{kQ4K, kBf16, kQ4K}));
-  EXPECT_EQ(plan.matrices[plan.layers[0].o.ar].form, kBf16);
+  EXPECT_EQ(forms(plan, plan.layers[0].qkv.ar), (std::vector{kQ4, kBf16, kQ4}));
   EXPECT_EQ(plan.matrices[plan.layers[1].gate_up.ar].form, kBf16);
   EXPECT_EQ(plan.matrices[plan.layers[1].down.ar].form, kBf16);
-  const std::set want = {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_XS};
+  const std::set want = {DType::kQ4_K, DType::kQ6_K};
   EXPECT_EQ(plan.widened(View::kAutoregressive), want);
 }
 
 TEST(WeightPlan, FormatsThatFitTheSameFormAreOneMatrix) {
   const ModelConfig config = shape(false, false);
-  NetworkWeights weights = network(config, DType::kQ5_0);
-  weights.layers[0].attention.ar.v_proj.type = DType::kQ8_0;
+  NetworkWeights weights = network(config, DType::kQ8_0);
+  weights.layers[0].attention.ar.v_proj.type = DType::kIQ4_XS;
   weights.layers[0].mlp.ar.up_proj.type = DType::kIQ4_NL;
+  weights.layers[1].attention.ar.q_proj.type = DType::kQ5_0;
+  weights.layers[1].attention.ar.k_proj.type = DType::kQ4_0;
+  weights.layers[1].mlp.ar.gate_proj.type = DType::kQ5_K;
+  weights.layers[1].mlp.ar.up_proj.type = DType::kQ4_0;  // it has a smaller form by itself
+  weights.layers[1].mlp.ar.down_proj.type = DType::kQ4_0;
   const WeightPlan plan = plan_weights(config, weights, {kNative, kNative});
   EXPECT_EQ(forms(plan, plan.layers[0].qkv.ar), (std::vector{WeightForm::kQ8}));
   EXPECT_EQ(plan.matrices[plan.layers[0].gate_up.ar].form, WeightForm::kQ8);
+  EXPECT_EQ(forms(plan, plan.layers[1].qkv.ar), (std::vector{WeightForm::kQ8}));
+  EXPECT_EQ(plan.matrices[plan.layers[1].gate_up.ar].form, WeightForm::kQ5);
+  EXPECT_EQ(plan.matrices[plan.layers[1].down.ar].form, WeightForm::kQ4);
   const auto read = plan.bytes_read(View::kAutoregressive);
-  EXPECT_EQ(read.at(DType::kQ8_0), 2.0 * 64 * 512 * Q8Layout::kBytes / 4096);
+  EXPECT_EQ(read.at(DType::kIQ4_XS), 2.0 * 64 * 512 * Q8Layout::kBytes / 4096);
   EXPECT_EQ(read.at(DType::kIQ4_NL), 1024.0 * 512 * Q8Layout::kBytes / 4096);
-  EXPECT_TRUE(read.contains(DType::kQ5_0));
+  EXPECT_EQ(read.at(DType::kQ5_K), 1024.0 * 512 * Q5Layout::kBytes / 4096);
 }
 
 TEST(WeightPlan, ATiedHeadIsTheEmbeddingInBf16) {
@@ -129,7 +141,7 @@ TEST(WeightPlan, ATiedHeadIsTheEmbeddingInBf16) {
 
 TEST(WeightPlan, DraftsHaveCopiesOnlyOfWhatHasAnotherForm) {
   const ModelConfig config = shape(true, false);
-  NetworkWeights weights = network(config, DType::kQ5_0);
+  NetworkWeights weights = network(config, DType::kQ8_0);
   weights.layers[0].mlp.ar.down_proj.type = DType::kQ4_K;
   const WeightPlan plan = plan_weights(config, weights, {kNative, DType::kQ8_0});
   EXPECT_EQ(plan.layers[0].gate_up.ar, plan.layers[0].gate_up.diffusion);
@@ -180,18 +192,11 @@ TEST(WeightPlan, HasAllThatIsMultipliedWith) {
           parts.push_back(part);
           if (of_views[view] != kNative) {
             const bool q8 = of_views[view] == DType::kQ8_0;
-            if (!q8) {
-              EXPECT_EQ(matrix.form, WeightForm::kBf16);
-            } else if (form_of(part->type) == WeightForm::kQ8) {
-              EXPECT_EQ(matrix.form, WeightForm::kQ8);
-            } else {
-              const bool all_rounded = std::ranges::none_of(matrix.parts, [](const Matrix* other) {
-                return form_of(other->type) == WeightForm::kQ8;
-              });
-              EXPECT_EQ(matrix.form, all_rounded ? WeightForm::kQ8Bf16 : WeightForm::kQ8);
-            }
+            EXPECT_EQ(matrix.form, q8 ? WeightForm::kQ8 : WeightForm::kBf16);
           } else if (matrix.form != WeightForm::kBf16) {
-            EXPECT_EQ(form_of(part->type), matrix.form);
+            EXPECT_TRUE(holds(matrix.form, part->type));
+          } else {
+            EXPECT_TRUE(!form_of(part->type) || matrix.parts.size() > 1);
           }
         }
       }

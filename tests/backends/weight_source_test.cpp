@@ -80,7 +80,7 @@ TEST(WeightSource, MadeUpSubtilesThatAreFullAreAsMany) {
   const Matrix full = matrix(128, 192);
   MadeUpWeights made_up;
   made_up.place(full);
-  const PlannedMatrix planned = {{&full}, WeightForm::kQ8Bf16};
+  const PlannedMatrix planned = {{&full}, WeightForm::kQ8};
   EXPECT_EQ(subtiles_of(made_up, planned).size(), planned.bytes());
 }
 
@@ -98,7 +98,7 @@ TEST(WeightSource, MadeUpSubtilesAreFilledUpAsThoseOfAFile) {
                               two = made_up_numbers(made_up, second);
       const Matrix first_in_file = matrix(shape.rows, shape.cols, one.data()),
                    second_in_file = matrix(shape.rows, shape.cols, two.data());
-      const PlannedMatrix planned = {{&first, &second}, WeightForm::kQ8Bf16, apart};
+      const PlannedMatrix planned = {{&first, &second}, WeightForm::kQ8, apart};
       const PlannedMatrix in_file = {{&first_in_file, &second_in_file}, planned.form, apart};
       FileWeights file;
       const std::vector<std::byte> packed = subtiles_of(made_up, planned);

@@ -1,5 +1,6 @@
-// Products with weights of block formats against the same products with those weights widened to
-// BF16, which matmul_check compares with double: the same bits, whatever the number of tokens.
+// Products with weights of block formats against the same products with those weights, their scales
+// being BF16, widened to BF16, which matmul_check compares with double: the same bits, whatever the
+// number of tokens.
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include "device.cuh"
 #include "kernels/cuda/matmul.h"
 #include "kernels/formats/format.h"
+#include "support/bf16_scales.h"
 
 namespace orthrus::cuda {
 namespace {
@@ -48,7 +50,7 @@ std::vector<std::byte> random_blocks(const Format& format, size_t blocks, bool e
   return bytes;
 }
 
-// Numbers that kQ8Bf16 has just as they are: integers up to 127, one of each 32 that large, times a
+// Numbers that kQ8 has just as they are: integers up to 127, one of each 32 that large, times a
 // BF16 scale.
 std::vector<std::byte> random_numbers(size_t count, bool exponents, std::mt19937& random) {
   std::vector<std::byte> bytes(count * sizeof(float));
@@ -70,21 +72,26 @@ std::vector<std::byte> random_numbers(size_t count, bool exponents, std::mt19937
 
 struct BlockCase {
   // `format`: of blocks, or F32, for what is rounded.
-  BlockCase(Checks& checks, const Format& format, int rows, int cols, bool exponents)
-      : checks(checks),
-        rows(rows),
-        cols(cols),
-        form(form_of(format.type).value_or(WeightForm::kQ8Bf16)),
-        count(1) {
+  BlockCase(Checks& checks, const Format& format, WeightForm form, int rows, int cols,
+            bool exponents)
+      : checks(checks), rows(rows), cols(cols), form(form), count(1) {
     std::mt19937 random(static_cast<unsigned>(hash(checks.seed, rows * 7 + cols)));
     const size_t numbers = static_cast<size_t>(rows) * cols;
     const size_t blocks = numbers / static_cast<size_t>(format.block_columns);
     const auto bytes = format.stores_blocks() ? random_blocks(format, blocks, exponents, random)
                                               : random_numbers(numbers, exponents, random);
-    std::vector<float> wide(numbers);
-    format.widen(bytes.data(), blocks, wide.data());
+    std::vector<double> exact(numbers);
+    if (format.stores_blocks()) {
+      exact = test::with_bf16_scales(format, bytes.data(), blocks);
+    } else {
+      std::vector<float> wide(numbers);
+      format.widen(bytes.data(), blocks, wide.data());
+      exact.assign(wide.begin(), wide.end());
+    }
     std::vector<uint16_t> rounded(numbers);
-    for (size_t i = 0; i < numbers; ++i) rounded[i] = to_bf16(wide[i]).bits;
+    for (size_t i = 0; i < numbers; ++i) {
+      rounded[i] = to_bf16(test::nearest_bf16(exact[i])).bits;
+    }
     w = Array<Bf16>(numbers);
     CHECK_CUDA(cudaMemcpy(w.data(), rounded.data(), numbers * 2, cudaMemcpyHostToDevice));
     packed = pack(bytes, format, rows);
@@ -245,9 +252,10 @@ void check_runs(Checks& checks, const BlockCase& tokens, const Heads& heads, con
   }
 }
 
-void check_heads(Checks& checks, const Format& format, const Heads& heads, int cols) {
+void check_heads(Checks& checks, const Format& format, WeightForm form, const Heads& heads,
+                 int cols) {
   const int rows = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
-  const BlockCase c(checks, format, rows, cols, false);
+  const BlockCase c(checks, format, form, rows, cols, false);
   const MatrixView blocks = c.blocks(c.packed);
   check_runs(checks, c, heads, c.wide(), {&blocks, 1}, c.name);
 }
@@ -255,9 +263,9 @@ void check_heads(Checks& checks, const Format& format, const Heads& heads, int c
 // q, k and v each in a form of its own, k in BF16 too.
 void check_mixed_heads(Checks& checks, const Heads& heads, int cols) {
   const int q_rows = heads.heads * heads.head_dim, kv_rows = heads.kv_heads * heads.head_dim;
-  const BlockCase q(checks, format_of(DType::kQ4_K), q_rows, cols, false);
-  const BlockCase k(checks, format_of(DType::kQ8_0), kv_rows, cols, false);
-  const BlockCase v(checks, format_of(DType::kQ6_K), kv_rows, cols, false);
+  const BlockCase q(checks, format_of(DType::kQ4_K), WeightForm::kQ4, q_rows, cols, false);
+  const BlockCase k(checks, format_of(DType::kQ8_0), WeightForm::kQ8, kv_rows, cols, false);
+  const BlockCase v(checks, format_of(DType::kQ6_K), WeightForm::kQ6, kv_rows, cols, false);
   const int rows = q_rows + 2 * kv_rows;
   Array<Bf16> all(static_cast<size_t>(rows) * cols);
   Bf16* to = all.data();
@@ -271,7 +279,8 @@ void check_mixed_heads(Checks& checks, const Heads& heads, int cols) {
     const MatrixView runs[] = {q.blocks(q.packed), of_k, v.blocks(v.packed)};
     check_runs(checks, q, heads, wide, runs, "q, k and v of three forms");
   }
-  const BlockCase qk(checks, format_of(DType::kQ4_K), q_rows + kv_rows, cols, false);
+  const BlockCase qk(checks, format_of(DType::kQ4_K), WeightForm::kQ4, q_rows + kv_rows, cols,
+                     false);
   CHECK_CUDA(
       cudaMemcpy(all.data(), qk.w.data(), qk.w.size() * sizeof(Bf16), cudaMemcpyDeviceToDevice));
   const MatrixView runs[] = {qk.blocks(qk.packed), v.blocks(v.packed)};
@@ -286,25 +295,30 @@ void check_blocks(Checks& checks) {
                            {896, 4864},  {512, 64},     {1000, 544},  {352, 160},
                            {130, 96},    {65, 32},      {2, 32}};
   const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256}, {130, 768}};
-  for (const Format& format : all_formats()) {
-    if (!form_of(format.type) && format.type != DType::kF32) continue;
+  const auto check = [&](const Format& format, WeightForm form) {
     const bool first_of_form =
         format.type == DType::kQ8_0 || format.type == DType::kF32 || format.block_columns > 32;
     for (const bool exponents : {false, true}) {
       if (format.block_columns > 32) {
         for (const auto& [rows, cols] : long_shapes) {
-          BlockCase(checks, format, rows, cols, exponents).run();
+          BlockCase(checks, format, form, rows, cols, exponents).run();
         }
         continue;
       }
       for (const auto& [rows, cols] : shapes) {
         if (!first_of_form && rows * cols > 1000000) continue;
-        BlockCase(checks, format, rows, cols, exponents).run();
+        BlockCase(checks, format, form, rows, cols, exponents).run();
       }
     }
-    if (!first_of_form) continue;
-    for (const Heads& heads : kHeads) check_heads(checks, format, heads, 512);
+    if (!first_of_form) return;
+    for (const Heads& heads : kHeads) check_heads(checks, format, form, heads, 512);
+  };
+  for (const WeightForm form : kBlockForms) {
+    for (const Format& format : all_formats()) {
+      if (holds(form, format.type)) check(format, form);
+    }
   }
+  check(format_of(DType::kF32), WeightForm::kQ8);
   for (const Heads& heads : kHeads) check_mixed_heads(checks, heads, 512);
 }
 

@@ -4,12 +4,12 @@
 //
 //   forward_check DATA MODELS [--few]
 //                 [tied|untied|tiny-code|qwen3-0.6b|qwen2.5-coder-0.5b|qwen2-TYPE
-//                  [@q8_0|@native]]...
+//                  [@q8_0|@bf16]]...
 //
 // DATA and MODELS are tests/data and models of the sources. With no model named it checks them all.
-// qwen2-Q4_K is a small Qwen2 with random weights in a GGUF file of that format, which the device
-// widens to BF16; qwen2-mixed and qwen2-tied-mixed have several formats. @q8_0, @native: with such
-// weights, and where a file's blocks are held as they are the bits are those of the widened ones.
+// qwen2-Q4_K is a small Qwen2 with random weights in a GGUF file of that format; qwen2-mixed and
+// qwen2-tied-mixed have several formats. @q8_0, @bf16: with such weights. Where a file's integers
+// are held as they are the bits are those of the same numbers in BF16.
 // --few: seven small passes, for compute-sanitizer, under which a pass takes seconds.
 #include <fmt/core.h>
 
@@ -25,7 +25,9 @@
 #include "backends/cuda/cuda_model.h"
 #include "backends/cuda/pack_blocks.h"
 #include "expect.h"
+#include "kernels/formats/format.h"
 #include "orthrus/published_shapes.h"
+#include "support/bf16_scales.h"
 #include "support/fresh_seed.h"
 #include "support/gguf_model.h"
 #include "support/passes.h"
@@ -215,7 +217,47 @@ std::vector<Row> rows_of_views(const DeviceModel& model, std::span<const int32_t
   return rows;
 }
 
-// Against the same file, widened.
+// What a device that is asked for `wanted` multiplies with, all in BF16: blocks of which it has a
+// form with BF16 scales, and others as the file has them. gate and up have one form for both.
+std::vector<test::TensorToWrite> in_bf16(const std::vector<test::TensorToWrite>& tensors,
+                                         WeightType wanted) {
+  const auto held = [&](DType type) {
+    return wanted == WeightType::native() ? cuda::form_of(type).has_value()
+                                          : cuda::holds(cuda::WeightForm::kQ8, type);
+  };
+  const auto type_of = [&](const std::string& name) {
+    const auto found = std::ranges::find(tensors, name, &test::TensorToWrite::name);
+    return found == tensors.end() ? DType::kF32 : found->type;
+  };
+  std::vector<test::TensorToWrite> all;
+  for (const test::TensorToWrite& tensor : tensors) {
+    const bool is_embedding = tensor.name == "model.embed_tokens.weight";
+    std::string other = tensor.name;  // the one that it shares a matrix with
+    for (const auto& [from, to] : {std::pair("gate_proj", "up_proj"), {"up_proj", "gate_proj"}}) {
+      if (const size_t at = tensor.name.find(from); at != std::string::npos) {
+        other.replace(at, std::string_view(from).size(), to);
+      }
+    }
+    all.push_back(tensor);
+    if (!held(tensor.type) || tensor.shape.size() != 2 || type_of(other) != tensor.type) continue;
+    const Format& format = format_of(tensor.type);
+    const auto* const blocks = reinterpret_cast<const std::byte*>(tensor.bytes.data());
+    test::TensorToWrite wide{tensor.name, DType::kBF16, tensor.shape, {}};
+    for (const double number : test::with_bf16_scales(
+             format, blocks, tensor.bytes.size() / static_cast<size_t>(format.block_bytes))) {
+      wide.bytes += test::little_endian(to_bf16(test::nearest_bf16(number)).bits);
+    }
+    if (!is_embedding) {
+      all.back() = std::move(wide);
+    } else if (type_of("lm_head.weight") == DType::kF32) {  // there is none: the head is tied
+      wide.name = "lm_head.weight";
+      all.push_back(std::move(wide));
+    }
+  }
+  return all;
+}
+
+// Against a file that has the same numbers in BF16.
 void check_as_widened(const DeviceModel& model, const std::filesystem::path& file,
                       const std::string& name, unsigned seed) {
   std::mt19937 random(seed);
@@ -233,28 +275,27 @@ void check_as_widened(const DeviceModel& model, const std::filesystem::path& fil
   }
 }
 
-// Rounded: the weights are not those of the file.
+// `rounded`: the numbers are not those of the file. `in_bf16`: a file that has the very numbers, if
+// there is one.
 void check_file(const std::filesystem::path& file, const std::string& name,
-                const WeightTypes& types, bool rounded, bool few, unsigned seed) {
+                const WeightTypes& types, bool rounded, const std::filesystem::path& in_bf16,
+                bool few, unsigned seed) {
   const auto model =
       cuda::load_model(load_config(file), Checkpoint::open(file), file.string(), 0, {}, types);
   check_bits(*model, name, few, seed);
   check_trees(*model, name, few, seed);
-  if (few || rounded) return;
-  check_distance(*model, file, name, seed);
-  if (types.type) check_as_widened(*model, file, name, seed);
+  if (few) return;
+  if (!rounded) check_distance(*model, file, name, seed);
+  if (!in_bf16.empty()) check_as_widened(*model, in_bf16, name, seed);
 }
 
 void check(const std::string& name, const std::filesystem::path& data,
            const std::filesystem::path& models, bool few, unsigned seed) {
-  WeightTypes types;
   const std::string model = name.substr(0, name.find('@'));
-  const bool native = name.ends_with("@native");
-  if (native) {
-    types.type = WeightType::native();
-  } else if (model != name) {
-    types.type = DType::kQ8_0;
-  }
+  const bool bf16 = name.ends_with("@bf16"), q8 = name.ends_with("@q8_0");
+  WeightTypes types;
+  if (bf16) types.type = DType::kBF16;
+  if (q8) types.type = DType::kQ8_0;
   if (const auto shape = published_shape(model)) {
     const auto made_up = cuda::random_model(*shape, 0, {}, types);
     check_bits(*made_up, name, few, seed);
@@ -262,22 +303,29 @@ void check(const std::string& name, const std::filesystem::path& data,
     return;
   }
   const test::TemporaryDirectory own;
-  const auto file = own.path() / "model.gguf";
+  const auto file = own.path() / "model.gguf", other = own.path() / "bf16.gguf";
+  const auto check_gguf = [&](const ModelConfig& config,
+                              const std::vector<test::TensorToWrite>& tensors, bool rounded) {
+    test::gguf_of(config, tensors).write(file);
+    const bool held = !bf16 && !rounded;
+    const WeightType wanted = types.type.value_or(WeightType::native());
+    if (held) test::gguf_of(config, in_bf16(tensors, wanted)).write(other);
+    check_file(file, name, types, rounded, held ? other : "", few, seed);
+  };
   for (const Format& format : all_formats()) {
     if (model != fmt::format("qwen2-{}", format.name)) continue;
-    test::write_random_gguf(file, small_qwen2(false), format.type, seed);
-    const bool fits_q8 = cuda::form_of(format.type) == cuda::WeightForm::kQ8;
-    check_file(file, name, types, types.type && !native && !fits_q8, few, seed);
+    const bool rounded = q8 && !cuda::holds(cuda::WeightForm::kQ8, format.type);
+    check_gguf(small_qwen2(false), test::random_tensors_in(small_qwen2(false), format.type, seed),
+               rounded);
     return;
   }
   if (model.ends_with("mixed")) {
     const ModelConfig config = small_qwen2(model == "qwen2-tied-mixed");
-    test::gguf_of(config, test::random_mixed_tensors(config, seed)).write(file);
-    check_file(file, name, types, types.type && !native, few, seed);
+    check_gguf(config, test::random_mixed_tensors(config, seed), q8);
     return;
   }
-  check_file(model == "tiny-code" ? models / model : data / "golden" / model, name, types,
-             types.type.has_value(), few, seed);
+  check_file(model == "tiny-code" ? models / model : data / "golden" / model, name, types, q8, "",
+             few, seed);
 }
 
 }  // namespace
@@ -303,16 +351,14 @@ int main(int argc, char** argv) {
     names = {"tied", "untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b"};
     for (const Format& format : all_formats()) {
       names.push_back(fmt::format("qwen2-{}", format.name));
-      if (format.stores_blocks()) names.push_back(names.back() + "@native");
+      if (format.stores_blocks()) names.push_back(names.back() + "@bf16");
     }
     for (const char* model :
          {"untied", "tiny-code", "qwen3-0.6b", "qwen2.5-coder-0.5b", "qwen2-F32", "qwen2-Q8_0",
           "qwen2-Q5_0", "qwen2-Q4_0", "qwen2-IQ4_NL", "qwen2-mixed"}) {
       names.push_back(std::string(model) + "@q8_0");
     }
-    for (const char* model : {"qwen2-mixed", "qwen2-tied-mixed"}) {
-      names.push_back(std::string(model) + "@native");
-    }
+    names.insert(names.end(), {"qwen2-mixed", "qwen2-tied-mixed"});
   }
   const unsigned seed = test::fresh_seed();
   try {

@@ -85,8 +85,8 @@ inline std::vector<TensorToWrite> random_tensors_in(const ModelConfig& config, D
 }
 
 // The type of a matrix in a file of mixed formats: Q4_K, and in the first layer Q6_K where files
-// called Q4_K_M have it, as for the LM head; in others such as lie beside Q4_K in no file, and one
-// that CUDA kernels don't take.
+// called Q4_K_M have it, as for the LM head; in others such as lie beside Q4_K in no file, gate and
+// up in two that no form on a CUDA device has both of.
 inline DType mixed_type(const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
   if (has("lm_head")) return DType::kQ6_K;

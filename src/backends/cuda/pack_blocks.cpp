@@ -8,108 +8,132 @@
 
 #include "base/half.h"
 #include "kernels/formats/format.h"
-#include "kernels/formats/round.h"
 
 namespace orthrus::cuda {
 namespace {
 
-constexpr int kRoundedCols = 32;  // of Q8_0, that share a scale
+constexpr int kRoundedCols = 32;  // that share a scale
 
-// Where bits of the numbers of row 0 lie, by column. Those of another row are as far apart.
-struct BitsPlace {
-  int byte, bit;
+// Some bits of each number, and where they lie in a subtile: of lane 0's two rows, by column. Those
+// of other lanes are `lane_bytes` apart.
+struct BitsPlaces {
+  int shift, mask, lane_bytes;
+  struct Place {
+    int byte, bit;
+  } of_row[2][kSubtileCols];
 };
-using Places = std::array<BitsPlace, kSubtileCols>;
 
-template <typename PlaceOf>
-constexpr Places places(PlaceOf place) {
-  Places of_columns{};
-  for (int col = 0; col < kSubtileCols; ++col) {
-    of_columns[static_cast<size_t>(col)] = place(place_of(0, col));
+template <typename ByteOf, typename BitOf>
+constexpr BitsPlaces places(int shift, int mask, ByteOf byte_of, BitOf bit_of) {
+  BitsPlaces places{shift, mask, byte_of(NumberPlace{1, 0, 0, 0}) - byte_of(NumberPlace{}), {}};
+  for (int upper = 0; upper < 2; ++upper) {
+    for (int col = 0; col < kSubtileCols; ++col) {
+      const NumberPlace place = place_of(8 * upper, col);
+      places.of_row[upper][col] = {byte_of(place), bit_of(place)};
+    }
   }
-  return of_columns;
+  return places;
 }
 
-constexpr Places kBytes = places([](const NumberPlace& p) {
-  return BitsPlace{Q8Layout::number_at(p), 0};
-});
-constexpr Places kHalves = places([](const NumberPlace& p) {
-  return BitsPlace{HalvesLayout::byte_of(p), HalvesLayout::bit_of(p)};
-});
-constexpr Places kPairs = places([](const NumberPlace& p) {
-  return BitsPlace{Q6KLayout::pairs_byte_of(p), 2 * p.step};
-});
+constexpr BitsPlaces kBytes =
+    places(0, 0xff, Q8Layout::byte_of, [](const NumberPlace&) { return 0; });
+constexpr BitsPlaces kHalves = places(0, 0xf, HalvesLayout::byte_of, HalvesLayout::bit_of);
+constexpr BitsPlaces kFifths = places(4, 1, Q5Layout::fifths_byte_of, Q5Layout::fifths_bit_of);
+constexpr BitsPlaces kPairs = places(4, 3, Q6Layout::pairs_byte_of, Q6Layout::pairs_bit_of);
 
 // A row of a subtile that is being filled.
 class SubtileRow {
  public:
   SubtileRow(int row, std::byte* subtile)
-      : row_(row), subtile_(reinterpret_cast<uint8_t*>(subtile)) {}
+      : place_(place_of(row, 0)),
+        scale_place_(scale_place(row)),
+        subtile_(reinterpret_cast<uint8_t*>(subtile)) {}
 
-  // Of `count` columns from `col` on.
-  void put_bytes(const int8_t* quants, int col, int count) {
-    uint8_t* const of_row = subtile_ + Q8Layout::number_at(place_of(row_, 0));
+  // Of `count` columns from `col` on: integers and `offset`.
+  void put(const BitsPlaces& places, const int8_t* quants, int offset, int col, int count) {
+    uint8_t* const of_lane = subtile_ + place_.lane * places.lane_bytes;
+    const auto* const at = places.of_row[place_.upper] + col;
     for (int i = 0; i < count; ++i) {
-      of_row[at(kBytes, col + i).byte] = static_cast<uint8_t>(quants[i] + 128);
+      const int bits = (quants[i] + offset) >> places.shift & places.mask;
+      of_lane[at[i].byte] = static_cast<uint8_t>(of_lane[at[i].byte] | bits << at[i].bit);
     }
   }
-  void put_halves(const int8_t* quants, int offset, int col, int count) {
-    uint8_t* const of_row = subtile_ + HalvesLayout::byte_of(place_of(row_, 0));
-    for (int i = 0; i < count; ++i) put(kHalves, col + i, (quants[i] + offset) & 0xf, of_row);
-  }
-  void put_pairs(const int8_t* quants, int offset, int col, int count) {
-    uint8_t* const of_row =
-        subtile_ + Q6KLayout::pairs_byte_of(place_of(row_, 0)) - Q6KLayout::kPairsAt;
-    for (int i = 0; i < count; ++i) put(kPairs, col + i, (quants[i] + offset) >> 4, of_row);
-  }
-  // Element i of the row's own `count` behind `begin`.
-  template <typename T>
-  void put_scale(T value, int begin, int i, int count) {
-    const auto element = static_cast<size_t>(scale_place(row_) * count + i);
-    std::memcpy(subtile_ + begin + element * sizeof value, &value, sizeof value);
+  // One of the row's scales.
+  template <typename Layout>
+  void put_scale(float scale, int i) {
+    const BF16 stored = to_bf16(scale);
+    const auto element = static_cast<size_t>(scale_place_ * Layout::kRowScales + i);
+    std::memcpy(subtile_ + Layout::kScalesAt + element * sizeof stored, &stored, sizeof stored);
   }
 
  private:
-  static const BitsPlace& at(const Places& places, int col) {
-    return places[static_cast<size_t>(col)];
-  }
-  static void put(const Places& places, int col, int bits, uint8_t* of_row) {
-    const BitsPlace& place = at(places, col);
-    of_row[place.byte] = static_cast<uint8_t>(of_row[place.byte] | bits << place.bit);
-  }
-
-  int row_;
+  NumberPlace place_;
+  int scale_place_;
   uint8_t* subtile_;
 };
 
-// Columns [at, at + count) of a block, which begin at column `col` of the subtile and are 32 of a
-// format with an f16 for each 32, else 64.
-void put(const BlockParts& parts, WeightForm form, int at, int col, int count, SubtileRow& to) {
-  const int8_t* const quants = parts.quants + at;
-  if (form == WeightForm::kQ8) {
-    to.put_bytes(quants, col, count);
-    to.put_scale(parts.scale, Q8Layout::kNumberBytes, col / kRoundedCols, 2);
-  } else if (form == WeightForm::kQ4K) {
-    to.put_halves(quants, 0, col, count);
-    to.put_scale(parts.scale, Q4KLayout::kScalesAt, 0, 4);
-    to.put_scale(parts.minimum, Q4KLayout::kScalesAt, 1, 4);
-    for (int g = 0; g < 2; ++g) {
-      to.put_scale(parts.scales[at / 32 + g], Q4KLayout::kScalesAt, 4 + g, 8);
-      to.put_scale(parts.minimums[at / 32 + g], Q4KLayout::kScalesAt, 6 + g, 8);
-    }
-  } else {
-    to.put_halves(quants, 32, col, count);
-    to.put_pairs(quants, 32, col, count);
-    for (int g = 0; g < 4; ++g) {
-      const auto biased = static_cast<uint8_t>(parts.scales[at / 16 + g] + 128);
-      to.put_scale(biased, Q6KLayout::kIntegersAt, g, 4);
-    }
-    to.put_scale(parts.scale, Q6KLayout::kScalesAt, 0, 1);
+// Columns of a block, at most 64: those from `at` on, as those of a subtile from `col` on.
+struct BlockPiece {
+  const Format& format;
+  const BlockParts& parts;
+  int at, col, count;
+
+  const int8_t* quants() const { return parts.quants + at; }
+  // Calls put(group, place) for each group of the block, and the place among the subtile's.
+  template <typename Put>
+  void for_groups(const Put& put) const {
+    const int columns = format.group_columns;
+    for (int i = 0; i < count / columns; ++i) put(at / columns + i, col / columns + i);
+  }
+};
+
+template <typename Layout>
+void put_scales(const BlockPiece& piece, SubtileRow& to) {
+  piece.for_groups([&](int group, int place) {
+    to.put_scale<Layout>(piece.parts.scale_of(group) * kScaleUp, place);
+  });
+}
+
+// Integers that were `offset` less and had no minimum have one that makes up for it.
+template <typename Layout>
+void put_scales_and_minimums(const BlockPiece& piece, int offset, SubtileRow& to) {
+  piece.for_groups([&](int group, int place) {
+    const float scale = to_float(to_bf16(piece.parts.scale_of(group)));
+    const float minimum = piece.parts.minimum_of(group) + static_cast<float>(offset) * scale;
+    to.put_scale<Layout>(scale * kScaleUp, place);
+    to.put_scale<Layout>(-minimum * kMinimumUp, 2 + place);
+  });
+}
+
+void put(const BlockPiece& piece, WeightForm form, SubtileRow& to) {
+  const auto put_bits = [&](const BitsPlaces& places, int offset) {
+    to.put(places, piece.quants(), offset, piece.col, piece.count);
+  };
+  const int to_zero = piece.format.has_minimums ? 0 : 8;  // Q4_0 has integers from -8 on
+  switch (form) {
+    case WeightForm::kQ8:
+      put_bits(kBytes, 128);
+      put_scales<Q8Layout>(piece, to);
+      break;
+    case WeightForm::kQ6:
+      put_bits(kHalves, 32), put_bits(kPairs, 32);
+      put_scales<Q6Layout>(piece, to);
+      break;
+    case WeightForm::kQ5:
+      put_bits(kHalves, to_zero), put_bits(kFifths, to_zero);
+      put_scales_and_minimums<Q5Layout>(piece, to_zero, to);
+      break;
+    case WeightForm::kQ4:
+      put_bits(kHalves, to_zero);
+      put_scales_and_minimums<Q4Layout>(piece, to_zero, to);
+      break;
+    case WeightForm::kBf16:
+      break;
   }
 }
 
-// 32 columns as integers up to 127 and the least BF16 scale that allows it, as kQ8Bf16 has them.
-void round_to_bf16_scale(const float* from, int col, SubtileRow& to) {
+// 32 columns as integers up to 127 and the least BF16 scale that allows it.
+void round_to_q8(const float* from, int col, SubtileRow& to) {
   // Smaller numbers are taken for zero, which the subtile has already. The device's steps are exact
   // from here on.
   constexpr float kLeastLargest = 0x1p-80f;
@@ -122,60 +146,59 @@ void round_to_bf16_scale(const float* from, int col, SubtileRow& to) {
   for (int k = 0; k < kRoundedCols; ++k) {
     quants[static_cast<size_t>(k)] = static_cast<int8_t>(std::nearbyint(from[k] / to_float(scale)));
   }
-  to.put_bytes(quants.data(), col, kRoundedCols);
-  to.put_scale(to_bf16(to_float(scale) * Q8Bf16Layout::kScaleUp), Q8Layout::kNumberBytes,
-               col / kRoundedCols, 2);
+  to.put(kBytes, quants.data(), 128, col, kRoundedCols);
+  to.put_scale<Q8Layout>(to_float(scale) * kScaleUp, col / kRoundedCols);
 }
 
 }  // namespace
 
-std::optional<WeightForm> form_of(DType type) {
-  switch (type) {
-    case DType::kQ8_0:
-    case DType::kQ5_0:
-    case DType::kQ4_0:
-    case DType::kIQ4_NL:
-      return WeightForm::kQ8;
-    case DType::kQ4_K:
-      return WeightForm::kQ4K;
-    case DType::kQ6_K:
-      return WeightForm::kQ6K;
-    default:
-      return std::nullopt;
+bool holds(WeightForm form, DType type) {
+  switch (form) {
+    case WeightForm::kQ8:
+      return type == DType::kQ8_0 || type == DType::kQ5_0 || type == DType::kQ4_0 ||
+             type == DType::kIQ4_NL || type == DType::kIQ4_XS;
+    case WeightForm::kQ6:
+      return type == DType::kQ6_K;
+    case WeightForm::kQ5:
+      return type == DType::kQ5_K || holds(WeightForm::kQ4, type);
+    case WeightForm::kQ4:
+      return type == DType::kQ4_K || type == DType::kQ4_0;
+    case WeightForm::kBf16:
+      break;
   }
+  return false;
+}
+
+std::optional<WeightForm> form_of(DType type) {
+  for (const WeightForm form : kBlockForms) {
+    if (holds(form, type)) return form;
+  }
+  return std::nullopt;
 }
 
 void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int place,
               std::byte* group) {
   const Format& format = format_of(type);
-  BlockParts parts;
   const auto row_at = [&](int col) {
     return SubtileRow(place, group + static_cast<size_t>(col / kSubtileCols * subtile_bytes(form)));
   };
-  const auto put_block = [&](int first_col, int count) {
-    for (int at = 0; at < count; at += kSubtileCols) {
-      const int col = first_col + at;
-      SubtileRow to = row_at(col);
-      put(parts, form, at, col % kSubtileCols, std::min(count, kSubtileCols), to);
-    }
-  };
-  if (form_of(type) == form) {
-    for (int col = 0; col < cols; col += format.block_columns, row += format.block_bytes) {
+  if (holds(form, type)) {
+    BlockParts parts;
+    const int step = std::min(format.block_columns, kSubtileCols);
+    for (int block = 0; block < cols; block += format.block_columns, row += format.block_bytes) {
       format.unpack(row, parts);
-      put_block(col, format.block_columns);
+      for (int at = 0; at < format.block_columns; at += step) {
+        SubtileRow to = row_at(block + at);
+        put({format, parts, at, (block + at) % kSubtileCols, step}, form, to);
+      }
     }
     return;
   }
   std::vector<float> wide(static_cast<size_t>(round_up(cols, kRoundedCols)));
   format.widen(row, static_cast<size_t>(cols / format.block_columns), wide.data());
   for (int col = 0; col < cols; col += kRoundedCols) {
-    if (form == WeightForm::kQ8Bf16) {
-      SubtileRow to = row_at(col);
-      round_to_bf16_scale(wide.data() + col, col % kSubtileCols, to);
-      continue;
-    }
-    round_to_q8_0(wide.data() + col, parts);
-    put_block(col, kRoundedCols);
+    SubtileRow to = row_at(col);
+    round_to_q8(wide.data() + col, col % kSubtileCols, to);
   }
 }
 

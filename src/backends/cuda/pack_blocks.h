@@ -9,12 +9,19 @@
 
 namespace orthrus::cuda {
 
-// The form that holds the integers and scales of this format as they are; none where there is none.
+// Of blocks, the smallest first.
+inline constexpr WeightForm kBlockForms[] = {WeightForm::kQ4, WeightForm::kQ5, WeightForm::kQ6,
+                                             WeightForm::kQ8};
+
+// Whether a form has the integers of this format, of blocks.
+bool holds(WeightForm form, DType type);
+// The smallest that does; none where there is none.
 std::optional<WeightForm> form_of(DType type);
 
 // A row of a matrix, as it lies in a file, as row `place` of 64 into a row group, whose subtiles
-// were zero there: packed_bytes(form, 1, cols). What is not of this form is rounded to it: to Q8_0
-// for kQ8, to integers and BF16 scales for kQ8Bf16; other forms can't be rounded to.
+// were zero there: packed_bytes(form, 1, cols). Where the form holds the format, integers stay what
+// they are, and scales and minimums become the nearest BF16. All else is rounded to 8 bits:
+// integers up to 127 and the least BF16 scale that allows it. Only kQ8 can be rounded to.
 void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int place,
               std::byte* group);
 

@@ -1,5 +1,6 @@
 #include "backends/cuda/weight_plan.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -20,28 +21,22 @@ size_t bf16_bytes(int rows, int cols) {
   return bytes_of(format_of(DType::kBF16), size_of(rows, cols));
 }
 
-// The form of one matrix.
-WeightForm form_for(const Matrix& matrix, WeightType wanted) {
-  if (wanted == WeightType::native()) return form_of(matrix.type).value_or(WeightForm::kBf16);
-  if (wanted != DType::kQ8_0) return WeightForm::kBf16;
-  // What a file has in 8 bits stays as it is.
-  return form_of(matrix.type) == WeightForm::kQ8 ? WeightForm::kQ8 : WeightForm::kQ8Bf16;
-}
-
-// The form of several that must be one: where theirs differ, one that holds all of them.
+// The form of matrices that must have the same: the smallest that has the integers of all of them.
 WeightForm form_for(const Parts& parts, WeightType wanted) {
-  const WeightForm form = form_for(*parts.front(), wanted);
-  for (const Matrix* const part : parts) {
-    if (form_for(*part, wanted) == form) continue;
-    return wanted == DType::kQ8_0 ? WeightForm::kQ8 : WeightForm::kBf16;
+  if (wanted == DType::kQ8_0) return WeightForm::kQ8;
+  if (wanted != WeightType::native()) return WeightForm::kBf16;
+  for (const WeightForm form : kBlockForms) {
+    if (std::ranges::all_of(parts, [&](const Matrix* m) { return holds(form, m->type); })) {
+      return form;
+    }
   }
-  return form;
+  return WeightForm::kBf16;
 }
 
 // The type that a matrix has in a form.
 DType type_in(WeightForm form, DType type) {
   if (form == WeightForm::kBf16) return DType::kBF16;
-  return form_of(type) == form ? type : DType::kQ8_0;
+  return holds(form, type) ? type : DType::kQ8_0;
 }
 
 class Planner {
@@ -54,12 +49,15 @@ class Planner {
     return add(view, {parts, form_for(parts, wanted_[view])}, {});
   }
 
-  // One; or, as a file has them, several, neighbours of one form being one.
+  // One; or, where no form has the integers of all, several, neighbours of one form being one.
   std::vector<size_t> own_runs(View view, const Parts& parts) {
-    if (wanted_[view] != WeightType::native()) return {own(view, parts)};
+    const WeightForm one = form_for(parts, wanted_[view]);
+    if (wanted_[view] != WeightType::native() || one != WeightForm::kBf16) {
+      return {own(view, parts)};
+    }
     std::vector<PlannedMatrix> runs;
     for (const Matrix* const part : parts) {
-      const WeightForm form = form_for(*part, wanted_[view]);
+      const WeightForm form = form_for({part}, wanted_[view]);
       if (runs.empty() || runs.back().form != form) runs.push_back({{}, form});
       runs.back().parts.push_back(part);
     }
@@ -82,7 +80,7 @@ class Planner {
   // Likewise. A tied one in BF16 is the embedding.
   void head(const Matrix& matrix, bool tied) {
     for (const View view : views_) {
-      const WeightForm form = form_for(matrix, wanted_[view]);
+      const WeightForm form = form_for({&matrix}, wanted_[view]);
       if (tied && form == WeightForm::kBf16) continue;
       plan.lm_head[view] = add(view, {{&matrix}, form}, plan.lm_head.ar);
     }

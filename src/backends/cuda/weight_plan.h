@@ -46,8 +46,9 @@ struct WeightPlan {
   std::set<DType> widened(View view) const;
 };
 
-// `wanted`: BF16, to which all can be converted, Q8_0, or native: blocks as the file holds them,
-// where the kernels have a form for them, else BF16. Points into `weights`.
+// `wanted`: BF16, to which all can be converted, Q8_0, or native: the integers of a file's blocks,
+// with scales in BF16, and in BF16 what is not in blocks, or shares a matrix with blocks that no
+// form holds beside it. Points into `weights`.
 WeightPlan plan_weights(const ModelConfig& config, const NetworkWeights& weights,
                         const PerView<WeightType>& wanted);
 

@@ -1,5 +1,5 @@
-// How matrices of block formats lie on the device: the same integers and scales as in a file, in
-// the order in which the tensor cores' warps want them.
+// How matrices of block formats lie on the device: the integers of a file, and its scales rounded
+// to BF16, in the order in which the tensor cores' warps want them.
 //
 // A matrix is cut into subtiles of 64 rows and 64 columns. Those of 64 rows lie one behind the
 // other, by ascending columns, so that a block streams consecutive memory. What fills up the last
@@ -17,13 +17,14 @@
 
 namespace orthrus::cuda {
 
-// How the weights of a matrix are stored.
+// How the weights of a matrix are stored. A number is integer * scale, or integer * scale -
+// minimum, rounded to BF16 once, and scales and minimums are BF16 numbers.
 enum class WeightForm : uint8_t {
-  kBf16,    // row-major, not in subtiles
-  kQ8,      // of 32 columns an f16 scale; a byte each, 128 more than the integer
-  kQ8Bf16,  // likewise, with a BF16 scale: what is rounded to 8 bits on its way to the device
-  kQ4K,     // Q4_K: four bits each
-  kQ6K,     // Q6_K: six bits each, 32 more than the integer
+  kBf16,  // row-major, not in subtiles
+  kQ8,    // 8 bits, -128 to 127; a scale for 32 columns
+  kQ6,    // 6 bits, -32 to 31; a scale for 16 columns
+  kQ5,    // 5 bits, 0 to 31; a scale and a minimum for 32 columns
+  kQ4,    // 4 bits, 0 to 15; likewise
 };
 
 inline constexpr int kSubtileRows = 64, kSubtileCols = 64;
@@ -49,68 +50,87 @@ constexpr int scale_place(int row) {
   return (row / 16 * 8 + row % 8) * 2 + row % 16 / 8;
 }
 
-// kQ8: of each lane the bytes of the upper row, and behind those of all lanes the lower row's.
+// The bits of an integer below 256 are those of a BF16 that is kIntegerStep times it: subnormal
+// numbers are evenly spaced, and so are the least normal ones. Scales are stored kScaleUp times as
+// large. So one BF16 multiply-add of integer, scale and minimum makes a number, rounded once, but
+// for a power of two, which sums have to be multiplied by. kScaleUp leaves room for every scale of
+// a file, less than 2^23, and for steps down to 2^-87.
+inline constexpr float kIntegerStep = 0x1p-133f, kScaleUp = 0x1p104f;
+inline constexpr float kMinimumUp = kScaleUp * kIntegerStep;
+inline constexpr float kSumFactor = 1 / kMinimumUp;
+
+// kQ8: bytes that are 128 more than the integers, of each lane those of the upper row, and behind
+// those of all lanes the lower row's; and of each row two scales.
 struct Q8Layout {
   static constexpr int kNumberBytes = kSubtileRows * kSubtileCols;
-  static constexpr int kScaleBytes = kSubtileRows * 4;  // of a row two f16
-  static constexpr int kBytes = kNumberBytes + kScaleBytes;
+  static constexpr int kScalesAt = kNumberBytes, kRowScales = 2;
+  static constexpr int kBytes = kScalesAt + kSubtileRows * kRowScales * 2;
 
-  static constexpr int number_at(const NumberPlace& p) {
+  static constexpr int byte_of(const NumberPlace& p) {
     return p.upper * kNumberBytes / 2 + p.lane * 16 + p.step * 4 + p.number;
   }
 };
 
-// kQ8Bf16: the same, with BF16 scales, each times kScaleUp. The bits of a byte are those of a BF16
-// that is kByteStep times it, for all 256 of them: subnormal numbers are evenly spaced, and so are
-// the least normal ones. So one BF16 multiply-add makes a number of it, rounded once, but for a
-// power of two, which sums have to be multiplied by.
-struct Q8Bf16Layout : Q8Layout {
-  static constexpr float kScaleUp = 0x1p111f, kByteStep = 0x1p-133f;
-  static constexpr float kSumFactor = 1 / kScaleUp / kByteStep;
-};
-
-// Four bits of each number: of each lane the upper row's, then the lower's. A byte has a number of
-// an even step in its low half, and that of the step behind it in its high one.
+// Four bits of each number: of each lane the upper row's, then the lower's. A word has two steps,
+// the even one's numbers in bytes 0 and 2, in the low halves those of columns 0 and 1, in the high
+// ones those of the columns 8 further. So a mask makes two BF16 numbers of it.
 struct HalvesLayout {
   static constexpr int kBytes = kSubtileRows * kSubtileCols / 2;
 
+  static constexpr int byte_in_word(const NumberPlace& p) { return p.number % 2 * 2 + p.step % 2; }
   static constexpr int byte_of(const NumberPlace& p) {
-    return p.lane * 16 + p.upper * 8 + p.step / 2 * 4 + p.number;
+    return p.lane * 16 + p.upper * 8 + p.step / 2 * 4 + byte_in_word(p);
   }
-  static constexpr int bit_of(const NumberPlace& p) { return p.step % 2 * 4; }
+  static constexpr int bit_of(const NumberPlace& p) { return p.number / 2 * 4; }
 };
 
-// kQ4K: halves, and of each row the f16 of the scales, that of the minimums, two scales, and two
-// minimums, a byte each. The first two are the same in all four subtiles of 256 columns: half a bit
-// more a number than a file has, for memory that is read in one piece.
-struct Q4KLayout {
-  static constexpr int kScalesAt = HalvesLayout::kBytes, kRowScaleBytes = 8;
-  static constexpr int kBytes = kScalesAt + kSubtileRows * kRowScaleBytes;
+// kQ4: halves, and of each row two scales and, with a minus, two minimums times kMinimumUp.
+struct Q4Layout {
+  static constexpr int kScalesAt = HalvesLayout::kBytes, kRowScales = 4;
+  static constexpr int kBytes = kScalesAt + kSubtileRows * kRowScales * 2;
 };
 
-// kQ6K: halves; two more bits of each number: of each lane the upper row's bytes, then the lower's,
-// of which each has the four steps' from its lowest bits on; of each row four scales, a byte each,
-// 128 more than the integer; and each row's f16.
-struct Q6KLayout {
+// kQ5: halves; of each lane a word of fifth bits, where a byte has those of the same byte of both
+// rows' words of halves, from its lowest bit on; and scales and minimums as kQ4 has them.
+struct Q5Layout {
+  static constexpr int kFifthsAt = HalvesLayout::kBytes;
+  static constexpr int kScalesAt = kFifthsAt + kSubtileRows * kSubtileCols / 8, kRowScales = 4;
+  static constexpr int kBytes = kScalesAt + kSubtileRows * kRowScales * 2;
+
+  static constexpr int fifths_byte_of(const NumberPlace& p) {
+    return kFifthsAt + p.lane * 4 + HalvesLayout::byte_in_word(p);
+  }
+  static constexpr int fifths_bit_of(const NumberPlace& p) {
+    return p.upper * 4 + p.step / 2 * 2 + p.number / 2;
+  }
+};
+
+// kQ6: integers that are 32 more. Halves; two more bits of each number, of each lane the upper
+// row's word, then the lower's, where a byte has those of the same byte of the row's two words of
+// halves, from its lowest bits on; and of each row four scales.
+struct Q6Layout {
   static constexpr int kPairsAt = HalvesLayout::kBytes;
-  static constexpr int kIntegersAt = kPairsAt + kSubtileRows * kSubtileCols / 4;
-  static constexpr int kScalesAt = kIntegersAt + kSubtileRows * 4;
-  static constexpr int kBytes = kScalesAt + kSubtileRows * 2;
+  static constexpr int kScalesAt = kPairsAt + kSubtileRows * kSubtileCols / 4, kRowScales = 4;
+  static constexpr int kBytes = kScalesAt + kSubtileRows * kRowScales * 2;
 
   static constexpr int pairs_byte_of(const NumberPlace& p) {
-    return kPairsAt + p.lane * 8 + p.upper * 4 + p.number;
+    return kPairsAt + p.lane * 8 + p.upper * 4 + HalvesLayout::byte_in_word(p);
+  }
+  static constexpr int pairs_bit_of(const NumberPlace& p) {
+    return (p.step / 2 * 2 + p.number / 2) * 2;
   }
 };
 
 constexpr int subtile_bytes(WeightForm form) {
   switch (form) {
     case WeightForm::kQ8:
-    case WeightForm::kQ8Bf16:
       return Q8Layout::kBytes;
-    case WeightForm::kQ4K:
-      return Q4KLayout::kBytes;
-    case WeightForm::kQ6K:
-      return Q6KLayout::kBytes;
+    case WeightForm::kQ6:
+      return Q6Layout::kBytes;
+    case WeightForm::kQ5:
+      return Q5Layout::kBytes;
+    case WeightForm::kQ4:
+      return Q4Layout::kBytes;
     case WeightForm::kBf16:
       break;
   }

@@ -1,10 +1,9 @@
 // Products with weights of block formats, widened in registers: an operand of the tensor cores goes
 // from shared memory to registers once, as it is stored, and no BF16 weight is ever in memory.
 //
-// A number of kQ8 takes two and a half instructions (one to make it a float, one to scale it, half
-// of one that rounds two), one of kQ8Bf16 takes one; the rest of a tile, scales, loads and waiting,
-// is some 45 for a warp's 1024 numbers. At 2.8 TB/s a multiprocessor gets 11.4 numbers a cycle.
-// Tokens cost what they cost with BF16 weights.
+// Two numbers take a multiply-add, and of kQ8 one permutation, of kQ4 one mask and a quarter of a
+// shift, of kQ5 and kQ6 some four more. With scales, loads and waiting a tile of kQ4 takes a warp
+// some 85 instructions. Tokens cost what they cost with BF16 weights.
 #include "kernels/cuda/block_forms.cuh"
 #include "kernels/cuda/matmul_stream.cuh"
 
@@ -15,7 +14,7 @@ template <typename Form>
 struct Subtiles {
   static constexpr int kTileBytes = 2 * Form::kBytes;
   static constexpr bool kWidens = true;
-  __device__ static constexpr float sum_factor() { return Form::kSumFactor; }
+  __device__ static constexpr float sum_factor() { return kSumFactor; }
   static constexpr int most_blocks(int tokens) { return tokens <= 16 ? 3 : 2; }
 
   const uint8_t* data;
@@ -125,12 +124,12 @@ cudaError_t matmul_stream_blocks(const Tokens& x, const MatrixView& w, const Mat
   switch (w.form) {
     case WeightForm::kQ8:
       return launch_stream(x, w.cols, Subtiles<Q8Form>{data}, job, stream);
-    case WeightForm::kQ8Bf16:
-      return launch_stream(x, w.cols, Subtiles<Q8Bf16Form>{data}, job, stream);
-    case WeightForm::kQ4K:
-      return launch_stream(x, w.cols, Subtiles<Q4KForm>{data}, job, stream);
-    case WeightForm::kQ6K:
-      return launch_stream(x, w.cols, Subtiles<Q6KForm>{data}, job, stream);
+    case WeightForm::kQ6:
+      return launch_stream(x, w.cols, Subtiles<Q6Form>{data}, job, stream);
+    case WeightForm::kQ5:
+      return launch_stream(x, w.cols, Subtiles<Q5Form>{data}, job, stream);
+    case WeightForm::kQ4:
+      return launch_stream(x, w.cols, Subtiles<Q4Form>{data}, job, stream);
     case WeightForm::kBf16:
       break;
   }

@@ -49,7 +49,7 @@ struct Bf16Rows {
 
 template <typename Form>
 struct BlockRows {
-  __device__ static constexpr float sum_factor() { return Form::kSumFactor; }
+  __device__ static constexpr float sum_factor() { return kSumFactor; }
 
   MatrixView w;
 
@@ -130,12 +130,12 @@ cudaError_t matmul_simple(const Tokens& x, const MatrixView& w, MatmulJob job,
       return run(Bf16Rows{w});
     case WeightForm::kQ8:
       return run(BlockRows<Q8Form>{w});
-    case WeightForm::kQ8Bf16:
-      return run(BlockRows<Q8Bf16Form>{w});
-    case WeightForm::kQ4K:
-      return run(BlockRows<Q4KForm>{w});
-    case WeightForm::kQ6K:
-      return run(BlockRows<Q6KForm>{w});
+    case WeightForm::kQ6:
+      return run(BlockRows<Q6Form>{w});
+    case WeightForm::kQ5:
+      return run(BlockRows<Q5Form>{w});
+    case WeightForm::kQ4:
+      return run(BlockRows<Q4Form>{w});
   }
   return cudaErrorInvalidValue;
 }

@@ -41,8 +41,10 @@ inline constexpr int kHalfRing = 108 * 1024;
 inline constexpr int kWholeRing = 216 * 1024;
 // Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
 // the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
-// small matrix are soon fetched.
+// small matrix are soon fetched. Where tiles are small, it is latencies that are waited for.
+template <typename Weights>
 __device__ constexpr int tiles_at_trigger(int count) {
+  if (Weights::kTileBytes < 8192) return count;
   return count < 16 ? 0 : 6;
 }
 // Tiles of tokens are swizzled: they lie at a multiple of 1024 bytes, behind the weights.
@@ -70,7 +72,7 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
     copy_box(ring + stage * kStageBytes<Weights, N> + kTokensAt<Weights>, &tokens,
              (first + i) * kBlockK, first_token, &barriers.full[stage], tokens_policy);
   };
-  const int filled = min(stages, count), at_trigger = tiles_at_trigger(count);
+  const int filled = min(stages, count), at_trigger = tiles_at_trigger<Weights>(count);
   if (count - filled <= at_trigger) let_successor_start();
   for (int i = 0; i < filled; ++i) load_weights(i, i);
   wait_for_predecessor();
@@ -225,11 +227,13 @@ cudaError_t launch_stream_of(const Tokens& x, int cols, const Weights& weights, 
   }
   constexpr int kStage = kStageBytes<Weights, N>;
   const int blocks = job.splits * job.row_tiles * job.token_tiles;
-  const int stages = std::clamp(
-      (ring_bytes(job, blocks, processors, Weights::kWidens) - 1024) / kStage, 2, kMostStages);
+  const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
+  const int stages = std::clamp((ring - 1024) / kStage, 2, kMostStages);
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
   const int sums = (N + (job.splits > 1 ? N / job.splits : 0)) * kSumStride * 4;
-  const int shared = 1024 + std::max(stages * kStage, sums);
+  // Where stages are small the ring needs less than it may have: more blocks on a multiprocessor
+  // would leave others idle.
+  const int shared = std::max({ring, 1024 + stages * kStage, 1024 + sums});
   return launch(stream_kernel<Weights, N>, blocks, kStreamThreads, shared, job.splits, stream,
                 weights, tokens, job, stages);
 }
