@@ -27,13 +27,12 @@ namespace orthrus {
 struct EngineOptions {
   Device device{};
   int threads = 0;  // 0: the physical cores that this process may use
-  // The type that matrices are used in. The processor's default is native, each matrix as the file
-  // holds it, or made-up ones in BF16; others are converted when loading, in memory of their own:
-  // to F32, F16, BF16 or Q8_0. A CUDA device has BF16, its default, Q8_0, and native: Q4_K, Q6_K,
-  // and what fits Q8_0 as it is (Q5_0, Q4_0, IQ4_NL), all else in BF16. Its products are those of
-  // the same numbers in BF16, so that native gives the bits of BF16, of most files in less memory.
-  // What it rounds to Q8_0 has BF16 scales there, and so other numbers than on the processor.
-  // The type is part of the weights: exactness holds within each.
+  // The type that matrices are used in. By default native, each matrix as the file holds it, or
+  // made-up ones in BF16; others are converted when loading, in memory of their own: to F32, F16,
+  // BF16 or Q8_0, of which a CUDA device has the last two. There native blocks keep their integers,
+  // and have scales and minimums rounded to BF16, as what is rounded to Q8_0 has; F32 and F16 are
+  // BF16. So the numbers are not quite those of the processor. The type is part of the weights:
+  // exactness holds within each.
   std::optional<WeightType> weights{};
   // The type of what drafts are made with: the diffusion view's attention, and copies of the shared
   // matrices where theirs is another. By default as `weights`. Changes the drafts, and so the
@@ -129,8 +128,8 @@ class Engine {
   // The same of a draft pass; none without a diffusion view.
   std::vector<DType> draft_weight_types() const;
   // The formats of blocks in the file whose matrices were widened to BF16 when loading, all of them
-  // or some: the device has no products for them, or was not asked for native weights. None on the
-  // processor, which takes them all.
+  // or some: a CUDA device was asked for BF16 weights, or multiplies with gate and up at once, and
+  // theirs do not fit one form. None on the processor, which takes them all.
   std::vector<DType> widened_types() const;
   DType kv_cache() const;
   Device device() const;

@@ -37,8 +37,7 @@ class Engine:
         model, which "none" leaves out.
     device: "cpu" (as for the command), "cuda", "cuda:N", or "auto", CUDA where there is some.
     weights, draft_weights, kv_cache: types in memory; by default "native", what the file holds,
-        the same, and "f32" on the processor; "bf16", the same, and "bf16" on a CUDA device, where
-        "native" has the same tokens and takes less memory. Exactness holds within each.
+        the same, and "f32" on the processor, "bf16" on a CUDA device. Exactness holds within each.
     threads: 0 is the physical cores that this process may use.
     cache_memory: bytes for keys and values; 0: what holds the longest context, and 65,536
         positions where there is room.

@@ -144,8 +144,8 @@ void ModelOptions::add_to(CLI::App& app, bool required) {
   add_choice<WeightType>(
       app, "--weights", weights, weight_choices(),
       "Type of the weights in memory: f32, f16, bf16, q8_0 (8 bits), or native, what the file "
-      "holds; by default native, and bf16 on a CUDA device, where native gives the same tokens, of "
-      "quantized files in less memory");
+      "holds (default native). A CUDA device has bf16, q8_0 and native, and BF16 scales in blocks, "
+      "so that its tokens are not always the processor's");
   add_choice<WeightType>(app, "--draft-weights", draft_weights, weight_choices(),
                          "Type of the weights that drafts are made with; by default as --weights. "
                          "With BF16 or F32 models q8_0 drafts faster, the tokens stay the same, "

@@ -172,7 +172,7 @@ std::unique_ptr<const DeviceModel> load_model(ModelConfig config, Checkpoint che
   use_device(ordinal);
   check_shape(config, model_name);
   const NetworkWeights weights = bind_weights(config, checkpoint, model_name);
-  const PerView<WeightType> wanted = types.of_views(DType::kBF16);
+  const PerView<WeightType> wanted = types.of_views(WeightType::native());
   const WeightPlan plan = plan_weights(config, weights, wanted);
   check_room_for(config, plan);
   check_finite(checkpoint, model_name, of_stage(progress, LoadStage::kChecking));
@@ -192,7 +192,7 @@ std::unique_ptr<const DeviceModel> random_model(const ModelConfig& config, int o
   use_device(ordinal);
   check_shape(config, "The model");
   NetworkWeights imagined = imagined_weights(config);
-  const WeightPlan plan = plan_weights(config, imagined, types.of_views(DType::kBF16));
+  const WeightPlan plan = plan_weights(config, imagined, types.of_views(WeightType::native()));
   check_room_for(config, plan);
   DeviceWeights weights =
       upload_made_up(config, imagined, plan, of_stage(progress, LoadStage::kMaking));
