@@ -93,13 +93,15 @@ struct Weights {
   MatrixView view() const { return {data.data(), rows, cols, form}; }
 };
 
-// Random integers, and the one scale.
+// Random integers, and one scale; in the last two of four places, where some forms have minimums,
+// `second`.
 __global__ void fill_subtiles_kernel(uint8_t* to, size_t size, uint64_t seed, int number_bytes,
-                                     int subtile_bytes, uint16_t scale) {
+                                     int subtile_bytes, uint16_t scale, uint16_t second) {
   const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
   for (size_t i = blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x; i < size; i += step) {
-    const bool is_number = static_cast<int>(i % subtile_bytes) < number_bytes;
-    to[i] = static_cast<uint8_t>(is_number ? hash(seed, i) : scale >> i % 2 * 8);
+    const int at = static_cast<int>(i % subtile_bytes), in_scales = at - number_bytes;
+    const uint16_t stored = in_scales / 2 % 4 < 2 ? scale : second;
+    to[i] = static_cast<uint8_t>(in_scales < 0 ? hash(seed, i) : stored >> i % 2 * 8);
   }
 }
 
@@ -122,9 +124,17 @@ Weights random_weights(int rows, int cols, WeightForm form, uint64_t seed) {
                              : form == WeightForm::kQ5 ? Q5Layout::kScalesAt
                              : form == WeightForm::kQ6 ? Q6Layout::kScalesAt
                                                        : Q8Layout::kScalesAt;
-    const uint16_t scale_bits = __bfloat16_as_ushort(__float2bfloat16(largest / 127 * kScaleUp));
+    const auto bits = [](float x) { return __bfloat16_as_ushort(__float2bfloat16(x)); };
+    // So that numbers are `largest` at most, whatever the integers: on both sides of zero.
+    const bool has_minimums = form == WeightForm::kQ4 || form == WeightForm::kQ5;
+    const float middle = form == WeightForm::kQ4   ? 7.5f
+                         : form == WeightForm::kQ5 ? 15.5f
+                         : form == WeightForm::kQ6 ? 32
+                                                   : 128;
+    const uint16_t scale = bits(largest / middle * kScaleUp);
     fill_subtiles_kernel<<<1024, 256>>>(reinterpret_cast<uint8_t*>(w.data.data()), w.data.size(),
-                                        seed, number_bytes, subtile_bytes(form), scale_bits);
+                                        seed, number_bytes, subtile_bytes(form), scale,
+                                        has_minimums ? bits(-largest * kMinimumUp) : scale);
   }
   CHECK_CUDA(cudaGetLastError());
   return w;

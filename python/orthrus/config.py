@@ -56,8 +56,8 @@ class ModelConfig:
     draft_weight_types: tuple[str, ...]
     """The same of what drafts are made with; empty without a diffusion view."""
     widened_types: tuple[str, ...]
-    """The file's types of which some matrices are BF16 in memory, as the device has not the type
-    or was not asked to keep it."""
+    """The file's types of which some matrices are BF16 in memory: a CUDA device was asked for BF16,
+    or multiplies with two of them at once that do not fit one form."""
     kv_cache: str
     device: str
     """"cpu" or "cuda:0"."""

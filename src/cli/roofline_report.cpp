@@ -104,7 +104,7 @@ std::optional<double> rate_of(const PassMeasurement& pass) {
   switch (pass.weights) {
     case DType::kBF16:
       return pass.machine.pair_flops;
-    default:  // a device has no such products: it widens blocks to BF16
+    default:  // a device has no such products: blocks become BF16 in registers
       return pass.machine.byte_flops ? pass.machine.byte_flops : pass.machine.pair_flops;
     case DType::kF32:
     case DType::kF16:

@@ -27,7 +27,7 @@ constexpr Heads kHeads[] = {{32, 8, 128}, {14, 2, 64}, {4, 2, 32}, {3, 1, 16}};
 constexpr int kCounts[] = {1, 2, 7, 8, 9, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 257, 512};
 
 // Blocks of a format with random integers and scales; with `exponents` the f16 scales are of any
-// size that there is, zero, negative and subnormal ones too.
+// size below 2^13, zero, negative and subnormal ones too.
 std::vector<std::byte> random_blocks(const Format& format, size_t blocks, bool exponents,
                                      std::mt19937& random) {
   const auto block = static_cast<size_t>(format.block_bytes);

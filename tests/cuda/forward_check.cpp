@@ -221,9 +221,11 @@ std::vector<Row> rows_of_views(const DeviceModel& model, std::span<const int32_t
 // form with BF16 scales, and others as the file has them. gate and up have one form for both.
 std::vector<test::TensorToWrite> in_bf16(const std::vector<test::TensorToWrite>& tensors,
                                          WeightType wanted) {
-  const auto held = [&](DType type) {
-    return wanted == WeightType::native() ? cuda::form_of(type).has_value()
-                                          : cuda::holds(cuda::WeightForm::kQ8, type);
+  const auto held = [&](DType type, DType other) {
+    return std::ranges::any_of(cuda::kBlockForms, [&](cuda::WeightForm form) {
+      const bool wanted_form = wanted == WeightType::native() || form == cuda::WeightForm::kQ8;
+      return wanted_form && cuda::holds(form, type) && cuda::holds(form, other);
+    });
   };
   const auto type_of = [&](const std::string& name) {
     const auto found = std::ranges::find(tensors, name, &test::TensorToWrite::name);
@@ -239,7 +241,7 @@ std::vector<test::TensorToWrite> in_bf16(const std::vector<test::TensorToWrite>&
       }
     }
     all.push_back(tensor);
-    if (!held(tensor.type) || tensor.shape.size() != 2 || type_of(other) != tensor.type) continue;
+    if (tensor.shape.size() != 2 || !held(tensor.type, type_of(other))) continue;
     const Format& format = format_of(tensor.type);
     const auto* const blocks = reinterpret_cast<const std::byte*>(tensor.bytes.data());
     test::TensorToWrite wide{tensor.name, DType::kBF16, tensor.shape, {}};

@@ -85,11 +85,12 @@ inline std::vector<TensorToWrite> random_tensors_in(const ModelConfig& config, D
 }
 
 // The type of a matrix in a file of mixed formats: Q4_K, and in the first layer Q6_K where files
-// called Q4_K_M have it, as for the LM head; in others such as lie beside Q4_K in no file, gate and
-// up in two that no form on a CUDA device has both of.
+// called Q4_K_M have it, as for the LM head; in others such as lie beside Q4_K in no file. Of gate
+// and up there is a form on a CUDA device that holds both in the first layer, in others none.
 inline DType mixed_type(const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
   if (has("lm_head")) return DType::kQ6_K;
+  if (has("layers.0.mlp.gate_proj")) return DType::kQ5_K;
   if (has("layers.0.")) return has("v_proj") || has("down_proj") ? DType::kQ6_K : DType::kQ4_K;
   if (has("k_proj")) return DType::kQ8_0;
   if (has("o_proj")) return DType::kQ5_K;

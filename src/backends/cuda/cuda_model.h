@@ -15,8 +15,8 @@ namespace orthrus::cuda {
 // Error(kUnsupported).
 int device_count();
 
-// Uploads a checkpoint to device `ordinal`, as `types` say, which are BF16, Q8_0 or native
-// (weight_plan.h), the default: other types are rounded, blocks widened. Throws as bind_weights and
+// Uploads a checkpoint to device `ordinal`, as `types` say, which are BF16, Q8_0 or, the default,
+// native (weight_plan.h): what has another type is converted. Throws as bind_weights and
 // check_finite do; Error(kSystem) when there is no such device or too little memory free, which is
 // found before weights are read, and Error(kUnsupported) for shapes that the kernels do not take.
 std::unique_ptr<const DeviceModel> load_model(ModelConfig config, Checkpoint checkpoint,

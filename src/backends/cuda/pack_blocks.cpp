@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -25,14 +26,14 @@ struct BitsPlaces {
 
 template <typename ByteOf, typename BitOf>
 constexpr BitsPlaces places(int shift, int mask, ByteOf byte_of, BitOf bit_of) {
-  BitsPlaces places{shift, mask, byte_of(NumberPlace{1, 0, 0, 0}) - byte_of(NumberPlace{}), {}};
+  BitsPlaces all{shift, mask, byte_of(NumberPlace{1, 0, 0, 0}) - byte_of(NumberPlace{}), {}};
   for (int upper = 0; upper < 2; ++upper) {
     for (int col = 0; col < kSubtileCols; ++col) {
       const NumberPlace place = place_of(8 * upper, col);
-      places.of_row[upper][col] = {byte_of(place), bit_of(place)};
+      all.of_row[upper][col] = {byte_of(place), bit_of(place)};
     }
   }
-  return places;
+  return all;
 }
 
 constexpr BitsPlaces kBytes =
@@ -169,13 +170,6 @@ bool holds(WeightForm form, DType type) {
   return false;
 }
 
-std::optional<WeightForm> form_of(DType type) {
-  for (const WeightForm form : kBlockForms) {
-    if (holds(form, type)) return form;
-  }
-  return std::nullopt;
-}
-
 void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int place,
               std::byte* group) {
   const Format& format = format_of(type);
@@ -194,6 +188,7 @@ void pack_row(const std::byte* row, DType type, int cols, WeightForm form, int p
     }
     return;
   }
+  assert(form == WeightForm::kQ8);
   std::vector<float> wide(static_cast<size_t>(round_up(cols, kRoundedCols)));
   format.widen(row, static_cast<size_t>(cols / format.block_columns), wide.data());
   for (int col = 0; col < cols; col += kRoundedCols) {

@@ -2,21 +2,18 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 
 #include "kernels/cuda/block_layout.h"
 #include "orthrus/dtype.h"
 
 namespace orthrus::cuda {
 
-// Of blocks, the smallest first.
+// Those of blocks, the smallest first.
 inline constexpr WeightForm kBlockForms[] = {WeightForm::kQ4, WeightForm::kQ5, WeightForm::kQ6,
                                              WeightForm::kQ8};
 
-// Whether a form has the integers of this format, of blocks.
+// Whether matrices of this format may be in this form, which has their integers.
 bool holds(WeightForm form, DType type);
-// The smallest that does; none where there is none.
-std::optional<WeightForm> form_of(DType type);
 
 // A row of a matrix, as it lies in a file, as row `place` of 64 into a row group, whose subtiles
 // were zero there: packed_bytes(form, 1, cols). Where the form holds the format, integers stay what

@@ -21,7 +21,7 @@ size_t bf16_bytes(int rows, int cols) {
   return bytes_of(format_of(DType::kBF16), size_of(rows, cols));
 }
 
-// The form of matrices that must have the same: the smallest that has the integers of all of them.
+// The form of matrices that must have the same: the smallest that holds all of them.
 WeightForm form_for(const Parts& parts, WeightType wanted) {
   if (wanted == DType::kQ8_0) return WeightForm::kQ8;
   if (wanted != WeightType::native()) return WeightForm::kBf16;

@@ -14,11 +14,11 @@
 namespace orthrus::cuda {
 namespace {
 
-constexpr int kThreads = kConsumers + 32;
+constexpr int kThreads = kAttentionConsumers + 32;
 
 template <int D>
 __device__ void produce(const AttentionJob& job, const AttentionItem& item, uint8_t* tiles,
-                        Ring<kTileBytes<D>>& ring) {
+                        TileRing<kTileBytes<D>>& ring) {
   for (int split = item.first_split; split < item.last_split; ++split) {
     const SplitTiles from = tiles_of_split(item, split);
     const int stored = stored_keys(item.span, from.block);
@@ -51,8 +51,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   const AttentionPlan plan = plan_of(work, few_supported(D));
   const float scale = score_scale(D);
   uint8_t* const tiles = shared + Layout<D>::kRing;
-  Ring<kTileBytes<D>> ring{shared_address(tiles), full, empty,
-                           plan.apart ? Layout<D>::kStages : Layout<D>::kStages - 1};
+  TileRing<kTileBytes<D>> ring{shared_address(tiles), full, empty,
+                               plan.apart ? Layout<D>::kStages : Layout<D>::kStages - 1};
   AttentionItem item;
   for (int i = static_cast<int>(blockIdx.x); find_item(work, plan, i, item);
        i += static_cast<int>(gridDim.x)) {
@@ -62,13 +62,13 @@ __global__ void __launch_bounds__(kThreads, 2)
     }
     wait_for_predecessor();
     const Output<D> to{job, item};
-    named_barrier(1, kConsumers);  // the queries before are done with
+    named_barrier(1, kAttentionConsumers);  // the queries before are done with
     if (item.rows <= kFewRows) {
-      load_queries<D, kFewRows, kConsumers>(to, shared);
+      load_queries<D, kFewRows, kAttentionConsumers>(to, shared);
     } else {
-      load_queries<D, kBlockRows, kConsumers>(to, shared);
+      load_queries<D, kBlockRows, kAttentionConsumers>(to, shared);
     }
-    named_barrier(1, kConsumers);
+    named_barrier(1, kAttentionConsumers);
     const uint32_t queries = after_barrier(shared_address(shared));
     if constexpr (few_supported(D)) {
       if (item.rows <= kFewRows) {

@@ -59,7 +59,7 @@ __device__ void fetch(uint8_t* to, const __nv_bfloat16* from, int stored, uint64
 #endif
 }
 
-// The keys of a tile, or its values.
+// The keys of a tile, or its values. Run on devices with bulk copies alone.
 template <int D>
 __device__ void fetch_half(uint8_t* to, const __nv_bfloat16* from, int stored, uint64_t* full) {
   const int lane = threadIdx.x % 32, bytes = smaller(stored, kTilePositions) * D * 2;

@@ -7,7 +7,7 @@
 namespace orthrus::cuda {
 
 inline constexpr int kWarps = 4;
-inline constexpr int kConsumers = kWarps * 32;
+inline constexpr int kAttentionConsumers = kWarps * 32;
 
 template <int D>
 inline constexpr int kTileBytes = tile_elements(D) * 2;
@@ -71,7 +71,7 @@ __device__ inline Visible visible_keys(const AttentionItem& item, bool block, in
 // The tiles, or halves of tiles, that all warps read, in the order in which the producer fetches
 // them.
 template <int kBytes>
-struct Ring {
+struct TileRing {
   uint32_t tiles;
   uint64_t *full, *empty;
   int stages;
@@ -117,7 +117,7 @@ struct Output {
 // At most 16 rows: the warps share a tile, each computing the scores of 16 keys and then a quarter
 // of the dimensions.
 template <int D>
-__device__ void attend_few(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint32_t queries,
+__device__ void attend_few(const Output<D>& to, TileRing<kTileBytes<D>>& ring, uint32_t queries,
                            Exchange& exchange, float scale, bool apart) {
   constexpr int N = D / 8 / kWarps;
   const AttentionItem& item = to.item;
@@ -140,7 +140,7 @@ __device__ void attend_few(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint3
         const float top = quad_max(largest<1>(s, r));
         if (lane % 4 == 0) exchange.tops[warp][lane / 4 + 8 * r] = __fmul_rn(top, scale);
       }
-      named_barrier(1, kConsumers);
+      named_barrier(1, kAttentionConsumers);
       float factor[2];
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
@@ -153,7 +153,7 @@ __device__ void attend_few(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint3
       uint32_t w[4];
       pack_weights(w, s[0], s[1]);
       exchange.weights[warp][lane] = make_uint4(w[0], w[1], w[2], w[3]);
-      named_barrier(1, kConsumers);
+      named_barrier(1, kAttentionConsumers);
       uint32_t weights[4][4];
 #pragma unroll
       for (int g = 0; g < 4; ++g) {
@@ -211,7 +211,7 @@ __device__ void attend_few(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint3
 
 // Many rows: a warp computes 16 of them, over whole tiles.
 template <int D>
-__device__ void attend_many(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint32_t queries,
+__device__ void attend_many(const Output<D>& to, TileRing<kTileBytes<D>>& ring, uint32_t queries,
                             float* sums, float scale, bool apart) {
   constexpr int N = D / 8;
   const AttentionItem& item = to.item;
@@ -273,7 +273,7 @@ __device__ void attend_many(const Output<D>& to, Ring<kTileBytes<D>>& ring, uint
       uint32_t* const at = reinterpret_cast<uint32_t*>(to.out(row) + lane % 4 * 2);
 #pragma unroll
       for (int i = 0; i < N; ++i) {
-        float2& old = total_values[(2 * i + r) * kConsumers];
+        float2& old = total_values[(2 * i + r) * kAttentionConsumers];
         const float2 before = split == item.first_split ? float2{} : old;
         const float2 v = {merge_value(before.x, values[i][2 * r], f),
                           merge_value(before.y, values[i][2 * r + 1], f)};

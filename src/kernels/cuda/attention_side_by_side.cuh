@@ -34,7 +34,7 @@ struct SideLayout {
 };
 
 template <int D>
-using SideRing = Ring<SideLayout<D>::kHalfTile>;
+using SideRing = TileRing<SideLayout<D>::kHalfTile>;
 
 // All keys, and then all values.
 template <int D>
@@ -57,6 +57,7 @@ template <int D>
 __device__ void attend_side_by_side(const Output<D>& to, SideRing<D>& ring, uint32_t queries,
                                     SideExchange& exchange, float scale) {
   constexpr int N = 2;
+  static_assert(kSideWarps * N * 8 >= D);  // fewer dimensions leave warps without
   const AttentionItem& item = to.item;
   const int warp = warp_index(), lane = threadIdx.x % 32, split = item.first_split;
   const int own = warp / 2, half = warp % 2;

@@ -8,11 +8,10 @@
 #include <cuda_bf16.h>
 
 #include "kernels/cuda/block_layout.h"
-#include "kernels/cuda/ptx.cuh"
 
 namespace orthrus::cuda {
 
-// Of two numbers each.
+// a * b + c, of two numbers each.
 __device__ inline uint32_t fma_bf16(uint32_t a, uint32_t b, uint32_t c) {
   const auto pair = [](const uint32_t& v) { return reinterpret_cast<const __nv_bfloat162&>(v); };
   const __nv_bfloat162 sum = __hfma2(pair(a), pair(b), pair(c));
@@ -30,8 +29,7 @@ __device__ uint32_t twice(uint32_t two) {
   return __byte_perm(two, 0, kWhich == 0 ? 0x1010 : 0x3232);
 }
 
-// A lane's word of each of its two rows: element `thread` of 128, or, of what all lanes of a row
-// share, element thread / 4.
+// A subtile's array of what lanes have, one element each, or of what four lanes of a row share.
 template <typename T>
 __device__ T of_lane(const uint8_t* from, int element) {
   return reinterpret_cast<const T*>(from)[element];

@@ -41,7 +41,8 @@ inline constexpr int kHalfRing = 108 * 1024;
 inline constexpr int kWholeRing = 216 * 1024;
 // Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
 // the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
-// small matrix are soon fetched. Where tiles are small, it is latencies that are waited for.
+// small matrix are soon fetched. Tiles of 6 bits and fewer are small: what they wait for is less
+// memory than each other, and the next kernel may come at once.
 template <typename Weights>
 __device__ constexpr int tiles_at_trigger(int count) {
   if (Weights::kTileBytes < 8192) return count;
