@@ -2,11 +2,12 @@
 // captured in one graph each, as the decoder runs them, beside the device's copy bandwidth; passes
 // by how the weights are stored; and the choice of drafts from logits.
 //
-//   cuda_bench [8b] [1.7b] [0.5b] [drafts] [weights]
+//   cuda_bench [8b] [1.7b] [0.6b] [0.5b] [drafts] [weights]
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -36,6 +37,7 @@ struct Shape {
 
 constexpr Shape kShapes[] = {{"8b", 36, 4096, 12288, 151936, {32, 8, 128}},
                              {"1.7b", 28, 2048, 6144, 151936, {16, 8, 128}},
+                             {"0.6b", 28, 1024, 3072, 151936, {16, 8, 128}},
                              {"0.5b", 24, 896, 4864, 151936, {14, 2, 64}, true}};
 
 // The median of some replays of what `enqueue` does, in milliseconds.
@@ -281,6 +283,16 @@ class PassKernels {
 
   double time(const std::function<void()>& enqueue) const { return milliseconds(stream_, enqueue); }
 
+  // Of a pass, or there was nothing to measure: weights were not what they should be.
+  void check_logits() const {
+    const std::vector<Choice> tops = tops_.host();
+    for (int i = 0; i < rows_; ++i) {
+      if (tops[static_cast<size_t>(i)].id >= 0) continue;
+      std::fprintf(stderr, "%s: logits are not finite\n", shape_.name);
+      std::exit(1);
+    }
+  }
+
   // Bytes of all weights, and of the keys and values of some positions.
   double weight_bytes() const { return static_cast<double>(bytes_); }
   double kv_bytes(int positions) const {
@@ -464,6 +476,7 @@ void measure_weights(const Shape& shape, double copy, cudaStream_t stream) {
       network.set(View::kAr, rows, 512);
       const double products = network.time([&] { network.products(); }),
                    pass = network.time([&] { network.pass(false); });
+      network.check_logits();
       network.set(View::kDiffusion, rows, 512);
       const double draft = network.time([&] { network.pass(false); });
       std::printf(
