@@ -54,7 +54,7 @@ constexpr int scale_place(int row) {
 // numbers are evenly spaced, and so are the least normal ones. Scales are stored kScaleUp times as
 // large. So one BF16 multiply-add of integer, scale and minimum makes a number, rounded once, but
 // for a power of two, which sums have to be multiplied by. kScaleUp leaves room for every scale of
-// a file, less than 2^23, and for steps down to 2^-87.
+// a file, at most 2^23, and for steps down to 2^-87.
 inline constexpr float kIntegerStep = 0x1p-133f, kScaleUp = 0x1p104f;
 inline constexpr float kMinimumUp = kScaleUp * kIntegerStep;
 inline constexpr float kSumFactor = 1 / kMinimumUp;
