@@ -192,7 +192,7 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
     consume<Weights, N>(count, stages, ring, barriers, sums);
   }
   if (job.splits > 1) {
-    cluster_sync();
+    cluster_sync_shared();
   } else {
     __syncthreads();
   }
@@ -201,7 +201,7 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
     if (job.splits == 2) finish<N, 2>(job, tile, first_token, real, split, sums, places);
     if (job.splits == 4) finish<N, 4>(job, tile, first_token, real, split, sums, places);
   }
-  if (job.splits > 1) cluster_sync();  // others read this block's sums
+  if (job.splits > 1) cluster_leave();  // others read this block's sums
 #endif
 }
 
