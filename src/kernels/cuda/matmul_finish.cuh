@@ -48,22 +48,6 @@ __device__ void add_parts(const float* const (&at)[kCount], float4 (&total)[kCou
   }
 }
 
-// The same of one output.
-template <int kSplits>
-__device__ float add_parts(const float* at) {
-  if constexpr (kSplits == 1) {
-    return *at;
-  } else {
-    float part[kSplits];
-#pragma unroll
-    for (int split = 0; split < kSplits; ++split) part[split] = *at_rank(at, split);
-    float total = part[0];
-#pragma unroll
-    for (int split = 1; split < kSplits; ++split) total += part[split];
-    return total;
-  }
-}
-
 // Four neighbouring numbers, or as many of them as there are rows.
 template <typename T>
 struct alignas(4 * sizeof(T)) Four {
@@ -193,16 +177,15 @@ __device__ void finish_top(const MatmulJob& job, int tile, int first_token, int 
 template <int N, int kSplits>
 __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                              float* sums, const RowPlace* places) {
-  // The parts of many tokens are added up first, in whole quads: other blocks' memory is read in
-  // few, wide pieces. Of few tokens that would take longer than to read what a head has.
-  constexpr bool kQuadsFirst = kSplits > 1 && N > 32;
-  constexpr int kBatch = 2, kQuads = kTileRows / 4;
+  constexpr int kBatch = N <= 32 ? 1 : 2, kQuads = kTileRows / 4;
   const HeadsJob& to = job.heads;
   const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int share = (tokens - split + kSplits - 1) / kSplits;  // its token i: split + i * kSplits
-  float* const added = sums + N * kSumStride;
-  if constexpr (kQuadsFirst) {
+  const float* own = sums;
+  if constexpr (kSplits > 1) {
+    // The parts are added up in whole quads: other blocks' memory is read in few, wide pieces.
+    float* const added = sums + N * kSumStride;
     const int items = share * kQuads;
     for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
       const float* at[kBatch];
@@ -221,6 +204,7 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
       }
     }
     named_barrier(1, kFinishThreads);
+    own = added;
   }
   for (int i = warp; i < share * tile_heads; i += kFinishThreads / 32) {
     const int in_share = i / tile_heads, in_tile = i % tile_heads;
@@ -235,12 +219,8 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
     for (int j = 0; j < kRopePairs; ++j) {
       const int d = lane + 32 * j;
       if (d >= half) continue;
-      const float* const at =
-          (kQuadsFirst ? added + in_share * kSumStride : sums + token * kSumStride) +
-          in_tile * dim + d;
-      constexpr int kParts = kQuadsFirst ? 1 : kSplits;
-      low[j] = __fadd_rn(low[j], add_parts<kParts>(at));
-      high[j] = __fadd_rn(high[j], add_parts<kParts>(at + half));
+      const float* const at = own + in_share * kSumStride + in_tile * dim + d;
+      low[j] = __fadd_rn(low[j], at[0]), high[j] = __fadd_rn(high[j], at[half]);
     }
     store_head(to.heads, to.weights, factors, to.batch, place, first_token + token, head, low, high,
                to.q);
