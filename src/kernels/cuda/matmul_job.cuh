@@ -33,6 +33,7 @@ struct MatmulJob {
   int k_blocks;  // of kBlockK
   int splits;    // parts of K
   int row_tiles, token_tiles;
+  int pace;  // clocks from one tile of a ring to the next, while it is filled for the first time
   Epilogue epilogue;
   void* out;  // float; for kSwiglu __nv_bfloat16; for kTop TopPart, [bucket][row_tiles]
   size_t out_stride;

@@ -39,6 +39,10 @@ inline constexpr int kMostStages = 16;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
 inline constexpr int kWholeRing = 216 * 1024;
+// Bytes a clock and multiprocessor that rings of one block each are filled with at first: some more
+// than what memory gives. Asked for at once, the tiles would have what other kernels load wait
+// behind them: queries, keys and values, parts, a norm's row.
+inline constexpr int kFillRate = 16;
 // Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
 // the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
 // small matrix are soon fetched. Tiles of 6 bits and fewer are small: what they wait for is less
@@ -75,7 +79,12 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   };
   const int filled = min(stages, count), at_trigger = tiles_at_trigger<Weights>(count);
   if (count - filled <= at_trigger) let_successor_start();
-  for (int i = 0; i < filled; ++i) load_weights(i, i);
+  const uint32_t start = clocks();
+  for (int i = 0; i < filled; ++i) {
+    while (clocks() - start < static_cast<uint32_t>(i * job.pace)) {
+    }
+    load_weights(i, i);
+  }
   wait_for_predecessor();
   for (int i = 0; i < filled; ++i) load_tokens(i, i);
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
@@ -228,6 +237,10 @@ cudaError_t launch_stream_of(const Tokens& x, int cols, const Weights& weights, 
   }
   constexpr int kStage = kStageBytes<Weights, N>;
   const int blocks = job.splits * job.row_tiles * job.token_tiles;
+  // Where there are several tiles of tokens, most blocks' weights are in the L2 cache.
+  job.pace = job.token_tiles > 1
+                 ? 0
+                 : Weights::kTileBytes * std::min(blocks, processors) / (kFillRate * processors);
   const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
   const int stages = std::clamp((ring - 1024) / kStage, 2, kMostStages);
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.

@@ -21,6 +21,13 @@ __device__ inline int warp_index() {
   return __shfl_sync(~0u, static_cast<int>(threadIdx.x) / 32, 0);
 }
 
+// The multiprocessor's clock, which wraps around.
+__device__ inline uint32_t clocks() {
+  uint32_t count;
+  asm volatile("mov.u32 %0, %%clock;" : "=r"(count));
+  return count;
+}
+
 // --- Programmatic dependent launch --------------------------------------------------------------
 // Every kernel of a pass lets its successor start at once, so that the successor can fetch its
 // weights; and waits for its predecessor before it touches anything that a kernel wrote. Since all
