@@ -39,9 +39,9 @@ inline constexpr int kMostStages = 16;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
 inline constexpr int kWholeRing = 216 * 1024;
-// Bytes a clock and multiprocessor that rings of one block each are filled with at first: some more
-// than what memory gives. Asked for at once, the tiles would have what other kernels load wait
-// behind them: queries, keys and values, parts, a norm's row.
+// Bytes a clock at which a multiprocessor's ring is first filled. With a ring on each that is a
+// little more than memory gives. Asked for at once, the tiles would be in front of what other
+// kernels load: queries, keys and values, parts, a norm's row.
 inline constexpr int kFillRate = 16;
 // Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
 // the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
