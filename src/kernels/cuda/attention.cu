@@ -84,8 +84,8 @@ __global__ void __launch_bounds__(kThreads, 2)
 }
 
 int most_splits(int positions) {
-  // The cache's and the block's, neither of which need end with a split.
-  return ceil_div(positions, kSplitTiles * kTilePositions) + 2;
+  // The cache's and the block's, of which the cache's need not end with a split.
+  return ceil_div(positions, kSplitTiles * kTilePositions) + 1;
 }
 
 // Items of 16 rows that a pass has at most, where one sequence has all of its rows.
@@ -105,8 +105,12 @@ cudaError_t launch_attention(const AttentionJob& job, int splits, cudaStream_t s
   if (!job.side_by_side) {
     error = launch(attention_kernel<D>, job.blocks, kThreads, Layout<D>::kBytes, 1, stream, job);
   } else if constexpr (few_supported(D)) {
-    error = launch(side_by_side_kernel<D>, job.blocks, kSideThreads, SideLayout<D>::kBytes, 1,
-                   stream, job);
+    if (job.cluster > 1) {
+      return launch(side_by_side_kernel<D, true>, job.blocks, kSideThreads, SideLayout<D>::kBytes,
+                    job.cluster, stream, job);
+    }
+    error = launch(side_by_side_kernel<D, false>, job.blocks, kSideThreads, SideLayout<D>::kBytes,
+                   1, stream, job);
   }
   return error != cudaSuccess ? error : launch_merge<D>(job, splits, stream);
 }
@@ -140,11 +144,18 @@ cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch&
   // Two blocks fit a multiprocessor; each takes items until there are none. Where there are few, an
   // item's time is what counts.
   constexpr int kMostRows = 32, kMostItems = 3;  // items by multiprocessor
+  constexpr int kMostClustered = 1;              // the same: not all clusters fit otherwise
   job.side_by_side = has_wgmma() && few_supported(heads.head_dim) && bucket <= kMostRows &&
                      items_of_one(heads, bucket, positions) <= kMostItems * processors;
   job.blocks = 2 * processors;
   if (job.side_by_side) {
-    job.blocks = std::min(job.blocks, items_of_many(heads, bucket, positions));
+    const int splits = most_splits(positions);
+    // Of a tree's rows some read the same splits together, and merge them with others.
+    const bool clusters = splits <= kMostCluster && batch.copies == nullptr &&
+                          items_of_one(heads, bucket, positions) <= kMostClustered * processors;
+    job.cluster = clusters ? splits : 1;
+    job.blocks = std::min(job.blocks / job.cluster * job.cluster,
+                          items_of_many(heads, bucket, positions));
   }
   switch (heads.head_dim) {
     case 16:

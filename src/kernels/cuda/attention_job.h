@@ -6,6 +6,9 @@
 
 namespace orthrus::cuda {
 
+// Blocks of a cluster, at most: what 1024 positions and a block may need.
+inline constexpr int kMostCluster = 5;
+
 struct AttentionJob {
   Heads heads;
   KvBatch batch;
@@ -17,6 +20,7 @@ struct AttentionJob {
   float* part_values;  // [head_dim]
   int blocks;          // of the attention kernel
   bool side_by_side;   // by kSideBySide, in place of what the spans say
+  int cluster;         // or by kWholeContexts, by clusters of so many blocks, if more than one
 
   __device__ AttentionWork work() const {
     return {heads, batch.spans, batch.span_count, part_rows, blocks};

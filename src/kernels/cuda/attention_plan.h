@@ -35,6 +35,8 @@ struct AttentionPlan {
 // Where the sizes of a pass alone say that blocks have little to do: tiles are attended to side by
 // side.
 inline constexpr AttentionPlan kSideBySide = {true, kFewRows};
+// The same where the blocks of a cluster share out the splits of an item.
+inline constexpr AttentionPlan kWholeContexts = {false, kFewRows};
 
 // What one block computes at a time.
 struct AttentionItem {

@@ -1,10 +1,12 @@
 // Attention where so few blocks have work that the time of one counts: a split of at most 16 rows,
-// whose tiles are attended to side by side, with the bits of one tile after the other.
+// whose tiles are attended to side by side, with the bits of one tile after the other. What the
+// splits gave is merged by a second kernel, or by the blocks of a cluster, each of which has one.
 #pragma once
 
 #include "kernels/cuda/attention_job.h"
 #include "kernels/cuda/attention_loads.cuh"
 #include "kernels/cuda/attention_rows.cuh"
+#include "kernels/cuda/attention_sums.cuh"
 #include "kernels/cuda/attention_tile.cuh"
 
 namespace orthrus::cuda {
@@ -20,6 +22,36 @@ struct SideExchange {
   uint4 weights[kSplitTiles][4][32];     // and by lane: its fragment
 };
 
+// What a block's split gave, for its cluster. Lies where the exchange was.
+template <int D>
+struct SidePart {
+  float values[kFewRows][D];
+  float2 tops[kFewRows];  // largest score and sum
+};
+
+// Where a row's part goes: to the kernel that merges, or to the block's cluster.
+template <int D>
+struct PartsApart {
+  static constexpr bool kOverExchange = false;
+  const Output<D>& to;
+
+  __device__ float* values(int row) const {
+    return to.job.part_values + to.part(to.item.first_split, row) * D;
+  }
+  __device__ float2& top(int row) const {
+    return to.job.part_tops[to.part(to.item.first_split, row)];
+  }
+};
+
+template <int D>
+struct PartsOfCluster {
+  static constexpr bool kOverExchange = true;
+  SidePart<D>& own;
+
+  __device__ float* values(int row) const { return own.values[row]; }
+  __device__ float2& top(int row) const { return own.tops[row]; }
+};
+
 // Two blocks fit a multiprocessor, or one beside one of a product. Keys and values lie apart, so
 // that a split's last values come where its first keys were.
 template <int D>
@@ -30,7 +62,7 @@ struct SideLayout {
   static constexpr int kStages = kSplitTiles + 2;
   static constexpr int kBarriers = kRing + kStages * kHalfTile;  // full, then empty
   static constexpr int kBytes = kBarriers + 2 * kStages * static_cast<int>(sizeof(uint64_t));
-  static_assert(kRing % 256 == 0);
+  static_assert(kRing % 256 == 0 && sizeof(SidePart<D>) <= sizeof(SideExchange));
 };
 
 template <int D>
@@ -53,9 +85,9 @@ __device__ void produce_side_by_side(const AttentionJob& job, const AttentionIte
   }
 }
 
-template <int D>
+template <int D, typename Parts>
 __device__ void attend_side_by_side(const Output<D>& to, SideRing<D>& ring, uint32_t queries,
-                                    SideExchange& exchange, float scale) {
+                                    SideExchange& exchange, float scale, const Parts& parts) {
   constexpr int N = 2;
   static_assert(kSideWarps * N * 8 >= D);  // fewer dimensions leave warps without
   const AttentionItem& item = to.item;
@@ -131,30 +163,66 @@ __device__ void attend_side_by_side(const Output<D>& to, SideRing<D>& ring, uint
     }
     ring.release();
   }
+  float total[2] = {};
+  if (warp == 0) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+#pragma unroll
+      for (int t = 0; t < kSplitTiles; ++t) {
+        if (t == tiles.count) break;
+        const float(&sums)[4] = exchange.sums[lane / 4 + 8 * r][t];
+        total[r] = __fmaf_rn(total[r], factor[t][r], ((sums[0] + sums[1]) + sums[2]) + sums[3]);
+      }
+    }
+  }
+  if constexpr (Parts::kOverExchange) named_barrier(1, kSideConsumers);  // which is read no more
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int row = lane / 4 + 8 * r;
     if (row >= item.rows) continue;
-    const size_t part = to.part(split, row);
-    if (warp == 0 && lane % 4 == 0) {
-      float total = 0;
-#pragma unroll
-      for (int t = 0; t < kSplitTiles; ++t) {
-        if (t == tiles.count) break;
-        const float(&sums)[4] = exchange.sums[row][t];
-        total = __fmaf_rn(total, factor[t][r], ((sums[0] + sums[1]) + sums[2]) + sums[3]);
-      }
-      to.job.part_tops[part] = {sum[r].top, total};
-    }
+    if (warp == 0 && lane % 4 == 0) parts.top(row) = {sum[r].top, total[r]};
     if (!has_dims) continue;
-    float2* const at =
-        reinterpret_cast<float2*>(to.job.part_values + part * D + first_dim + lane % 4 * 2);
+    float2* const at = reinterpret_cast<float2*>(parts.values(row) + first_dim + lane % 4 * 2);
 #pragma unroll
     for (int i = 0; i < N; ++i) at[4 * i] = {values[i][2 * r], values[i][2 * r + 1]};
   }
 }
 
+// Merges what the blocks of a cluster have of an item, in ascending order: a warp a row, a lane
+// four dimensions.
 template <int D>
+__device__ void merge_in_cluster(const Output<D>& to, SidePart<D>& own) {
+  const int first_dim = static_cast<int>(threadIdx.x) % 32 * 4, splits = to.item.splits;
+  const bool has_dims = first_dim < D;
+  const int step = to.job.cluster * kSideWarps;
+  for (int row = warp_index() * to.job.cluster + static_cast<int>(cluster_rank());
+       row < to.item.rows; row += step) {
+    float2 top[kMostCluster];
+    float4 value[kMostCluster];
+#pragma unroll
+    for (int s = 0; s < kMostCluster; ++s) {
+      if (s >= splits || !has_dims) continue;
+      top[s] = *at_rank(&own.tops[row], s);
+      value[s] = *at_rank(reinterpret_cast<float4*>(&own.values[row][first_dim]), s);
+    }
+    Sum sum;
+    float v[4] = {};
+#pragma unroll
+    for (int s = 0; s < kMostCluster; ++s) {
+      if (s >= splits || !has_dims) continue;
+      const Factors f = merge(sum, {top[s].x, top[s].y});
+      v[0] = merge_value(v[0], value[s].x, f), v[1] = merge_value(v[1], value[s].y, f);
+      v[2] = merge_value(v[2], value[s].z, f), v[3] = merge_value(v[3], value[s].w, f);
+    }
+    if (!has_dims) continue;
+    *reinterpret_cast<uint2*>(to.out(row) + first_dim) =
+        make_uint2(finished(v[0], v[1], sum.total), finished(v[2], v[3], sum.total));
+  }
+}
+
+// An item is a split, or with kClusters a whole context, of whose splits each block of the cluster
+// has one; blocks beyond them only merge.
+template <int D, bool kClusters>
 __global__ void __launch_bounds__(kSideThreads, 2)
     side_by_side_kernel(const __grid_constant__ AttentionJob job) {
   extern __shared__ __align__(256) uint8_t shared[];
@@ -170,24 +238,37 @@ __global__ void __launch_bounds__(kSideThreads, 2)
   __syncthreads();
   let_successor_start();
   const AttentionWork work = job.work();
-  const AttentionPlan plan = kSideBySide;
   const float scale = score_scale(D);
   SideExchange& exchange = *reinterpret_cast<SideExchange*>(shared + SideLayout<D>::kExchange);
   uint8_t* const places = shared + SideLayout<D>::kRing;
   SideRing<D> ring{shared_address(places), full, empty, SideLayout<D>::kStages};
-  AttentionItem item;
-  for (int i = static_cast<int>(blockIdx.x); find_item(work, plan, i, item);
-       i += static_cast<int>(gridDim.x)) {
-    if (warp_index() >= kSideWarps) {
-      produce_side_by_side<D>(job, item, places, ring);
-      continue;
-    }
-    wait_for_predecessor();
+  const auto attend = [&](const AttentionItem& item, const auto& parts) {
     const Output<D> to{job, item};
     // Where one warp is here, none reads the queries or the tops of the item before any more.
     load_queries<D, kFewRows, kSideConsumers>(to, shared);
     named_barrier(1, kSideConsumers);
-    attend_side_by_side(to, ring, after_barrier(shared_address(shared)), exchange, scale);
+    attend_side_by_side(to, ring, after_barrier(shared_address(shared)), exchange, scale, parts);
+  };
+  const bool fetches = warp_index() >= kSideWarps;
+  const AttentionPlan plan = kClusters ? AttentionPlan{kWholeContexts} : AttentionPlan{kSideBySide};
+  const int cluster = kClusters ? job.cluster : 1;
+  AttentionItem item;
+  for (int i = static_cast<int>(blockIdx.x) / cluster;
+       find_item(work, plan, i, item);
+       i += static_cast<int>(gridDim.x) / cluster) {
+    if constexpr (kClusters) item.first_split = static_cast<int>(cluster_rank());
+    const bool has_split = item.first_split < item.splits;
+    if (fetches && has_split) produce_side_by_side<D>(job, item, places, ring);
+    if (!fetches) wait_for_predecessor();
+    if constexpr (kClusters) {
+      SidePart<D>& part = reinterpret_cast<SidePart<D>&>(exchange);
+      if (!fetches && has_split) attend(item, PartsOfCluster<D>{part});
+      cluster_sync_shared();
+      if (!fetches) merge_in_cluster(Output<D>{job, item}, part);
+      cluster_leave();
+    } else if (!fetches) {
+      attend(item, PartsApart<D>{Output<D>{job, item}});
+    }
   }
   wait_for_predecessor();  // also where there was nothing to do: whoever waits for this block
 }

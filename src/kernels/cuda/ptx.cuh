@@ -141,9 +141,12 @@ __device__ inline void copy_bytes(void* to, const void* from, uint32_t bytes, ui
 
 // --- Clusters -----------------------------------------------------------------------------------
 
+// Of devices without clusters a block is one by itself.
 __device__ inline uint32_t cluster_rank() {
-  uint32_t rank;
+  uint32_t rank = 0;
+#if __CUDA_ARCH__ >= 900
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+#endif
   return rank;
 }
 
@@ -159,21 +162,29 @@ __device__ inline void cluster_sync() {
 // The same, but that only what they wrote to their own shared memory is visible after. A release of
 // all memory waits until the whole device sees what was stored: 0.5 to 2 us where memory is busy.
 __device__ inline void cluster_sync_shared() {
+#if __CUDA_ARCH__ >= 900
   asm volatile(
       "fence.release.sync_restrict::shared::cta.cluster;\n"
       "barrier.cluster.arrive.relaxed.aligned;\n"
       "barrier.cluster.wait.acquire.aligned;\n"
       "fence.acquire.sync_restrict::shared::cluster.cluster;" ::
           : "memory");
+#else
+  __syncthreads();
+#endif
 }
 
 // The same threads, where each has stored what it made of other blocks' shared memory: that memory
 // stays until all are here. Nothing is made visible.
 __device__ inline void cluster_leave() {
+#if __CUDA_ARCH__ >= 900
   asm volatile(
       "barrier.cluster.arrive.relaxed.aligned;\n"
       "barrier.cluster.wait.acquire.aligned;" ::
           : "memory");
+#else
+  __syncthreads();
+#endif
 }
 
 // Four floats from where `address` lies in the shared memory of the block of that rank.
