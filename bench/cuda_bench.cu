@@ -247,7 +247,7 @@ class PassKernels {
 
   void products(bool with_head = true) const {
     for (const Layer& layer : layers_) {
-      project(layer), output(layer), mlp(layer);
+      project(layer), output(layer), mlp(layer, tokens(normed_, shape_.hidden));
     }
     if (with_head) top(rows_, count_.data());
   }
@@ -268,16 +268,14 @@ class PassKernels {
                           stream_));
     for (size_t i = 0; i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
-      norm(layer, nullptr, rows_, count_.data());
-      project_and_store(layer, i);
+      project_and_store(layer, normed(layer), i);
       attend(i);
       output(layer);
-      norm(layer, nullptr, rows_, count_.data());
-      mlp(layer);
+      mlp(layer, normed(layer));
     }
     const int head_rows = last_only ? 1 : rows_;
     const int* const head_count = last_only ? count_.data() + 1 : count_.data();
-    norm(layers_[0], last_only ? head_rows_.data() : nullptr, head_rows, head_count);
+    norm_head(last_only ? head_rows_.data() : nullptr, head_rows, head_count);
     top(head_rows, head_count);
   }
 
@@ -329,15 +327,21 @@ class PassKernels {
         cudaMemcpy(span_count_.data(), &span_count, sizeof span_count, cudaMemcpyHostToDevice));
     CHECK_CUDA(cudaMemcpy(count_.data(), counts, sizeof counts, cudaMemcpyHostToDevice));
   }
-  void norm(const Layer& layer, const int* rows, int bucket, const int* count) const {
-    CHECK_CUDA(rms_norm(x_.data(), rows, layer.norms.data(), 1e-6f, shape_.hidden, normed_.data(),
-                        bucket, count, stream_));
+  void norm_head(const int* rows, int bucket, const int* count) const {
+    CHECK_CUDA(rms_norm(x_.data(), rows, layers_[0].norms.data(), 1e-6f, shape_.hidden,
+                        normed_.data(), bucket, count, stream_));
+  }
+  Tokens normed(const Layer& layer) const {
+    Tokens made;
+    CHECK_CUDA(normed_tokens(x_.data(), layer.norms.data(), 1e-6f, shape_.hidden, normed_.data(),
+                             rows_, count_.data(), &made, stream_));
+    return made;
   }
   void project(const Layer& layer) const {
     CHECK_CUDA(matmul(tokens(normed_, shape_.hidden), layer.qkv.view(), qkv_.data(),
                       static_cast<size_t>(shape_.qkv_cols()), stream_));
   }
-  void project_and_store(const Layer& layer, size_t index) const {
+  void project_and_store(const Layer& layer, const Tokens& normed, size_t index) const {
     const Bf16* const norms = shape_.has_bias ? nullptr : layer.norms.data();
     const HeadWeights finish = {.bias = shape_.has_bias ? layer.bias.data() : nullptr,
                                 .q_norm = norms,
@@ -345,8 +349,8 @@ class PassKernels {
                                 .table = rope_.data(),
                                 .eps = 1e-6f};
     const MatrixView qkv = layer.qkv.view();
-    CHECK_CUDA(matmul_qkv(tokens(normed_, shape_.hidden), {&qkv, 1}, shape_.heads, finish,
-                          batch(index), q_.data(), qkv_.data(), stream_));
+    CHECK_CUDA(matmul_qkv(normed, {&qkv, 1}, shape_.heads, finish, batch(index), q_.data(),
+                          qkv_.data(), stream_));
   }
   void attend(size_t layer) const {
     CHECK_CUDA(attention(q_.data(), shape_.heads, batch(layer), attended_.data(),
@@ -356,8 +360,8 @@ class PassKernels {
     CHECK_CUDA(matmul_add(tokens(attended_, shape_.q_cols()), layer.o.view(), x_.data(),
                           static_cast<size_t>(shape_.hidden), stream_));
   }
-  void mlp(const Layer& layer) const {
-    CHECK_CUDA(matmul_swiglu(tokens(normed_, shape_.hidden), layer.gate_up.view(), gated_.data(),
+  void mlp(const Layer& layer, const Tokens& normed) const {
+    CHECK_CUDA(matmul_swiglu(normed, layer.gate_up.view(), gated_.data(),
                              static_cast<size_t>(shape_.intermediate), stream_));
     CHECK_CUDA(matmul_add(tokens(gated_, shape_.intermediate), layer.down.view(), x_.data(),
                           static_cast<size_t>(shape_.hidden), stream_));

@@ -15,6 +15,7 @@
 #include "device.cuh"
 #include "kernels/cuda/matmul.h"
 #include "kernels/formats/format.h"
+#include "own_norm_check.h"
 #include "support/bf16_scales.h"
 
 namespace orthrus::cuda {
@@ -169,6 +170,8 @@ struct BlockCase {
       same<uint16_t>(gated_got, gated_want, gated_got.size(), "SwiGLU", m);
     }
     top();
+    if (cols > kMostOwnNormCols) return;
+    check_own_norm(checks, blocks(packed), rows % 2 == 0 ? blocks(gate_up) : MatrixView{}, name);
   }
 
   void top() const {

@@ -5,6 +5,7 @@
 #include "checks.h"
 #include "device.cuh"
 #include "kernels/cuda/matmul.h"
+#include "own_norm_check.h"
 
 namespace orthrus::cuda {
 namespace {
@@ -74,6 +75,11 @@ struct Case {
       worst = error <= worst ? worst : error;  // NaN counts as worst
     }
     checks.expect(worst < 2e-5, "matmul %s: error %g of the sum of sizes", name.c_str(), worst);
+  }
+
+  void own_norm() const {
+    if (cols > kMostOwnNormCols) return;
+    check_own_norm(checks, weights(), rows % 2 == 0 ? weights() : MatrixView{}, name);
   }
 
   // Of any number of tokens, from any first one: the bits of one token alone.
@@ -269,13 +275,13 @@ void check_matmul(Checks& checks) {
       c.make_base();
       c.against_reference();
       c.any_number();
-      if (exponents == 0) c.swiglu();
+      if (exponents == 0) c.swiglu(), c.own_norm();
     }
   }
   for (const auto& [rows, cols] : {std::pair{24576, 1024}, {9728, 896}, {352, 64}, {2304, 384}}) {
     Case c(checks, rows, cols, 0);
     c.make_base();
-    c.swiglu();
+    c.swiglu(), c.own_norm();
   }
   for (const Heads heads :
        {Heads{32, 8, 128}, {16, 8, 128}, {14, 2, 64}, {6, 2, 64}, {4, 2, 32}, {3, 1, 16}}) {

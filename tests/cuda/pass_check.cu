@@ -77,16 +77,17 @@ class Pass {
     const auto tokens = [&](const Array<Bf16>& x, int cols) {
       return Tokens{x.data(), static_cast<size_t>(cols), rows_, count};
     };
-    const auto norm = [&] {
-      step(rms_norm(x_.data(), nullptr, norms_.data(), 1e-6f, kHidden, normed_.data(), rows_, count,
-                    stream));
+    const auto normed = [&] {
+      Tokens made;
+      step(normed_tokens(x_.data(), norms_.data(), 1e-6f, kHidden, normed_.data(), rows_, count,
+                         &made, stream));
+      return made;
     };
     step(embed(table_.data(), ids_.data(), kHidden, x_.data(), rows_, count, stream));
     step(rope_table(batch(0), inv_freq_.data(), kHeads.head_dim, turns_.data(), rows_, stream));
     for (int i = 0; i < kLayers; ++i) {
-      norm();
       const MatrixView qkv_w{qkv_w_[i].data(), kQkv, kHidden};
-      step(matmul_qkv(tokens(normed_, kHidden), {&qkv_w, 1}, kHeads,
+      step(matmul_qkv(normed(), {&qkv_w, 1}, kHeads,
                       {.bias = nullptr,
                        .q_norm = norms_.data(),
                        .k_norm = norms_.data() + 128,
@@ -97,15 +98,12 @@ class Pass {
                      rows_, kPositions, stream));
       step(matmul_add(tokens(attended_, kQ), {o_w_[i].data(), kHidden, kQ}, x_.data(), kHidden,
                       stream));
-      norm();
-      step(matmul_swiglu(tokens(normed_, kHidden),
-                         {gate_up_w_[i].data(), 2 * kIntermediate, kHidden}, gated_.data(),
-                         kIntermediate, stream));
+      step(matmul_swiglu(normed(), {gate_up_w_[i].data(), 2 * kIntermediate, kHidden},
+                         gated_.data(), kIntermediate, stream));
       step(matmul_add(tokens(gated_, kIntermediate), {down_w_[i].data(), kHidden, kIntermediate},
                       x_.data(), kHidden, stream));
     }
-    norm();
-    step(matmul_top(tokens(normed_, kHidden), {table_.data(), kVocabulary, kHidden}, tops_.data(),
+    step(matmul_top(normed(), {table_.data(), kVocabulary, kHidden}, tops_.data(),
                     top_workspace_.data(), stream));
   }
 

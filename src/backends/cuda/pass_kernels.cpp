@@ -127,9 +127,11 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
   const auto tokens = [&](const DeviceArray<Bf16>& x, int cols) {
     return Tokens{x.data(), static_cast<size_t>(cols), rows, count};
   };
-  const auto norm = [&](const DeviceArray<Bf16>& weight) {
-    require(rms_norm(a_->x.data(), nullptr, weight.data(), config_->rms_norm_eps, hidden,
-                     a_->normed.data(), rows, count, stream_));
+  const auto normed = [&](const DeviceArray<Bf16>& weight) {
+    Tokens made;
+    require(normed_tokens(a_->x.data(), weight.data(), config_->rms_norm_eps, hidden,
+                          a_->normed.data(), rows, count, &made, stream_));
+    return made;
   };
   if (shape.branched) {
     require(copy_known(batch_of(shape, in, View::kAutoregressive, 0), heads_,
@@ -144,11 +146,10 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
   }
   for (size_t i = 0; i < w.layers.size(); ++i) {
     const DeviceLayer& layer = w.layers[i];
-    norm(layer.input_layernorm);
-    for (const View view : kBothViews) attend(shape, in, view, i);
-    norm(layer.post_attention_layernorm);
+    const Tokens normed_rows = normed(layer.input_layernorm);
+    for (const View view : kBothViews) attend(shape, in, normed_rows, view, i);
     const DeviceMlp& mlp = layer.mlp[shape.shared_view()];
-    require(matmul_swiglu(tokens(a_->normed, hidden), mlp.gate_up, a_->gated.data(),
+    require(matmul_swiglu(normed(layer.post_attention_layernorm), mlp.gate_up, a_->gated.data(),
                           static_cast<size_t>(config_->intermediate_size), stream_));
     require(matmul_add(tokens(a_->gated, config_->intermediate_size), mlp.down, a_->x.data(),
                        static_cast<size_t>(hidden), stream_));
@@ -173,8 +174,10 @@ float2* PassKernels::rope_of(const PassSizes& shape, View view) const {
          static_cast<size_t>(shape.first_row(view)) * static_cast<size_t>(heads_.head_dim / 2);
 }
 
-// One view's rows of a layer's attention, from the norm before it to the residual stream.
-void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view, size_t index) {
+// One view's rows of a layer's attention, from what both views' rows are after the norm before it
+// to the residual stream.
+void PassKernels::attend(const PassSizes& shape, const PassInputs& in, const Tokens& all, View view,
+                         size_t index) {
   const int rows = shape.rows[view];
   if (rows == 0) return;
   const auto first = static_cast<size_t>(shape.first_row(view));
@@ -188,8 +191,9 @@ void PassKernels::attend(const PassSizes& shape, const PassInputs& in, View view
   Bf16* const q = a_->q.data() + first * q_cols;
   Bf16* const attended = a_->attended.data() + first * q_cols;
   const size_t qkv_cols = q_cols + static_cast<size_t>(2 * heads_.kv_heads * heads_.head_dim);
-  require(matmul_qkv({a_->normed.data() + first * hidden, hidden, rows, count}, w.qkv, heads_,
-                     finish, batch, q, a_->qkv.data() + first * qkv_cols, stream_));
+  const Tokens own = {all.data + first * hidden, hidden, rows, count, all.norm};
+  require(
+      matmul_qkv(own, w.qkv, heads_, finish, batch, q, a_->qkv.data() + first * qkv_cols, stream_));
   require(attention(q, heads_, batch, attended, a_->attention_workspace.data(), rows,
                     shape.positions, stream_));
   require(matmul_add({attended, q_cols, rows, count}, w.o, a_->x.data() + first * hidden, hidden,

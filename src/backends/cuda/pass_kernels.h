@@ -50,7 +50,8 @@ class PassKernels {
  private:
   struct Activations;
 
-  void attend(const PassSizes& shape, const PassInputs& in, View view, size_t layer);
+  void attend(const PassSizes& shape, const PassInputs& in, const Tokens& all, View view,
+              size_t layer);
   void head(const PassSizes& shape, const PassInputs& in, const RowContexts& contexts);
   void choose_drafts(const PassSizes& shape, const PassInputs& in);
   KvBatch batch_of(const PassSizes& shape, const PassInputs& in, View view, size_t layer) const;

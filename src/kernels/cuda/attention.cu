@@ -154,8 +154,8 @@ cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch&
     const bool clusters = splits <= kMostCluster && batch.copies == nullptr &&
                           items_of_one(heads, bucket, positions) <= kMostClustered * processors;
     job.cluster = clusters ? splits : 1;
-    job.blocks = std::min(job.blocks / job.cluster * job.cluster,
-                          items_of_many(heads, bucket, positions));
+    job.blocks =
+        std::min(job.blocks / job.cluster * job.cluster, items_of_many(heads, bucket, positions));
   }
   switch (heads.head_dim) {
     case 16:

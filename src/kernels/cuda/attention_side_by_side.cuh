@@ -253,8 +253,7 @@ __global__ void __launch_bounds__(kSideThreads, 2)
   const AttentionPlan plan = kClusters ? AttentionPlan{kWholeContexts} : AttentionPlan{kSideBySide};
   const int cluster = kClusters ? job.cluster : 1;
   AttentionItem item;
-  for (int i = static_cast<int>(blockIdx.x) / cluster;
-       find_item(work, plan, i, item);
+  for (int i = static_cast<int>(blockIdx.x) / cluster; find_item(work, plan, i, item);
        i += static_cast<int>(gridDim.x) / cluster) {
     if constexpr (kClusters) item.first_split = static_cast<int>(cluster_rank());
     const bool has_split = item.first_split < item.splits;

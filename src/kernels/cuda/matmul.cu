@@ -28,6 +28,8 @@ cudaError_t run(const Tokens& x, const MatrixView& w, int splits, Epilogue epilo
   job.out_stride = out_stride;
   job.count = x.count;
   job.heads = heads;
+  job.cols = w.cols;
+  job.norm = x.norm;
   if (!has_wgmma()) return matmul_simple(x, w, job, stream);
   if (w.form != WeightForm::kBf16) return matmul_stream_blocks(x, w, job, stream);
   // Blocks that have all of K to themselves, one part after the other, must be many.
@@ -96,6 +98,17 @@ int split_count(int rows, int cols) {
     splits *= 2;
   }
   return splits;
+}
+
+cudaError_t normed_tokens(const float* x, const __nv_bfloat16* weight, float eps, int cols,
+                          __nv_bfloat16* room, int bucket, const int* count, Tokens* tokens,
+                          cudaStream_t stream) {
+  *tokens = {room, static_cast<size_t>(cols), bucket, count};
+  if (has_wgmma() && bucket == 1 && cols <= kMostOwnNormCols) {
+    tokens->norm = {x, weight, eps};
+    return cudaSuccess;
+  }
+  return rms_norm(x, nullptr, weight, eps, cols, room, bucket, count, stream);
 }
 
 cudaError_t matmul(const Tokens& x, const MatrixView& w, float* out, size_t out_stride,

@@ -33,13 +33,30 @@ struct MatrixView {
   WeightForm form = WeightForm::kBf16;
 };
 
+// RMSNorm of a row (rows.h) that a product does for itself, on devices with has_wgmma() and if the
+// row is no wider than this.
+inline constexpr int kMostOwnNormCols = 6144;
+struct OwnNorm {
+  const float* x = nullptr;
+  const __nv_bfloat16* weight = nullptr;
+  float eps = 0;
+};
+
 // Rows of activations, `stride` elements apart; at a multiple of 16 bytes each.
 struct Tokens {
   const __nv_bfloat16* data = nullptr;
   size_t stride = 0;
   int bucket = 0;              // the rows that a launch is for
   const int* count = nullptr;  // on the device: how many of them are real
+  OwnNorm norm = {};           // if it has an x, the one row is that, and there is no data
 };
+
+// `tokens` become the rows of x, [bucket][cols], by RMSNorm. A product of one row does that itself
+// where it can: a kernel would take longer to start than to run. Of more rows a kernel does it,
+// into `room`. Same bits.
+[[nodiscard]] cudaError_t normed_tokens(const float* x, const __nv_bfloat16* weight, float eps,
+                                        int cols, __nv_bfloat16* room, int bucket, const int* count,
+                                        Tokens* tokens, cudaStream_t stream);
 
 // Into how many parts the sum over K is split.
 int split_count(int rows, int cols);

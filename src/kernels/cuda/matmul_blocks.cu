@@ -123,13 +123,13 @@ cudaError_t matmul_stream_blocks(const Tokens& x, const MatrixView& w, const Mat
   const auto* const data = static_cast<const uint8_t*>(w.data);
   switch (w.form) {
     case WeightForm::kQ8:
-      return launch_stream(x, w.cols, Subtiles<Q8Form>{data}, job, stream);
+      return launch_stream(x, Subtiles<Q8Form>{data}, job, stream);
     case WeightForm::kQ6:
-      return launch_stream(x, w.cols, Subtiles<Q6Form>{data}, job, stream);
+      return launch_stream(x, Subtiles<Q6Form>{data}, job, stream);
     case WeightForm::kQ5:
-      return launch_stream(x, w.cols, Subtiles<Q5Form>{data}, job, stream);
+      return launch_stream(x, Subtiles<Q5Form>{data}, job, stream);
     case WeightForm::kQ4:
-      return launch_stream(x, w.cols, Subtiles<Q4Form>{data}, job, stream);
+      return launch_stream(x, Subtiles<Q4Form>{data}, job, stream);
     case WeightForm::kBf16:
       break;
   }

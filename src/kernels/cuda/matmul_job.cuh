@@ -39,6 +39,8 @@ struct MatmulJob {
   size_t out_stride;
   const int* count;
   HeadsJob heads;
+  int cols;
+  OwnNorm norm;
 };
 
 // BF16 rows of weights that one wgmma multiplies, and kBlockK columns of them.

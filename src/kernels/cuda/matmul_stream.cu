@@ -45,7 +45,7 @@ cudaError_t matmul_stream(const Tokens& x, const MatrixView& w, const MatmulJob&
   if (const cudaError_t error = make_weights_map(w, &weights.map); error != cudaSuccess) {
     return error;
   }
-  return launch_stream(x, w.cols, weights, job, stream);
+  return launch_stream(x, weights, job, stream);
 }
 
 }  // namespace orthrus::cuda

@@ -29,6 +29,7 @@
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul_finish.cuh"
+#include "kernels/cuda/norm_row.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 namespace orthrus::cuda {
@@ -57,6 +58,12 @@ template <typename Weights>
 inline constexpr int kTokensAt = (Weights::kTileBytes + 1023) / 1024 * 1024;
 template <typename Weights, int N>
 inline constexpr int kStageBytes = kTokensAt<Weights> + N* kBlockK * 2;
+// A product of one row may make its token by itself. It is the same kernel: one more would have to
+// be fetched, instruction by instruction, in every layer.
+template <int N>
+__device__ bool own_norm(const MatmulJob& job) {
+  return N == 8 && job.norm.x != nullptr;
+}
 
 struct Ring {
   uint64_t full[kMostStages];
@@ -68,8 +75,9 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
                         int tile, int first_token, int first, int count, int stages, uint8_t* ring,
                         Ring& barriers) {
   const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
+  const bool own = own_norm<N>(job);
   const auto load_weights = [&](int i, int stage) {
-    barrier_expect(&barriers.full[stage], Weights::kTileBytes + N * kBlockK * 2);
+    barrier_expect(&barriers.full[stage], Weights::kTileBytes + (own ? 0 : N * kBlockK * 2));
     weights.fetch(ring + stage * kStageBytes<Weights, N>, job, tile, first + i,
                   &barriers.full[stage], weights_policy);
   };
@@ -85,24 +93,62 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
     }
     load_weights(i, i);
   }
-  wait_for_predecessor();
-  for (int i = 0; i < filled; ++i) load_tokens(i, i);
+  if (!own) {
+    wait_for_predecessor();
+    for (int i = 0; i < filled; ++i) load_tokens(i, i);
+  }
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
     barrier_wait(&barriers.empty[stage], round & 1);
     load_weights(i, stage);
-    load_tokens(i, stage);
+    if (!own) load_tokens(i, stage);
     if (count - 1 - i == at_trigger) let_successor_start();
     if (++stage == stages) stage = 0, ++round;
   }
 }
 
-// Tiles of the ring, one behind the other, for a thread that multiplies.
+// The one token's columns of k-blocks [first, first + count), in `token`; by kConsumers. They lie
+// as rows of swizzled tiles do, a k-block a row. So the tile that begins with a k-block has it as
+// its first token. What are its others doesn't matter: up to kTokenBehind bytes are read behind the
+// last.
+inline constexpr int kTokenBehind = 7 * kBlockK * 2;
+__device__ inline void make_token(const MatmulJob& job, int first, int count, uint8_t* token) {
+  using Row = NormRow<kConsumers, kMostOwnNormCols>;
+  __shared__ float sums[kNormWarps];
+  constexpr int kBlockQuads = kBlockK / 4;
+  const int first_quad = first * kBlockQuads, quads = count * kBlockQuads;
+  uint2 w[Row::kQuads];
+#pragma unroll
+  for (int i = 0; i < Row::kQuads; ++i) {
+    const int quad = Row::quad(i), in_part = quad - first_quad;
+    w[i] = in_part >= 0 && in_part < quads && quad < job.cols / 4
+               ? reinterpret_cast<const uint2*>(job.norm.weight)[quad]
+               : uint2{};
+  }
+  wait_for_predecessor();
+  Row row;
+  row.load(job.norm.x, job.cols);
+  const float scale = row.scale(job.cols, job.norm.eps, sums, [] { named_barrier(1, kConsumers); });
+#pragma unroll
+  for (int i = 0; i < Row::kQuads; ++i) {
+    const int in_part = Row::quad(i) - first_quad;
+    if (in_part < 0 || in_part >= quads) continue;
+    const int block = in_part / kBlockQuads, chunk = in_part % kBlockQuads / 2;
+    uint8_t* const at = token + block * kBlockK * 2 + (chunk ^ block % 8) * 16 + in_part % 2 * 8;
+    *reinterpret_cast<uint2*>(at) = row.normed(i, scale, w[i]);
+  }
+  shared_writes_fence();
+  named_barrier(1, kConsumers);
+}
+
+// Tiles of the ring, one behind the other, for a thread that multiplies. Tokens are there too, or
+// the one token lies at `token`.
 template <typename Weights, int N>
 class RingReader {
  public:
-  __device__ RingReader(uint8_t* ring, Ring& barriers, int stages)
+  __device__ RingReader(uint8_t* ring, Ring& barriers, int stages, const uint8_t* token)
       : ring_(ring),
         first_(lower_descriptor(shared_address(ring))),
+        token_(token == nullptr ? 0 : lower_descriptor(shared_address(token))),
         barriers_(barriers),
         stages_(stages) {}
 
@@ -113,10 +159,13 @@ class RingReader {
   __device__ uint32_t weights_at() const {
     return first_ + static_cast<uint32_t>(stage_ * kStageBytes<Weights, N> >> 4);
   }
-  __device__ uint32_t tokens_at() const { return weights_at() + (kTokensAt<Weights> >> 4); }
+  __device__ uint32_t tokens_at() const {
+    return own() ? token_ : weights_at() + (kTokensAt<Weights> >> 4);
+  }
   __device__ int stage() const { return stage_; }
   __device__ void next() {
     if (++stage_ == stages_) stage_ = 0, parity_ ^= 1;
+    if (own()) token_ += kBlockK * 2 >> 4;
   }
   // Gives a tile's place back: its reads are complete.
   __device__ void give_back(int stage) const {
@@ -124,8 +173,10 @@ class RingReader {
   }
 
  private:
+  __device__ bool own() const { return N == 8 && token_ != 0; }
+
   uint8_t* ring_;
-  uint32_t first_;
+  uint32_t first_, token_;
   Ring& barriers_;
   int stages_, stage_ = 0;
   uint32_t parity_ = 0;
@@ -133,10 +184,12 @@ class RingReader {
 
 // Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
 template <typename Weights, int N>
-__device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, float* sums) {
+__device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, const uint8_t* token,
+                        float* sums) {
   const int group = warp_index() / 4, lane = threadIdx.x % 32;
   float acc[N / 2];
-  Weights::template multiply<N>(acc, RingReader<Weights, N>(ring, barriers, stages), group, count);
+  Weights::template multiply<N>(acc, RingReader<Weights, N>(ring, barriers, stages, token), group,
+                                count);
   named_barrier(1, kConsumers);  // nothing reads the ring any more
   const int row = threadIdx.x / 32 * 16 + lane / 4;
 #pragma unroll
@@ -163,6 +216,7 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
   // The swizzle repeats every 1024 bytes of address.
   uint8_t* const ring = shared + (1024 - shared_address(shared) % 1024) % 1024;
   float* const sums = reinterpret_cast<float*>(ring);
+  uint8_t* const token = ring + stages * kStageBytes<Weights, N>;
 
   const int split = static_cast<int>(blockIdx.x) % job.splits;
   const int pair = static_cast<int>(blockIdx.x) / job.splits;
@@ -197,8 +251,12 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
         prefetch_line(threadIdx.x == 0 ? w.q_norm : w.k_norm);
       }
     }
-    wait_for_predecessor();
-    consume<Weights, N>(count, stages, ring, barriers, sums);
+    if (own_norm<N>(job)) {
+      make_token(job, first, count, token);
+    } else {
+      wait_for_predecessor();
+    }
+    consume<Weights, N>(count, stages, ring, barriers, own_norm<N>(job) ? token : nullptr, sums);
   }
   if (job.splits > 1) {
     cluster_sync_shared();
@@ -224,11 +282,14 @@ inline int ring_bytes(const MatmulJob& job, int blocks, int processors, bool wid
 }
 
 template <int N, typename Weights>
-cudaError_t launch_stream_of(const Tokens& x, int cols, const Weights& weights, MatmulJob job,
+cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob job,
                              cudaStream_t stream) {
-  CUtensorMap tokens;
-  if (const cudaError_t error = make_tokens_map(x, cols, N, &tokens); error != cudaSuccess) {
-    return error;
+  CUtensorMap tokens = {};
+  const bool own = job.norm.x != nullptr;
+  if (!own) {
+    if (const cudaError_t error = make_tokens_map(x, job.cols, N, &tokens); error != cudaSuccess) {
+      return error;
+    }
   }
   job.token_tiles = (x.bucket + N - 1) / N;
   int processors = 0;
@@ -242,24 +303,26 @@ cudaError_t launch_stream_of(const Tokens& x, int cols, const Weights& weights, 
                  ? 0
                  : Weights::kTileBytes * std::min(blocks, processors) / (kFillRate * processors);
   const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
-  const int stages = std::clamp((ring - 1024) / kStage, 2, kMostStages);
+  const int token =
+      own ? (job.k_blocks + job.splits - 1) / job.splits * kBlockK * 2 + kTokenBehind : 0;
+  const int stages = std::clamp((ring - 1024 - token) / kStage, 2, kMostStages);
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
   const int sums = (N + (job.splits > 1 ? N / job.splits : 0)) * kSumStride * 4;
   // Where stages are small the ring needs less than it may have: more blocks on a multiprocessor
   // would leave others idle.
-  const int shared = std::max({ring, 1024 + stages * kStage, 1024 + sums});
+  const int shared = std::max({ring, 1024 + stages * kStage + token, 1024 + sums});
   return launch(stream_kernel<Weights, N>, blocks, kStreamThreads, shared, job.splits, stream,
                 weights, tokens, job, stages);
 }
 
 template <typename Weights>
-cudaError_t launch_stream(const Tokens& x, int cols, const Weights& weights, const MatmulJob& job,
+cudaError_t launch_stream(const Tokens& x, const Weights& weights, const MatmulJob& job,
                           cudaStream_t stream) {
-  if (x.bucket <= 8) return launch_stream_of<8>(x, cols, weights, job, stream);
-  if (x.bucket <= 16) return launch_stream_of<16>(x, cols, weights, job, stream);
-  if (x.bucket <= 32) return launch_stream_of<32>(x, cols, weights, job, stream);
-  if (x.bucket <= 64) return launch_stream_of<64>(x, cols, weights, job, stream);
-  return launch_stream_of<128>(x, cols, weights, job, stream);
+  if (x.bucket <= 8) return launch_stream_of<8>(x, weights, job, stream);
+  if (x.bucket <= 16) return launch_stream_of<16>(x, weights, job, stream);
+  if (x.bucket <= 32) return launch_stream_of<32>(x, weights, job, stream);
+  if (x.bucket <= 64) return launch_stream_of<64>(x, weights, job, stream);
+  return launch_stream_of<128>(x, weights, job, stream);
 }
 
 }  // namespace orthrus::cuda

@@ -60,6 +60,14 @@ __device__ inline void barrier_init_fence() {
 #endif
 }
 
+// What the thread wrote to shared memory is there for the tensor cores and the copy engine, once
+// whoever has them read it knows of this.
+__device__ inline void shared_writes_fence() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
 __device__ inline void barrier_arrive(uint64_t* barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
                : "memory");

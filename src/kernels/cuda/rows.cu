@@ -1,4 +1,5 @@
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/norm_row.cuh"
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/rope.cuh"
 #include "kernels/cuda/rows.h"
@@ -7,8 +8,6 @@ namespace orthrus::cuda {
 namespace {
 
 constexpr int kEmbedThreads = 256;
-constexpr int kNormThreads = 512;
-constexpr int kNormQuads = kMostNormCols / 4 / kNormThreads;
 constexpr int kRopeTableThreads = 64;
 constexpr int kRopeWarps = 4;
 
@@ -26,53 +25,31 @@ __global__ void __launch_bounds__(kEmbedThreads)
   }
 }
 
-// A block a row. A row's sum is taken in one order: a thread's quads, a warp's lanes, the warps.
-__global__ void __launch_bounds__(kNormThreads)
+// A block a row.
+__global__ void __launch_bounds__(kNormPlaces)
     rms_norm_kernel(const float* x, const int* rows, const __nv_bfloat16* weight, float eps,
                     int cols, __nv_bfloat16* out, const int* count) {
-  __shared__ float sums[kNormThreads / 32];
-  const int m = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
+  using Row = NormRow<kNormPlaces, kMostNormCols>;
+  __shared__ float sums[kNormWarps];
+  const int m = static_cast<int>(blockIdx.x);
   let_successor_start();
   // What no kernel of the pass writes needn't be waited for.
   const bool real = m < *count;
   const int row = rows == nullptr || !real ? m : rows[m];
-  uint2 w[kNormQuads];
+  uint2 w[Row::kQuads];
 #pragma unroll
-  for (int i = 0; i < kNormQuads; ++i) {
-    const int quad = thread + i * kNormThreads;
-    if (quad < cols / 4) w[i] = reinterpret_cast<const uint2*>(weight)[quad];
+  for (int i = 0; i < Row::kQuads; ++i) {
+    if (Row::quad(i) < cols / 4) w[i] = reinterpret_cast<const uint2*>(weight)[Row::quad(i)];
   }
   wait_for_predecessor();
   if (!real) return;
-  const float4* const from = reinterpret_cast<const float4*>(x + static_cast<size_t>(row) * cols);
-  float4 v[kNormQuads];
-  float sum = 0;
-#pragma unroll
-  for (int i = 0; i < kNormQuads; ++i) {
-    const int quad = thread + i * kNormThreads;
-    v[i] = quad < cols / 4 ? from[quad] : float4{};
-  }
-#pragma unroll
-  for (int i = 0; i < kNormQuads; ++i) {
-    sum = __fmaf_rn(v[i].x, v[i].x, sum), sum = __fmaf_rn(v[i].y, v[i].y, sum);
-    sum = __fmaf_rn(v[i].z, v[i].z, sum), sum = __fmaf_rn(v[i].w, v[i].w, sum);
-  }
-  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
-  if (thread % 32 == 0) sums[thread / 32] = sum;
-  __syncthreads();
-  float total = 0;
-#pragma unroll
-  for (int i = 0; i < kNormThreads / 32; ++i) total += sums[i];
-  const float scale = 1.0f / sqrtf(__fadd_rn(total / static_cast<float>(cols), eps));
+  Row of;
+  of.load(x + static_cast<size_t>(row) * cols, cols);
+  const float scale = of.scale(cols, eps, sums, [] { __syncthreads(); });
   uint2* const to = reinterpret_cast<uint2*>(out + static_cast<size_t>(m) * cols);
 #pragma unroll
-  for (int i = 0; i < kNormQuads; ++i) {
-    const int quad = thread + i * kNormThreads;
-    if (quad >= cols / 4) continue;
-    const float2 low = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].x)),
-                 high = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(w[i].y));
-    to[quad] = make_uint2(pack_bf16(v[i].x * scale * low.x, v[i].y * scale * low.y),
-                          pack_bf16(v[i].z * scale * high.x, v[i].w * scale * high.y));
+  for (int i = 0; i < Row::kQuads; ++i) {
+    if (Row::quad(i) < cols / 4) to[Row::quad(i)] = of.normed(i, scale, w[i]);
   }
 }
 
@@ -126,8 +103,8 @@ cudaError_t rms_norm(const float* x, const int* rows, const __nv_bfloat16* weigh
                      int cols, __nv_bfloat16* out, int bucket, const int* count,
                      cudaStream_t stream) {
   if (cols > kMostNormCols || cols % 4 != 0) return cudaErrorInvalidValue;
-  return launch(rms_norm_kernel, bucket, kNormThreads, 0, 1, stream, x, rows, weight, eps, cols,
-                out, count);
+  return launch(rms_norm_kernel, bucket, kNormPlaces, 0, 1, stream, x, rows, weight, eps, cols, out,
+                count);
 }
 
 cudaError_t rope_table(const KvBatch& batch, const float* inv_freq, int head_dim, float2* table,

@@ -1,0 +1,44 @@
+// Products of one row that norm it for themselves, against the norm's kernel and the product of
+// what that gives.
+#pragma once
+
+#include <string>
+
+#include "checks.h"
+#include "device.cuh"
+#include "kernels/cuda/matmul.h"
+
+namespace orthrus::cuda {
+
+// `gate_up`: as matmul_swiglu takes it, or it has no data.
+inline void check_own_norm(Checks& checks, const MatrixView& w, const MatrixView& gate_up,
+                           const std::string& name) {
+  using Bf16 = __nv_bfloat16;
+  const auto cols = static_cast<size_t>(w.cols), rows = static_cast<size_t>(w.rows);
+  const Array<float> x(cols);
+  const Array<Bf16> weight(cols), room(cols);
+  const Array<int> count(std::vector<int>{1});
+  Array<float> want(rows), got(rows);
+  Array<Bf16> gated_want(rows / 2 + 1), gated_got(rows / 2 + 1);
+  fill(weight, checks.seed + 8, 2);
+  for (const int exponents : {0, 12}) {
+    fill(x, checks.seed + 9, 3, exponents);
+    CHECK_CUDA(rms_norm(x.data(), nullptr, weight.data(), 1e-6f, w.cols, room.data(), 1,
+                        count.data(), nullptr));
+    const Tokens by_kernel = {room.data(), cols, 1, count.data()};
+    Tokens own = {nullptr, 0, 1, count.data()};
+    own.norm = {x.data(), weight.data(), 1e-6f};
+    want.poison(), got.poison(), gated_want.poison(), gated_got.poison();
+    CHECK_CUDA(matmul(by_kernel, w, want.data(), rows, nullptr));
+    CHECK_CUDA(matmul(own, w, got.data(), rows, nullptr));
+    auto different = count_different<uint32_t>(got.data(), want.data(), rows);
+    checks.expect(different == 0, "%s, own norm: %llu differ", name.c_str(), different);
+    if (gate_up.data == nullptr) continue;
+    CHECK_CUDA(matmul_swiglu(by_kernel, gate_up, gated_want.data(), rows / 2, nullptr));
+    CHECK_CUDA(matmul_swiglu(own, gate_up, gated_got.data(), rows / 2, nullptr));
+    different = count_different<uint16_t>(gated_got.data(), gated_want.data(), rows / 2);
+    checks.expect(different == 0, "%s, own norm, SwiGLU: %llu differ", name.c_str(), different);
+  }
+}
+
+}  // namespace orthrus::cuda
