@@ -11,7 +11,6 @@ namespace {
 // More rows than this are a prefill's.
 constexpr int kMostStreamed = 128;
 constexpr int kLeastBlocks = 128;
-constexpr int kMostSplits = 4;  // larger clusters wait too long for room
 constexpr int kTopThreads = 256;
 
 // `splits`: split_count() of the matrix that `w` is a part of.

@@ -22,28 +22,30 @@ __device__ inline int first_weight_row(const MatmulJob& job, int tile, int half)
 
 // `kCount` times four neighbouring outputs, at[i] in every block's sums: all parts of K, in
 // ascending order. The loads, from shared memory that may be far, are all in flight together.
-template <int kSplits, int kCount>
-__device__ void add_parts(const float* const (&at)[kCount], float4 (&total)[kCount]) {
-  if constexpr (kSplits == 1) {
+template <int kCount>
+__device__ void add_parts(const float* const (&at)[kCount], int splits, float4 (&total)[kCount]) {
+  if (splits == 1) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) total[i] = *reinterpret_cast<const float4*>(at[i]);
-  } else {
-    float4 part[kSplits][kCount];
+    return;
+  }
+  float4 part[kMostSplits][kCount];
 #pragma unroll
-    for (int split = 0; split < kSplits; ++split) {
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) {
-        part[split][i] = load_from_rank(shared_address(at[i]), static_cast<uint32_t>(split));
-      }
-    }
+  for (int split = 0; split < kMostSplits; ++split) {
+    if (split == splits) break;
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      total[i] = part[0][i];
+      part[split][i] = load_from_rank(shared_address(at[i]), static_cast<uint32_t>(split));
+    }
+  }
 #pragma unroll
-      for (int split = 1; split < kSplits; ++split) {
-        total[i].x += part[split][i].x, total[i].y += part[split][i].y;
-        total[i].z += part[split][i].z, total[i].w += part[split][i].w;
-      }
+  for (int i = 0; i < kCount; ++i) {
+    total[i] = part[0][i];
+#pragma unroll
+    for (int split = 1; split < kMostSplits; ++split) {
+      if (split == splits) break;
+      total[i].x += part[split][i].x, total[i].y += part[split][i].y;
+      total[i].z += part[split][i].z, total[i].w += part[split][i].w;
     }
   }
 }
@@ -86,12 +88,12 @@ __device__ void store_four(T* out, int rows, const Four<T>& four) {
 }
 
 // The block's share of the rows, of every token. kGated: SwiGLU.
-template <int N, int kSplits, bool kGated>
+template <int N, bool kGated>
 __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                            const float* sums) {
-  constexpr int kRows = kGated ? kSubtileRows : kTileRows, kQuads = kRows / kSplits / 4;
-  const int items = tokens * kQuads;
-  constexpr int kBatch = N <= 32 ? 1 : kSplits == 4 ? 2 : 4;
+                            int splits, const float* sums) {
+  constexpr int kRows = kGated ? kSubtileRows : kTileRows, kBatch = N <= 32 ? 1 : 2;
+  const int quads = kRows / 4 / splits, items = tokens * quads;  // powers of two but for tokens
+  const int log_quads = __ffs(quads) - 1;
   for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
     const float* at[kBatch];
     float4 sum[kBatch], up[kBatch];
@@ -100,7 +102,7 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const int item = min(first + i * kFinishThreads, items - 1);
-      token[i] = item / kQuads, row[i] = split * (kRows / kSplits) + item % kQuads * 4;
+      token[i] = item >> log_quads, row[i] = (split * quads + (item & (quads - 1))) * 4;
       at[i] = sums + token[i] * kSumStride + row[i];
       row[i] += tile * kRows, token[i] += first_token;
       left[i] = first + i * kFinishThreads < items ? job.out_rows - row[i] : 0;
@@ -108,11 +110,11 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
         old[i] = load_four(out_at<float>(job, token[i], row[i]), left[i]);
       }
     }
-    add_parts<kSplits>(at, sum);
+    add_parts(at, splits, sum);
     if constexpr (kGated) {
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) at[i] += kSubtileRows;
-      add_parts<kSplits>(at, up);
+      add_parts(at, splits, up);
     }
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
@@ -137,14 +139,14 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
 }
 
 // The block's share of the tokens, a warp a token.
-template <int N, int kSplits>
-__device__ void finish_top(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                           const float* sums) {
+__device__ inline void finish_top(const MatmulJob& job, int tile, int first_token, int tokens,
+                                  int split, int splits, const float* sums) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  for (int token = split + warp * kSplits; token < tokens; token += kFinishThreads / 32 * kSplits) {
+  const int step = kFinishThreads / 32 * splits;
+  for (int token = split + warp * splits; token < tokens; token += step) {
     const float* const at[1] = {sums + token * kSumStride + lane * 4};
     float4 sum[1];
-    add_parts<kSplits>(at, sum);
+    add_parts(at, splits, sum);
     const float v[4] = {sum[0].x, sum[0].y, sum[0].z, sum[0].w};
     const int first_row = tile * kTileRows + lane * 4;
     float top = -INFINITY;
@@ -174,16 +176,16 @@ __device__ void finish_top(const MatmulJob& job, int tile, int first_token, int 
 
 // Heads of q, k and v in the block's share of the tokens, a warp a head of a token. What is behind
 // the sums has room for those of the share.
-template <int N, int kSplits>
+template <int N>
 __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                             float* sums, const RowPlace* places) {
+                             int splits, float* sums, const RowPlace* places) {
   constexpr int kBatch = N <= 32 ? 1 : 2, kQuads = kTileRows / 4;
   const HeadsJob& to = job.heads;
   const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int share = (tokens - split + kSplits - 1) / kSplits;  // its token i: split + i * kSplits
+  const int share = (tokens - split + splits - 1) / splits;  // its token i: split + i * splits
   const float* own = sums;
-  if constexpr (kSplits > 1) {
+  if (splits > 1) {
     // The parts are added up in whole quads: other blocks' memory is read in few, wide pieces.
     float* const added = sums + N * kSumStride;
     const int items = share * kQuads;
@@ -193,9 +195,9 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int item = min(first + i * kFinishThreads, items - 1);
-        at[i] = sums + (split + item / kQuads * kSplits) * kSumStride + item % kQuads * 4;
+        at[i] = sums + (split + item / kQuads * splits) * kSumStride + item % kQuads * 4;
       }
-      add_parts<kSplits>(at, total);
+      add_parts(at, splits, total);
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int item = min(first + i * kFinishThreads, items - 1);
@@ -208,7 +210,7 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
   }
   for (int i = warp; i < share * tile_heads; i += kFinishThreads / 32) {
     const int in_share = i / tile_heads, in_tile = i % tile_heads;
-    const int token = split + in_share * kSplits, in_job = tile * tile_heads + in_tile;
+    const int token = split + in_share * splits, in_job = tile * tile_heads + in_tile;
     const int head = to.first + in_job;
     const RowPlace place = places[token];
     if (in_job * dim >= job.out_rows || !place.found()) continue;
@@ -227,17 +229,17 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
   }
 }
 
-template <int N, int kSplits>
+template <int N>
 __device__ void finish(const MatmulJob& job, int tile, int first_token, int tokens, int split,
-                       float* sums, const RowPlace* places) {
+                       int splits, float* sums, const RowPlace* places) {
   if (job.epilogue == Epilogue::kTop) {
-    finish_top<N, kSplits>(job, tile, first_token, tokens, split, sums);
+    finish_top(job, tile, first_token, tokens, split, splits, sums);
   } else if (job.epilogue == Epilogue::kHeads) {
-    finish_heads<N, kSplits>(job, tile, first_token, tokens, split, sums, places);
+    finish_heads<N>(job, tile, first_token, tokens, split, splits, sums, places);
   } else if (job.epilogue == Epilogue::kSwiglu) {
-    finish_rows<N, kSplits, true>(job, tile, first_token, tokens, split, sums);
+    finish_rows<N, true>(job, tile, first_token, tokens, split, splits, sums);
   } else {
-    finish_rows<N, kSplits, false>(job, tile, first_token, tokens, split, sums);
+    finish_rows<N, false>(job, tile, first_token, tokens, split, splits, sums);
   }
 }
 

@@ -10,6 +10,9 @@
 
 namespace orthrus::cuda {
 
+// Parts of K, at most: larger clusters wait too long for room.
+inline constexpr int kMostSplits = 4;
+
 enum class Epilogue : int { kStore, kAdd, kSwiglu, kTop, kHeads };
 
 // The largest logit among a tile's rows.
@@ -31,7 +34,7 @@ struct HeadsJob {
 struct MatmulJob {
   int out_rows;  // of an output: weight rows, or half as many for SwiGLU
   int k_blocks;  // of kBlockK
-  int splits;    // parts of K
+  int splits;    // parts of K: a power of two
   int row_tiles, token_tiles;
   int pace;  // clocks from one tile of a ring to the next, while it is filled for the first time
   Epilogue epilogue;

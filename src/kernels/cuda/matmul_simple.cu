@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kFinishThreads)
     }
   }
   __syncthreads();
-  finish<kTokens, 1>(job, tile, first_token, real, 0, sums, places);
+  finish<kTokens>(job, tile, first_token, real, 0, 1, sums, places);
 }
 
 }  // namespace

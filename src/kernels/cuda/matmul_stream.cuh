@@ -264,9 +264,7 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
     __syncthreads();
   }
   if (threadIdx.x < kConsumers) {
-    if (job.splits == 1) finish<N, 1>(job, tile, first_token, real, split, sums, places);
-    if (job.splits == 2) finish<N, 2>(job, tile, first_token, real, split, sums, places);
-    if (job.splits == 4) finish<N, 4>(job, tile, first_token, real, split, sums, places);
+    finish<N>(job, tile, first_token, real, split, job.splits, sums, places);
   }
   if (job.splits > 1) cluster_leave();  // others read this block's sums
 #endif
