@@ -74,7 +74,9 @@ __device__ void produce_side_by_side(const AttentionJob& job, const AttentionIte
                                      uint8_t* places, SideRing<D>& ring) {
   const SplitTiles from = tiles_of_split(item, item.first_split);
   const int stored = stored_keys(item.span, from.block);
+#pragma unroll 1
   for (int half = 0; half < 2; ++half) {
+#pragma unroll 1
     for (int t = from.first; t < from.first + from.count; ++t) {
       ring.wait_empty();
       fetch_half<D>(places + ring.stage * SideLayout<D>::kHalfTile,

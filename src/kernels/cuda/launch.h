@@ -15,10 +15,10 @@ namespace orthrus::cuda {
 }
 
 // The kernel may start while its predecessor in the stream still runs, and so calls
-// wait_for_predecessor. `cluster` consecutive blocks, which `blocks` is a multiple of, share their
+// wait_for_predecessor. `cluster` consecutive blocks, which blocks.x is a multiple of, share their
 // shared memory. Can be captured into a graph.
 template <typename... Parameters, typename... Arguments>
-[[nodiscard]] cudaError_t launch(void (*kernel)(Parameters...), int blocks, int threads,
+[[nodiscard]] cudaError_t launch(void (*kernel)(Parameters...), dim3 blocks, int threads,
                                  size_t shared_bytes, int cluster, cudaStream_t stream,
                                  Arguments&&... arguments) {
   cudaFuncAttributes compiled;
@@ -41,7 +41,7 @@ template <typename... Parameters, typename... Arguments>
   attributes[1].id = cudaLaunchAttributeClusterDimension;
   attributes[1].val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.gridDim = blocks;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;

@@ -92,8 +92,8 @@ template <int N, bool kGated>
 __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                             int splits, const float* sums) {
   constexpr int kRows = kGated ? kSubtileRows : kTileRows, kBatch = N <= 32 ? 1 : 2;
-  const int quads = kRows / 4 / splits, items = tokens * quads;  // powers of two but for tokens
-  const int log_quads = __ffs(quads) - 1;
+  const int quads = kRows / 4 >> log2_of(splits), log_quads = log2_of(quads);
+  const int items = tokens * quads;
   for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
     const float* at[kBatch];
     float4 sum[kBatch], up[kBatch];
@@ -183,7 +183,8 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
   const HeadsJob& to = job.heads;
   const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int share = (tokens - split + splits - 1) / splits;  // its token i: split + i * splits
+  const int share =
+      tokens - split + splits - 1 >> log2_of(splits);  // its token i: split + i * splits
   const float* own = sums;
   if (splits > 1) {
     // The parts are added up in whole quads: other blocks' memory is read in few, wide pieces.

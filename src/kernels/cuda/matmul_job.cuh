@@ -50,9 +50,14 @@ struct MatmulJob {
 inline constexpr int kSubtileBytes = kSubtileRows * kBlockK * 2;
 static_assert(kSubtileCols == kBlockK);
 
+// Of a power of two, such as the number of parts of K. Divisions are long.
+__device__ inline int log2_of(int power) {
+  return __ffs(power) - 1;
+}
+
 // The k-blocks [first, last) of a part of K.
 __device__ inline int first_k_block(const MatmulJob& job, int split) {
-  return static_cast<int>(static_cast<long long>(job.k_blocks) * split / job.splits);
+  return job.k_blocks * split >> log2_of(job.splits);
 }
 
 __device__ inline float swiglu(float gate, float up) {

@@ -88,6 +88,8 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   const int filled = min(stages, count), at_trigger = tiles_at_trigger<Weights>(count);
   if (count - filled <= at_trigger) let_successor_start();
   const uint32_t start = clocks();
+  // Loops of few instructions, which have to be fetched before they run.
+#pragma unroll 1
   for (int i = 0; i < filled; ++i) {
     while (clocks() - start < static_cast<uint32_t>(i * job.pace)) {
     }
@@ -95,8 +97,10 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   }
   if (!own) {
     wait_for_predecessor();
+#pragma unroll 1
     for (int i = 0; i < filled; ++i) load_tokens(i, i);
   }
+#pragma unroll 1
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
     barrier_wait(&barriers.empty[stage], round & 1);
     load_weights(i, stage);
@@ -218,9 +222,8 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
   float* const sums = reinterpret_cast<float*>(ring);
   uint8_t* const token = ring + stages * kStageBytes<Weights, N>;
 
-  const int split = static_cast<int>(blockIdx.x) % job.splits;
-  const int pair = static_cast<int>(blockIdx.x) / job.splits;
-  const int tile = pair / job.token_tiles, first_token = pair % job.token_tiles * N;
+  const int split = static_cast<int>(blockIdx.x), first_token = static_cast<int>(blockIdx.y) * N;
+  const int tile = static_cast<int>(blockIdx.z);
   const int first = first_k_block(job, split), count = first_k_block(job, split + 1) - first;
   const int real = min(*job.count - first_token, N);
 
@@ -309,7 +312,9 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   // Where stages are small the ring needs less than it may have: more blocks on a multiprocessor
   // would leave others idle.
   const int shared = std::max({ring, 1024 + stages * kStage + token, 1024 + sums});
-  return launch(stream_kernel<Weights, N>, blocks, kStreamThreads, shared, job.splits, stream,
+  const dim3 grid(static_cast<unsigned>(job.splits), static_cast<unsigned>(job.token_tiles),
+                  static_cast<unsigned>(job.row_tiles));
+  return launch(stream_kernel<Weights, N>, grid, kStreamThreads, shared, job.splits, stream,
                 weights, tokens, job, stages);
 }
 
