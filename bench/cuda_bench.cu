@@ -249,7 +249,7 @@ class PassKernels {
     for (const Layer& layer : layers_) {
       project(layer), output(layer), mlp(layer, tokens(normed_, shape_.hidden));
     }
-    if (with_head) top(rows_, count_.data());
+    if (with_head) top(tokens(normed_, shape_.hidden));
   }
 
   void attentions() const {
@@ -275,8 +275,7 @@ class PassKernels {
     }
     const int head_rows = last_only ? 1 : rows_;
     const int* const head_count = last_only ? count_.data() + 1 : count_.data();
-    norm_head(last_only ? head_rows_.data() : nullptr, head_rows, head_count);
-    top(head_rows, head_count);
+    top(normed(layers_[0], last_only ? head_rows_.data() : nullptr, head_rows, head_count));
   }
 
   double time(const std::function<void()>& enqueue) const { return milliseconds(stream_, enqueue); }
@@ -327,16 +326,13 @@ class PassKernels {
         cudaMemcpy(span_count_.data(), &span_count, sizeof span_count, cudaMemcpyHostToDevice));
     CHECK_CUDA(cudaMemcpy(count_.data(), counts, sizeof counts, cudaMemcpyHostToDevice));
   }
-  void norm_head(const int* rows, int bucket, const int* count) const {
-    CHECK_CUDA(rms_norm(x_.data(), rows, layers_[0].norms.data(), 1e-6f, shape_.hidden,
-                        normed_.data(), bucket, count, stream_));
-  }
-  Tokens normed(const Layer& layer) const {
+  Tokens normed(const Layer& layer, const int* rows, int bucket, const int* count) const {
     Tokens made;
-    CHECK_CUDA(normed_tokens(x_.data(), layer.norms.data(), 1e-6f, shape_.hidden, normed_.data(),
-                             rows_, count_.data(), &made, stream_));
+    CHECK_CUDA(normed_tokens(x_.data(), rows, layer.norms.data(), 1e-6f, shape_.hidden,
+                             normed_.data(), bucket, count, &made, stream_));
     return made;
   }
+  Tokens normed(const Layer& layer) const { return normed(layer, nullptr, rows_, count_.data()); }
   void project(const Layer& layer) const {
     CHECK_CUDA(matmul(tokens(normed_, shape_.hidden), layer.qkv.view(), qkv_.data(),
                       static_cast<size_t>(shape_.qkv_cols()), stream_));
@@ -366,9 +362,8 @@ class PassKernels {
     CHECK_CUDA(matmul_add(tokens(gated_, shape_.intermediate), layer.down.view(), x_.data(),
                           static_cast<size_t>(shape_.hidden), stream_));
   }
-  void top(int rows, const int* count) const {
-    CHECK_CUDA(matmul_top({normed_.data(), static_cast<size_t>(shape_.hidden), rows, count}, head(),
-                          tops_.data(), top_workspace_.data(), stream_));
+  void top(const Tokens& normed) const {
+    CHECK_CUDA(matmul_top(normed, head(), tops_.data(), top_workspace_.data(), stream_));
   }
 
   const Shape& shape_;

@@ -15,19 +15,21 @@ inline void check_own_norm(Checks& checks, const MatrixView& w, const MatrixView
                            const std::string& name) {
   using Bf16 = __nv_bfloat16;
   const auto cols = static_cast<size_t>(w.cols), rows = static_cast<size_t>(w.rows);
-  const Array<float> x(cols);
+  constexpr int kRows = 3, kRow = 2;
+  const Array<float> x(kRows * cols);
   const Array<Bf16> weight(cols), room(cols);
-  const Array<int> count(std::vector<int>{1});
+  const Array<int> count(std::vector<int>{1}), row(std::vector<int>{kRow});
   Array<float> want(rows), got(rows);
   Array<Bf16> gated_want(rows / 2 + 1), gated_got(rows / 2 + 1);
   fill(weight, checks.seed + 8, 2);
   for (const int exponents : {0, 12}) {
     fill(x, checks.seed + 9, 3, exponents);
-    CHECK_CUDA(rms_norm(x.data(), nullptr, weight.data(), 1e-6f, w.cols, room.data(), 1,
+    CHECK_CUDA(rms_norm(x.data(), row.data(), weight.data(), 1e-6f, w.cols, room.data(), 1,
                         count.data(), nullptr));
     const Tokens by_kernel = {room.data(), cols, 1, count.data()};
-    Tokens own = {nullptr, 0, 1, count.data()};
-    own.norm = {x.data(), weight.data(), 1e-6f};
+    Tokens own;
+    CHECK_CUDA(normed_tokens(x.data(), row.data(), weight.data(), 1e-6f, w.cols, nullptr, 1,
+                             count.data(), &own, nullptr));
     want.poison(), got.poison(), gated_want.poison(), gated_got.poison();
     CHECK_CUDA(matmul(by_kernel, w, want.data(), rows, nullptr));
     CHECK_CUDA(matmul(own, w, got.data(), rows, nullptr));

@@ -79,8 +79,8 @@ class Pass {
     };
     const auto normed = [&] {
       Tokens made;
-      step(normed_tokens(x_.data(), norms_.data(), 1e-6f, kHidden, normed_.data(), rows_, count,
-                         &made, stream));
+      step(normed_tokens(x_.data(), nullptr, norms_.data(), 1e-6f, kHidden, normed_.data(), rows_,
+                         count, &made, stream));
       return made;
     };
     step(embed(table_.data(), ids_.data(), kHidden, x_.data(), rows_, count, stream));

@@ -129,7 +129,7 @@ void PassKernels::enqueue(const PassSizes& shape, const PassInputs& in,
   };
   const auto normed = [&](const DeviceArray<Bf16>& weight) {
     Tokens made;
-    require(normed_tokens(a_->x.data(), weight.data(), config_->rms_norm_eps, hidden,
+    require(normed_tokens(a_->x.data(), nullptr, weight.data(), config_->rms_norm_eps, hidden,
                           a_->normed.data(), rows, count, &made, stream_));
     return made;
   };
@@ -224,9 +224,11 @@ void PassKernels::head(const PassSizes& shape, const PassInputs& in, const RowCo
   const MatrixView lm_head = weights_->lm_head[shape.shared_view()];
   const auto norm = [&](int first, int bucket, const int* count) {
     Bf16* const to = a_->head_input.data() + static_cast<size_t>(first) * hidden;
-    require(rms_norm(a_->x.data(), in.head_rows + first, weights_->norm.data(),
-                     config_->rms_norm_eps, config_->hidden_size, to, bucket, count, stream_));
-    return Tokens{to, hidden, bucket, count};
+    Tokens made;
+    require(normed_tokens(a_->x.data(), in.head_rows + first, weights_->norm.data(),
+                          config_->rms_norm_eps, config_->hidden_size, to, bucket, count, &made,
+                          stream_));
+    return made;
   };
   if (shape.logits > 0) {
     const auto vocabulary = static_cast<size_t>(lm_head.rows);

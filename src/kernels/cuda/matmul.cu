@@ -99,15 +99,15 @@ int split_count(int rows, int cols) {
   return splits;
 }
 
-cudaError_t normed_tokens(const float* x, const __nv_bfloat16* weight, float eps, int cols,
-                          __nv_bfloat16* room, int bucket, const int* count, Tokens* tokens,
-                          cudaStream_t stream) {
+cudaError_t normed_tokens(const float* x, const int* rows, const __nv_bfloat16* weight, float eps,
+                          int cols, __nv_bfloat16* room, int bucket, const int* count,
+                          Tokens* tokens, cudaStream_t stream) {
   *tokens = {room, static_cast<size_t>(cols), bucket, count};
   if (has_wgmma() && bucket == 1 && cols <= kMostOwnNormCols) {
-    tokens->norm = {x, weight, eps};
+    tokens->norm = {x, rows, weight, eps};
     return cudaSuccess;
   }
-  return rms_norm(x, nullptr, weight, eps, cols, room, bucket, count, stream);
+  return rms_norm(x, rows, weight, eps, cols, room, bucket, count, stream);
 }
 
 cudaError_t matmul(const Tokens& x, const MatrixView& w, float* out, size_t out_stride,

@@ -38,6 +38,8 @@ struct MatrixView {
 inline constexpr int kMostOwnNormCols = 6144;
 struct OwnNorm {
   const float* x = nullptr;
+  const int* row =
+      nullptr;  // on the device, before the pass starts: which of x; or null: the first
   const __nv_bfloat16* weight = nullptr;
   float eps = 0;
 };
@@ -51,11 +53,12 @@ struct Tokens {
   OwnNorm norm = {};           // if it has an x, the one row is that, and there is no data
 };
 
-// `tokens` become the rows of x, [bucket][cols], by RMSNorm. A product of one row does that itself
-// where it can: a kernel would take longer to start than to run. Of more rows a kernel does it,
-// into `room`. Same bits.
-[[nodiscard]] cudaError_t normed_tokens(const float* x, const __nv_bfloat16* weight, float eps,
-                                        int cols, __nv_bfloat16* room, int bucket, const int* count,
+// `tokens` become what rms_norm (rows.h) makes of the same arguments. A product of one row does
+// that itself where it can: a kernel would take longer to start than to run. Of more rows the
+// kernel does it, into `room`, [bucket][cols]. Same bits.
+[[nodiscard]] cudaError_t normed_tokens(const float* x, const int* rows,
+                                        const __nv_bfloat16* weight, float eps, int cols,
+                                        __nv_bfloat16* room, int bucket, const int* count,
                                         Tokens* tokens, cudaStream_t stream);
 
 // Into how many parts the sum over K is split.

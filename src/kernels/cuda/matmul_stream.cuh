@@ -120,6 +120,7 @@ __device__ inline void make_token(const MatmulJob& job, int first, int count, ui
   __shared__ float sums[kNormWarps];
   constexpr int kBlockQuads = kBlockK / 4;
   const int first_quad = first * kBlockQuads, quads = count * kBlockQuads;
+  const size_t which = job.norm.row == nullptr ? 0 : static_cast<size_t>(*job.norm.row);
   uint2 w[Row::kQuads];
 #pragma unroll
   for (int i = 0; i < Row::kQuads; ++i) {
@@ -130,7 +131,7 @@ __device__ inline void make_token(const MatmulJob& job, int first, int count, ui
   }
   wait_for_predecessor();
   Row row;
-  row.load(job.norm.x, job.cols);
+  row.load(job.norm.x + which * job.cols, job.cols);
   const float scale = row.scale(job.cols, job.norm.eps, sums, [] { named_barrier(1, kConsumers); });
 #pragma unroll
   for (int i = 0; i < Row::kQuads; ++i) {
