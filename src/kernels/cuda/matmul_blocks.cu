@@ -19,14 +19,24 @@ struct Subtiles {
 
   const uint8_t* data;
 
-  __device__ void fetch(uint8_t* to, const MatmulJob& job, int tile, int k_block, uint64_t* barrier,
-                        uint64_t policy) const {
-    for (int half = 0; half < 2; ++half) {
-      const size_t rows = static_cast<size_t>(row_group_of(job, tile, half)) * job.k_blocks;
-      copy_bytes(to + half * Form::kBytes, data + (rows + k_block) * Form::kBytes, Form::kBytes,
-                 barrier, policy);
+  class Tiles {
+   public:
+    __device__ Tiles(const Subtiles& weights, const MatmulJob& job, int tile, int k_block) {
+      for (int half = 0; half < 2; ++half) {
+        const size_t rows = static_cast<size_t>(row_group_of(job, tile, half)) * job.k_blocks;
+        next_[half] = weights.data + (rows + k_block) * Form::kBytes;
+      }
     }
-  }
+    __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy) {
+      for (int half = 0; half < 2; ++half) {
+        copy_bytes(to + half * Form::kBytes, next_[half], Form::kBytes, barrier, policy);
+        next_[half] += Form::kBytes;
+      }
+    }
+
+   private:
+    const uint8_t* next_[2];
+  };
 
   // While the tensor cores multiply a tile, the next is widened.
   template <int N>

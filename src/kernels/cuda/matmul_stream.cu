@@ -11,13 +11,23 @@ struct Bf16Boxes {
 
   CUtensorMap map;
 
-  __device__ void fetch(uint8_t* to, const MatmulJob& job, int tile, int k_block, uint64_t* barrier,
-                        uint64_t policy) const {
-    for (int half = 0; half < 2; ++half) {
-      copy_box(to + half * kSubtileBytes, &map, k_block * kBlockK,
-               first_weight_row(job, tile, half), barrier, policy);
+  class Tiles {
+   public:
+    __device__ Tiles(const Bf16Boxes& weights, const MatmulJob& job, int tile, int k_block)
+        : map_(&weights.map), column_(k_block * kBlockK) {
+      for (int half = 0; half < 2; ++half) row_[half] = first_weight_row(job, tile, half);
     }
-  }
+    __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy) {
+      for (int half = 0; half < 2; ++half) {
+        copy_box(to + half * kSubtileBytes, map_, column_, row_[half], barrier, policy);
+      }
+      column_ += kBlockK;
+    }
+
+   private:
+    const CUtensorMap* map_;
+    int column_, row_[2];
+  };
 
   // Memory is what is waited for, so a tile's place is given back as soon as can be.
   template <int N>

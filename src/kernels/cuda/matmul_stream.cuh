@@ -15,9 +15,11 @@
 //     __device__ static constexpr float sum_factor();
 //     // That a multiprocessor has registers for.
 //     static constexpr int most_blocks(int tokens);
-//     // Starts to copy a tile's 128 rows, kTileBytes in all.
-//     __device__ void fetch(uint8_t* to, const MatmulJob& job, int tile, int k_block,
-//                           uint64_t* barrier, uint64_t policy) const;
+//     // The tiles of 128 rows from a k-block on: fetch() starts to copy the next, kTileBytes in
+//     all. class Tiles {
+//       __device__ Tiles(const Weights& weights, const MatmulJob& job, int tile, int k_block);
+//       __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy);
+//     };
 //     // acc = rows of group `group` times tokens, over the `count` tiles that the ring brings.
 //     template <int N>
 //     __device__ static void multiply(float (&acc)[N / 2], RingReader<Weights, N> ring, int group,
@@ -26,6 +28,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul_finish.cuh"
@@ -76,14 +79,19 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
                         Ring& barriers) {
   const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
   const bool own = own_norm<N>(job);
-  const auto load_weights = [&](int i, int stage) {
-    barrier_expect(&barriers.full[stage], Weights::kTileBytes + (own ? 0 : N * kBlockK * 2));
-    weights.fetch(ring + stage * kStageBytes<Weights, N>, job, tile, first + i,
-                  &barriers.full[stage], weights_policy);
+  // A tile takes some hundred cycles from here, so nothing is found twice.
+  const uint32_t ring_at = kept_address(ring), barriers_at = kept_address(&barriers);
+  typename Weights::Tiles tiles(weights, job, tile, first);
+  const uint32_t bytes = Weights::kTileBytes + (own ? 0 : N * kBlockK * 2);
+  const auto to = [&](int stage) { return ring_at + stage * kStageBytes<Weights, N>; };
+  const auto full = [&](int stage) { return barriers_at + stage * sizeof(uint64_t); };
+  const auto load_weights = [&](int stage) {
+    barrier_expect(full(stage), bytes);
+    tiles.fetch(to(stage), full(stage), weights_policy);
   };
   const auto load_tokens = [&](int i, int stage) {
-    copy_box(ring + stage * kStageBytes<Weights, N> + kTokensAt<Weights>, &tokens,
-             (first + i) * kBlockK, first_token, &barriers.full[stage], tokens_policy);
+    copy_box(to(stage) + kTokensAt<Weights>, &tokens, (first + i) * kBlockK, first_token,
+             full(stage), tokens_policy);
   };
   const int filled = min(stages, count), at_trigger = tiles_at_trigger<Weights>(count);
   if (count - filled <= at_trigger) let_successor_start();
@@ -93,7 +101,7 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   for (int i = 0; i < filled; ++i) {
     while (clocks() - start < static_cast<uint32_t>(i * job.pace)) {
     }
-    load_weights(i, i);
+    load_weights(i);
   }
   if (!own) {
     wait_for_predecessor();
@@ -102,8 +110,8 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   }
 #pragma unroll 1
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
-    barrier_wait(&barriers.empty[stage], round & 1);
-    load_weights(i, stage);
+    barrier_wait(full(stage) + static_cast<uint32_t>(offsetof(Ring, empty)), round & 1);
+    load_weights(stage);
     if (!own) load_tokens(i, stage);
     if (count - 1 - i == at_trigger) let_successor_start();
     if (++stage == stages) stage = 0, ++round;

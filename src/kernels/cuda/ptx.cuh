@@ -14,6 +14,13 @@ __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+// The same, which the compiler keeps, where it would find it again at each use.
+__device__ inline uint32_t kept_address(const void* pointer) {
+  uint32_t address = shared_address(pointer);
+  asm volatile("" : "+r"(address));
+  return address;
+}
+
 // The warp's place in its block. The shuffle tells the compiler that it is one for all lanes, so
 // that what a warp's part in the block decides, such as loops and addresses of operands, is kept in
 // uniform registers: without it a product takes a fifth more instructions a tile.
@@ -46,6 +53,7 @@ __device__ inline void wait_for_predecessor() {
 }
 
 // --- Transfer barriers --------------------------------------------------------------------------
+// By pointers, or by addresses in shared memory.
 
 __device__ inline void barrier_init(uint64_t* barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
@@ -74,14 +82,15 @@ __device__ inline void barrier_arrive(uint64_t* barrier) {
 }
 
 // Arrives, and has the phase wait for `bytes` of transfers besides.
+__device__ inline void barrier_expect(uint32_t barrier, uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
+}
 __device__ inline void barrier_expect(uint64_t* barrier, uint32_t bytes) {
-  asm volatile(
-      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
-      "r"(bytes)
-      : "memory");
+  barrier_expect(shared_address(barrier), bytes);
 }
 
-__device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
+__device__ inline void barrier_wait(uint32_t barrier, uint32_t parity) {
 #if __CUDA_ARCH__ >= 900
 #define ORTHRUS_WAIT "mbarrier.try_wait.parity"
 #else
@@ -93,10 +102,13 @@ __device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
       "again:\n" ORTHRUS_WAIT
       ".shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again;\n"
-      "}\n" ::"r"(shared_address(barrier)),
+      "}\n" ::"r"(barrier),
       "r"(parity)
       : "memory");
 #undef ORTHRUS_WAIT
+}
+__device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
+  barrier_wait(shared_address(barrier), parity);
 }
 
 // --- The copy engine ----------------------------------------------------------------------------
@@ -116,13 +128,17 @@ __device__ inline uint64_t evict_last_policy() {
 }
 
 // A box of the matrix at (row, column), whatever lies outside of it being zero.
-__device__ inline void copy_box(void* to, const CUtensorMap* from, int column, int row,
-                                uint64_t* barrier, uint64_t policy) {
+__device__ inline void copy_box(uint32_t to, const CUtensorMap* from, int column, int row,
+                                uint32_t barrier, uint64_t policy) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
-      " [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared_address(to)),
-      "l"(from), "r"(column), "r"(row), "r"(shared_address(barrier)), "l"(policy)
+      " [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
+      "l"(from), "r"(column), "r"(row), "r"(barrier), "l"(policy)
       : "memory");
+}
+__device__ inline void copy_box(void* to, const CUtensorMap* from, int column, int row,
+                                uint64_t* barrier, uint64_t policy) {
+  copy_box(shared_address(to), from, column, row, shared_address(barrier), policy);
 }
 
 // Brings a line into the L2 cache.
@@ -131,12 +147,12 @@ __device__ inline void prefetch_line(const void* pointer) {
 }
 
 // `bytes` consecutive bytes; both addresses and the size are multiples of 16.
-__device__ inline void copy_bytes(void* to, const void* from, uint32_t bytes, uint64_t* barrier,
+__device__ inline void copy_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier,
                                   uint64_t policy) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
-      " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
-      "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
+      " [%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
       : "memory");
 }
 __device__ inline void copy_bytes(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
