@@ -197,7 +197,8 @@ class PassKernels {
 
   // The rows of the passes to come, of each of some sequences, and the position of the first.
   void set(View view, int rows, int position, int sequences = 1) {
-    view_ = view, rows_ = rows * sequences, positions_ = 1024, is_tree_ = false;
+    view_ = view, rows_ = rows * sequences, positions_ = 1024;
+    is_tree_ = false, alone_ = sequences == 1;
     while (positions_ < position + rows) positions_ *= 2;
     const int pages = (position + rows + kTilePositions - 1) / kTilePositions;
     std::vector<KvSpan> spans;
@@ -211,7 +212,7 @@ class PassKernels {
   // the other.
   void set_tree(int trunk, int branches, int branch_rows, int position) {
     set(View::kAr, trunk + branches * branch_rows, position);
-    is_tree_ = true;
+    is_tree_ = true, alone_ = false;
     const int page = position / kTilePositions, pages = (position + rows_) / kTilePositions + 1;
     std::vector<int> table;
     std::vector<RowCopies> copies(kMostRows);
@@ -350,7 +351,7 @@ class PassKernels {
   }
   void attend(size_t layer) const {
     CHECK_CUDA(attention(q_.data(), shape_.heads, batch(layer), attended_.data(),
-                         attention_workspace_.data(), rows_, positions_, stream_));
+                         attention_workspace_.data(), rows_, positions_, alone_, stream_));
   }
   void output(const Layer& layer) const {
     CHECK_CUDA(matmul_add(tokens(attended_, shape_.q_cols()), layer.o.view(), x_.data(),
@@ -369,7 +370,7 @@ class PassKernels {
   const Shape& shape_;
   cudaStream_t stream_;
   View view_ = View::kAr;
-  bool is_tree_ = false;
+  bool is_tree_ = false, alone_ = true;
   int rows_ = 1, positions_ = 1024;  // contexts are at most so long, as a pass rounds it
   size_t bytes_ = 0, count_of_weights_ = 0, layer_stride_ = 0;
   std::vector<Layer> layers_;

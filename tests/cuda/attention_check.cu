@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "checks.h"
@@ -68,7 +69,7 @@ class Case {
   void run() {
     base_.poison();
     for (int p = 0; p < length_; ++p) {
-      attend({{0, 1, p, 0, -1}}, {p}, length_ + kBlock);
+      attend({{0, 1, p, 0, -1}}, {p}, {length_ + kBlock, false});
       CHECK_CUDA(cudaMemcpy(base_.data() + p * q_cols_, out_.data(), q_cols_ * sizeof(Bf16),
                             cudaMemcpyDeviceToDevice));
     }
@@ -103,6 +104,15 @@ class Case {
   struct Chunk {
     int position, rows;
   };
+  // What the spans don't say: the longest context, and whether they are taken to be one. How the
+  // work is dealt out depends on it.
+  struct Launch {
+    int positions;
+    bool alone;
+  };
+  std::array<Launch, 3> launches() const {
+    return {{{length_ + kBlock, false}, {length_ + kBlock, true}, {kManyPositions, false}}};
+  }
 
   void store(const Bf16* keys, const Bf16* values, int count, const Array<int>& table,
              KvPages pages) {
@@ -113,8 +123,8 @@ class Case {
   }
 
   // The rows of `spans` in out_, the query of span i's rows being those from queries[i] on.
-  // `positions`: the longest context that the launch is for.
-  void attend(const std::vector<KvSpan>& spans, const std::vector<int>& queries, int positions) {
+  void attend(const std::vector<KvSpan>& spans, const std::vector<int>& queries,
+              const Launch& launch) {
     int rows = 0;
     const int count = static_cast<int>(spans.size());
     for (size_t i = 0; i < spans.size(); ++i) {
@@ -133,7 +143,7 @@ class Case {
                            {cache_.data(), stride_},
                            {block_.data(), stride_}};
     CHECK_CUDA(attention(rows_.data(), heads_, batch, out_.data(), workspace_.data(), rows,
-                         positions, nullptr));
+                         launch.positions, launch.alone, nullptr));
   }
 
   void causal(const std::vector<Chunk>& chunks) {
@@ -145,9 +155,8 @@ class Case {
       queries.push_back(c.position);
       row += c.rows;
     }
-    // How splits are dealt out depends on the longest context.
-    for (const int positions : {length_ + kBlock, kManyPositions}) {
-      attend(spans, queries, positions);
+    for (const Launch& launch : launches()) {
+      attend(spans, queries, launch);
       for (const KvSpan& span : spans) {
         const auto different = count_different<uint16_t>(
             out_.data() + span.first_row * q_cols_, base_.data() + span.first_position * q_cols_,
@@ -155,7 +164,7 @@ class Case {
         checks_.expect(different == 0,
                        "attention %d/%d/%d: %d rows at %d of %zu spans, for %d: %llu differ",
                        heads_.heads, heads_.kv_heads, heads_.head_dim, span.rows,
-                       span.first_position, spans.size(), positions, different);
+                       span.first_position, spans.size(), launch.positions, different);
       }
     }
   }
@@ -212,7 +221,8 @@ class Case {
     block_.poison();
     store(keys_.data() + length_ * kv_cols_, values_.data() + length_ * kv_cols_, rows,
           block_table_, {block_.data(), stride_});
-    attend({{0, rows, position, 0, 0}}, {0}, length_ + kBlock);
+    const int all_positions = length_ + kBlock;
+    attend({{0, rows, position, 0, 0}}, {0}, {all_positions, false});
     const auto got = out_.host();
     double worst = 0;
     for (int i = 0; i < 3; ++i) {
@@ -222,15 +232,21 @@ class Case {
     }
     checks_.expect(worst < 0.01, "attention %d/%d/%d: block of %d at %d: error %g", heads_.heads,
                    heads_.kv_heads, heads_.head_dim, rows, position, worst);
-    Array<Bf16> alone(got);
-    for (const int positions : {length_ + kBlock, kManyPositions}) {
-      attend({{0, 9, 1, 0, -1}, {9, rows, position, 0, 0}, {9 + rows, 70, length_ - 70, 0, -1}},
-             {1, 0, length_ - 70}, positions);
+    const Array<Bf16> want(got);
+    const auto expect_same = [&](int first_row, const Launch& launch) {
       const auto different =
-          count_different<uint16_t>(out_.data() + 9 * q_cols_, alone.data(), rows * q_cols_);
-      checks_.expect(
-          different == 0, "attention %d/%d/%d: block of %d at %d, beside, for %d: %llu differ",
-          heads_.heads, heads_.kv_heads, heads_.head_dim, rows, position, positions, different);
+          count_different<uint16_t>(out_.data() + first_row * q_cols_, want.data(), rows * q_cols_);
+      checks_.expect(different == 0,
+                     "attention %d/%d/%d: block of %d at %d, row %d, for %d: %llu differ",
+                     heads_.heads, heads_.kv_heads, heads_.head_dim, rows, position, first_row,
+                     launch.positions, different);
+    };
+    for (const Launch& launch : launches()) {
+      attend({{0, rows, position, 0, 0}}, {0}, launch);
+      expect_same(0, launch);
+      attend({{0, 9, 1, 0, -1}, {9, rows, position, 0, 0}, {9 + rows, 70, length_ - 70, 0, -1}},
+             {1, 0, length_ - 70}, launch);
+      expect_same(9, launch);
     }
   }
 

@@ -95,7 +95,7 @@ class Pass {
                        .eps = 1e-6f},
                       batch(i), q_.data(), qkv_.data(), stream));
       step(attention(q_.data(), kHeads, batch(i), attended_.data(), attention_workspace_.data(),
-                     rows_, kPositions, stream));
+                     rows_, kPositions, spans_.size() == 1, stream));
       step(matmul_add(tokens(attended_, kQ), {o_w_[i].data(), kHidden, kQ}, x_.data(), kHidden,
                       stream));
       step(matmul_swiglu(normed(), {gate_up_w_[i].data(), 2 * kIntermediate, kHidden},

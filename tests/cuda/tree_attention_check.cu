@@ -194,7 +194,7 @@ class Trees {
                            {block_.data(), stride_}};
     const size_t at = first_row * q_cols_;
     CHECK_CUDA(attention(q_.data() + at, heads_, batch, out.data() + at, workspace_.data(), bucket,
-                         positions, nullptr));
+                         positions, spans.size() == 1, nullptr));
     CHECK_CUDA(cudaDeviceSynchronize());
   }
 

@@ -159,20 +159,21 @@ int CudaCycles::most_position(int slot, int drafts) const {
 
 CudaCycles::Shape CudaCycles::shape_of(std::span<const CycleRequest> by_slot) const {
   Shape shape;
-  int longest = 0;
+  int longest = 0, sequences = 0;
   const bool trees = std::ranges::any_of(
       by_slot, [](const CycleRequest& r) { return r.drafts > 0 && r.nodes > 0; });
   const bool chained = state_.chained && !trees;
   for (size_t s = 0; s < by_slot.size(); ++s) {
     const int drafts = by_slot[s].drafts;
     if (drafts < 0) continue;
+    ++sequences;
     const int rows = verify_rows(by_slot[s]);
     const Tenant& tenant = tenants_[s];
     const bool has_context = tenant.context >= 0;
     shape.draft.rows.diffusion += drafts;
-    const bool alone = !chained && !trees;
-    (tenant.greedy && alone ? shape.draft.tops : shape.draft.logits) += drafts;
-    shape.draft.sampled = shape.draft.sampled || (!tenant.greedy && alone && drafts > 0);
+    const bool as_they_are = !chained && !trees;
+    (tenant.greedy && as_they_are ? shape.draft.tops : shape.draft.logits) += drafts;
+    shape.draft.sampled = shape.draft.sampled || (!tenant.greedy && as_they_are && drafts > 0);
     shape.draft.chained = shape.draft.chained || (chained && drafts > 0);
     shape.draft.adjusted = shape.draft.adjusted || (has_context && drafts > 0);
     shape.verify.rows.ar += rows;
@@ -182,6 +183,8 @@ CudaCycles::Shape CudaCycles::shape_of(std::span<const CycleRequest> by_slot) co
     longest = std::max(longest, most_position(static_cast<int>(s), drafts));
   }
   shape.draft.offered = shape.verify.branched = trees;
+  shape.draft.alone = sequences == 1;
+  shape.verify.alone = sequences == 1 && !trees;
   shape.draft.round_up(longest, kLeastRows);
   shape.verify.round_up(longest, kLeastRows);
   return shape;

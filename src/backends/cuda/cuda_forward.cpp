@@ -50,7 +50,8 @@ Status CudaForwardPass::run(std::span<const Span> spans) {
         .chained = any_span([](const Rows& rows) { return rows.chained; }),
         .offered = any_span([](const Rows& rows) { return rows.candidates; }),
         .adjusted = !plan_.contexts.empty(),
-        .branched = std::ranges::any_of(spans, [](const Span& s) { return !s.branches.empty(); })};
+        .branched = std::ranges::any_of(spans, [](const Span& s) { return !s.branches.empty(); }),
+        .alone = spans.size() == 1 && spans[0].branches.empty()};
     shape.round_up(plan_.longest);
     size_t pages = 0;
     for (const Span& span : spans) pages += table_entries(span);

@@ -82,11 +82,12 @@ void PassKernels::reserve(const PassSizes& shape, int block_pages) {
     room.logits = std::max(room.logits, a_->of.logits);
     room.tops = std::max(room.tops, a_->of.tops);
     room.positions = std::max(room.positions, a_->of.positions);
-    room.sampled = a_->of.sampled;  // this and the next four take no room
+    room.sampled = a_->of.sampled;  // this and the next five take no room
     room.chained = a_->of.chained;
     room.offered = a_->of.offered;
     room.adjusted = a_->of.adjusted;
     room.branched = a_->of.branched;
+    room.alone = a_->of.alone;
     if (room == a_->of && block_pages <= a_->block_pages) return;
     block_pages = std::max(block_pages, a_->block_pages);
   } else {  // for most of those that are launched as graphs
@@ -195,7 +196,7 @@ void PassKernels::attend(const PassSizes& shape, const PassInputs& in, const Tok
   require(
       matmul_qkv(own, w.qkv, heads_, finish, batch, q, a_->qkv.data() + first * qkv_cols, stream_));
   require(attention(q, heads_, batch, attended, a_->attention_workspace.data(), rows,
-                    shape.positions, stream_));
+                    shape.positions, shape.alone, stream_));
   require(matmul_add({attended, q_cols, rows, count}, w.o, a_->x.data() + first * hidden, hidden,
                      stream_));
 }

@@ -32,6 +32,7 @@ struct PassSizes {
   bool offered = false;             // or the best few are asked for
   bool adjusted = false;            // of which some have a context
   bool branched = false;            // some spans are branches of trees
+  bool alone = false;               // a view's rows are one span
   int positions = kLeastPositions;  // contexts are at most so long
 
   int all_rows() const { return rows.ar + rows.diffusion; }

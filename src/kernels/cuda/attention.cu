@@ -124,7 +124,7 @@ size_t attention_workspace_bytes(const Heads& heads, int bucket, int positions) 
 }
 
 cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch& batch,
-                      __nv_bfloat16* out, void* workspace, int bucket, int positions,
+                      __nv_bfloat16* out, void* workspace, int bucket, int positions, bool alone,
                       cudaStream_t stream) {
   AttentionJob job = {};
   job.heads = heads;
@@ -144,18 +144,20 @@ cudaError_t attention(const __nv_bfloat16* q, const Heads& heads, const KvBatch&
   // Two blocks fit a multiprocessor; each takes items until there are none. Where there are few, an
   // item's time is what counts.
   constexpr int kMostRows = 32, kMostItems = 3;  // items by multiprocessor
-  constexpr int kMostClustered = 1;              // the same: not all clusters fit otherwise
+  // The blocks of a cluster find room later than others.
+  const int most_in_clusters = processors + processors / 3;
   job.side_by_side = has_wgmma() && few_supported(heads.head_dim) && bucket <= kMostRows &&
                      items_of_one(heads, bucket, positions) <= kMostItems * processors;
   job.blocks = 2 * processors;
   if (job.side_by_side) {
     const int splits = most_splits(positions);
-    // Of a tree's rows some read the same splits together, and merge them with others.
-    const bool clusters = splits <= kMostCluster && batch.copies == nullptr &&
-                          items_of_one(heads, bucket, positions) <= kMostClustered * processors;
+    // Many sequences have more splits than clusters find room for, and a tree's rows share some.
+    const bool clusters = alone && splits <= kMostCluster &&
+                          items_of_one(heads, bucket, positions) <= most_in_clusters;
     job.cluster = clusters ? splits : 1;
-    job.blocks =
-        std::min(job.blocks / job.cluster * job.cluster, items_of_many(heads, bucket, positions));
+    const int items =
+        alone ? items_of_one(heads, bucket, positions) : items_of_many(heads, bucket, positions);
+    job.blocks = std::min(job.blocks / job.cluster * job.cluster, items);
   }
   switch (heads.head_dim) {
     case 16:

@@ -26,8 +26,9 @@ size_t attention_workspace_bytes(const Heads& heads, int bucket, int positions);
 
 // out[m] = softmax(q[m] K^T / sqrt(head_dim)) V for each query head; q and out: [bucket][heads *
 // head_dim]. head_dim is 16, 32, 64 or 128. `positions` and `bucket` as for the workspace.
+// `alone`: the batch is taken to have one span. No result depends on it.
 [[nodiscard]] cudaError_t attention(const __nv_bfloat16* q, const Heads& heads,
                                     const KvBatch& batch, __nv_bfloat16* out, void* workspace,
-                                    int bucket, int positions, cudaStream_t stream);
+                                    int bucket, int positions, bool alone, cudaStream_t stream);
 
 }  // namespace orthrus::cuda
