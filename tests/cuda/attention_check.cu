@@ -274,6 +274,9 @@ void check_attention(Checks& checks) {
                             {4, 4, 16}}) {
     Case(checks, heads, 700).run();
   }
+  // 1024 positions with the block, which clusters may have at most.
+  Case(checks, {16, 8, 128}, 1024 - kBlock).run();
+  Case(checks, {14, 2, 64}, 1024 - kBlock).run();
   Case(checks, {16, 8, 128}, 2900).run();
   Case(checks, {14, 2, 64}, 2900).run();
 }

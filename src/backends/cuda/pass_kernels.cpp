@@ -44,7 +44,7 @@ struct PassKernels::Activations {
   PassSizes of;  // there is room for
   int block_pages;
   DeviceArray<float> x;      // the residual stream, [rows][hidden_size]
-  DeviceArray<Bf16> normed;  // RMSNorm of x
+  DeviceArray<Bf16> normed;  // RMSNorm of x, where products don't make it
   DeviceArray<float> qkv;
   DeviceArray<Bf16> q, attended;  // [rows][heads * head_dim]
   DeviceArray<Bf16> gated;        // silu(gate) * up, [rows][intermediate_size]

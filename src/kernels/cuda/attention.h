@@ -6,7 +6,8 @@
 // tiles of a split, four at absolute positions, are merged in ascending order, and so are the
 // splits. What a query doesn't see leaves its sums as they are. In passes of at most 256 rows
 // splits are computed by different blocks, and a second kernel merges them, unless there are so
-// many sequences that all blocks have enough to do. Where they are apart, the splits before a draft
+// many sequences that all blocks have enough to do. Few rows of one sequence in a short context are
+// merged by those blocks, which are a cluster. Where they are apart, the splits before a draft
 // tree are computed for all of its rows together.
 //
 // Stale values of positions past a span's end may be anything; those of later rows of the same

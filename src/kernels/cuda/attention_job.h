@@ -20,7 +20,7 @@ struct AttentionJob {
   float* part_values;  // [head_dim]
   int blocks;          // of the attention kernel
   bool side_by_side;   // by kSideBySide, in place of what the spans say
-  int cluster;         // or by kWholeContexts, by clusters of so many blocks, if more than one
+  int cluster;  // then, if more than one: by kWholeContexts, a cluster of so many blocks each
 
   __device__ AttentionWork work() const {
     return {heads, batch.spans, batch.span_count, part_rows, blocks};

@@ -177,7 +177,7 @@ __device__ void attend_side_by_side(const Output<D>& to, SideRing<D>& ring, uint
       }
     }
   }
-  if constexpr (Parts::kOverExchange) named_barrier(1, kSideConsumers);  // which is read no more
+  if constexpr (Parts::kOverExchange) named_barrier(1, kSideConsumers);  // parts go where it was
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int row = lane / 4 + 8 * r;
@@ -211,7 +211,8 @@ __device__ void merge_in_cluster(const Output<D>& to, SidePart<D>& own) {
     float v[4] = {};
 #pragma unroll
     for (int s = 0; s < kMostCluster; ++s) {
-      if (s >= splits || !has_dims) continue;
+      // What the row sees nothing of may be anything.
+      if (s >= splits || !has_dims || top[s].x == -INFINITY) continue;
       const Factors f = merge(sum, {top[s].x, top[s].y});
       v[0] = merge_value(v[0], value[s].x, f), v[1] = merge_value(v[1], value[s].y, f);
       v[2] = merge_value(v[2], value[s].z, f), v[3] = merge_value(v[3], value[s].w, f);

@@ -13,6 +13,10 @@ constexpr int kMostStreamed = 128;
 constexpr int kLeastBlocks = 128;
 constexpr int kTopThreads = 256;
 
+bool norms_itself(int bucket, int cols) {
+  return has_wgmma() && bucket == 1 && cols <= kMostOwnNormCols && cols % 4 == 0;
+}
+
 // `splits`: split_count() of the matrix that `w` is a part of.
 cudaError_t run(const Tokens& x, const MatrixView& w, int splits, Epilogue epilogue, void* out,
                 size_t out_stride, cudaStream_t stream, const HeadsJob& heads = {}) {
@@ -29,6 +33,7 @@ cudaError_t run(const Tokens& x, const MatrixView& w, int splits, Epilogue epilo
   job.heads = heads;
   job.cols = w.cols;
   job.norm = x.norm;
+  if (x.norm.x != nullptr && !norms_itself(x.bucket, w.cols)) return cudaErrorInvalidValue;
   if (!has_wgmma()) return matmul_simple(x, w, job, stream);
   if (w.form != WeightForm::kBf16) return matmul_stream_blocks(x, w, job, stream);
   // Blocks that have all of K to themselves, one part after the other, must be many.
@@ -103,7 +108,7 @@ cudaError_t normed_tokens(const float* x, const int* rows, const __nv_bfloat16* 
                           int cols, __nv_bfloat16* room, int bucket, const int* count,
                           Tokens* tokens, cudaStream_t stream) {
   *tokens = {room, static_cast<size_t>(cols), bucket, count};
-  if (has_wgmma() && bucket == 1 && cols <= kMostOwnNormCols) {
+  if (norms_itself(bucket, cols)) {
     tokens->norm = {x, rows, weight, eps};
     return cudaSuccess;
   }

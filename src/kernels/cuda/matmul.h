@@ -38,8 +38,8 @@ struct MatrixView {
 inline constexpr int kMostOwnNormCols = 6144;
 struct OwnNorm {
   const float* x = nullptr;
-  const int* row =
-      nullptr;  // on the device, before the pass starts: which of x; or null: the first
+  // Which of x's rows, on the device before the pass starts; or null, the first.
+  const int* row = nullptr;
   const __nv_bfloat16* weight = nullptr;
   float eps = 0;
 };
@@ -50,7 +50,7 @@ struct Tokens {
   size_t stride = 0;
   int bucket = 0;              // the rows that a launch is for
   const int* count = nullptr;  // on the device: how many of them are real
-  OwnNorm norm = {};           // if it has an x, the one row is that, and there is no data
+  OwnNorm norm = {};           // if it has an x, the one row is that, and data isn't read
 };
 
 // `tokens` become what rms_norm (rows.h) makes of the same arguments. A product of one row does

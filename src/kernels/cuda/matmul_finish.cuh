@@ -181,7 +181,8 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
                              int splits, float* sums, const RowPlace* places) {
   constexpr int kBatch = N <= 32 ? 1 : 2, kQuads = kTileRows / 4;
   const HeadsJob& to = job.heads;
-  const int dim = to.heads.head_dim, half = dim / 2, tile_heads = kTileRows / dim;
+  const int dim = to.heads.head_dim, half = dim / 2;
+  const int log_heads = log2_of(kTileRows) - log2_of(dim);  // of a tile
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int share =
       tokens - split + splits - 1 >> log2_of(splits);  // its token i: split + i * splits
@@ -209,9 +210,9 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
     named_barrier(1, kFinishThreads);
     own = added;
   }
-  for (int i = warp; i < share * tile_heads; i += kFinishThreads / 32) {
-    const int in_share = i / tile_heads, in_tile = i % tile_heads;
-    const int token = split + in_share * splits, in_job = tile * tile_heads + in_tile;
+  for (int i = warp; i < share << log_heads; i += kFinishThreads / 32) {
+    const int in_share = i >> log_heads, in_tile = i - (in_share << log_heads);
+    const int token = split + in_share * splits, in_job = (tile << log_heads) + in_tile;
     const int head = to.first + in_job;
     const RowPlace place = places[token];
     if (in_job * dim >= job.out_rows || !place.found()) continue;

@@ -42,8 +42,8 @@ struct MatmulJob {
   size_t out_stride;
   const int* count;
   HeadsJob heads;
-  int cols;
-  OwnNorm norm;
+  int cols;      // of a row of weights
+  OwnNorm norm;  // if it has an x, the one token is made of it
 };
 
 // BF16 rows of weights that one wgmma multiplies, and kBlockK columns of them.

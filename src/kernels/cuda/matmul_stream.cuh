@@ -15,11 +15,12 @@
 //     __device__ static constexpr float sum_factor();
 //     // That a multiprocessor has registers for.
 //     static constexpr int most_blocks(int tokens);
-//     // The tiles of 128 rows from a k-block on: fetch() starts to copy the next, kTileBytes in
-//     all. class Tiles {
+//     // Tiles of 128 rows, from a k-block on. fetch() starts to copy the next.
+//     class Tiles {
 //       __device__ Tiles(const Weights& weights, const MatmulJob& job, int tile, int k_block);
 //       __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy);
 //     };
+//
 //     // acc = rows of group `group` times tokens, over the `count` tiles that the ring brings.
 //     template <int N>
 //     __device__ static void multiply(float (&acc)[N / 2], RingReader<Weights, N> ring, int group,
@@ -28,7 +29,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul_finish.cuh"
@@ -72,6 +72,7 @@ struct Ring {
   uint64_t full[kMostStages];
   uint64_t empty[kMostStages];
 };
+inline constexpr uint32_t kBarrierBytes = sizeof(uint64_t);
 
 template <typename Weights, int N>
 __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const MatmulJob& job,
@@ -84,7 +85,7 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   typename Weights::Tiles tiles(weights, job, tile, first);
   const uint32_t bytes = Weights::kTileBytes + (own ? 0 : N * kBlockK * 2);
   const auto to = [&](int stage) { return ring_at + stage * kStageBytes<Weights, N>; };
-  const auto full = [&](int stage) { return barriers_at + stage * sizeof(uint64_t); };
+  const auto full = [&](int stage) { return barriers_at + stage * kBarrierBytes; };
   const auto load_weights = [&](int stage) {
     barrier_expect(full(stage), bytes);
     tiles.fetch(to(stage), full(stage), weights_policy);
@@ -110,7 +111,7 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   }
 #pragma unroll 1
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
-    barrier_wait(full(stage) + static_cast<uint32_t>(offsetof(Ring, empty)), round & 1);
+    barrier_wait(full(stage) + kMostStages * kBarrierBytes, round & 1);  // empty
     load_weights(stage);
     if (!own) load_tokens(i, stage);
     if (count - 1 - i == at_trigger) let_successor_start();
@@ -120,8 +121,8 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
 
 // The one token's columns of k-blocks [first, first + count), in `token`; by kConsumers. They lie
 // as rows of swizzled tiles do, a k-block a row. So the tile that begins with a k-block has it as
-// its first token. What are its others doesn't matter: up to kTokenBehind bytes are read behind the
-// last.
+// its first token. Its other tokens may be anything: up to kTokenBehind bytes behind the last are
+// read.
 inline constexpr int kTokenBehind = 7 * kBlockK * 2;
 __device__ inline void make_token(const MatmulJob& job, int first, int count, uint8_t* token) {
   using Row = NormRow<kConsumers, kMostOwnNormCols>;

@@ -165,7 +165,7 @@ __device__ inline void copy_bytes(void* to, const void* from, uint32_t bytes, ui
 
 // --- Clusters -----------------------------------------------------------------------------------
 
-// Of devices without clusters a block is one by itself.
+// On devices without clusters a block is one by itself.
 __device__ inline uint32_t cluster_rank() {
   uint32_t rank = 0;
 #if __CUDA_ARCH__ >= 900
@@ -177,10 +177,14 @@ __device__ inline uint32_t cluster_rank() {
 // All threads of all blocks of the cluster. What they wrote before is visible after, and what they
 // read has been read.
 __device__ inline void cluster_sync() {
+#if __CUDA_ARCH__ >= 900
   asm volatile(
       "barrier.cluster.arrive.release.aligned;\n"
       "barrier.cluster.wait.acquire.aligned;" ::
           : "memory");
+#else
+  __syncthreads();
+#endif
 }
 
 // The same, but that only what they wrote to their own shared memory is visible after. A release of
@@ -213,7 +217,8 @@ __device__ inline void cluster_leave() {
 
 // Four floats from where `address` lies in the shared memory of the block of that rank.
 __device__ inline float4 load_from_rank(uint32_t address, uint32_t rank) {
-  float4 v;
+  float4 v = {};
+#if __CUDA_ARCH__ >= 900
   asm volatile(
       "{\n"
       ".reg .b32 remote;\n"
@@ -223,6 +228,7 @@ __device__ inline float4 load_from_rank(uint32_t address, uint32_t rank) {
       : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
       : "r"(address), "r"(rank)
       : "memory");
+#endif
   return v;
 }
 
