@@ -39,13 +39,14 @@ struct Subtiles {
   };
 
   // While the tensor cores multiply a tile, the next is widened.
-  template <int N>
-  __device__ static void multiply(float (&acc)[N / 2], RingReader<Subtiles, N> ring, int group,
-                                  int count) {
+  template <int N, typename Ready>
+  __device__ static void multiply(float (&acc)[kSums<N>], RingReader<Subtiles, N> ring, int group,
+                                  int count, const Ready& ready) {
     if constexpr (N <= 64) {
       Operands a, b;
       ring.wait();
       widen_steps<Form>(Form::load(ring.weights() + group * Form::kBytes), a);
+      ready();
       int i = 0;
       for (; i + 2 < count; i += 2) {
         multiply_tile<N>(acc, a, b, ring, group, i > 0);
@@ -58,6 +59,7 @@ struct Subtiles {
         multiply_last<N>(acc, a, ring, i > 0);
       }
     } else {
+      ready();
       multiply_by_steps<N>(acc, ring, group, count);
     }
   }
@@ -67,18 +69,19 @@ struct Subtiles {
   using Operands = uint32_t[4][4];
 
   template <int N>
-  __device__ static void issue(float (&acc)[N / 2], const Operands& a, uint32_t tokens, bool add) {
+  __device__ static void issue(float (&acc)[kSums<N>], const Operands& a, uint32_t tokens,
+                               bool add) {
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      wgmma<N>(acc, a[k], whole_descriptor(tokens + k * kNext16), add || k > 0);
+      wgmma<kColumns<N>>(acc, a[k], whole_descriptor(tokens + k * kNext16), add || k > 0);
     }
     wgmma_commit();
   }
 
   // acc (+)= the ring's tile, widened in `a`, and the ring's next one to `b`.
   template <int N>
-  __device__ static void multiply_tile(float (&acc)[N / 2], const Operands& a, Operands& b,
+  __device__ static void multiply_tile(float (&acc)[kSums<N>], const Operands& a, Operands& b,
                                        RingReader<Subtiles, N>& ring, int group, bool add) {
     const uint32_t tokens = ring.tokens_at();
     const int stage = ring.stage();
@@ -92,7 +95,7 @@ struct Subtiles {
   }
 
   template <int N>
-  __device__ static void multiply_last(float (&acc)[N / 2], const Operands& a,
+  __device__ static void multiply_last(float (&acc)[kSums<N>], const Operands& a,
                                        RingReader<Subtiles, N>& ring, bool add) {
     issue<N>(acc, a, ring.tokens_at(), add);
     wgmma_wait<0>();
@@ -101,7 +104,7 @@ struct Subtiles {
 
   // With registers for one step's operands: while one warpgroup widens, the other multiplies.
   template <int N>
-  __device__ static void multiply_by_steps(float (&acc)[N / 2], RingReader<Subtiles, N>& ring,
+  __device__ static void multiply_by_steps(float (&acc)[kSums<N>], RingReader<Subtiles, N>& ring,
                                            int group, int count) {
     for (int i = 0; i < count; ++i, ring.next()) {
       ring.wait();
@@ -115,12 +118,12 @@ struct Subtiles {
   }
 
   template <int N, int kStep>
-  __device__ static void multiply_step(float (&acc)[N / 2], const uint8_t* subtile, uint32_t tokens,
-                                       bool add) {
+  __device__ static void multiply_step(float (&acc)[kSums<N>], const uint8_t* subtile,
+                                       uint32_t tokens, bool add) {
     uint32_t a[4];
     Form::template widen<kStep>(Form::load(subtile), a);
     wgmma_fence();
-    wgmma<N>(acc, a, whole_descriptor(tokens + kStep * kNext16), add);
+    wgmma<kColumns<N>>(acc, a, whole_descriptor(tokens + kStep * kNext16), add);
     wgmma_commit();
     wgmma_wait<0>();
   }

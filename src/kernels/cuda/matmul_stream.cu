@@ -30,17 +30,18 @@ struct Bf16Boxes {
   };
 
   // Memory is what is waited for, so a tile's place is given back as soon as can be.
-  template <int N>
-  __device__ static void multiply(float (&acc)[N / 2], RingReader<Bf16Boxes, N> ring, int group,
-                                  int count) {
+  template <int N, typename Ready>
+  __device__ static void multiply(float (&acc)[kSums<N>], RingReader<Bf16Boxes, N> ring, int group,
+                                  int count, const Ready& ready) {
+    ready();
     for (int i = 0; i < count; ++i, ring.next()) {
       ring.wait();
       const uint32_t rows = ring.weights_at() + (group * kSubtileBytes >> 4);
       wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kBlockK / 16; ++k) {
-        wgmma<N>(acc, whole_descriptor(rows + k * kNext16),
-                 whole_descriptor(ring.tokens_at() + k * kNext16), i > 0 || k > 0);
+        wgmma<kColumns<N>>(acc, whole_descriptor(rows + k * kNext16),
+                           whole_descriptor(ring.tokens_at() + k * kNext16), i > 0 || k > 0);
       }
       wgmma_commit();
       wgmma_wait<0>();

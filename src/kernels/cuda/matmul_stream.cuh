@@ -22,9 +22,12 @@
 //     };
 //
 //     // acc = rows of group `group` times tokens, over the `count` tiles that the ring brings.
-//     template <int N>
-//     __device__ static void multiply(float (&acc)[N / 2], RingReader<Weights, N> ring, int group,
-//                                     int count);
+//     Calls
+//     // ready() before the first product: what else that needs is there then.
+//     template <int N, typename Ready>
+//     __device__ static void multiply(float (&acc)[kSums<N>], RingReader<Weights, N> ring, int
+//     group,
+//                                     int count, const Ready& ready);
 //   };
 #pragma once
 
@@ -39,7 +42,7 @@ namespace orthrus::cuda {
 
 inline constexpr int kConsumers = kFinishThreads;
 inline constexpr int kStreamThreads = kConsumers + 32;
-inline constexpr int kMostStages = 16;
+inline constexpr int kMostStages = 24;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
 inline constexpr int kWholeRing = 216 * 1024;
@@ -56,38 +59,52 @@ __device__ constexpr int tiles_at_trigger(int count) {
   if (Weights::kTileBytes < 8192) return count;
   return count < 16 ? 0 : 6;
 }
+// N is the number of tokens that a block multiplies, 8 or more as wgmma takes them; or 1. Then its
+// part of the token lies beside the ring, all of it: fetched at once, or made of a row by the block
+// itself. One of 8 in each stage would be as much to fetch again.
+template <int N>
+inline constexpr int kColumns = N < 8 ? 8 : N;
+template <int N>
+inline constexpr int kSums = kColumns<N> / 2;  // of a thread
 // Tiles of tokens are swizzled: they lie at a multiple of 1024 bytes, behind the weights.
 template <typename Weights>
 inline constexpr int kTokensAt = (Weights::kTileBytes + 1023) / 1024 * 1024;
 template <typename Weights, int N>
-inline constexpr int kStageBytes = kTokensAt<Weights> + N* kBlockK * 2;
-// A product of one row may make its token by itself. It is the same kernel: one more would have to
-// be fetched, instruction by instruction, in every layer.
-template <int N>
-__device__ bool own_norm(const MatmulJob& job) {
-  return N == 8 && job.norm.x != nullptr;
-}
+inline constexpr int kStageBytes =
+    N == 1 ? Weights::kTileBytes : kTokensAt<Weights> + N* kBlockK * 2;
 
 struct Ring {
   uint64_t full[kMostStages];
   uint64_t empty[kMostStages];
+  uint64_t token;  // of one token that is fetched
 };
 inline constexpr uint32_t kBarrierBytes = sizeof(uint64_t);
+
+// Where the one token's part lies: as rows of swizzled tiles do, a k-block a row. So the tile that
+// begins with a k-block has it as its first token. Its other tokens may be anything: up to
+// kTokenBehind bytes behind the last are read.
+inline constexpr int kTokenBehind = 7 * kBlockK * 2;
+template <typename Weights, int N>
+__device__ uint8_t* token_at(uint8_t* ring, int stages) {
+  return ring + (stages * kStageBytes<Weights, N> + 1023) / 1024 * 1024;
+}
+// Of a part of K.
+__host__ __device__ inline int most_k_blocks(const MatmulJob& job) {
+  return (job.k_blocks + job.splits - 1) / job.splits;
+}
 
 template <typename Weights, int N>
 __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const MatmulJob& job,
                         int tile, int first_token, int first, int count, int stages, uint8_t* ring,
                         Ring& barriers) {
   const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
-  const bool own = own_norm<N>(job);
   // A tile takes some hundred cycles from here, so nothing is found twice.
   const uint32_t ring_at = kept_address(ring), barriers_at = kept_address(&barriers);
   typename Weights::Tiles tiles(weights, job, tile, first);
-  const uint32_t bytes = Weights::kTileBytes + (own ? 0 : N * kBlockK * 2);
   const auto to = [&](int stage) { return ring_at + stage * kStageBytes<Weights, N>; };
   const auto full = [&](int stage) { return barriers_at + stage * kBarrierBytes; };
   const auto load_weights = [&](int stage) {
-    barrier_expect(full(stage), bytes);
+    barrier_expect(full(stage), Weights::kTileBytes + (N == 1 ? 0 : N * kBlockK * 2));
     tiles.fetch(to(stage), full(stage), weights_policy);
   };
   const auto load_tokens = [&](int i, int stage) {
@@ -104,26 +121,27 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
     }
     load_weights(i);
   }
-  if (!own) {
+  if constexpr (N > 1) {
     wait_for_predecessor();
 #pragma unroll 1
     for (int i = 0; i < filled; ++i) load_tokens(i, i);
+  } else if (job.norm.x == nullptr) {
+    wait_for_predecessor();
+    const uint32_t bytes = most_k_blocks(job) * kBlockK * 2;
+    barrier_expect(&barriers.token, bytes);
+    copy_box(token_at<Weights, N>(ring, stages), &tokens, 0, first, &barriers.token, tokens_policy);
   }
 #pragma unroll 1
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
     barrier_wait(full(stage) + kMostStages * kBarrierBytes, round & 1);  // empty
     load_weights(stage);
-    if (!own) load_tokens(i, stage);
+    if constexpr (N > 1) load_tokens(i, stage);
     if (count - 1 - i == at_trigger) let_successor_start();
     if (++stage == stages) stage = 0, ++round;
   }
 }
 
-// The one token's columns of k-blocks [first, first + count), in `token`; by kConsumers. They lie
-// as rows of swizzled tiles do, a k-block a row. So the tile that begins with a k-block has it as
-// its first token. Its other tokens may be anything: up to kTokenBehind bytes behind the last are
-// read.
-inline constexpr int kTokenBehind = 7 * kBlockK * 2;
+// The one token's columns of k-blocks [first, first + count), in `token`; by kConsumers.
 __device__ inline void make_token(const MatmulJob& job, int first, int count, uint8_t* token) {
   using Row = NormRow<kConsumers, kMostOwnNormCols>;
   __shared__ float sums[kNormWarps];
@@ -154,15 +172,14 @@ __device__ inline void make_token(const MatmulJob& job, int first, int count, ui
   named_barrier(1, kConsumers);
 }
 
-// Tiles of the ring, one behind the other, for a thread that multiplies. Tokens are there too, or
-// the one token lies at `token`.
+// Tiles of the ring, one behind the other, for a thread that multiplies.
 template <typename Weights, int N>
 class RingReader {
  public:
-  __device__ RingReader(uint8_t* ring, Ring& barriers, int stages, const uint8_t* token)
+  __device__ RingReader(uint8_t* ring, Ring& barriers, int stages)
       : ring_(ring),
         first_(lower_descriptor(shared_address(ring))),
-        token_(token == nullptr ? 0 : lower_descriptor(shared_address(token))),
+        token_(lower_descriptor(shared_address(token_at<Weights, N>(ring, stages)))),
         barriers_(barriers),
         stages_(stages) {}
 
@@ -174,12 +191,12 @@ class RingReader {
     return first_ + static_cast<uint32_t>(stage_ * kStageBytes<Weights, N> >> 4);
   }
   __device__ uint32_t tokens_at() const {
-    return own() ? token_ : weights_at() + (kTokensAt<Weights> >> 4);
+    return N == 1 ? token_ : weights_at() + (kTokensAt<Weights> >> 4);
   }
   __device__ int stage() const { return stage_; }
   __device__ void next() {
     if (++stage_ == stages_) stage_ = 0, parity_ ^= 1;
-    if (own()) token_ += kBlockK * 2 >> 4;
+    token_ += kBlockK * 2 >> 4;
   }
   // Gives a tile's place back: its reads are complete.
   __device__ void give_back(int stage) const {
@@ -187,8 +204,6 @@ class RingReader {
   }
 
  private:
-  __device__ bool own() const { return N == 8 && token_ != 0; }
-
   uint8_t* ring_;
   uint32_t first_, token_;
   Ring& barriers_;
@@ -197,20 +212,22 @@ class RingReader {
 };
 
 // Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
-template <typename Weights, int N>
-__device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, const uint8_t* token,
-                        float* sums) {
+template <typename Weights, int N, typename Ready>
+__device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, float* sums,
+                        const Ready& ready) {
   const int group = warp_index() / 4, lane = threadIdx.x % 32;
-  float acc[N / 2];
-  Weights::template multiply<N>(acc, RingReader<Weights, N>(ring, barriers, stages, token), group,
-                                count);
+  float acc[kSums<N>];
+  Weights::template multiply<N>(acc, RingReader<Weights, N>(ring, barriers, stages), group, count,
+                                ready);
   named_barrier(1, kConsumers);  // nothing reads the ring any more
   const int row = threadIdx.x / 32 * 16 + lane / 4;
 #pragma unroll
-  for (int i = 0; i < N / 8; ++i) {
+  for (int i = 0; i < kColumns<N> / 8; ++i) {
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
-      float* const to = sums + (8 * i + 2 * (lane % 4) + j) * kSumStride + row;
+      const int token = 8 * i + 2 * (lane % 4) + j;
+      if (N < 8 && token >= N) continue;
+      float* const to = sums + token * kSumStride + row;
       to[0] = acc[4 * i + j] * Weights::sum_factor();
       to[8] = acc[4 * i + 2 + j] * Weights::sum_factor();
     }
@@ -230,7 +247,6 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
   // The swizzle repeats every 1024 bytes of address.
   uint8_t* const ring = shared + (1024 - shared_address(shared) % 1024) % 1024;
   float* const sums = reinterpret_cast<float*>(ring);
-  uint8_t* const token = ring + stages * kStageBytes<Weights, N>;
 
   const int split = static_cast<int>(blockIdx.x), first_token = static_cast<int>(blockIdx.y) * N;
   const int tile = static_cast<int>(blockIdx.z);
@@ -242,6 +258,7 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
       barrier_init(&barriers.full[i], 1);
       barrier_init(&barriers.empty[i], kConsumers / 32);
     }
+    if constexpr (N == 1) barrier_init(&barriers.token, 1);
     barrier_init_fence();
   }
   __syncthreads();
@@ -264,12 +281,14 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
         prefetch_line(threadIdx.x == 0 ? w.q_norm : w.k_norm);
       }
     }
-    if (own_norm<N>(job)) {
-      make_token(job, first, count, token);
-    } else {
+    consume<Weights, N>(count, stages, ring, barriers, sums, [&] {
+      if (N == 1 && job.norm.x != nullptr) {
+        make_token(job, first, count, token_at<Weights, N>(ring, stages));
+        return;
+      }
       wait_for_predecessor();
-    }
-    consume<Weights, N>(count, stages, ring, barriers, own_norm<N>(job) ? token : nullptr, sums);
+      if constexpr (N == 1) barrier_wait(&barriers.token, 0);
+    });
   }
   if (job.splits > 1) {
     cluster_sync_shared();
@@ -296,11 +315,12 @@ template <int N, typename Weights>
 cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob job,
                              cudaStream_t stream) {
   CUtensorMap tokens = {};
-  const bool own = job.norm.x != nullptr;
-  if (!own) {
-    if (const cudaError_t error = make_tokens_map(x, job.cols, N, &tokens); error != cudaSuccess) {
-      return error;
-    }
+  if (job.norm.x == nullptr) {
+    const int cols = job.cols, rows = most_k_blocks(job);
+    const cudaError_t error =
+        N == 1 ? make_tensor_map(x.data, job.k_blocks, kBlockK, kBlockK, rows, &tokens)
+               : make_tokens_map(x, cols, N, &tokens);
+    if (error != cudaSuccess) return error;
   }
   job.token_tiles = (x.bucket + N - 1) / N;
   int processors = 0;
@@ -314,11 +334,11 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
                  ? 0
                  : Weights::kTileBytes * std::min(blocks, processors) / (kFillRate * processors);
   const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
-  const int token =
-      own ? (job.k_blocks + job.splits - 1) / job.splits * kBlockK * 2 + kTokenBehind : 0;
+  // With one token its part, and what the ring is rounded up by.
+  const int token = N == 1 ? most_k_blocks(job) * kBlockK * 2 + kTokenBehind + 1024 : 0;
   const int stages = std::clamp((ring - 1024 - token) / kStage, 2, kMostStages);
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
-  const int sums = (N + (job.splits > 1 ? N / job.splits : 0)) * kSumStride * 4;
+  const int sums = (N + (job.splits > 1 ? (N + job.splits - 1) / job.splits : 0)) * kSumStride * 4;
   // Where stages are small the ring needs less than it may have: more blocks on a multiprocessor
   // would leave others idle.
   const int shared = std::max({ring, 1024 + stages * kStage + token, 1024 + sums});
@@ -331,6 +351,11 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
 template <typename Weights>
 cudaError_t launch_stream(const Tokens& x, const Weights& weights, const MatmulJob& job,
                           cudaStream_t stream) {
+  // The one token's part of K is one box, if it is whole k-blocks.
+  const bool box = job.cols % kBlockK == 0 && most_k_blocks(job) <= kMostBoxRows;
+  if (x.bucket == 1 && (job.norm.x != nullptr || box)) {
+    return launch_stream_of<1>(x, weights, job, stream);
+  }
   if (x.bucket <= 8) return launch_stream_of<8>(x, weights, job, stream);
   if (x.bucket <= 16) return launch_stream_of<16>(x, weights, job, stream);
   if (x.bucket <= 32) return launch_stream_of<32>(x, weights, job, stream);

@@ -10,6 +10,8 @@ namespace orthrus::cuda {
 // K that is multiplied at a time: 128 bytes, the width of a swizzled tile.
 inline constexpr int kBlockK = 64;
 
+inline constexpr int kMostBoxRows = 256;
+
 // For boxes of kBlockK columns and `box_rows` rows of a row-major bf16 matrix whose rows are
 // `stride` elements apart. The data lie at a multiple of 16 bytes, and so does every row.
 [[nodiscard]] cudaError_t make_tensor_map(const __nv_bfloat16* data, int rows, int cols,
