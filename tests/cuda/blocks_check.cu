@@ -297,7 +297,8 @@ void check_blocks(Checks& checks) {
   const int shapes[][2] = {{6144, 4096}, {4096, 12288}, {2048, 6144}, {1152, 896},
                            {896, 4864},  {512, 64},     {1000, 544},  {352, 160},
                            {130, 96},    {65, 32},      {2, 32}};
-  const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256}, {130, 768}};
+  const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256},
+                                {130, 768},   {4170, 256},  {2250, 1792}};
   const auto check = [&](const Format& format, WeightForm form) {
     const bool first_of_form =
         format.type == DType::kQ8_0 || format.type == DType::kF32 || format.block_columns > 32;

@@ -268,7 +268,7 @@ void check_matmul(Checks& checks) {
   // Of 8B, 1.7B and Qwen2.5's 0.5B; of the tiny models; and odd ones.
   const int shapes[][2] = {{6144, 4096}, {4096, 12288}, {4096, 2048}, {2048, 6144}, {1152, 896},
                            {896, 4864},  {384, 1152},   {512, 64},    {64, 176},    {352, 64},
-                           {1000, 520},  {130, 72},     {2, 8}};
+                           {1000, 520},  {130, 72},     {4170, 256},  {2250, 1784}, {2, 8}};
   for (const auto& [rows, cols] : shapes) {
     for (const int exponents : {0, 12}) {
       Case c(checks, rows, cols, exponents);

@@ -7,11 +7,85 @@
 
 namespace orthrus::cuda {
 
-// That a block of the current device can have, static and dynamic.
-[[nodiscard]] inline cudaError_t most_shared_memory(int* bytes) {
+[[nodiscard]] inline cudaError_t device_attribute(cudaDeviceAttr which, int* value) {
   int device = 0;
   if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
-  return cudaDeviceGetAttribute(bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  return cudaDeviceGetAttribute(value, which, device);
+}
+
+// Of the current device.
+[[nodiscard]] inline cudaError_t count_multiprocessors(int* count) {
+  return device_attribute(cudaDevAttrMultiProcessorCount, count);
+}
+
+// Bytes that memory moves, at most, while multiprocessors' clocks tick once; of an H100's 1690.
+[[nodiscard]] inline cudaError_t memory_bytes_a_clock(double* bytes) {
+  int memory_khz = 0, bits = 0, khz = 0;
+  cudaError_t error = device_attribute(cudaDevAttrMemoryClockRate, &memory_khz);
+  if (error == cudaSuccess) error = device_attribute(cudaDevAttrGlobalMemoryBusWidth, &bits);
+  if (error == cudaSuccess) error = device_attribute(cudaDevAttrClockRate, &khz);
+  if (error != cudaSuccess) return error;
+  // Twice a clock. Drivers that don't tell are taken to drive an H100.
+  const double told = khz > 0 ? 2.0 * memory_khz * (bits / 8) / khz : 0;
+  *bytes = told > 0 ? told : 1690;
+  return cudaSuccess;
+}
+
+// That a block of the current device can have, static and dynamic.
+[[nodiscard]] inline cudaError_t most_shared_memory(int* bytes) {
+  return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, bytes);
+}
+
+// Lets the kernel have all dynamic shared memory that there is. The limit is the process's: every
+// thread sets the same. `compiled`: what is known of the kernel.
+template <typename Kernel>
+[[nodiscard]] cudaError_t allow_all_shared(Kernel kernel, cudaFuncAttributes* compiled) {
+  int most = 0;
+  if (const cudaError_t error = cudaFuncGetAttributes(compiled, kernel); error != cudaSuccess) {
+    return error;
+  }
+  if (const cudaError_t error = most_shared_memory(&most); error != cudaSuccess) return error;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              most - static_cast<int>(compiled->sharedSizeBytes));
+}
+
+// Dynamic shared memory of which a block of the kernel may have so much that a multiprocessor has
+// no room for two, but for one beside a block that has a little less than half.
+template <typename Kernel>
+[[nodiscard]] cudaError_t more_than_half(Kernel kernel, int* bytes) {
+  cudaFuncAttributes compiled;
+  int all = 0, reserved = 0;
+  cudaError_t error = cudaFuncGetAttributes(&compiled, kernel);
+  if (error == cudaSuccess) {
+    error = device_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor, &all);
+  }
+  if (error == cudaSuccess) {
+    error = device_attribute(cudaDevAttrReservedSharedMemoryPerBlock, &reserved);
+  }
+  if (error != cudaSuccess) return error;
+  constexpr int kLittle = 256;
+  *bytes = all / 2 + kLittle - reserved - static_cast<int>(compiled.sharedSizeBytes);
+  return cudaSuccess;
+}
+
+// Clusters of the kernel that the device has room for at a time.
+template <typename Kernel>
+[[nodiscard]] cudaError_t count_clusters(Kernel kernel, int blocks, int threads, int shared_bytes,
+                                         int cluster, int* count) {
+  cudaFuncAttributes compiled;
+  if (const cudaError_t error = allow_all_shared(kernel, &compiled); error != cudaSuccess) {
+    return error;
+  }
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  return cudaOccupancyMaxActiveClusters(count, kernel, &config);
 }
 
 // The kernel may start while its predecessor in the stream still runs, and so calls
@@ -22,18 +96,9 @@ template <typename... Parameters, typename... Arguments>
                                  size_t shared_bytes, int cluster, cudaStream_t stream,
                                  Arguments&&... arguments) {
   cudaFuncAttributes compiled;
-  if (const cudaError_t error = cudaFuncGetAttributes(&compiled, kernel); error != cudaSuccess) {
-    return error;
-  }
-  if (shared_bytes > 48 * 1024) {
-    // The limit is the process's: every thread sets the same, all that there is.
-    int most = 0;
-    if (const cudaError_t error = most_shared_memory(&most); error != cudaSuccess) return error;
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             most - static_cast<int>(compiled.sharedSizeBytes));
-    if (error != cudaSuccess) return error;
-  }
+  const cudaError_t error = shared_bytes > 48 * 1024 ? allow_all_shared(kernel, &compiled)
+                                                     : cudaFuncGetAttributes(&compiled, kernel);
+  if (error != cudaSuccess) return error;
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   // A kernel that was compiled for earlier devices doesn't wait.
@@ -48,13 +113,6 @@ template <typename... Parameters, typename... Arguments>
   config.attrs = attributes;
   config.numAttrs = cluster > 1 ? 2 : compiled.ptxVersion >= 90 ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
-}
-
-// Of the current device.
-[[nodiscard]] inline cudaError_t count_multiprocessors(int* count) {
-  int device = 0;
-  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
-  return cudaDeviceGetAttribute(count, cudaDevAttrMultiProcessorCount, device);
 }
 
 // The kernel starts when all before it in the stream is complete.

@@ -26,6 +26,7 @@ cudaError_t run(const Tokens& x, const MatrixView& w, int splits, Epilogue epilo
   job.row_tiles = (job.out_rows + tile_rows - 1) / tile_rows;
   job.k_blocks = (w.cols + kBlockK - 1) / kBlockK;
   job.splits = splits;
+  job.own_parts = 1;
   job.epilogue = epilogue;
   job.out = out;
   job.out_stride = out_stride;

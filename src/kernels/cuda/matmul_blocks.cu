@@ -25,7 +25,7 @@ struct Subtiles {
     __device__ Tiles(const Subtiles& weights, const MatmulJob& job, int tile, int k_block) {
       for (int half = 0; half < 2; ++half) {
         const size_t rows = static_cast<size_t>(row_group_of(job, tile, half)) * job.k_blocks;
-        next_[half] = weights.data + (rows + k_block) * Form::kBytes;
+        next_[half] = weights.data + (rows + k_block_of(job, k_block, half)) * Form::kBytes;
       }
     }
     __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy) {

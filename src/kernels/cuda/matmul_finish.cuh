@@ -14,16 +14,20 @@ inline constexpr int kTileRows = 128;
 // Sums of a tile, from token to token: other tokens, other banks.
 inline constexpr int kSumStride = kTileRows + 4;
 
-// First weight row of half `half` of a tile: SwiGLU has 64 rows of gate and the same 64 of up.
+// First weight row of half `half` of a tile: SwiGLU has 64 rows of gate and the same 64 of up; two
+// parts of K have the same.
 __device__ inline int first_weight_row(const MatmulJob& job, int tile, int half) {
+  if (job.own_parts == 2) return tile * kSubtileRows;
   if (job.epilogue == Epilogue::kSwiglu) return tile * kSubtileRows + half * job.out_rows;
   return tile * kTileRows + half * kSubtileRows;
 }
 
 // `kCount` times four neighbouring outputs, at[i] in every block's sums: all parts of K, in
 // ascending order. The loads, from shared memory that may be far, are all in flight together.
+// `own_parts`: as the job has it; the second lies in the upper half of a block's rows.
 template <int kCount>
-__device__ void add_parts(const float* const (&at)[kCount], int splits, float4 (&total)[kCount]) {
+__device__ void add_parts(const float* const (&at)[kCount], int splits, int own_parts,
+                          float4 (&total)[kCount]) {
   if (splits == 1) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) total[i] = *reinterpret_cast<const float4*>(at[i]);
@@ -35,7 +39,9 @@ __device__ void add_parts(const float* const (&at)[kCount], int splits, float4 (
     if (split == splits) break;
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      part[split][i] = load_from_rank(shared_address(at[i]), static_cast<uint32_t>(split));
+      const float* const from = own_parts == 2 ? at[i] + split % 2 * kSubtileRows : at[i];
+      const int rank = own_parts == 2 ? split / 2 : split;
+      part[split][i] = load_from_rank(shared_address(from), static_cast<uint32_t>(rank));
     }
   }
 #pragma unroll
@@ -92,7 +98,10 @@ template <int N, bool kGated>
 __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                             int splits, const float* sums) {
   constexpr int kRows = kGated ? kSubtileRows : kTileRows, kBatch = N <= 32 ? 1 : 2;
+  // With two parts a block, half as many blocks share half as many rows.
   const int quads = kRows / 4 >> log2_of(splits), log_quads = log2_of(quads);
+  const int own_parts = kGated ? 1 : job.own_parts,
+            tile_rows = own_parts == 2 ? kSubtileRows : kRows;
   const int items = tokens * quads;
   for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
     const float* at[kBatch];
@@ -104,17 +113,17 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
       const int item = min(first + i * kFinishThreads, items - 1);
       token[i] = item >> log_quads, row[i] = (split * quads + (item & (quads - 1))) * 4;
       at[i] = sums + token[i] * kSumStride + row[i];
-      row[i] += tile * kRows, token[i] += first_token;
+      row[i] += tile * tile_rows, token[i] += first_token;
       left[i] = first + i * kFinishThreads < items ? job.out_rows - row[i] : 0;
       if (job.epilogue == Epilogue::kAdd) {
         old[i] = load_four(out_at<float>(job, token[i], row[i]), left[i]);
       }
     }
-    add_parts(at, splits, sum);
+    add_parts(at, splits, own_parts, sum);
     if constexpr (kGated) {
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) at[i] += kSubtileRows;
-      add_parts(at, splits, up);
+      add_parts(at, splits, own_parts, up);
     }
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
@@ -146,7 +155,7 @@ __device__ inline void finish_top(const MatmulJob& job, int tile, int first_toke
   for (int token = split + warp * splits; token < tokens; token += step) {
     const float* const at[1] = {sums + token * kSumStride + lane * 4};
     float4 sum[1];
-    add_parts(at, splits, sum);
+    add_parts(at, splits, 1, sum);
     const float v[4] = {sum[0].x, sum[0].y, sum[0].z, sum[0].w};
     const int first_row = tile * kTileRows + lane * 4;
     float top = -INFINITY;
@@ -199,7 +208,7 @@ __device__ void finish_heads(const MatmulJob& job, int tile, int first_token, in
         const int item = min(first + i * kFinishThreads, items - 1);
         at[i] = sums + (split + item / kQuads * splits) * kSumStride + item % kQuads * 4;
       }
-      add_parts(at, splits, total);
+      add_parts(at, splits, 1, total);
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int item = min(first + i * kFinishThreads, items - 1);

@@ -35,6 +35,8 @@ struct MatmulJob {
   int out_rows;  // of an output: weight rows, or half as many for SwiGLU
   int k_blocks;  // of kBlockK
   int splits;    // parts of K: a power of two
+  // Of these, a block's: one, of the 128 rows of a tile; or two, of 64 rows, a warpgroup each.
+  int own_parts;
   int row_tiles, token_tiles;
   int pace;  // clocks from one tile of a ring to the next, while it is filled for the first time
   Epilogue epilogue;
@@ -59,6 +61,10 @@ __device__ inline int log2_of(int power) {
 __device__ inline int first_k_block(const MatmulJob& job, int split) {
   return job.k_blocks * split >> log2_of(job.splits);
 }
+// Which k-block half `half` of a tile has, where the block's first part has `k_block`.
+__device__ inline int k_block_of(const MatmulJob& job, int k_block, int half) {
+  return job.own_parts == 2 && half == 1 ? k_block + first_k_block(job, 1) : k_block;
+}
 
 __device__ inline float swiglu(float gate, float up) {
   return gate / (1.0f + __expf(-gate)) * up;
@@ -66,6 +72,7 @@ __device__ inline float swiglu(float gate, float up) {
 
 // Where the group of 64 rows lies that is half `half` of a tile, for matrices in subtiles.
 __device__ inline int row_group_of(const MatmulJob& job, int tile, int half) {
+  if (job.own_parts == 2) return tile;
   if (job.epilogue != Epilogue::kSwiglu) return 2 * tile + half;
   return tile + half * ((job.out_rows + kSubtileRows - 1) / kSubtileRows);
 }

@@ -14,19 +14,22 @@ struct Bf16Boxes {
   class Tiles {
    public:
     __device__ Tiles(const Bf16Boxes& weights, const MatmulJob& job, int tile, int k_block)
-        : map_(&weights.map), column_(k_block * kBlockK) {
-      for (int half = 0; half < 2; ++half) row_[half] = first_weight_row(job, tile, half);
+        : map_(&weights.map) {
+      for (int half = 0; half < 2; ++half) {
+        row_[half] = first_weight_row(job, tile, half);
+        column_[half] = k_block_of(job, k_block, half) * kBlockK;
+      }
     }
     __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy) {
       for (int half = 0; half < 2; ++half) {
-        copy_box(to + half * kSubtileBytes, map_, column_, row_[half], barrier, policy);
+        copy_box(to + half * kSubtileBytes, map_, column_[half], row_[half], barrier, policy);
+        column_[half] += kBlockK;
       }
-      column_ += kBlockK;
     }
 
    private:
     const CUtensorMap* map_;
-    int column_, row_[2];
+    int column_[2], row_[2];
   };
 
   // Memory is what is waited for, so a tile's place is given back as soon as can be.

@@ -1,10 +1,10 @@
 // Products for up to 128 tokens at a time, bound by streaming the weights.
 //
-// A block multiplies 128 weight rows by all tokens over one part of K. One warp keeps a ring of
-// tiles in flight; it fills the ring with weights before the previous kernel has finished, so that
-// memory is busy between kernels too. Two warpgroups of 64 rows each multiply. The blocks of a
-// cluster hold the parts of K: each adds up a share of the outputs, through the others' shared
-// memory.
+// A block multiplies 128 weight rows by all tokens over one part of K, or 64 over two ("o and
+// down", below). One warp keeps a ring of tiles in flight; it fills the ring with weights before
+// the previous kernel has finished, so that memory is busy between kernels too. Two warpgroups
+// multiply 64 rows each. The blocks of a cluster hold the parts of K: each adds up a share of the
+// outputs, through the others' shared memory.
 //
 // How the weights are stored is the parameter `Weights`:
 //
@@ -15,7 +15,7 @@
 //     __device__ static constexpr float sum_factor();
 //     // That a multiprocessor has registers for.
 //     static constexpr int most_blocks(int tokens);
-//     // Tiles of 128 rows, from a k-block on. fetch() starts to copy the next.
+//     // A block's tiles, from a k-block of its first part on. fetch() starts to copy the next.
 //     class Tiles {
 //       __device__ Tiles(const Weights& weights, const MatmulJob& job, int tile, int k_block);
 //       __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy);
@@ -46,17 +46,13 @@ inline constexpr int kMostStages = 24;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
 inline constexpr int kWholeRing = 216 * 1024;
-// Bytes a clock at which a multiprocessor's ring is first filled. With a ring on each that is a
-// little more than memory gives. Asked for at once, the tiles would be in front of what other
-// kernels load: queries, keys and values, parts, a norm's row.
-inline constexpr int kFillRate = 16;
 // Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
 // the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
-// small matrix are soon fetched. Tiles of 6 bits and fewer are small: what they wait for is less
+// small matrix are soon fetched. Tiles that are widened are small: what they wait for is less
 // memory than each other, and the next kernel may come at once.
 template <typename Weights>
 __device__ constexpr int tiles_at_trigger(int count) {
-  if (Weights::kTileBytes < 8192) return count;
+  if (Weights::kWidens) return count;
   return count < 16 ? 0 : 6;
 }
 // N is the number of tokens that a block multiplies, 8 or more as wgmma takes them; or 1. Then its
@@ -69,9 +65,13 @@ inline constexpr int kSums = kColumns<N> / 2;  // of a thread
 // Tiles of tokens are swizzled: they lie at a multiple of 1024 bytes, behind the weights.
 template <typename Weights>
 inline constexpr int kTokensAt = (Weights::kTileBytes + 1023) / 1024 * 1024;
+template <int N>
+inline constexpr int kTokenTile = N* kBlockK * 2;
+// Two parts of K have tokens each.
 template <typename Weights, int N>
-inline constexpr int kStageBytes =
-    N == 1 ? Weights::kTileBytes : kTokensAt<Weights> + N* kBlockK * 2;
+__host__ __device__ constexpr int stage_bytes(int own_parts) {
+  return N == 1 ? Weights::kTileBytes : kTokensAt<Weights> + own_parts * kTokenTile<N>;
+}
 
 struct Ring {
   uint64_t full[kMostStages];
@@ -84,13 +84,12 @@ inline constexpr uint32_t kBarrierBytes = sizeof(uint64_t);
 // begins with a k-block has it as its first token. Its other tokens may be anything: up to
 // kTokenBehind bytes behind the last are read.
 inline constexpr int kTokenBehind = 7 * kBlockK * 2;
-template <typename Weights, int N>
-__device__ uint8_t* token_at(uint8_t* ring, int stages) {
-  return ring + (stages * kStageBytes<Weights, N> + 1023) / 1024 * 1024;
+__device__ inline uint8_t* token_at(uint8_t* ring, int ring_size) {
+  return ring + (ring_size + 1023) / 1024 * 1024;
 }
-// Of a part of K.
+// Of a block's parts of K.
 __host__ __device__ inline int most_k_blocks(const MatmulJob& job) {
-  return (job.k_blocks + job.splits - 1) / job.splits;
+  return (job.k_blocks + job.splits - 1) / job.splits * job.own_parts;
 }
 
 template <typename Weights, int N>
@@ -101,15 +100,19 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   // A tile takes some hundred cycles from here, so nothing is found twice.
   const uint32_t ring_at = kept_address(ring), barriers_at = kept_address(&barriers);
   typename Weights::Tiles tiles(weights, job, tile, first);
-  const auto to = [&](int stage) { return ring_at + stage * kStageBytes<Weights, N>; };
+  const int stage_size = stage_bytes<Weights, N>(job.own_parts);
+  const auto to = [&](int stage) { return ring_at + stage * stage_size; };
   const auto full = [&](int stage) { return barriers_at + stage * kBarrierBytes; };
   const auto load_weights = [&](int stage) {
-    barrier_expect(full(stage), Weights::kTileBytes + (N == 1 ? 0 : N * kBlockK * 2));
+    const int of_tokens = N == 1 ? 0 : job.own_parts * kTokenTile<N>;
+    barrier_expect(full(stage), Weights::kTileBytes + of_tokens);
     tiles.fetch(to(stage), full(stage), weights_policy);
   };
   const auto load_tokens = [&](int i, int stage) {
-    copy_box(to(stage) + kTokensAt<Weights>, &tokens, (first + i) * kBlockK, first_token,
-             full(stage), tokens_policy);
+    for (int part = 0; part < job.own_parts; ++part) {
+      copy_box(to(stage) + kTokensAt<Weights> + part * kTokenTile<N>, &tokens,
+               k_block_of(job, first + i, part) * kBlockK, first_token, full(stage), tokens_policy);
+    }
   };
   const int filled = min(stages, count), at_trigger = tiles_at_trigger<Weights>(count);
   if (count - filled <= at_trigger) let_successor_start();
@@ -129,7 +132,8 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
     wait_for_predecessor();
     const uint32_t bytes = most_k_blocks(job) * kBlockK * 2;
     barrier_expect(&barriers.token, bytes);
-    copy_box(token_at<Weights, N>(ring, stages), &tokens, 0, first, &barriers.token, tokens_policy);
+    copy_box(token_at(ring, stages * stage_size), &tokens, 0, first, &barriers.token,
+             tokens_policy);
   }
 #pragma unroll 1
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
@@ -176,27 +180,36 @@ __device__ inline void make_token(const MatmulJob& job, int first, int count, ui
 template <typename Weights, int N>
 class RingReader {
  public:
-  __device__ RingReader(uint8_t* ring, Ring& barriers, int stages)
+  // For group `group` of the block, which has `count` tiles.
+  __device__ RingReader(const MatmulJob& job, int group, int count, uint8_t* ring, Ring& barriers,
+                        int stages)
       : ring_(ring),
         first_(lower_descriptor(shared_address(ring))),
-        token_(lower_descriptor(shared_address(token_at<Weights, N>(ring, stages)))),
         barriers_(barriers),
-        stages_(stages) {}
+        stages_(stages),
+        stage_size_(stage_bytes<Weights, N>(job.own_parts)) {
+    const int part = job.own_parts == 2 ? group : 0;
+    if (N == 1) {
+      const uint8_t* const token =
+          token_at(ring, stages * stage_size_) + part * count * kBlockK * 2;
+      tokens_ = lower_descriptor(shared_address(token));
+    } else {
+      tokens_ = static_cast<uint32_t>(kTokensAt<Weights> + part * kTokenTile<N>) >> 4;
+    }
+  }
 
   // Waits for the tile. What is asked about a tile is asked until next().
   __device__ void wait() const { barrier_wait(&barriers_.full[stage_], parity_); }
-  __device__ const uint8_t* weights() const { return ring_ + stage_ * kStageBytes<Weights, N>; }
+  __device__ const uint8_t* weights() const { return ring_ + stage_ * stage_size_; }
   // Lower halves of descriptors.
   __device__ uint32_t weights_at() const {
-    return first_ + static_cast<uint32_t>(stage_ * kStageBytes<Weights, N> >> 4);
+    return first_ + static_cast<uint32_t>(stage_ * stage_size_ >> 4);
   }
-  __device__ uint32_t tokens_at() const {
-    return N == 1 ? token_ : weights_at() + (kTokensAt<Weights> >> 4);
-  }
+  __device__ uint32_t tokens_at() const { return N == 1 ? tokens_ : weights_at() + tokens_; }
   __device__ int stage() const { return stage_; }
   __device__ void next() {
     if (++stage_ == stages_) stage_ = 0, parity_ ^= 1;
-    token_ += kBlockK * 2 >> 4;
+    if (N == 1) tokens_ += kBlockK * 2 >> 4;
   }
   // Gives a tile's place back: its reads are complete.
   __device__ void give_back(int stage) const {
@@ -205,20 +218,21 @@ class RingReader {
 
  private:
   uint8_t* ring_;
-  uint32_t first_, token_;
+  uint32_t first_;
+  uint32_t tokens_;  // of one token, where it is; of more, how far into a stage
   Ring& barriers_;
-  int stages_, stage_ = 0;
+  int stages_, stage_size_, stage_ = 0;
   uint32_t parity_ = 0;
 };
 
 // Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
 template <typename Weights, int N, typename Ready>
-__device__ void consume(int count, int stages, uint8_t* ring, Ring& barriers, float* sums,
-                        const Ready& ready) {
+__device__ void consume(const MatmulJob& job, int count, int stages, uint8_t* ring, Ring& barriers,
+                        float* sums, const Ready& ready) {
   const int group = warp_index() / 4, lane = threadIdx.x % 32;
   float acc[kSums<N>];
-  Weights::template multiply<N>(acc, RingReader<Weights, N>(ring, barriers, stages), group, count,
-                                ready);
+  const RingReader<Weights, N> reader(job, group, count, ring, barriers, stages);
+  Weights::template multiply<N>(acc, reader, group, count, ready);
   named_barrier(1, kConsumers);  // nothing reads the ring any more
   const int row = threadIdx.x / 32 * 16 + lane / 4;
 #pragma unroll
@@ -250,7 +264,8 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
 
   const int split = static_cast<int>(blockIdx.x), first_token = static_cast<int>(blockIdx.y) * N;
   const int tile = static_cast<int>(blockIdx.z);
-  const int first = first_k_block(job, split), count = first_k_block(job, split + 1) - first;
+  const int first_part = split * job.own_parts, first = first_k_block(job, first_part);
+  const int count = first_k_block(job, first_part + 1) - first;
   const int real = min(*job.count - first_token, N);
 
   if (threadIdx.x == kConsumers) {
@@ -281,9 +296,9 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
         prefetch_line(threadIdx.x == 0 ? w.q_norm : w.k_norm);
       }
     }
-    consume<Weights, N>(count, stages, ring, barriers, sums, [&] {
+    consume<Weights, N>(job, count, stages, ring, barriers, sums, [&] {
       if (N == 1 && job.norm.x != nullptr) {
-        make_token(job, first, count, token_at<Weights, N>(ring, stages));
+        make_token(job, first, count, token_at(ring, stages * stage_bytes<Weights, N>(1)));
         return;
       }
       wait_for_predecessor();
@@ -311,41 +326,86 @@ inline int ring_bytes(const MatmulJob& job, int blocks, int processors, bool wid
   return alone ? kWholeRing : kHalfRing;
 }
 
+// Clocks from one tile of a ring to the next, while it is first filled: a quarter more than memory
+// gives, by its own clock. Asked for at once, the tiles would be in front of what other kernels
+// load: queries, keys and values, parts, a norm's row.
+inline cudaError_t find_pace(int tile_bytes, int rings, int* pace) {
+  double per_clock = 0;
+  if (const cudaError_t error = memory_bytes_a_clock(&per_clock); error != cudaSuccess) {
+    return error;
+  }
+  *pace = static_cast<int>(tile_bytes * rings / (1.25 * per_clock));
+  return cudaSuccess;
+}
+
+// o and down: of 8B they have nearly as many blocks as there are multiprocessors. Started while
+// others run, two of them would come to share a multiprocessor here and there, others would have
+// nothing to do, and all wait for those two. A block that takes a little more than half of a
+// multiprocessor's memory shares it with one of the next product and with none of its own. But not
+// all clusters of four find room so (of an H200's 132 multiprocessors, 30 for 8B's 32); those of
+// two do. So a block has two parts of K, of half as many rows, and clusters are half as large.
+//
+// `shared`: the memory it then takes; otherwise 0. There is always another product between two that
+// add, so that the next one finds room.
+template <int N, typename Weights>
+cudaError_t spread_out(MatmulJob* job, int processors, int* shared) {
+  *shared = 0;
+  const int tiles = (job->out_rows + kSubtileRows - 1) / kSubtileRows, blocks = 2 * tiles;
+  const bool equal_parts = job->splits == 4 && job->k_blocks % 4 == 0;
+  const bool nearly_all = 2 * blocks > processors && blocks <= processors;
+  // More tokens would take more of the ring than weights do.
+  if (N > 64 || job->epilogue != Epilogue::kAdd || job->token_tiles > 1 || !equal_parts ||
+      !nearly_all) {
+    return cudaSuccess;
+  }
+  const auto kernel = stream_kernel<Weights, N>;
+  int most = 0, clusters = 0;
+  cudaError_t error = more_than_half(kernel, &most);
+  if (error == cudaSuccess) {
+    error = count_clusters(kernel, blocks, kStreamThreads, most, 2, &clusters);
+  }
+  if (error != cudaSuccess) return error;
+  if (clusters < tiles) return cudaSuccess;
+  job->own_parts = 2, job->row_tiles = tiles;
+  *shared = most;
+  return cudaSuccess;
+}
+
 template <int N, typename Weights>
 cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob job,
                              cudaStream_t stream) {
+  job.token_tiles = (x.bucket + N - 1) / N;
+  int processors = 0, least = 0;
+  cudaError_t error = count_multiprocessors(&processors);
+  if (error == cudaSuccess) error = spread_out<N, Weights>(&job, processors, &least);
+  if (error != cudaSuccess) return error;
+  const int k_blocks = most_k_blocks(job), cluster = job.splits / job.own_parts;
   CUtensorMap tokens = {};
   if (job.norm.x == nullptr) {
-    const int cols = job.cols, rows = most_k_blocks(job);
-    const cudaError_t error =
-        N == 1 ? make_tensor_map(x.data, job.k_blocks, kBlockK, kBlockK, rows, &tokens)
-               : make_tokens_map(x, cols, N, &tokens);
+    error = N == 1 ? make_tensor_map(x.data, job.k_blocks, kBlockK, kBlockK, k_blocks, &tokens)
+                   : make_tokens_map(x, job.cols, N, &tokens);
     if (error != cudaSuccess) return error;
   }
-  job.token_tiles = (x.bucket + N - 1) / N;
-  int processors = 0;
-  if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
-    return error;
-  }
-  constexpr int kStage = kStageBytes<Weights, N>;
-  const int blocks = job.splits * job.row_tiles * job.token_tiles;
+  const int blocks = cluster * job.row_tiles * job.token_tiles;
   // Where there are several tiles of tokens, most blocks' weights are in the L2 cache.
-  job.pace = job.token_tiles > 1
-                 ? 0
-                 : Weights::kTileBytes * std::min(blocks, processors) / (kFillRate * processors);
+  if (job.token_tiles == 1) {
+    error = find_pace(Weights::kTileBytes, std::min(blocks, processors), &job.pace);
+    if (error != cudaSuccess) return error;
+  }
   const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
+  const int stage = stage_bytes<Weights, N>(job.own_parts);
   // With one token its part, and what the ring is rounded up by.
-  const int token = N == 1 ? most_k_blocks(job) * kBlockK * 2 + kTokenBehind + 1024 : 0;
-  const int stages = std::clamp((ring - 1024 - token) / kStage, 2, kMostStages);
+  const int token = N == 1 ? k_blocks * kBlockK * 2 + kTokenBehind + 1024 : 0;
+  const int stages = std::clamp((ring - 1024 - token) / stage, 2, kMostStages);
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
   const int sums = (N + (job.splits > 1 ? (N + job.splits - 1) / job.splits : 0)) * kSumStride * 4;
   // Where stages are small the ring needs less than it may have: more blocks on a multiprocessor
   // would leave others idle.
-  const int shared = std::max({ring, 1024 + stages * kStage + token, 1024 + sums});
-  const dim3 grid(static_cast<unsigned>(job.splits), static_cast<unsigned>(job.token_tiles),
+  const int shared = std::max({ring, least, 1024 + stages * stage + token, 1024 + sums});
+  const dim3 grid(static_cast<unsigned>(cluster), static_cast<unsigned>(job.token_tiles),
                   static_cast<unsigned>(job.row_tiles));
-  return launch(stream_kernel<Weights, N>, grid, kStreamThreads, shared, job.splits, stream,
-                weights, tokens, job, stages);
+  return launch(stream_kernel<Weights, N>, grid, kStreamThreads, shared, cluster, stream, weights,
+                tokens, job, stages);
 }
 
 template <typename Weights>
