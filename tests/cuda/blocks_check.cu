@@ -295,8 +295,8 @@ void check_mixed_heads(Checks& checks, const Heads& heads, int cols) {
 void check_blocks(Checks& checks) {
   // Of 8B, 1.7B and 0.5B; of the tiny models; and odd ones. Columns are whole blocks.
   const int shapes[][2] = {{6144, 4096}, {4096, 12288}, {2048, 6144}, {1152, 896},
-                           {896, 4864},  {512, 64},     {1000, 544},  {352, 160},
-                           {130, 96},    {65, 32},      {2, 32}};
+                           {896, 4864},  {2250, 1792},  {512, 64},    {1000, 544},
+                           {352, 160},   {130, 96},     {65, 32},     {2, 32}};
   const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256},
                                 {130, 768},   {4170, 256},  {2250, 1792}};
   const auto check = [&](const Format& format, WeightForm form) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "checks.h"
 #include "device.cuh"
@@ -85,7 +86,7 @@ struct Case {
   // Of any number of tokens, from any first one: the bits of one token alone.
   void any_number() const {
     Array<float> out(size_t{kTokens} * rows);
-    Array<float> added(size_t{kTokens} * rows);
+    const auto products = base.host();
     for (const int m : {1, 2, 7, 8, 9, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 257, 512}) {
       const int first = static_cast<int>(hash(checks.seed, m) % (kTokens - 512));
       const size_t size = static_cast<size_t>(m) * rows;
@@ -101,19 +102,28 @@ struct Case {
         const bool untouched = size == host.size() || std::isnan(host[size]);
         checks.expect(untouched, "matmul %s: wrote past %d tokens", name.c_str(), m);
       }
-      fill(added, 5);
-      const Tokens t = tokens(first, m, m);
-      CHECK_CUDA(matmul_add(t, weights(), added.data(), static_cast<size_t>(rows), nullptr));
-      Array<float> start(size);
-      fill(start, 5);
-      const auto base_host = base.host(), start_host = start.host(), added_host = added.host();
-      size_t wrong = 0;
-      for (size_t i = 0; i < size; ++i) {
-        const float y = base_host[static_cast<size_t>(first) * rows + i];
-        wrong += added_host[i] != start_host[i] + y;
+      for (const int real : {m, 0}) {
+        for (const int bucket : {m, std::min(kTokens - first, m + 5)})
+          check_added(first, real, bucket, products);
       }
-      checks.expect(wrong == 0, "matmul %s, added: %d tokens, %zu wrong", name.c_str(), m, wrong);
     }
+  }
+
+  // Of `real` tokens y is added, and nothing to what lies behind them.
+  void check_added(int first, int real, int bucket, const std::vector<float>& products) const {
+    Array<float> added(size_t{kTokens} * rows);
+    fill(added, 5);
+    const auto start = added.host();
+    CHECK_CUDA(matmul_add(tokens(first, real, bucket), weights(), added.data(),
+                          static_cast<size_t>(rows), nullptr));
+    const auto got = added.host();
+    const size_t size = static_cast<size_t>(real) * rows, at = static_cast<size_t>(first) * rows;
+    size_t wrong = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      wrong += got[i] != (i < size ? start[i] + products[at + i] : start[i]);
+    }
+    checks.expect(wrong == 0, "matmul %s, added: %d tokens of %d, %zu wrong", name.c_str(), real,
+                  bucket, wrong);
   }
 
   void swiglu() const {

@@ -39,6 +39,11 @@ inline void check_own_norm(Checks& checks, const MatrixView& w, const MatrixView
     CHECK_CUDA(matmul(own, w, got.data(), rows, nullptr));
     auto different = count_different<uint32_t>(got.data(), want.data(), rows);
     checks.expect(different == 0, "%s, own norm: %llu differ", name.c_str(), different);
+    fill(want, 5), fill(got, 5);
+    CHECK_CUDA(matmul_add(by_kernel, w, want.data(), rows, nullptr));
+    CHECK_CUDA(matmul_add(own, w, got.data(), rows, nullptr));
+    different = count_different<uint32_t>(got.data(), want.data(), rows);
+    checks.expect(different == 0, "%s, own norm, added: %llu differ", name.c_str(), different);
     CHECK_CUDA(matmul_top(by_kernel, w, choice_want.data(), top_workspace.data(), nullptr));
     CHECK_CUDA(matmul_top(own, w, choice_got.data(), top_workspace.data(), nullptr));
     const Choice a = choice_want.host()[0], b = choice_got.host()[0];

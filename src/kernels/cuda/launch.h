@@ -18,7 +18,7 @@ namespace orthrus::cuda {
   return device_attribute(cudaDevAttrMultiProcessorCount, count);
 }
 
-// Bytes that memory moves, at most, while multiprocessors' clocks tick once; of an H100's 1690.
+// Bytes that memory moves, at most, while multiprocessors' clocks tick once. An H100's moves 1690.
 [[nodiscard]] inline cudaError_t memory_bytes_a_clock(double* bytes) {
   int memory_khz = 0, bits = 0, khz = 0;
   cudaError_t error = device_attribute(cudaDevAttrMemoryClockRate, &memory_khz);
@@ -49,8 +49,8 @@ template <typename Kernel>
                               most - static_cast<int>(compiled->sharedSizeBytes));
 }
 
-// Dynamic shared memory of which a block of the kernel may have so much that a multiprocessor has
-// no room for two, but for one beside a block that has a little less than half.
+// Dynamic shared memory with which two blocks of the kernel don't fit a multiprocessor, but one
+// fits it beside a block that has a little less than half.
 template <typename Kernel>
 [[nodiscard]] cudaError_t more_than_half(Kernel kernel, int* bytes) {
   cudaFuncAttributes compiled;

@@ -3,8 +3,8 @@
 // An output is the same bits whatever the number of tokens and wherever its token stands: K is
 // split into split_count() parts, which depends on the shape of W alone; a part is one chain of
 // wgmma in ascending k; and the parts are added in ascending order. Up to 128 tokens the parts go
-// to the blocks of a cluster, and the weights are streamed once; a prefill computes them one after
-// the other.
+// to the blocks of a cluster, one or two each, and the weights are streamed once; a prefill
+// computes them one after the other.
 //
 // All functions only launch kernels, and can be captured into a graph. What depends on the cycle
 // is read on the device: of `bucket` rows that a launch is for, the first *count are real, and

@@ -100,8 +100,8 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
   constexpr int kRows = kGated ? kSubtileRows : kTileRows, kBatch = N <= 32 ? 1 : 2;
   // With two parts a block, half as many blocks share half as many rows.
   const int quads = kRows / 4 >> log2_of(splits), log_quads = log2_of(quads);
-  const int own_parts = kGated ? 1 : job.own_parts,
-            tile_rows = own_parts == 2 ? kSubtileRows : kRows;
+  const int own_parts = kGated ? 1 : job.own_parts;
+  const int tile_rows = own_parts == 2 ? kSubtileRows : kRows;
   const int items = tokens * quads;
   for (int first = threadIdx.x; first < items; first += kBatch * kFinishThreads) {
     const float* at[kBatch];

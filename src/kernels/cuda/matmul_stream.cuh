@@ -22,12 +22,10 @@
 //     };
 //
 //     // acc = rows of group `group` times tokens, over the `count` tiles that the ring brings.
-//     Calls
-//     // ready() before the first product: what else that needs is there then.
+//     // ready() is called before the first product: what else that needs is there then.
 //     template <int N, typename Ready>
-//     __device__ static void multiply(float (&acc)[kSums<N>], RingReader<Weights, N> ring, int
-//     group,
-//                                     int count, const Ready& ready);
+//     __device__ static void multiply(float (&acc)[kSums<N>], RingReader<Weights, N> ring,
+//                                     int group, int count, const Ready& ready);
 //   };
 #pragma once
 
@@ -48,8 +46,8 @@ inline constexpr int kHalfRing = 108 * 1024;
 inline constexpr int kWholeRing = 216 * 1024;
 // Tiles, of `count`, that a block has still to fetch when it lets the next kernel start. Earlier,
 // the next one's fetching delays this one's; later, memory idles between them. The few tiles of a
-// small matrix are soon fetched. Tiles that are widened are small: what they wait for is less
-// memory than each other, and the next kernel may come at once.
+// small matrix are soon fetched. Where weights are widened, memory is not what is waited for most,
+// and the next kernel may come at once.
 template <typename Weights>
 __device__ constexpr int tiles_at_trigger(int count) {
   if (Weights::kWidens) return count;
@@ -84,18 +82,19 @@ inline constexpr uint32_t kBarrierBytes = sizeof(uint64_t);
 // begins with a k-block has it as its first token. Its other tokens may be anything: up to
 // kTokenBehind bytes behind the last are read.
 inline constexpr int kTokenBehind = 7 * kBlockK * 2;
-__device__ inline uint8_t* token_at(uint8_t* ring, int ring_size) {
-  return ring + (ring_size + 1023) / 1024 * 1024;
+template <typename Weights, int N>
+__device__ uint8_t* token_at(const MatmulJob& job, uint8_t* ring, int stages) {
+  return ring + (stages * stage_bytes<Weights, N>(job.own_parts) + 1023) / 1024 * 1024;
 }
 // Of a block's parts of K.
-__host__ __device__ inline int most_k_blocks(const MatmulJob& job) {
+__host__ __device__ inline int most_own_k_blocks(const MatmulJob& job) {
   return (job.k_blocks + job.splits - 1) / job.splits * job.own_parts;
 }
 
 template <typename Weights, int N>
 __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const MatmulJob& job,
                         int tile, int first_token, int first, int count, int stages, uint8_t* ring,
-                        Ring& barriers) {
+                        uint8_t* token, Ring& barriers) {
   const uint64_t weights_policy = evict_first_policy(), tokens_policy = evict_last_policy();
   // A tile takes some hundred cycles from here, so nothing is found twice.
   const uint32_t ring_at = kept_address(ring), barriers_at = kept_address(&barriers);
@@ -130,10 +129,9 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
     for (int i = 0; i < filled; ++i) load_tokens(i, i);
   } else if (job.norm.x == nullptr) {
     wait_for_predecessor();
-    const uint32_t bytes = most_k_blocks(job) * kBlockK * 2;
+    const uint32_t bytes = most_own_k_blocks(job) * kBlockK * 2;
     barrier_expect(&barriers.token, bytes);
-    copy_box(token_at(ring, stages * stage_size), &tokens, 0, first, &barriers.token,
-             tokens_policy);
+    copy_box(token, &tokens, 0, first, &barriers.token, tokens_policy);
   }
 #pragma unroll 1
   for (int i = filled, stage = 0, round = 0; i < count; ++i) {
@@ -180,22 +178,17 @@ __device__ inline void make_token(const MatmulJob& job, int first, int count, ui
 template <typename Weights, int N>
 class RingReader {
  public:
-  // For group `group` of the block, which has `count` tiles.
-  __device__ RingReader(const MatmulJob& job, int group, int count, uint8_t* ring, Ring& barriers,
-                        int stages)
+  // For group `group` of the block, which has `count` tiles. `token`: token_at.
+  __device__ RingReader(const MatmulJob& job, int group, int count, uint8_t* ring,
+                        const uint8_t* token, Ring& barriers, int stages)
       : ring_(ring),
         first_(lower_descriptor(shared_address(ring))),
         barriers_(barriers),
         stages_(stages),
         stage_size_(stage_bytes<Weights, N>(job.own_parts)) {
     const int part = job.own_parts == 2 ? group : 0;
-    if (N == 1) {
-      const uint8_t* const token =
-          token_at(ring, stages * stage_size_) + part * count * kBlockK * 2;
-      tokens_ = lower_descriptor(shared_address(token));
-    } else {
-      tokens_ = static_cast<uint32_t>(kTokensAt<Weights> + part * kTokenTile<N>) >> 4;
-    }
+    token_ = lower_descriptor(shared_address(token + part * count * kBlockK * 2));
+    in_stage_ = static_cast<uint32_t>(kTokensAt<Weights> + part * kTokenTile<N>) >> 4;
   }
 
   // Waits for the tile. What is asked about a tile is asked until next().
@@ -205,11 +198,11 @@ class RingReader {
   __device__ uint32_t weights_at() const {
     return first_ + static_cast<uint32_t>(stage_ * stage_size_ >> 4);
   }
-  __device__ uint32_t tokens_at() const { return N == 1 ? tokens_ : weights_at() + tokens_; }
+  __device__ uint32_t tokens_at() const { return N == 1 ? token_ : weights_at() + in_stage_; }
   __device__ int stage() const { return stage_; }
   __device__ void next() {
     if (++stage_ == stages_) stage_ = 0, parity_ ^= 1;
-    if (N == 1) tokens_ += kBlockK * 2 >> 4;
+    token_ += kBlockK * 2 >> 4;
   }
   // Gives a tile's place back: its reads are complete.
   __device__ void give_back(int stage) const {
@@ -219,7 +212,7 @@ class RingReader {
  private:
   uint8_t* ring_;
   uint32_t first_;
-  uint32_t tokens_;  // of one token, where it is; of more, how far into a stage
+  uint32_t token_, in_stage_;  // where one token is; where more are
   Ring& barriers_;
   int stages_, stage_size_, stage_ = 0;
   uint32_t parity_ = 0;
@@ -227,11 +220,11 @@ class RingReader {
 
 // Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
 template <typename Weights, int N, typename Ready>
-__device__ void consume(const MatmulJob& job, int count, int stages, uint8_t* ring, Ring& barriers,
-                        float* sums, const Ready& ready) {
+__device__ void consume(const MatmulJob& job, int count, int stages, uint8_t* ring,
+                        const uint8_t* token, Ring& barriers, float* sums, const Ready& ready) {
   const int group = warp_index() / 4, lane = threadIdx.x % 32;
   float acc[kSums<N>];
-  const RingReader<Weights, N> reader(job, group, count, ring, barriers, stages);
+  const RingReader<Weights, N> reader(job, group, count, ring, token, barriers, stages);
   Weights::template multiply<N>(acc, reader, group, count, ready);
   named_barrier(1, kConsumers);  // nothing reads the ring any more
   const int row = threadIdx.x / 32 * 16 + lane / 4;
@@ -261,6 +254,7 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
   // The swizzle repeats every 1024 bytes of address.
   uint8_t* const ring = shared + (1024 - shared_address(shared) % 1024) % 1024;
   float* const sums = reinterpret_cast<float*>(ring);
+  uint8_t* const token = token_at<Weights, N>(job, ring, stages);
 
   const int split = static_cast<int>(blockIdx.x), first_token = static_cast<int>(blockIdx.y) * N;
   const int tile = static_cast<int>(blockIdx.z);
@@ -285,21 +279,22 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
   if (warp_index() >= kConsumers / 32) {
     if (threadIdx.x == kConsumers) {
       produce<Weights, N>(weights, tokens, job, tile, first_token, first, count, stages, ring,
-                          barriers);
+                          token, barriers);
     }
     __syncwarp();
   } else {
-    if (job.epilogue == Epilogue::kHeads && threadIdx.x < N) {
-      places[threadIdx.x] = place_of(job.heads.batch, first_token + threadIdx.x);
+    if (job.epilogue == Epilogue::kHeads) {
+      const int thread = static_cast<int>(threadIdx.x);
+      if (thread < N) places[thread] = place_of(job.heads.batch, first_token + thread);
       const HeadWeights& w = job.heads.weights;
-      if (threadIdx.x < 2 && w.q_norm != nullptr) {
-        prefetch_line(threadIdx.x == 0 ? w.q_norm : w.k_norm);
-      }
+      if (thread < 2 && w.q_norm != nullptr) prefetch_line(thread == 0 ? w.q_norm : w.k_norm);
     }
-    consume<Weights, N>(job, count, stages, ring, barriers, sums, [&] {
-      if (N == 1 && job.norm.x != nullptr) {
-        make_token(job, first, count, token_at(ring, stages * stage_bytes<Weights, N>(1)));
-        return;
+    consume<Weights, N>(job, count, stages, ring, token, barriers, sums, [&] {
+      if constexpr (N == 1) {
+        if (job.norm.x != nullptr) {
+          make_token(job, first, count * job.own_parts, token);
+          return;
+        }
       }
       wait_for_predecessor();
       if constexpr (N == 1) barrier_wait(&barriers.token, 0);
@@ -326,9 +321,9 @@ inline int ring_bytes(const MatmulJob& job, int blocks, int processors, bool wid
   return alone ? kWholeRing : kHalfRing;
 }
 
-// Clocks from one tile of a ring to the next, while it is first filled: a quarter more than memory
-// gives, by its own clock. Asked for at once, the tiles would be in front of what other kernels
-// load: queries, keys and values, parts, a norm's row.
+// Clocks from one tile of a ring to the next, while it is first filled: a quarter faster than
+// memory is. Asked for at once, the tiles would be in front of what other kernels load: queries,
+// keys and values, parts, a norm's row.
 inline cudaError_t find_pace(int tile_bytes, int rings, int* pace) {
   double per_clock = 0;
   if (const cudaError_t error = memory_bytes_a_clock(&per_clock); error != cudaSuccess) {
@@ -345,29 +340,27 @@ inline cudaError_t find_pace(int tile_bytes, int rings, int* pace) {
 // all clusters of four find room so (of an H200's 132 multiprocessors, 30 for 8B's 32); those of
 // two do. So a block has two parts of K, of half as many rows, and clusters are half as large.
 //
-// `shared`: the memory it then takes; otherwise 0. There is always another product between two that
-// add, so that the next one finds room.
+// `shared`: the memory it then takes; otherwise 0.
 template <int N, typename Weights>
 cudaError_t spread_out(MatmulJob* job, int processors, int* shared) {
   *shared = 0;
+  // Between two products that add there is always another. With more tokens, too few of a ring's
+  // bytes would be weights.
+  if (job->epilogue != Epilogue::kAdd || N > 64) return cudaSuccess;
+  const int own_k_blocks = job->k_blocks / 2;
+  if (job->splits != 4 || job->k_blocks % 4 != 0) return cudaSuccess;
+  if (N == 1 && own_k_blocks > kMostBoxRows) return cudaSuccess;
   const int tiles = (job->out_rows + kSubtileRows - 1) / kSubtileRows, blocks = 2 * tiles;
-  const bool equal_parts = job->splits == 4 && job->k_blocks % 4 == 0;
-  const bool nearly_all = 2 * blocks > processors && blocks <= processors;
-  // More tokens would take more of the ring than weights do.
-  if (N > 64 || job->epilogue != Epilogue::kAdd || job->token_tiles > 1 || !equal_parts ||
-      !nearly_all) {
-    return cudaSuccess;
-  }
+  if (2 * blocks <= processors || blocks > processors) return cudaSuccess;
   const auto kernel = stream_kernel<Weights, N>;
-  int most = 0, clusters = 0;
-  cudaError_t error = more_than_half(kernel, &most);
+  int bytes = 0, clusters = 0;
+  cudaError_t error = more_than_half(kernel, &bytes);
   if (error == cudaSuccess) {
-    error = count_clusters(kernel, blocks, kStreamThreads, most, 2, &clusters);
+    error = count_clusters(kernel, blocks, kStreamThreads, bytes, 2, &clusters);
   }
-  if (error != cudaSuccess) return error;
-  if (clusters < tiles) return cudaSuccess;
+  if (error != cudaSuccess || clusters < tiles) return error;
   job->own_parts = 2, job->row_tiles = tiles;
-  *shared = most;
+  *shared = bytes;
   return cudaSuccess;
 }
 
@@ -375,14 +368,14 @@ template <int N, typename Weights>
 cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob job,
                              cudaStream_t stream) {
   job.token_tiles = (x.bucket + N - 1) / N;
-  int processors = 0, least = 0;
+  int processors = 0, spread_bytes = 0;
   cudaError_t error = count_multiprocessors(&processors);
-  if (error == cudaSuccess) error = spread_out<N, Weights>(&job, processors, &least);
+  if (error == cudaSuccess) error = spread_out<N, Weights>(&job, processors, &spread_bytes);
   if (error != cudaSuccess) return error;
-  const int k_blocks = most_k_blocks(job), cluster = job.splits / job.own_parts;
+  const int own_k_blocks = most_own_k_blocks(job), cluster = job.splits / job.own_parts;
   CUtensorMap tokens = {};
   if (job.norm.x == nullptr) {
-    error = N == 1 ? make_tensor_map(x.data, job.k_blocks, kBlockK, kBlockK, k_blocks, &tokens)
+    error = N == 1 ? make_tensor_map(x.data, job.k_blocks, kBlockK, kBlockK, own_k_blocks, &tokens)
                    : make_tokens_map(x, job.cols, N, &tokens);
     if (error != cudaSuccess) return error;
   }
@@ -395,13 +388,13 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
   const int stage = stage_bytes<Weights, N>(job.own_parts);
   // With one token its part, and what the ring is rounded up by.
-  const int token = N == 1 ? k_blocks * kBlockK * 2 + kTokenBehind + 1024 : 0;
+  const int token = N == 1 ? own_k_blocks * kBlockK * 2 + kTokenBehind + 1024 : 0;
   const int stages = std::clamp((ring - 1024 - token) / stage, 2, kMostStages);
   // The sums, and with kHeads those of a share of the tokens, lie where the ring was.
   const int sums = (N + (job.splits > 1 ? (N + job.splits - 1) / job.splits : 0)) * kSumStride * 4;
   // Where stages are small the ring needs less than it may have: more blocks on a multiprocessor
   // would leave others idle.
-  const int shared = std::max({ring, least, 1024 + stages * stage + token, 1024 + sums});
+  const int shared = std::max({ring, spread_bytes, 1024 + stages * stage + token, 1024 + sums});
   const dim3 grid(static_cast<unsigned>(cluster), static_cast<unsigned>(job.token_tiles),
                   static_cast<unsigned>(job.row_tiles));
   return launch(stream_kernel<Weights, N>, grid, kStreamThreads, shared, cluster, stream, weights,
@@ -412,7 +405,7 @@ template <typename Weights>
 cudaError_t launch_stream(const Tokens& x, const Weights& weights, const MatmulJob& job,
                           cudaStream_t stream) {
   // The one token's part of K is one box, if it is whole k-blocks.
-  const bool box = job.cols % kBlockK == 0 && most_k_blocks(job) <= kMostBoxRows;
+  const bool box = job.cols % kBlockK == 0 && most_own_k_blocks(job) <= kMostBoxRows;
   if (x.bucket == 1 && (job.norm.x != nullptr || box)) {
     return launch_stream_of<1>(x, weights, job, stream);
   }

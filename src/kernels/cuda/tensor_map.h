@@ -10,6 +10,7 @@ namespace orthrus::cuda {
 // K that is multiplied at a time: 128 bytes, the width of a swizzled tile.
 inline constexpr int kBlockK = 64;
 
+// The copy engine's limit.
 inline constexpr int kMostBoxRows = 256;
 
 // For boxes of kBlockK columns and `box_rows` rows of a row-major bf16 matrix whose rows are
