@@ -107,10 +107,14 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
     barrier_expect(full(stage), Weights::kTileBytes + of_tokens);
     tiles.fetch(to(stage), full(stage), weights_policy);
   };
+  const int to_second_part = k_block_of(job, 0, 1) * kBlockK;
   const auto load_tokens = [&](int i, int stage) {
-    for (int part = 0; part < job.own_parts; ++part) {
-      copy_box(to(stage) + kTokensAt<Weights> + part * kTokenTile<N>, &tokens,
-               k_block_of(job, first + i, part) * kBlockK, first_token, full(stage), tokens_policy);
+    const uint32_t at = to(stage) + kTokensAt<Weights>;
+    const int column = (first + i) * kBlockK;
+    copy_box(at, &tokens, column, first_token, full(stage), tokens_policy);
+    if (job.own_parts == 2) {
+      copy_box(at + kTokenTile<N>, &tokens, column + to_second_part, first_token, full(stage),
+               tokens_policy);
     }
   };
   const int filled = min(stages, count), at_trigger = tiles_at_trigger<Weights>(count);
