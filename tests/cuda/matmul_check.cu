@@ -103,8 +103,9 @@ struct Case {
         checks.expect(untouched, "matmul %s: wrote past %d tokens", name.c_str(), m);
       }
       for (const int real : {m, 0}) {
-        for (const int bucket : {m, std::min(kTokens - first, m + 5)})
+        for (const int bucket : {m, std::min(kTokens - first, m + 5)}) {
           check_added(first, real, bucket, products);
+        }
       }
     }
   }
