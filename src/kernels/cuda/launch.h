@@ -18,17 +18,21 @@ namespace orthrus::cuda {
   return device_attribute(cudaDevAttrMultiProcessorCount, count);
 }
 
-// Bytes that memory moves, at most, while multiprocessors' clocks tick once. An H100's moves 1690.
-[[nodiscard]] inline cudaError_t memory_bytes_a_clock(double* bytes) {
-  int memory_khz = 0, bits = 0, khz = 0;
-  cudaError_t error = device_attribute(cudaDevAttrMemoryClockRate, &memory_khz);
-  if (error == cudaSuccess) error = device_attribute(cudaDevAttrGlobalMemoryBusWidth, &bits);
-  if (error == cudaSuccess) error = device_attribute(cudaDevAttrClockRate, &khz);
-  if (error != cudaSuccess) return error;
-  // Twice a clock. Drivers that don't tell are taken to drive an H100.
-  const double told = khz > 0 ? 2.0 * memory_khz * (bits / 8) / khz : 0;
-  *bytes = told > 0 ? told : 1690;
-  return cudaSuccess;
+// Bytes that memory moves, at most, while multiprocessors' clocks tick once. Asked for once: a
+// clock rate takes the driver a millisecond. The devices of one machine are taken to be alike.
+[[nodiscard]] inline double memory_bytes_a_clock() {
+  static const double bytes = [] {
+    int memory_khz = 0, bits = 0, khz = 0;
+    // A driver that doesn't tell is taken to drive an H100.
+    constexpr double kH100 = 1690;
+    for (const auto& [which, value] : {std::pair{cudaDevAttrMemoryClockRate, &memory_khz},
+                                       {cudaDevAttrGlobalMemoryBusWidth, &bits},
+                                       {cudaDevAttrClockRate, &khz}}) {
+      if (device_attribute(which, value) != cudaSuccess || *value <= 0) return kH100;
+    }
+    return 2.0 * memory_khz * (bits / 8) / khz;  // twice a clock
+  }();
+  return bytes;
 }
 
 // That a block of the current device can have, static and dynamic.

@@ -328,13 +328,8 @@ inline int ring_bytes(const MatmulJob& job, int blocks, int processors, bool wid
 // Clocks from one tile of a ring to the next, while it is first filled: a quarter faster than
 // memory is. Asked for at once, the tiles would be in front of what other kernels load: queries,
 // keys and values, parts, a norm's row.
-inline cudaError_t find_pace(int tile_bytes, int rings, int* pace) {
-  double per_clock = 0;
-  if (const cudaError_t error = memory_bytes_a_clock(&per_clock); error != cudaSuccess) {
-    return error;
-  }
-  *pace = static_cast<int>(tile_bytes * rings / (1.25 * per_clock));
-  return cudaSuccess;
+inline int pace_of(int tile_bytes, int rings) {
+  return static_cast<int>(tile_bytes * rings / (1.25 * memory_bytes_a_clock()));
 }
 
 // o and down: of 8B they have nearly as many blocks as there are multiprocessors. Started while
@@ -386,8 +381,7 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   const int blocks = cluster * job.row_tiles * job.token_tiles;
   // Where there are several tiles of tokens, most blocks' weights are in the L2 cache.
   if (job.token_tiles == 1) {
-    error = find_pace(Weights::kTileBytes, std::min(blocks, processors), &job.pace);
-    if (error != cudaSuccess) return error;
+    job.pace = pace_of(Weights::kTileBytes, std::min(blocks, processors));
   }
   const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
   const int stage = stage_bytes<Weights, N>(job.own_parts);
