@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -335,6 +336,7 @@ void check(const std::string& name, const std::filesystem::path& data,
 
 int main(int argc, char** argv) {
   using namespace orthrus;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was found is there when it is killed
   if (cuda::device_count() == 0) {
     fmt::print("no CUDA device\n");
     return kNoDevice;

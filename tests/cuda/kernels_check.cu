@@ -32,6 +32,7 @@ void Checks::expect(bool good, const char* format, ...) {
 
 int main(int argc, char** argv) {
   using namespace orthrus::cuda;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was found is there when it is killed
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
     std::printf("no CUDA device\n");
@@ -42,21 +43,27 @@ int main(int argc, char** argv) {
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 0) : std::random_device{}();
   std::printf("%s, seed %llu\n", device.name, static_cast<unsigned long long>(seed));
   Checks checks(seed);
-  const auto wanted = [&](const char* subject) {
-    bool named = argc <= 2;
-    for (int i = 2; i < argc; ++i) named = named || std::strcmp(argv[i], subject) == 0;
-    return named;
-  };
-  if (wanted("rows")) check_rows(checks);
-  if (wanted("attention")) check_attention(checks), check_tree_attention(checks);
-  if (wanted("matmul")) check_matmul(checks);
-  if (wanted("blocks")) check_blocks(checks);
-  if (wanted("pass")) check_pass(checks);
-  if (wanted("select")) check_select(checks);
-  if (wanted("pairwise")) check_pairwise(checks);
-  if (wanted("trees")) check_trees(checks);
-  if (wanted("roofline")) check_roofline(checks);
-  CHECK_CUDA(cudaDeviceSynchronize());
+  const struct {
+    const char* name;
+    void (*check)(Checks&);
+  } subjects[] = {{"rows", check_rows},
+                  {"attention", check_attention},
+                  {"attention", check_tree_attention},
+                  {"matmul", check_matmul},
+                  {"blocks", check_blocks},
+                  {"pass", check_pass},
+                  {"select", check_select},
+                  {"pairwise", check_pairwise},
+                  {"trees", check_trees},
+                  {"roofline", check_roofline}};
+  for (const auto& subject : subjects) {
+    bool wanted = argc <= 2;
+    for (int i = 2; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], subject.name) == 0;
+    if (!wanted) continue;
+    subject.check(checks);
+    CHECK_CUDA(cudaDeviceSynchronize());
+    std::printf("%s: %d checks so far, %d failed\n", subject.name, checks.total(), checks.failed());
+  }
   std::printf("%d checks, %d failed\n", checks.total(), checks.failed());
   return checks.failed() == 0 ? 0 : 1;
 }
