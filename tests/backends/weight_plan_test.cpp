@@ -70,7 +70,7 @@ TEST(WeightPlan, KeepsTheFormatsOfAFile) {
   EXPECT_EQ(forms(plan, plan.layers[1].qkv.ar), (std::vector{kQ4}));
   EXPECT_EQ(plan.matrices[plan.layers[0].qkv.ar[0]].rows(), (8 + 2) * 64);
   EXPECT_EQ(plan.matrices[plan.layers[0].gate_up.ar].form, kQ4);
-  EXPECT_TRUE(plan.matrices[plan.layers[0].gate_up.ar].apart);
+  EXPECT_EQ(plan.matrices[plan.layers[0].gate_up.ar].in_turn, kGatedRows);
   EXPECT_EQ(plan.matrices[plan.layers[0].down.ar].form, kQ6);
   EXPECT_EQ(plan.matrices[plan.layers[1].down.ar].form, kQ4);
   EXPECT_EQ(plan.matrices[*plan.lm_head.ar].form, kQ6);

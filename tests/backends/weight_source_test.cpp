@@ -89,8 +89,9 @@ TEST(WeightSource, MadeUpSubtilesAreFilledUpAsThoseOfAFile) {
   struct Shape {
     int rows, cols;
   };
-  for (const Shape shape : {Shape{128, 96}, {128, 40}, {192, 72}, {100, 128}, {1, 8}, {300, 72}}) {
-    for (const bool apart : {false, true}) {
+  for (const Shape shape : {Shape{128, 96}, {128, 40}, {192, 72}, {100, 128}, {1, 8}, {296, 72}}) {
+    for (const int in_turn : {0, 8}) {
+      if (in_turn > 0 && shape.rows % in_turn != 0) continue;
       MadeUpWeights made_up;
       const Matrix first = matrix(shape.rows, shape.cols), second = first;
       made_up.place(first), made_up.place(second);
@@ -98,15 +99,36 @@ TEST(WeightSource, MadeUpSubtilesAreFilledUpAsThoseOfAFile) {
                               two = made_up_numbers(made_up, second);
       const Matrix first_in_file = matrix(shape.rows, shape.cols, one.data()),
                    second_in_file = matrix(shape.rows, shape.cols, two.data());
-      const PlannedMatrix planned = {{&first, &second}, WeightForm::kQ8, apart};
-      const PlannedMatrix in_file = {{&first_in_file, &second_in_file}, planned.form, apart};
+      const PlannedMatrix planned = {{&first, &second}, WeightForm::kQ8, in_turn};
+      const PlannedMatrix in_file = {{&first_in_file, &second_in_file}, planned.form, in_turn};
       FileWeights file;
       const std::vector<std::byte> packed = subtiles_of(made_up, planned);
       EXPECT_EQ(packed.size(), planned.bytes());
       EXPECT_TRUE(packed == subtiles_of(file, in_file))
-          << shape.rows << " x " << shape.cols << ", apart: " << apart;
+          << shape.rows << " x " << shape.cols << ", in turn: " << in_turn;
     }
   }
+}
+
+// Rows of two matrices in turn are packed as a matrix is that has them in this order.
+TEST(WeightSource, RowsInTurnAreThoseOfOneMatrix) {
+  constexpr int kRows = 40, kCols = 72, kInTurn = 8;
+  MadeUpWeights made_up;
+  const Matrix like = matrix(2 * kRows, kCols);
+  made_up.place(like);
+  const std::vector<BF16> mixed = made_up_numbers(made_up, like);
+  std::vector<BF16> parts[2];
+  for (int row = 0; row < 2 * kRows; ++row) {
+    const auto from = mixed.begin() + row * kCols;
+    std::vector<BF16>& part = parts[row / kInTurn % 2];
+    part.insert(part.end(), from, from + kCols);
+  }
+  const Matrix first = matrix(kRows, kCols, parts[0].data()),
+               second = matrix(kRows, kCols, parts[1].data()),
+               whole = matrix(2 * kRows, kCols, mixed.data());
+  FileWeights file;
+  EXPECT_TRUE(subtiles_of(file, {{&first, &second}, WeightForm::kQ8, kInTurn}) ==
+              subtiles_of(file, {{&whole}, WeightForm::kQ8}));
 }
 
 }  // namespace

@@ -95,25 +95,20 @@ struct BlockCase {
     }
     w = Array<Bf16>(numbers);
     CHECK_CUDA(cudaMemcpy(w.data(), rounded.data(), numbers * 2, cudaMemcpyHostToDevice));
-    packed = pack(bytes, format, rows);
-    if (rows % 2 == 0) gate_up = pack(bytes, format, rows / 2);
+    packed = pack(bytes, format);
     x = Array<Bf16>(size_t{kTokens} * cols);
     fill(x, checks.seed + 1, 1, exponents ? 12 : 0);
     name = std::string(format.name) + ' ' + std::to_string(rows) + " x " + std::to_string(cols) +
            (exponents ? ", exponents wide" : "");
   }
 
-  // Parts of `part_rows`, each of which begins a row group.
-  Array<std::byte> pack(const std::vector<std::byte>& from, const Format& format,
-                        int part_rows) const {
-    const int part_groups = ceil_div(part_rows, kSubtileRows), parts = rows / part_rows;
+  Array<std::byte> pack(const std::vector<std::byte>& from, const Format& format) const {
     const size_t group_bytes = packed_bytes(form, 1, cols);
-    std::vector<std::byte> bytes(packed_bytes(form, round_up(parts * part_groups, 2), cols));
+    std::vector<std::byte> bytes(packed_bytes(form, row_groups(rows), cols));
     for (int row = 0; row < rows; ++row) {
-      const int part = row / part_rows, in_part = row % part_rows;
-      const auto group = static_cast<size_t>(part * part_groups + in_part / kSubtileRows);
       pack_row(from.data() + row * bytes_of(format, static_cast<size_t>(cols)), format.type, cols,
-               form, in_part % kSubtileRows, bytes.data() + group * group_bytes);
+               form, row % kSubtileRows,
+               bytes.data() + static_cast<size_t>(row / kSubtileRows) * group_bytes);
     }
     return Array<std::byte>(bytes);
   }
@@ -124,7 +119,7 @@ struct BlockCase {
             count.data()};
   }
   MatrixView wide() const { return {w.data(), rows, cols}; }
-  MatrixView blocks(const Array<std::byte>& from) const { return {from.data(), rows, cols, form}; }
+  MatrixView blocks() const { return {packed.data(), rows, cols, form}; }
 
   template <typename U, typename T>
   void same(const Array<T>& got, const Array<T>& want, size_t size, const char* what, int m) const {
@@ -141,8 +136,8 @@ struct BlockCase {
     // One token at a time.
     alone.poison();
     for (int m = 0; m < kTokens; ++m) {
-      CHECK_CUDA(matmul(tokens(m, 1, 1), blocks(packed),
-                        alone.data() + static_cast<size_t>(m) * stride, stride, nullptr));
+      CHECK_CUDA(matmul(tokens(m, 1, 1), blocks(), alone.data() + static_cast<size_t>(m) * stride,
+                        stride, nullptr));
     }
     for (const int m : kCounts) {
       const int first = static_cast<int>(hash(checks.seed, m) % (kTokens - 512));
@@ -151,7 +146,7 @@ struct BlockCase {
         const Tokens t = tokens(first, m, bucket);
         want.poison(), got.poison();
         CHECK_CUDA(matmul(t, wide(), want.data(), stride, nullptr));
-        CHECK_CUDA(matmul(t, blocks(packed), got.data(), stride, nullptr));
+        CHECK_CUDA(matmul(t, blocks(), got.data(), stride, nullptr));
         same<uint32_t>(got, want, all, "against BF16", m);
         const auto different = count_different<uint32_t>(
             got.data(), alone.data() + static_cast<size_t>(first) * stride, size);
@@ -161,17 +156,20 @@ struct BlockCase {
       const Tokens t = tokens(first, m, m);
       fill(want, 5), fill(got, 5);
       CHECK_CUDA(matmul_add(t, wide(), want.data(), stride, nullptr));
-      CHECK_CUDA(matmul_add(t, blocks(packed), got.data(), stride, nullptr));
+      CHECK_CUDA(matmul_add(t, blocks(), got.data(), stride, nullptr));
       same<uint32_t>(got, want, all, "added", m);
-      if (rows % 2 != 0) continue;
-      gated_want.poison(), gated_got.poison();
-      CHECK_CUDA(matmul_swiglu(t, wide(), gated_want.data(), inter, nullptr));
-      CHECK_CUDA(matmul_swiglu(t, blocks(gate_up), gated_got.data(), inter, nullptr));
-      same<uint16_t>(gated_got, gated_want, gated_got.size(), "SwiGLU", m);
+      if (rows % (2 * kGatedRows) != 0) continue;
+      for (const int real : {m, m / 2}) {
+        const Tokens some = tokens(first, real, m);
+        gated_want.poison(), gated_got.poison();
+        CHECK_CUDA(matmul_swiglu(some, wide(), gated_want.data(), inter, nullptr));
+        CHECK_CUDA(matmul_swiglu(some, blocks(), gated_got.data(), inter, nullptr));
+        same<uint16_t>(gated_got, gated_want, gated_got.size(), "SwiGLU", real);
+      }
     }
     top();
     if (cols > kMostOwnNormCols) return;
-    check_own_norm(checks, blocks(packed), rows % 2 == 0 ? blocks(gate_up) : MatrixView{}, name);
+    check_own_norm(checks, blocks(), name);
   }
 
   void top() const {
@@ -181,7 +179,7 @@ struct BlockCase {
       want.poison(), got.poison();
       const Tokens t = tokens(0, m, m);
       CHECK_CUDA(matmul_top(t, wide(), want.data(), workspace.data(), nullptr));
-      CHECK_CUDA(matmul_top(t, blocks(packed), got.data(), workspace.data(), nullptr));
+      CHECK_CUDA(matmul_top(t, blocks(), got.data(), workspace.data(), nullptr));
       const auto a = want.host(), b = got.host();
       checks.expect(std::memcmp(a.data(), b.data(), static_cast<size_t>(m) * sizeof a[0]) == 0,
                     "%s, top: %d tokens", name.c_str(), m);
@@ -193,7 +191,7 @@ struct BlockCase {
   WeightForm form;
   std::string name;
   Array<Bf16> x, w;
-  Array<std::byte> packed, gate_up;
+  Array<std::byte> packed;
   Array<int> count;
 };
 
@@ -259,7 +257,7 @@ void check_heads(Checks& checks, const Format& format, WeightForm form, const He
                  int cols) {
   const int rows = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
   const BlockCase c(checks, format, form, rows, cols, false);
-  const MatrixView blocks = c.blocks(c.packed);
+  const MatrixView blocks = c.blocks();
   check_runs(checks, c, heads, c.wide(), {&blocks, 1}, c.name);
 }
 
@@ -278,15 +276,15 @@ void check_mixed_heads(Checks& checks, const Heads& heads, int cols) {
     to += part->w.size();
   }
   const MatrixView wide{all.data(), rows, cols};
-  for (const MatrixView& of_k : {k.blocks(k.packed), k.wide()}) {
-    const MatrixView runs[] = {q.blocks(q.packed), of_k, v.blocks(v.packed)};
+  for (const MatrixView& of_k : {k.blocks(), k.wide()}) {
+    const MatrixView runs[] = {q.blocks(), of_k, v.blocks()};
     check_runs(checks, q, heads, wide, runs, "q, k and v of three forms");
   }
   const BlockCase qk(checks, format_of(DType::kQ4_K), WeightForm::kQ4, q_rows + kv_rows, cols,
                      false);
   CHECK_CUDA(
       cudaMemcpy(all.data(), qk.w.data(), qk.w.size() * sizeof(Bf16), cudaMemcpyDeviceToDevice));
-  const MatrixView runs[] = {qk.blocks(qk.packed), v.blocks(v.packed)};
+  const MatrixView runs[] = {qk.blocks(), v.blocks()};
   check_runs(checks, q, heads, wide, runs, "q and k of one form, v of another");
 }
 
@@ -299,6 +297,8 @@ void check_blocks(Checks& checks) {
                            {352, 160},   {130, 96},     {65, 32},     {2, 32}};
   const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256},
                                 {130, 768},   {4170, 256},  {2250, 1792}};
+  // Blocks of three warpgroups, where there are about 132 multiprocessors.
+  const int gated_shapes[][2] = {{16976, 256}, {25344, 512}};
   const auto check = [&](const Format& format, WeightForm form) {
     const bool first_of_form =
         format.type == DType::kQ8_0 || format.type == DType::kF32 || format.block_columns > 32;
@@ -315,6 +315,9 @@ void check_blocks(Checks& checks) {
       }
     }
     if (!first_of_form) return;
+    for (const auto& [rows, cols] : gated_shapes) {
+      BlockCase(checks, format, form, rows, cols, true).run();
+    }
     for (const Heads& heads : kHeads) check_heads(checks, format, form, heads, 512);
   };
   for (const WeightForm form : kBlockForms) {

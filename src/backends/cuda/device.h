@@ -48,6 +48,12 @@ class DeviceArray {
   void upload(const T* from, size_t count, size_t at) {
     check(cudaMemcpy(data_ + at, from, count * sizeof(T), cudaMemcpyHostToDevice), "uploading");
   }
+  // `runs` of them, which begin `step` apart on the device.
+  void upload_runs(const T* from, size_t count, size_t runs, size_t at, size_t step) {
+    check(cudaMemcpy2D(data_ + at, step * sizeof(T), from, count * sizeof(T), count * sizeof(T),
+                       runs, cudaMemcpyHostToDevice),
+          "uploading");
+  }
 
  private:
   T* data_ = nullptr;

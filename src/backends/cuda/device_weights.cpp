@@ -15,6 +15,32 @@ size_t size_of(int rows, int cols) {
   return static_cast<size_t>(rows) * static_cast<size_t>(cols);
 }
 
+// Runs of bytes, which begin `step` apart on the device, filled one behind the other.
+class Runs {
+ public:
+  Runs(DeviceArray<std::byte>& to, size_t first, size_t run, size_t step)
+      : to_(&to), first_(first), run_(run), step_(step) {}
+
+  // The next bytes: the rest of a run, whole ones, the beginning of one.
+  void put(const std::byte* data, size_t bytes) {
+    while (bytes > 0) {
+      const size_t in_run = done_ % run_, whole = in_run == 0 ? bytes / run_ : 0;
+      const size_t at = first_ + done_ / run_ * step_ + in_run;
+      const size_t count = whole > 0 ? whole * run_ : std::min(bytes, run_ - in_run);
+      if (whole > 1) {
+        to_->upload_runs(data, run_, whole, at, step_);
+      } else {
+        to_->upload(data, count, at);
+      }
+      data += count, bytes -= count, done_ += count;
+    }
+  }
+
+ private:
+  DeviceArray<std::byte>* to_;
+  size_t first_, run_, step_, done_ = 0;
+};
+
 class Uploader {
  public:
   Uploader(WeightSource& source, size_t total, const std::function<void(size_t, size_t)>& progress)
@@ -24,19 +50,23 @@ class Uploader {
     DeviceMatrix matrix;
     matrix.rows = planned.rows(), matrix.cols = planned.cols(), matrix.form = planned.form;
     matrix.data = DeviceArray<std::byte>(planned.bytes());
-    size_t at = 0;
-    const auto put = [&](const std::byte* data, size_t bytes) {
-      matrix.data.upload(data, bytes, at);
-      at += bytes;
-    };
     if (planned.form == WeightForm::kBf16) {
+      size_t first = 0;
       for (const Matrix* const part : planned.parts) {
+        const int rows = planned.in_turn > 0 ? planned.in_turn : part->rows;
+        const size_t run = size_of(rows, part->cols) * sizeof(BF16);
+        Runs runs(matrix.data, first, run, run * planned.parts.size());
         source_->numbers(*part, part->cols, [&](const BF16* numbers, size_t count) {
-          put(reinterpret_cast<const std::byte*>(numbers), count * sizeof(BF16));
+          runs.put(reinterpret_cast<const std::byte*>(numbers), count * sizeof(BF16));
         });
+        first += run;
       }
     } else {
-      source_->subtiles(planned, put);
+      size_t at = 0;
+      source_->subtiles(planned, [&](const std::byte* data, size_t bytes) {
+        matrix.data.upload(data, bytes, at);
+        at += bytes;
+      });
     }
     tell(size_of(matrix.rows, matrix.cols));
     return matrix;

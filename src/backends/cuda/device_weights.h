@@ -41,7 +41,7 @@ struct DeviceAttention {
 };
 
 struct DeviceMlp {
-  MatrixView gate_up;  // rows of gate_proj, then up_proj
+  MatrixView gate_up;  // rows of gate_proj and up_proj, kGatedRows in turn
   MatrixView down;     // down_proj
 };
 

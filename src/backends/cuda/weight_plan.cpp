@@ -67,12 +67,12 @@ class Planner {
   }
 
   // One of all views, or copies in different forms.
-  PerView<size_t> shared(const Parts& parts, bool apart = false) {
+  PerView<size_t> shared(const Parts& parts, int in_turn = 0) {
     PerView<size_t> places;
     for (const View view : views_) {
       const std::optional<size_t> first =
           view == View::kDiffusion ? std::optional(places.ar) : std::nullopt;
-      places[view] = add(view, {parts, form_for(parts, wanted_[view]), apart}, first);
+      places[view] = add(view, {parts, form_for(parts, wanted_[view]), in_turn}, first);
     }
     return places;
   }
@@ -111,17 +111,9 @@ int PlannedMatrix::rows() const {
   return rows;
 }
 
-int PlannedMatrix::groups() const {
-  int rows = 0;
-  for (const Matrix* const part : parts) {
-    rows += apart ? round_up(part->rows, kSubtileRows) : part->rows;
-  }
-  return row_groups(rows);
-}
-
 size_t PlannedMatrix::bytes() const {
   if (form == WeightForm::kBf16) return bf16_bytes(rows(), cols());
-  return packed_bytes(form, groups(), cols());
+  return packed_bytes(form, row_groups(rows()), cols());
 }
 
 double WeightPlan::bytes() const {
@@ -184,7 +176,7 @@ WeightPlan plan_weights(const ModelConfig& config, const NetworkWeights& weights
       to.o[view] = planner.own(view, {&w.o_proj});
     }
     const MlpWeights& mlp = layer.mlp.ar;
-    to.gate_up = planner.shared({&mlp.gate_proj, &mlp.up_proj}, true);
+    to.gate_up = planner.shared({&mlp.gate_proj, &mlp.up_proj}, kGatedRows);
     to.down = planner.shared({&mlp.down_proj});
   }
   planner.head(weights.lm_head.ar, config.tie_word_embeddings);

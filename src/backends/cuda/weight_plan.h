@@ -12,16 +12,28 @@
 
 namespace orthrus::cuda {
 
-// Matrices that take the same input are one on the device, the rows of each below those of the
-// last.
+// Matrices that take the same input are one on the device: the rows of each below those of the
+// last, or `in_turn` of all of them, where matmul_swiglu takes two.
 struct PlannedMatrix {
   std::vector<const Matrix*> parts;
   WeightForm form = WeightForm::kBf16;
-  bool apart = false;  // in subtiles each part begins a row group
+  int in_turn = 0;  // rows of each part, which have a multiple of them; or 0: all
+
+  // Calls run(part, first_row, rows) for all rows in the order that they have on the device; `part`
+  // is a place in `parts`.
+  template <typename Run>
+  void for_runs(const Run& run) const {
+    if (in_turn == 0) {
+      for (size_t part = 0; part < parts.size(); ++part) run(part, 0, parts[part]->rows);
+      return;
+    }
+    for (int row = 0; row < parts.front()->rows; row += in_turn) {
+      for (size_t part = 0; part < parts.size(); ++part) run(part, row, in_turn);
+    }
+  }
 
   int rows() const;
   int cols() const { return parts.front()->cols; }
-  int groups() const;  // of rows, in subtiles
   size_t bytes() const;
 };
 

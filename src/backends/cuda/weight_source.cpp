@@ -21,21 +21,22 @@ size_t size_of(int rows, int cols) {
 template <typename RowsOf>
 void pack_groups(const PlannedMatrix& matrix, RowsOf rows_of,
                  const std::function<void(const std::byte*, size_t)>& put) {
+  std::vector<decltype(rows_of(*matrix.parts.front()))> rows;
+  for (const Matrix* const part : matrix.parts) rows.push_back(rows_of(*part));
   std::vector<std::byte> group(packed_bytes(matrix.form, 1, matrix.cols()));
-  int place = 0, groups = matrix.groups();
+  int place = 0, groups = row_groups(matrix.rows());
   const auto send = [&] {
     put(group.data(), group.size());
     std::ranges::fill(group, std::byte{});
     place = 0, --groups;
   };
-  for (const Matrix* const part : matrix.parts) {
-    if (matrix.apart && place > 0) send();
-    auto row = rows_of(*part);
-    for (int i = 0; i < part->rows; ++i) {
-      pack_row(row(i), part->type, part->cols, matrix.form, place, group.data());
+  matrix.for_runs([&](size_t part, int first_row, int count) {
+    const Matrix& from = *matrix.parts[part];
+    for (int i = 0; i < count; ++i) {
+      pack_row(rows[part](first_row + i), from.type, from.cols, matrix.form, place, group.data());
       if (++place == kSubtileRows) send();
     }
-  }
+  });
   while (groups > 0) send();
 }
 

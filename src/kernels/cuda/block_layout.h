@@ -29,6 +29,10 @@ enum class WeightForm : uint8_t {
 
 inline constexpr int kSubtileRows = 64, kSubtileCols = 64;
 
+// Rows of gate, and then as many of up, in the matrix that SwiGLU's product takes (matmul.h), in
+// any form: a lane has both of an output, in the two rows that it has of 16.
+inline constexpr int kGatedRows = 8;
+
 // Where a number of a subtile goes.
 struct NumberPlace {
   int lane;    // of four warps'

@@ -72,6 +72,19 @@ template <typename Kernel>
   return cudaSuccess;
 }
 
+// `*threads`, and as many more as it takes to need more than half of a multiprocessor's registers,
+// up to `most`: so that two blocks of the kernel don't share one, but blocks of others may. Warps
+// give their registers back when they end.
+template <typename Kernel>
+[[nodiscard]] cudaError_t threads_alone(Kernel kernel, int most, int* threads) {
+  for (int blocks = 2; *threads < most; *threads += 32) {
+    const cudaError_t error =
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, *threads, 0);
+    if (error != cudaSuccess || blocks < 2) return error;
+  }
+  return cudaSuccess;
+}
+
 // Clusters of the kernel that the device has room for at a time.
 template <typename Kernel>
 [[nodiscard]] cudaError_t count_clusters(Kernel kernel, int blocks, int threads, int shared_bytes,

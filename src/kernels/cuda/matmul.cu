@@ -8,8 +8,6 @@
 namespace orthrus::cuda {
 namespace {
 
-// More rows than this are a prefill's.
-constexpr int kMostStreamed = 128;
 constexpr int kLeastBlocks = 128;
 constexpr int kTopThreads = 256;
 
@@ -22,8 +20,7 @@ cudaError_t run(const Tokens& x, const MatrixView& w, int splits, Epilogue epilo
                 size_t out_stride, cudaStream_t stream, const HeadsJob& heads = {}) {
   MatmulJob job = {};
   job.out_rows = epilogue == Epilogue::kSwiglu ? w.rows / 2 : w.rows;
-  const int tile_rows = epilogue == Epilogue::kSwiglu ? 64 : 128;
-  job.row_tiles = (job.out_rows + tile_rows - 1) / tile_rows;
+  job.row_tiles = (w.rows + 127) / 128;
   job.k_blocks = (w.cols + kBlockK - 1) / kBlockK;
   job.splits = splits;
   job.own_parts = 1;
@@ -35,6 +32,7 @@ cudaError_t run(const Tokens& x, const MatrixView& w, int splits, Epilogue epilo
   job.cols = w.cols;
   job.norm = x.norm;
   if (x.norm.x != nullptr && !norms_itself(x.bucket, w.cols)) return cudaErrorInvalidValue;
+  if (epilogue == Epilogue::kSwiglu && w.rows % (2 * kGatedRows) != 0) return cudaErrorInvalidValue;
   if (!has_wgmma()) return matmul_simple(x, w, job, stream);
   if (w.form != WeightForm::kBf16) return matmul_stream_blocks(x, w, job, stream);
   // Blocks that have all of K to themselves, one part after the other, must be many.

@@ -73,8 +73,8 @@ int split_count(int rows, int cols);
 [[nodiscard]] cudaError_t matmul_add(const Tokens& x, const MatrixView& w, float* out,
                                      size_t out_stride, cudaStream_t stream);
 
-// out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: the rows of gate, then those of up; in
-// subtiles those of up begin a group of 64 rows.
+// out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: kGatedRows rows of gate and the same of
+// up, in turn.
 [[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up,
                                         __nv_bfloat16* out, size_t out_stride, cudaStream_t stream);
 

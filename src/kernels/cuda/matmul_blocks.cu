@@ -10,33 +10,40 @@
 namespace orthrus::cuda {
 namespace {
 
-template <typename Form>
+template <typename Form, int kWarpgroups>
 struct Subtiles {
-  static constexpr int kTileBytes = 2 * Form::kBytes;
+  static constexpr int kGroups = kWarpgroups;
+  static constexpr int kTileBytes = kGroups * Form::kBytes;
   static constexpr bool kWidens = true;
   __device__ static constexpr float sum_factor() { return kSumFactor; }
   // One token is normed by the block, which takes more registers than three blocks could have.
-  static constexpr int most_blocks(int tokens) { return tokens > 1 && tokens <= 16 ? 3 : 2; }
+  static constexpr int most_blocks(int tokens) {
+    if (kGroups > 2) return 1;
+    return tokens > 1 && tokens <= 16 ? 3 : 2;
+  }
 
   const uint8_t* data;
 
   class Tiles {
    public:
     __device__ Tiles(const Subtiles& weights, const MatmulJob& job, int tile, int k_block) {
-      for (int half = 0; half < 2; ++half) {
-        const size_t rows = static_cast<size_t>(row_group_of(job, tile, half)) * job.k_blocks;
-        next_[half] = weights.data + (rows + k_block_of(job, k_block, half)) * Form::kBytes;
+      for (int piece = 0; piece < kGroups; ++piece) {
+        int group = row_group_of(job, tile, piece, kGroups);
+        // The last tile may have fewer rows.
+        if (kGatesAlone<Subtiles>) group = min(group, (2 * job.out_rows - 1) / kSubtileRows);
+        const size_t rows = static_cast<size_t>(group) * job.k_blocks;
+        next_[piece] = weights.data + (rows + k_block_of(job, k_block, piece)) * Form::kBytes;
       }
     }
     __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy) {
-      for (int half = 0; half < 2; ++half) {
-        copy_bytes(to + half * Form::kBytes, next_[half], Form::kBytes, barrier, policy);
-        next_[half] += Form::kBytes;
+      for (int piece = 0; piece < kGroups; ++piece) {
+        copy_bytes(to + piece * Form::kBytes, next_[piece], Form::kBytes, barrier, policy);
+        next_[piece] += Form::kBytes;
       }
     }
 
    private:
-    const uint8_t* next_[2];
+    const uint8_t* next_[kGroups];
   };
 
   // While the tensor cores multiply a tile, the next is widened.
@@ -130,20 +137,40 @@ struct Subtiles {
   }
 };
 
+// gate and up: of 8B they have half as many blocks again as there are multiprocessors. Where two of
+// them are, widening takes twice as long, and all wait for those. Blocks of three warpgroups are
+// few enough to have a multiprocessor each.
+template <typename Form>
+cudaError_t launch_form(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
+  const auto* const data = static_cast<const uint8_t*>(w.data);
+  int processors = 0;
+  if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
+    return error;
+  }
+  using Three = Subtiles<Form, 3>;
+  constexpr int kRows = Three::kGroups * kSubtileRows;
+  const int tiles = (w.rows + kRows - 1) / kRows;
+  const bool whole = job.epilogue == Epilogue::kSwiglu && job.splits == 1;
+  if (whole && x.bucket <= kMostStreamed && job.row_tiles > processors && tiles <= processors) {
+    job.row_tiles = tiles;
+    return launch_stream(x, Three{data}, job, stream);
+  }
+  return launch_stream(x, Subtiles<Form, 2>{data}, job, stream);
+}
+
 }  // namespace
 
 cudaError_t matmul_stream_blocks(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                                  cudaStream_t stream) {
-  const auto* const data = static_cast<const uint8_t*>(w.data);
   switch (w.form) {
     case WeightForm::kQ8:
-      return launch_stream(x, Subtiles<Q8Form>{data}, job, stream);
+      return launch_form<Q8Form>(x, w, job, stream);
     case WeightForm::kQ6:
-      return launch_stream(x, Subtiles<Q6Form>{data}, job, stream);
+      return launch_form<Q6Form>(x, w, job, stream);
     case WeightForm::kQ5:
-      return launch_stream(x, Subtiles<Q5Form>{data}, job, stream);
+      return launch_form<Q5Form>(x, w, job, stream);
     case WeightForm::kQ4:
-      return launch_stream(x, Subtiles<Q4Form>{data}, job, stream);
+      return launch_form<Q4Form>(x, w, job, stream);
     case WeightForm::kBf16:
       break;
   }

@@ -14,12 +14,14 @@ inline constexpr int kTileRows = 128;
 // Sums of a tile, from token to token: other tokens, other banks.
 inline constexpr int kSumStride = kTileRows + 4;
 
-// First weight row of half `half` of a tile: SwiGLU has 64 rows of gate and the same 64 of up; two
-// parts of K have the same.
-__device__ inline int first_weight_row(const MatmulJob& job, int tile, int half) {
-  if (job.own_parts == 2) return tile * kSubtileRows;
-  if (job.epilogue == Epilogue::kSwiglu) return tile * kSubtileRows + half * job.out_rows;
-  return tile * kTileRows + half * kSubtileRows;
+// A token's sums are those of a tile's rows; of SwiGLU those of gate, then those of up. Where they
+// go of `row`, which a thread of the tensor cores has, and of the row 8 below, which it has too.
+struct SumPlaces {
+  int upper, lower;
+};
+__device__ inline SumPlaces sum_places(const MatmulJob& job, int row) {
+  if (job.epilogue != Epilogue::kSwiglu) return {row, row + 8};
+  return {output_of(row), output_of(row) + kTileRows / 2};
 }
 
 // `kCount` times four neighbouring outputs, at[i] in every block's sums: all parts of K, in
@@ -97,7 +99,7 @@ __device__ void store_four(T* out, int rows, const Four<T>& four) {
 template <int N, bool kGated>
 __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int tokens, int split,
                             int splits, const float* sums) {
-  constexpr int kRows = kGated ? kSubtileRows : kTileRows, kBatch = N <= 32 ? 1 : 2;
+  constexpr int kRows = kGated ? kTileRows / 2 : kTileRows, kBatch = N <= 32 ? 1 : 2;
   // With two parts a block, half as many blocks share half as many rows.
   const int quads = kRows / 4 >> log2_of(splits), log_quads = log2_of(quads);
   const int own_parts = kGated ? 1 : job.own_parts;
@@ -122,7 +124,7 @@ __device__ void finish_rows(const MatmulJob& job, int tile, int first_token, int
     add_parts(at, splits, own_parts, sum);
     if constexpr (kGated) {
 #pragma unroll
-      for (int i = 0; i < kBatch; ++i) at[i] += kSubtileRows;
+      for (int i = 0; i < kBatch; ++i) at[i] += kTileRows / 2;
       add_parts(at, splits, own_parts, up);
     }
 #pragma unroll

@@ -10,6 +10,8 @@
 
 namespace orthrus::cuda {
 
+// More tokens than this are a prefill's.
+inline constexpr int kMostStreamed = 128;
 // Parts of K, at most: larger clusters wait too long for room.
 inline constexpr int kMostSplits = 4;
 
@@ -70,11 +72,16 @@ __device__ inline float swiglu(float gate, float up) {
   return gate / (1.0f + __expf(-gate)) * up;
 }
 
-// Where the group of 64 rows lies that is half `half` of a tile, for matrices in subtiles.
-__device__ inline int row_group_of(const MatmulJob& job, int tile, int half) {
-  if (job.own_parts == 2) return tile;
-  if (job.epilogue != Epilogue::kSwiglu) return 2 * tile + half;
-  return tile + half * ((job.out_rows + kSubtileRows - 1) / kSubtileRows);
+// Which kSubtileRows rows of the matrix are piece `piece` of a tile of `pieces`: two parts of K
+// have the same.
+__device__ inline int row_group_of(const MatmulJob& job, int tile, int piece, int pieces = 2) {
+  return job.own_parts == 2 ? tile : tile * pieces + piece;
+}
+// Of which output a row of gate is, among those of gate and up. That of up is 8 below: a thread has
+// both.
+static_assert(kGatedRows == 8);
+__device__ inline int output_of(int gate_row) {
+  return gate_row / (2 * kGatedRows) * kGatedRows + gate_row % kGatedRows;
 }
 
 // For boxes of kSubtileRows rows of a BF16 matrix, and of some tokens.

@@ -25,12 +25,9 @@ constexpr int kStages = S == 1 ? 6 : 4;
 template <int S>
 constexpr int kSharedBytes = 1024 + kStages<S>* kStageBytes<S>;
 
-// First weight row of a warpgroup's subtile. SwiGLU: the first is of gate, the second of up.
+// First weight row of a warpgroup's subtile.
 template <int S>
-__device__ int first_weight_row(const MatmulJob& job, int tile, int group, int subtile) {
-  if (job.epilogue == Epilogue::kSwiglu) {
-    return (tile * 2 + group) * kSubtileRows + subtile * job.out_rows;
-  }
+__device__ int first_weight_row(int tile, int group, int subtile) {
   return ((tile * 2 + group) * S + subtile) * kSubtileRows;
 }
 
@@ -54,7 +51,9 @@ __device__ void finish(const MatmulJob& job, int tile, int first_token, int grou
 #pragma unroll
   for (int s = 0; s < S; ++s) {
     if (gated && s > 0) continue;
-    const int first_row = first_weight_row<S>(job, tile, group, s) + row_in_subtile;
+    const int first_row =
+        (gated ? (tile * 2 + group) * kSubtileRows : first_weight_row<S>(tile, group, s)) +
+        row_in_subtile;
 #pragma unroll
     for (int i = 0; i < kTokens / 2; ++i) {
       const int token = first_token + i / 4 * 8 + lane % 4 * 2 + i % 2;
@@ -102,7 +101,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       uint8_t* to = ring + stage * kStageBytes<S>;
       barrier_expect(&full[stage], kStageBytes<S>);
       for (int part = 0; part < 2 * S; ++part, to += kSubtileBytes) {
-        copy_box(to, &weights, i * kBlockK, first_weight_row<S>(job, tile, part / S, part % S),
+        copy_box(to, &weights, i * kBlockK, first_weight_row<S>(tile, part / S, part % S),
                  &full[stage], policy);
       }
       copy_box(to, &tokens, i * kBlockK, first_token, &full[stage], policy);
@@ -112,7 +111,13 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 
   const int group = warp / 4, lane = threadIdx.x % 32;
+  // SwiGLU: two subtiles have 8 rows of gate and 8 of up in turn. All 64 of gate are multiplied as
+  // one, and all of up.
+  const bool gated = job.epilogue == Epilogue::kSwiglu;
+  const uint64_t base_a =
+      tile_descriptor(shared_address(ring), gated ? 2 * kRowGroupBytes : kRowGroupBytes);
   const uint64_t base = tile_descriptor(shared_address(ring));
+  const int next_subtile = (gated ? kRowGroupBytes : kSubtileBytes) >> 4;
   float acc[S][kTokens / 2];
   float total[1][S == 1 ? kTokens / 2 : 1];
   int stage = 0, round = 0;
@@ -120,14 +125,14 @@ __global__ void __launch_bounds__(kThreads, 1)
     const int count = first_k_block(job, split + 1) - first_k_block(job, split);
     for (int i = 0; i < count; ++i) {
       barrier_wait(&full[stage], round & 1);
-      const uint64_t a = base + ((stage * kStageBytes<S> + group * S * kSubtileBytes) >> 4);
+      const uint64_t a = base_a + ((stage * kStageBytes<S> + group * S * kSubtileBytes) >> 4);
       const uint64_t b = base + ((stage * kStageBytes<S> + 2 * S * kSubtileBytes) >> 4);
       wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kBlockK / 16; ++k) {
 #pragma unroll
         for (int s = 0; s < S; ++s) {
-          wgmma<kTokens>(acc[s], a + s * (kSubtileBytes >> 4) + k * kNext16, b + k * kNext16,
+          wgmma<kTokens>(acc[s], a + s * next_subtile + k * kNext16, b + k * kNext16,
                          i > 0 || k > 0);
         }
       }
@@ -162,8 +167,8 @@ cudaError_t launch_prefill(const Tokens& x, const MatrixView& w, MatmulJob job,
   cudaError_t error = make_weights_map(w, &weights);
   if (error == cudaSuccess) error = make_tokens_map(x, w.cols, kTokens, &tokens);
   if (error != cudaSuccess) return error;
-  const int rows = job.epilogue == Epilogue::kSwiglu ? 128 : 128 * S;
-  job.row_tiles = (job.out_rows + rows - 1) / rows;
+  constexpr int kRows = 2 * S * kSubtileRows;
+  job.row_tiles = (w.rows + kRows - 1) / kRows;
   job.token_tiles = (x.bucket + kTokens - 1) / kTokens;
   return launch(prefill_kernel<S>, job.row_tiles * job.token_tiles, kThreads, kSharedBytes<S>, 1,
                 stream, weights, tokens, job);

@@ -32,7 +32,7 @@ struct Bf16Rows {
     // The tile's rows of this thread, 8 apart, and the weights' rows that they are.
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int row = static_cast<int>(threadIdx.x) / 32 * 16 + lane / 4, pair = lane % 4 * 2;
-    const int weight_row = first_weight_row(job, tile, row / kSubtileRows) + row % kSubtileRows;
+    const int weight_row = tile * kTileRows + row;
     const __nv_bfloat16* const upper =
         static_cast<const __nv_bfloat16*>(w.data) + static_cast<size_t>(weight_row) * w.cols;
     const __nv_bfloat16* const lower = upper + static_cast<size_t>(8) * w.cols;
@@ -104,11 +104,12 @@ __global__ void __launch_bounds__(kFinishThreads)
       for (int j = 0; j < 4; ++j) total[i][j] = split == 0 ? part[i][j] : total[i][j] + part[i][j];
     }
   }
+  const auto [upper, lower] = sum_places(job, row);
 #pragma unroll
   for (int i = 0; i < kTokens / 8; ++i) {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      sums[(8 * i + pair + j % 2) * kSumStride + row + j / 2 * 8] =
+      sums[(8 * i + pair + j % 2) * kSumStride + (j < 2 ? upper : lower)] =
           total[i][j] * Weights::sum_factor();
     }
   }

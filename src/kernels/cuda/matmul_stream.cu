@@ -4,7 +4,8 @@
 namespace orthrus::cuda {
 
 struct Bf16Boxes {
-  static constexpr int kTileBytes = 2 * kSubtileBytes;
+  static constexpr int kGroups = 2;
+  static constexpr int kTileBytes = kGroups * kSubtileBytes;
   static constexpr bool kWidens = false;
   __device__ static constexpr float sum_factor() { return 1; }
   static constexpr int most_blocks(int tokens) { return tokens <= 32 ? 4 : 2; }
@@ -16,7 +17,7 @@ struct Bf16Boxes {
     __device__ Tiles(const Bf16Boxes& weights, const MatmulJob& job, int tile, int k_block)
         : map_(&weights.map) {
       for (int half = 0; half < 2; ++half) {
-        row_[half] = first_weight_row(job, tile, half);
+        row_[half] = row_group_of(job, tile, half) * kSubtileRows;
         column_[half] = k_block_of(job, k_block, half) * kBlockK;
       }
     }

@@ -3,13 +3,14 @@
 // A block multiplies 128 weight rows by all tokens over one part of K, or 64 over two ("o and
 // down", below). One warp keeps a ring of tiles in flight; it fills the ring with weights before
 // the previous kernel has finished, so that memory is busy between kernels too. Two warpgroups
-// multiply 64 rows each. The blocks of a cluster hold the parts of K: each adds up a share of the
-// outputs, through the others' shared memory.
+// multiply 64 rows each, or three ("gate and up", in matmul_blocks.cu). The blocks of a cluster
+// hold the parts of K: each adds up a share of the outputs, through the others' shared memory.
 //
 // How the weights are stored is the parameter `Weights`:
 //
 //   struct Weights {
-//     static constexpr int kTileBytes;  // of 128 rows and kBlockK columns
+//     static constexpr int kGroups;     // warpgroups that multiply, 64 rows each: 2; or 3
+//     static constexpr int kTileBytes;  // of these rows and kBlockK columns
 //     static constexpr bool kWidens;    // consumers do, which takes them longer than products
 //     // A power of two that sums are to be multiplied by.
 //     __device__ static constexpr float sum_factor();
@@ -38,8 +39,16 @@
 
 namespace orthrus::cuda {
 
-inline constexpr int kConsumers = kFinishThreads;
-inline constexpr int kStreamThreads = kConsumers + 32;
+template <typename Weights>
+inline constexpr int kConsumers = 128 * Weights::kGroups;
+template <typename Weights>
+inline constexpr int kStreamThreads = kConsumers<Weights> + 32;
+// Three warpgroups make SwiGLU's outputs of all of K, in blocks that have warps that do nothing
+// (threads_alone in launch.h).
+template <typename Weights>
+inline constexpr bool kGatesAlone = Weights::kGroups == 3;
+template <typename Weights>
+inline constexpr int kMostStreamThreads = kGatesAlone<Weights> ? 640 : kStreamThreads<Weights>;
 inline constexpr int kMostStages = 24;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
@@ -147,9 +156,11 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   }
 }
 
-// The one token's columns of k-blocks [first, first + count), in `token`; by kConsumers.
+// The one token's columns of k-blocks [first, first + count), in `token`; by the first
+// kNormThreads.
+inline constexpr int kNormThreads = 256;
 __device__ inline void make_token(const MatmulJob& job, int first, int count, uint8_t* token) {
-  using Row = NormRow<kConsumers, kMostOwnNormCols>;
+  using Row = NormRow<kNormThreads, kMostOwnNormCols>;
   __shared__ float sums[kNormWarps];
   constexpr int kBlockQuads = kBlockK / 4;
   const int first_quad = first * kBlockQuads, quads = count * kBlockQuads;
@@ -165,7 +176,8 @@ __device__ inline void make_token(const MatmulJob& job, int first, int count, ui
   wait_for_predecessor();
   Row row;
   row.load(job.norm.x + which * job.cols, job.cols);
-  const float scale = row.scale(job.cols, job.norm.eps, sums, [] { named_barrier(1, kConsumers); });
+  const float scale =
+      row.scale(job.cols, job.norm.eps, sums, [] { named_barrier(1, kNormThreads); });
 #pragma unroll
   for (int i = 0; i < Row::kQuads; ++i) {
     const int in_part = Row::quad(i) - first_quad;
@@ -175,7 +187,6 @@ __device__ inline void make_token(const MatmulJob& job, int first, int count, ui
     *reinterpret_cast<uint2*>(at) = row.normed(i, scale, w[i]);
   }
   shared_writes_fence();
-  named_barrier(1, kConsumers);
 }
 
 // Tiles of the ring, one behind the other, for a thread that multiplies.
@@ -222,32 +233,48 @@ class RingReader {
   uint32_t parity_ = 0;
 };
 
-// Multiplies and leaves the sums in `sums`, [N][kSumStride], which lies in the ring.
-template <typename Weights, int N, typename Ready>
-__device__ void consume(const MatmulJob& job, int count, int stages, uint8_t* ring,
-                        const uint8_t* token, Ring& barriers, float* sums, const Ready& ready) {
-  const int group = warp_index() / 4, lane = threadIdx.x % 32;
-  float acc[kSums<N>];
-  const RingReader<Weights, N> reader(job, group, count, ring, token, barriers, stages);
-  Weights::template multiply<N>(acc, reader, group, count, ready);
-  named_barrier(1, kConsumers);  // nothing reads the ring any more
-  const int row = threadIdx.x / 32 * 16 + lane / 4;
+// A thread's sums as `sums`, [N][kSumStride], which lies in the ring.
+template <typename Weights, int N>
+__device__ void keep_sums(const MatmulJob& job, const float (&acc)[kSums<N>], float* sums) {
+  const int lane = threadIdx.x % 32;
+  const auto [upper, lower] = sum_places(job, static_cast<int>(threadIdx.x) / 32 * 16 + lane / 4);
 #pragma unroll
   for (int i = 0; i < kColumns<N> / 8; ++i) {
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
       const int token = 8 * i + 2 * (lane % 4) + j;
       if (N < 8 && token >= N) continue;
-      float* const to = sums + token * kSumStride + row;
-      to[0] = acc[4 * i + j] * Weights::sum_factor();
-      to[8] = acc[4 * i + 2 + j] * Weights::sum_factor();
+      float* const to = sums + token * kSumStride;
+      to[upper] = acc[4 * i + j] * Weights::sum_factor();
+      to[lower] = acc[4 * i + 2 + j] * Weights::sum_factor();
+    }
+  }
+}
+
+// SwiGLU's outputs of a thread's sums, which are of all of K: it has gate and up of them.
+template <typename Weights, int N>
+__device__ void store_gated(const MatmulJob& job, int tile, int first_token, int tokens,
+                            const float (&acc)[kSums<N>]) {
+  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane / 4;
+  const int output = output_of(tile * Weights::kGroups * kSubtileRows + row);
+  if (output >= job.out_rows) return;
+#pragma unroll
+  for (int i = 0; i < kColumns<N> / 8; ++i) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const int token = 8 * i + 2 * (lane % 4) + j;
+      if (token >= tokens) continue;
+      const float gate = acc[4 * i + j] * Weights::sum_factor(),
+                  up = acc[4 * i + 2 + j] * Weights::sum_factor();
+      *out_at<__nv_bfloat16>(job, first_token + token, output) =
+          __float2bfloat16_rn(swiglu(gate, up));
     }
   }
 }
 
 // Registers for more blocks than memory has room for: other kernels start beside it.
 template <typename Weights, int N>
-__global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
+__global__ void __launch_bounds__(kMostStreamThreads<Weights>, Weights::most_blocks(N))
     stream_kernel(const __grid_constant__ Weights weights,
                   const __grid_constant__ CUtensorMap tokens, const __grid_constant__ MatmulJob job,
                   int stages) {
@@ -265,11 +292,12 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
   const int first_part = split * job.own_parts, first = first_k_block(job, first_part);
   const int count = first_k_block(job, first_part + 1) - first;
   const int real = min(*job.count - first_token, N);
+  constexpr int kMultiply = kConsumers<Weights>;
 
-  if (threadIdx.x == kConsumers) {
+  if (threadIdx.x == kMultiply) {
     for (int i = 0; i < stages; ++i) {
       barrier_init(&barriers.full[i], 1);
-      barrier_init(&barriers.empty[i], kConsumers / 32);
+      barrier_init(&barriers.empty[i], kMultiply / 32);
     }
     if constexpr (N == 1) barrier_init(&barriers.token, 1);
     barrier_init_fence();
@@ -280,36 +308,50 @@ __global__ void __launch_bounds__(kStreamThreads, Weights::most_blocks(N))
     wait_for_predecessor();
     return;
   }
-  if (warp_index() >= kConsumers / 32) {
-    if (threadIdx.x == kConsumers) {
+  if (warp_index() >= kMultiply / 32) {
+    if (threadIdx.x == kMultiply) {
       produce<Weights, N>(weights, tokens, job, tile, first_token, first, count, stages, ring,
                           token, barriers);
     }
     __syncwarp();
   } else {
-    if (job.epilogue == Epilogue::kHeads) {
+    if (!kGatesAlone<Weights> && job.epilogue == Epilogue::kHeads) {
       const int thread = static_cast<int>(threadIdx.x);
       if (thread < N) places[thread] = place_of(job.heads.batch, first_token + thread);
       const HeadWeights& w = job.heads.weights;
       if (thread < 2 && w.q_norm != nullptr) prefetch_line(thread == 0 ? w.q_norm : w.k_norm);
     }
-    consume<Weights, N>(job, count, stages, ring, token, barriers, sums, [&] {
+    float acc[kSums<N>];
+    const int group = warp_index() / 4;
+    const RingReader<Weights, N> reader(job, group, count, ring, token, barriers, stages);
+    Weights::template multiply<N>(acc, reader, group, count, [&] {
       if constexpr (N == 1) {
         if (job.norm.x != nullptr) {
-          make_token(job, first, count * job.own_parts, token);
+          if (threadIdx.x < kNormThreads) make_token(job, first, count * job.own_parts, token);
+          named_barrier(2, kMultiply);
           return;
         }
       }
       wait_for_predecessor();
       if constexpr (N == 1) barrier_wait(&barriers.token, 0);
     });
+    if constexpr (kGatesAlone<Weights>) {
+      store_gated<Weights, N>(job, tile, first_token, real, acc);
+    } else {
+      named_barrier(1, kMultiply);  // nothing reads the ring any more
+      keep_sums<Weights, N>(job, acc, sums);
+    }
+  }
+  if constexpr (kGatesAlone<Weights>) {
+    __syncthreads();  // warps that end give their registers back
+    return;
   }
   if (job.splits > 1) {
     cluster_sync_shared();
   } else {
     __syncthreads();
   }
-  if (threadIdx.x < kConsumers) {
+  if (threadIdx.x < kMultiply) {
     finish<N>(job, tile, first_token, real, split, job.splits, sums, places);
   }
   if (job.splits > 1) cluster_leave();  // others read this block's sums
@@ -355,7 +397,7 @@ cudaError_t spread_out(MatmulJob* job, int processors, int* shared) {
   int bytes = 0, clusters = 0;
   cudaError_t error = more_than_half(kernel, &bytes);
   if (error == cudaSuccess) {
-    error = count_clusters(kernel, blocks, kStreamThreads, bytes, 2, &clusters);
+    error = count_clusters(kernel, blocks, kStreamThreads<Weights>, bytes, 2, &clusters);
   }
   if (error != cudaSuccess || clusters < tiles) return error;
   job->own_parts = 2, job->row_tiles = tiles;
@@ -395,8 +437,13 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   const int shared = std::max({ring, spread_bytes, 1024 + stages * stage + token, 1024 + sums});
   const dim3 grid(static_cast<unsigned>(cluster), static_cast<unsigned>(job.token_tiles),
                   static_cast<unsigned>(job.row_tiles));
-  return launch(stream_kernel<Weights, N>, grid, kStreamThreads, shared, cluster, stream, weights,
-                tokens, job, stages);
+  int threads = kStreamThreads<Weights>;
+  if constexpr (kGatesAlone<Weights>) {
+    error = threads_alone(stream_kernel<Weights, N>, kMostStreamThreads<Weights>, &threads);
+    if (error != cudaSuccess) return error;
+  }
+  return launch(stream_kernel<Weights, N>, grid, threads, shared, cluster, stream, weights, tokens,
+                job, stages);
 }
 
 template <typename Weights>

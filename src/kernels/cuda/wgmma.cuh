@@ -10,18 +10,19 @@
 
 namespace orthrus::cuda {
 
-// Where a tile lies, for wgmma: 8 rows of 128 bytes are 1024 bytes on; swizzle of 128 bytes. What
-// is added to a descriptor changes its lower half alone.
+// Where a tile lies, for wgmma: 8 rows of 128 bytes are kRowGroupBytes on, or as much as is said;
+// swizzle of 128 bytes. What is added to a descriptor changes its lower half alone.
+inline constexpr int kRowGroupBytes = 1024;
 __device__ inline uint32_t lower_descriptor(uint32_t shared) {
   return (shared & 0x3FFFF) >> 4 | 1u << 16;
 }
-__device__ inline uint64_t whole_descriptor(uint32_t lower) {
-  constexpr uint64_t kRowGroupStride = 1024 >> 4, kSwizzle128 = 1;
-  return uint64_t{lower} | kRowGroupStride << 32 | kSwizzle128 << 62;
+__device__ inline uint64_t whole_descriptor(uint32_t lower, int group_bytes = kRowGroupBytes) {
+  constexpr uint64_t kSwizzle128 = 1;
+  return uint64_t{lower} | static_cast<uint64_t>(group_bytes >> 4) << 32 | kSwizzle128 << 62;
 }
 
-__device__ inline uint64_t tile_descriptor(uint32_t shared) {
-  return whole_descriptor(lower_descriptor(shared));
+__device__ inline uint64_t tile_descriptor(uint32_t shared, int group_bytes = kRowGroupBytes) {
+  return whole_descriptor(lower_descriptor(shared), group_bytes);
 }
 
 // Added to a descriptor: 16 of K on.
