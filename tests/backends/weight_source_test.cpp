@@ -89,7 +89,8 @@ TEST(WeightSource, MadeUpSubtilesAreFilledUpAsThoseOfAFile) {
   struct Shape {
     int rows, cols;
   };
-  for (const Shape shape : {Shape{128, 96}, {128, 40}, {192, 72}, {100, 128}, {1, 8}, {296, 72}}) {
+  for (const Shape shape :
+       {Shape{128, 96}, {128, 40}, {192, 72}, {100, 128}, {104, 128}, {1, 8}, {296, 72}}) {
     for (const int in_turn : {0, 8}) {
       if (in_turn > 0 && shape.rows % in_turn != 0) continue;
       MadeUpWeights made_up;

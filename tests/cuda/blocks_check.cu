@@ -13,6 +13,7 @@
 #include "base/half.h"
 #include "checks.h"
 #include "device.cuh"
+#include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/formats/format.h"
 #include "own_norm_check.h"
@@ -297,8 +298,13 @@ void check_blocks(Checks& checks) {
                            {352, 160},   {130, 96},     {65, 32},     {2, 32}};
   const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256},
                                 {130, 768},   {4170, 256},  {2250, 1792}};
-  // Blocks of three warpgroups, where there are about 132 multiprocessors.
-  const int gated_shapes[][2] = {{16976, 256}, {25344, 512}};
+  // gate and up in blocks of three warpgroups: the least rows that have those, and the most. With
+  // more tiles of K than a ring has places, and with few and an odd number.
+  int processors = 0;
+  CHECK_CUDA(count_multiprocessors(&processors));
+  const int least = processors * 128 + 2 * kGatedRows, most = processors * 192;
+  const int gated_shapes[][2] = {{least, 2048}, {most, 1024}};
+  const int short_gated_shapes[][2] = {{least, 64}, {most - 2 * kGatedRows, 160}};
   const auto check = [&](const Format& format, WeightForm form) {
     const bool first_of_form =
         format.type == DType::kQ8_0 || format.type == DType::kF32 || format.block_columns > 32;
@@ -315,10 +321,15 @@ void check_blocks(Checks& checks) {
       }
     }
     if (!first_of_form) return;
+    for (const Heads& heads : kHeads) check_heads(checks, format, form, heads, 512);
     for (const auto& [rows, cols] : gated_shapes) {
       BlockCase(checks, format, form, rows, cols, true).run();
     }
-    for (const Heads& heads : kHeads) check_heads(checks, format, form, heads, 512);
+    if (format.type == DType::kQ4_K) BlockCase(checks, format, form, least, 4096, false).run();
+    if (format.block_columns > 32) return;
+    for (const auto& [rows, cols] : short_gated_shapes) {
+      BlockCase(checks, format, form, rows, cols, true).run();
+    }
   };
   for (const WeightForm form : kBlockForms) {
     for (const Format& format : all_formats()) {

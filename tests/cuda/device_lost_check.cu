@@ -108,6 +108,7 @@ int run(Case when, const std::filesystem::path& model) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a run that is killed has printed its finds
   if (argc != 2) return 2;
   const std::filesystem::path model = std::filesystem::path(argv[1]) / "tiny-code";
   int failed = 0, checked = 0;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <list>
 #include <random>
 #include <string>
@@ -289,6 +290,7 @@ void check(DType type, int vocabulary, int rank, std::mt19937& random) {
 
 int main() {
   using namespace orthrus;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a run that is killed has printed its finds
   if (cuda::device_count() == 0) {
     fmt::print("no CUDA device\n");
     return kNoDevice;

@@ -336,7 +336,7 @@ void check(const std::string& name, const std::filesystem::path& data,
 
 int main(int argc, char** argv) {
   using namespace orthrus;
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was found is there when it is killed
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a run that is killed has printed its finds
   if (cuda::device_count() == 0) {
     fmt::print("no CUDA device\n");
     return kNoDevice;

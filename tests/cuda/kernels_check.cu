@@ -5,10 +5,12 @@
 //
 // With no SEED it takes one at random; with no subject it checks them all.
 // Exits with 77 where there is no device.
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <random>
 
 #include "checks.h"
@@ -32,7 +34,7 @@ void Checks::expect(bool good, const char* format, ...) {
 
 int main(int argc, char** argv) {
   using namespace orthrus::cuda;
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was found is there when it is killed
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a run that is killed has printed its finds
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
     std::printf("no CUDA device\n");
@@ -46,16 +48,23 @@ int main(int argc, char** argv) {
   const struct {
     const char* name;
     void (*check)(Checks&);
-  } subjects[] = {{"rows", check_rows},
-                  {"attention", check_attention},
-                  {"attention", check_tree_attention},
-                  {"matmul", check_matmul},
-                  {"blocks", check_blocks},
-                  {"pass", check_pass},
-                  {"select", check_select},
-                  {"pairwise", check_pairwise},
-                  {"trees", check_trees},
-                  {"roofline", check_roofline}};
+  } subjects[] = {
+      {"rows", check_rows},
+      {"attention", [](Checks& all) { check_attention(all), check_tree_attention(all); }},
+      {"matmul", check_matmul},
+      {"blocks", check_blocks},
+      {"pass", check_pass},
+      {"select", check_select},
+      {"pairwise", check_pairwise},
+      {"trees", check_trees},
+      {"roofline", check_roofline}};
+  for (int i = 2; i < argc; ++i) {
+    const auto named = [&](const auto& subject) { return std::strcmp(argv[i], subject.name) == 0; };
+    if (std::none_of(std::begin(subjects), std::end(subjects), named)) {
+      std::fprintf(stderr, "%s is no subject\n", argv[i]);
+      return 2;
+    }
+  }
   for (const auto& subject : subjects) {
     bool wanted = argc <= 2;
     for (int i = 2; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], subject.name) == 0;

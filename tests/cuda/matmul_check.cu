@@ -128,8 +128,14 @@ struct Case {
   }
 
   void swiglu() const {
-    if (rows % (2 * kGatedRows) != 0) return;
     const int inter = rows / 2;
+    if (rows % (2 * kGatedRows) != 0) {
+      const Array<Bf16> nothing(static_cast<size_t>(rows));
+      checks.expect(matmul_swiglu(tokens(0, 1, 1), weights(), nothing.data(),
+                                  static_cast<size_t>(rows), nullptr) == cudaErrorInvalidValue,
+                    "swiglu %s: was not refused", name.c_str());
+      return;
+    }
     Array<Bf16> one(size_t{kTokens} * inter), out(size_t{kTokens} * inter);
     one.poison();
     for (int m = 0; m < kTokens; ++m) {

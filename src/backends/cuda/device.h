@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "backends/cuda/runs.h"
+
 namespace orthrus::cuda {
 
 // Throws DeviceLost saying what failed, and why, where `error` is one; std::bad_alloc where the
@@ -48,10 +50,12 @@ class DeviceArray {
   void upload(const T* from, size_t count, size_t at) {
     check(cudaMemcpy(data_ + at, from, count * sizeof(T), cudaMemcpyHostToDevice), "uploading");
   }
-  // `runs` of them, which begin `step` apart on the device.
-  void upload_runs(const T* from, size_t count, size_t runs, size_t at, size_t step) {
-    check(cudaMemcpy2D(data_ + at, step * sizeof(T), from, count * sizeof(T), count * sizeof(T),
-                       runs, cudaMemcpyHostToDevice),
+  void upload(const Runs::Piece& piece) {
+    static_assert(sizeof(T) == 1);
+    // Steps are limited to 2 GiB, which one row needn't be.
+    if (piece.rows == 1) return upload(piece.data, piece.bytes, piece.at);
+    check(cudaMemcpy2D(data_ + piece.at, piece.step, piece.data, piece.bytes, piece.bytes,
+                       piece.rows, cudaMemcpyHostToDevice),
           "uploading");
   }
 

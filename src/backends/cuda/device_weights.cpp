@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "backends/cuda/runs.h"
 #include "backends/cuda/weight_source.h"
 #include "base/ceil_div.h"
 
@@ -14,32 +15,6 @@ using Bf16 = __nv_bfloat16;
 size_t size_of(int rows, int cols) {
   return static_cast<size_t>(rows) * static_cast<size_t>(cols);
 }
-
-// Runs of bytes, which begin `step` apart on the device, filled one behind the other.
-class Runs {
- public:
-  Runs(DeviceArray<std::byte>& to, size_t first, size_t run, size_t step)
-      : to_(&to), first_(first), run_(run), step_(step) {}
-
-  // The next bytes: the rest of a run, whole ones, the beginning of one.
-  void put(const std::byte* data, size_t bytes) {
-    while (bytes > 0) {
-      const size_t in_run = done_ % run_, whole = in_run == 0 ? bytes / run_ : 0;
-      const size_t at = first_ + done_ / run_ * step_ + in_run;
-      const size_t count = whole > 0 ? whole * run_ : std::min(bytes, run_ - in_run);
-      if (whole > 1) {
-        to_->upload_runs(data, run_, whole, at, step_);
-      } else {
-        to_->upload(data, count, at);
-      }
-      data += count, bytes -= count, done_ += count;
-    }
-  }
-
- private:
-  DeviceArray<std::byte>* to_;
-  size_t first_, run_, step_, done_ = 0;
-};
 
 class Uploader {
  public:
@@ -55,9 +30,10 @@ class Uploader {
       for (const Matrix* const part : planned.parts) {
         const int rows = planned.in_turn > 0 ? planned.in_turn : part->rows;
         const size_t run = size_of(rows, part->cols) * sizeof(BF16);
-        Runs runs(matrix.data, first, run, run * planned.parts.size());
+        Runs runs(first, run, run * planned.parts.size());
         source_->numbers(*part, part->cols, [&](const BF16* numbers, size_t count) {
-          runs.put(reinterpret_cast<const std::byte*>(numbers), count * sizeof(BF16));
+          runs.put(reinterpret_cast<const std::byte*>(numbers), count * sizeof(BF16),
+                   [&](const Runs::Piece& piece) { matrix.data.upload(piece); });
         });
         first += run;
       }

@@ -1,11 +1,11 @@
 #include "backends/cuda/weight_plan.h"
 
 #include <algorithm>
+#include <cassert>
 #include <span>
 #include <utility>
 
 #include "backends/cuda/pack_blocks.h"
-#include "base/ceil_div.h"
 #include "kernels/formats/format.h"
 
 namespace orthrus::cuda {
@@ -176,6 +176,8 @@ WeightPlan plan_weights(const ModelConfig& config, const NetworkWeights& weights
       to.o[view] = planner.own(view, {&w.o_proj});
     }
     const MlpWeights& mlp = layer.mlp.ar;
+    // The device's limits on shapes see to that (cuda_model.cpp).
+    assert(mlp.gate_proj.rows == mlp.up_proj.rows && mlp.gate_proj.rows % kGatedRows == 0);
     to.gate_up = planner.shared({&mlp.gate_proj, &mlp.up_proj}, kGatedRows);
     to.down = planner.shared({&mlp.down_proj});
   }

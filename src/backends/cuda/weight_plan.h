@@ -12,12 +12,12 @@
 
 namespace orthrus::cuda {
 
-// Matrices that take the same input are one on the device: the rows of each below those of the
-// last, or `in_turn` of all of them, where matmul_swiglu takes two.
+// Matrices that take the same input are one on the device: either the rows of each lie below those
+// of the last, or some rows of each lie in turn, as matmul_swiglu takes gate and up.
 struct PlannedMatrix {
   std::vector<const Matrix*> parts;
   WeightForm form = WeightForm::kBf16;
-  int in_turn = 0;  // rows of each part, which have a multiple of them; or 0: all
+  int in_turn = 0;  // rows of each part, all of which have the same multiple; or 0: all rows
 
   // Calls run(part, first_row, rows) for all rows in the order that they have on the device; `part`
   // is a place in `parts`.

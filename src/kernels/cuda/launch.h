@@ -28,7 +28,10 @@ namespace orthrus::cuda {
     for (const auto& [which, value] : {std::pair{cudaDevAttrMemoryClockRate, &memory_khz},
                                        {cudaDevAttrGlobalMemoryBusWidth, &bits},
                                        {cudaDevAttrClockRate, &khz}}) {
-      if (device_attribute(which, value) != cudaSuccess || *value <= 0) return kH100;
+      if (device_attribute(which, value) != cudaSuccess || *value <= 0) {
+        cudaGetLastError();  // was dealt with
+        return kH100;
+      }
     }
     return 2.0 * memory_khz * (bits / 8) / khz;  // twice a clock
   }();
@@ -73,8 +76,8 @@ template <typename Kernel>
 }
 
 // `*threads`, and as many more as it takes to need more than half of a multiprocessor's registers,
-// up to `most`: so that two blocks of the kernel don't share one, but blocks of others may. Warps
-// give their registers back when they end.
+// up to `most`. So two blocks of the kernel don't share a multiprocessor, but one of another kernel
+// may be beside it. That holds while all warps run: each gives its registers back when it ends.
 template <typename Kernel>
 [[nodiscard]] cudaError_t threads_alone(Kernel kernel, int most, int* threads) {
   for (int blocks = 2; *threads < most; *threads += 32) {

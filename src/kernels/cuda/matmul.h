@@ -74,7 +74,7 @@ int split_count(int rows, int cols);
                                      size_t out_stride, cudaStream_t stream);
 
 // out[m][n] = silu(gate[n] x[m]) * (up[n] x[m]). gate_up: kGatedRows rows of gate and the same of
-// up, in turn.
+// up, in turn; other numbers of rows are cudaErrorInvalidValue.
 [[nodiscard]] cudaError_t matmul_swiglu(const Tokens& x, const MatrixView& gate_up,
                                         __nv_bfloat16* out, size_t out_stride, cudaStream_t stream);
 

@@ -16,9 +16,9 @@ struct Subtiles {
   static constexpr int kTileBytes = kGroups * Form::kBytes;
   static constexpr bool kWidens = true;
   __device__ static constexpr float sum_factor() { return kSumFactor; }
-  // One token is normed by the block, which takes more registers than three blocks could have.
   static constexpr int most_blocks(int tokens) {
     if (kGroups > 2) return 1;
+    // One token is normed by the block, which takes more registers than three blocks could have.
     return tokens > 1 && tokens <= 16 ? 3 : 2;
   }
 
@@ -30,7 +30,8 @@ struct Subtiles {
       for (int piece = 0; piece < kGroups; ++piece) {
         int group = row_group_of(job, tile, piece, kGroups);
         // The last tile may have fewer rows.
-        if (kGatesAlone<Subtiles>) group = min(group, (2 * job.out_rows - 1) / kSubtileRows);
+        if constexpr (kGatedOnly<Subtiles>)
+          group = min(group, (2 * job.out_rows - 1) / kSubtileRows);
         const size_t rows = static_cast<size_t>(group) * job.k_blocks;
         next_[piece] = weights.data + (rows + k_block_of(job, k_block, piece)) * Form::kBytes;
       }
@@ -139,7 +140,7 @@ struct Subtiles {
 
 // gate and up: of 8B they have half as many blocks again as there are multiprocessors. Where two of
 // them are, widening takes twice as long, and all wait for those. Blocks of three warpgroups are
-// few enough to have a multiprocessor each.
+// few enough to have a multiprocessor each. Up to 32 tokens one fits beside a block of o or down.
 template <typename Form>
 cudaError_t launch_form(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
   const auto* const data = static_cast<const uint8_t*>(w.data);

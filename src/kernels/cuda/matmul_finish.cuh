@@ -14,8 +14,8 @@ inline constexpr int kTileRows = 128;
 // Sums of a tile, from token to token: other tokens, other banks.
 inline constexpr int kSumStride = kTileRows + 4;
 
-// A token's sums are those of a tile's rows; of SwiGLU those of gate, then those of up. Where they
-// go of `row`, which a thread of the tensor cores has, and of the row 8 below, which it has too.
+// A token's sums are those of a tile's rows; of SwiGLU those of gate, then those of up. A thread of
+// the tensor cores has `row` of a tile and the row 8 below: these are their sums' places.
 struct SumPlaces {
   int upper, lower;
 };

@@ -10,7 +10,7 @@
 
 namespace orthrus::cuda {
 
-// More tokens than this are a prefill's.
+// Tokens that are multiplied while weights are streamed once.
 inline constexpr int kMostStreamed = 128;
 // Parts of K, at most: larger clusters wait too long for room.
 inline constexpr int kMostSplits = 4;
@@ -37,7 +37,7 @@ struct MatmulJob {
   int out_rows;  // of an output: weight rows, or half as many for SwiGLU
   int k_blocks;  // of kBlockK
   int splits;    // parts of K: a power of two
-  // Of these, a block's: one, of the 128 rows of a tile; or two, of 64 rows, a warpgroup each.
+  // Of these, a block's: one, of all rows of a tile; or two, of 64 rows, a warpgroup each.
   int own_parts;
   int row_tiles, token_tiles;
   int pace;  // clocks from one tile of a ring to the next, while it is filled for the first time

@@ -28,21 +28,20 @@ struct Bf16Rows {
 
   MatrixView w;
 
-  __device__ void operands(const MatmulJob& job, int tile, int k_block, SubtileOperands& a) const {
-    // The tile's rows of this thread, 8 apart, and the weights' rows that they are.
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int row = static_cast<int>(threadIdx.x) / 32 * 16 + lane / 4, pair = lane % 4 * 2;
-    const int weight_row = tile * kTileRows + row;
+  __device__ void operands(const MatmulJob&, int tile, int k_block, SubtileOperands& a) const {
+    // This thread's rows, 8 apart.
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+    const int row = tile * kTileRows + warp * 16 + lane / 4, pair = lane % 4 * 2;
     const __nv_bfloat16* const upper =
-        static_cast<const __nv_bfloat16*>(w.data) + static_cast<size_t>(weight_row) * w.cols;
+        static_cast<const __nv_bfloat16*>(w.data) + static_cast<size_t>(row) * w.cols;
     const __nv_bfloat16* const lower = upper + static_cast<size_t>(8) * w.cols;
 #pragma unroll
     for (int step = 0; step < kBlockK / 16; ++step) {
       const int k = k_block * kBlockK + step * 16 + pair;
-      a[step][0] = load_pair(upper, weight_row < w.rows, k, w.cols);
-      a[step][1] = load_pair(lower, weight_row + 8 < w.rows, k, w.cols);
-      a[step][2] = load_pair(upper, weight_row < w.rows, k + 8, w.cols);
-      a[step][3] = load_pair(lower, weight_row + 8 < w.rows, k + 8, w.cols);
+      a[step][0] = load_pair(upper, row < w.rows, k, w.cols);
+      a[step][1] = load_pair(lower, row + 8 < w.rows, k, w.cols);
+      a[step][2] = load_pair(upper, row < w.rows, k + 8, w.cols);
+      a[step][3] = load_pair(lower, row + 8 < w.rows, k + 8, w.cols);
     }
   }
 };

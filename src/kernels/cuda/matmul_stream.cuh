@@ -1,15 +1,16 @@
 // Products for up to 128 tokens at a time, bound by streaming the weights.
 //
 // A block multiplies 128 weight rows by all tokens over one part of K, or 64 over two ("o and
-// down", below). One warp keeps a ring of tiles in flight; it fills the ring with weights before
-// the previous kernel has finished, so that memory is busy between kernels too. Two warpgroups
-// multiply 64 rows each, or three ("gate and up", in matmul_blocks.cu). The blocks of a cluster
-// hold the parts of K: each adds up a share of the outputs, through the others' shared memory.
+// down", below), or 192 over all of it ("gate and up", in matmul_blocks.cu). One warp keeps a ring
+// of tiles in flight; it fills the ring with weights before the previous kernel has finished, so
+// that memory is busy between kernels too. Two or three warpgroups multiply 64 rows each. The
+// blocks of a cluster hold the parts of K: each adds up a share of the outputs, through the others'
+// shared memory.
 //
 // How the weights are stored is the parameter `Weights`:
 //
 //   struct Weights {
-//     static constexpr int kGroups;     // warpgroups that multiply, 64 rows each: 2; or 3
+//     static constexpr int kGroups;     // warpgroups that multiply, 64 rows each: 2, or 3 (below)
 //     static constexpr int kTileBytes;  // of these rows and kBlockK columns
 //     static constexpr bool kWidens;    // consumers do, which takes them longer than products
 //     // A power of two that sums are to be multiplied by.
@@ -43,12 +44,12 @@ template <typename Weights>
 inline constexpr int kConsumers = 128 * Weights::kGroups;
 template <typename Weights>
 inline constexpr int kStreamThreads = kConsumers<Weights> + 32;
-// Three warpgroups make SwiGLU's outputs of all of K, in blocks that have warps that do nothing
-// (threads_alone in launch.h).
+// Three warpgroups do nothing but SwiGLU, of all of K. Their blocks have idle warps, as many as
+// threads_alone (launch.h) finds, up to 640 threads: enough if each has more than 51 registers.
 template <typename Weights>
-inline constexpr bool kGatesAlone = Weights::kGroups == 3;
+inline constexpr bool kGatedOnly = Weights::kGroups == 3;
 template <typename Weights>
-inline constexpr int kMostStreamThreads = kGatesAlone<Weights> ? 640 : kStreamThreads<Weights>;
+inline constexpr int kMostStreamThreads = kGatedOnly<Weights> ? 640 : kStreamThreads<Weights>;
 inline constexpr int kMostStages = 24;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
@@ -156,9 +157,9 @@ __device__ void produce(const Weights& weights, const CUtensorMap& tokens, const
   }
 }
 
-// The one token's columns of k-blocks [first, first + count), in `token`; by the first
-// kNormThreads.
+// Threads that norm a row: two warpgroups.
 inline constexpr int kNormThreads = 256;
+// The one token's columns of k-blocks [first, first + count), in `token`; by kNormThreads.
 __device__ inline void make_token(const MatmulJob& job, int first, int count, uint8_t* token) {
   using Row = NormRow<kNormThreads, kMostOwnNormCols>;
   __shared__ float sums[kNormWarps];
@@ -293,6 +294,7 @@ __global__ void __launch_bounds__(kMostStreamThreads<Weights>, Weights::most_blo
   const int count = first_k_block(job, first_part + 1) - first;
   const int real = min(*job.count - first_token, N);
   constexpr int kMultiply = kConsumers<Weights>;
+  static_assert(kNormThreads <= kMultiply && (kGatedOnly<Weights> || kFinishThreads == kMultiply));
 
   if (threadIdx.x == kMultiply) {
     for (int i = 0; i < stages; ++i) {
@@ -315,7 +317,7 @@ __global__ void __launch_bounds__(kMostStreamThreads<Weights>, Weights::most_blo
     }
     __syncwarp();
   } else {
-    if (!kGatesAlone<Weights> && job.epilogue == Epilogue::kHeads) {
+    if (!kGatedOnly<Weights> && job.epilogue == Epilogue::kHeads) {
       const int thread = static_cast<int>(threadIdx.x);
       if (thread < N) places[thread] = place_of(job.heads.batch, first_token + thread);
       const HeadWeights& w = job.heads.weights;
@@ -328,22 +330,23 @@ __global__ void __launch_bounds__(kMostStreamThreads<Weights>, Weights::most_blo
       if constexpr (N == 1) {
         if (job.norm.x != nullptr) {
           if (threadIdx.x < kNormThreads) make_token(job, first, count * job.own_parts, token);
-          named_barrier(2, kMultiply);
+          named_barrier(2, kMultiply);  // those who didn't wait for the predecessor wait here
           return;
         }
       }
       wait_for_predecessor();
       if constexpr (N == 1) barrier_wait(&barriers.token, 0);
     });
-    if constexpr (kGatesAlone<Weights>) {
+    if constexpr (kGatedOnly<Weights>) {
       store_gated<Weights, N>(job, tile, first_token, real, acc);
     } else {
       named_barrier(1, kMultiply);  // nothing reads the ring any more
       keep_sums<Weights, N>(job, acc, sums);
     }
   }
-  if constexpr (kGatesAlone<Weights>) {
-    __syncthreads();  // warps that end give their registers back
+  if constexpr (kGatedOnly<Weights>) {
+    // A warp that ends gives its registers back. So the idle ones stay as long as the others.
+    __syncthreads();
     return;
   }
   if (job.splits > 1) {
@@ -408,6 +411,9 @@ cudaError_t spread_out(MatmulJob* job, int processors, int* shared) {
 template <int N, typename Weights>
 cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob job,
                              cudaStream_t stream) {
+  if (kGatedOnly<Weights> && (job.epilogue != Epilogue::kSwiglu || job.splits != 1)) {
+    return cudaErrorInvalidValue;
+  }
   job.token_tiles = (x.bucket + N - 1) / N;
   int processors = 0, spread_bytes = 0;
   cudaError_t error = count_multiprocessors(&processors);
@@ -438,7 +444,7 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   const dim3 grid(static_cast<unsigned>(cluster), static_cast<unsigned>(job.token_tiles),
                   static_cast<unsigned>(job.row_tiles));
   int threads = kStreamThreads<Weights>;
-  if constexpr (kGatesAlone<Weights>) {
+  if constexpr (kGatedOnly<Weights>) {
     error = threads_alone(stream_kernel<Weights, N>, kMostStreamThreads<Weights>, &threads);
     if (error != cudaSuccess) return error;
   }

@@ -10,8 +10,8 @@
 
 namespace orthrus::cuda {
 
-// Where a tile lies, for wgmma: 8 rows of 128 bytes are kRowGroupBytes on, or as much as is said;
-// swizzle of 128 bytes. What is added to a descriptor changes its lower half alone.
+// Where a tile lies, for wgmma: rows of 128 bytes, swizzled, of which each next 8 begin
+// `group_bytes` on. What is added to a descriptor changes its lower half alone.
 inline constexpr int kRowGroupBytes = 1024;
 __device__ inline uint32_t lower_descriptor(uint32_t shared) {
   return (shared & 0x3FFFF) >> 4 | 1u << 16;
