@@ -262,6 +262,13 @@ TEST(Quantized, RefusesPartsThatDoNotFit) {
       {test::gptq({}), word(".g_idx", 3, 1),
        R"(tensor "a.g_idx" has groups whose columns are not neighbours, but )"
        "quantization_config.desc_act in c.json is not true."},
+      {test::gptq({4, 32, false, true}), without(".g_idx"),
+       R"(tensor "a.qweight" has no a.g_idx beside it, but quantization_config.desc_act in c.json )"
+       "is true."},
+      {test::gptq({}), without(".qweight"), R"(tensor "a.g_idx" has no a.qweight beside it.)"},
+      {test::awq({}), without(".qweight"), R"(tensor "a.qzeros" has no a.qweight beside it.)"},
+      {test::pack_quantized({}), without(".weight_packed"),
+       R"(tensor "a.weight_shape" has no a.weight_packed beside it.)"},
       {test::gptq({}), word(".qzeros", 1, 0x77777776),
        R"(tensor "a.qzeros" has zero points other than 8, but quantization_config.sym in c.json )"
        "is not false."},
@@ -415,12 +422,12 @@ TEST(Quantized, RefusesConfigurationsThatItDoesNotRead) {
        "/weight_block_size",
        {128, 0},
        kFile,
-       "weight_block_size is [128,0]; it must be a list of two integers above 0."},
+       "weight_block_size is [128,0]; it must be a list of two integers from 1 to 524288."},
       {fp8,
        "/weight_block_size",
        {128},
        kFile,
-       "weight_block_size is [128]; it must be a list of two integers above 0."},
+       "weight_block_size is [128]; it must be a list of two integers from 1 to 524288."},
       {packed, "/format", "int-quantized", kUnsupported,
        R"(format is "int-quantized"; supported are "pack-quantized", "float-quantized" and )"
        R"("mixed-precision".)"},

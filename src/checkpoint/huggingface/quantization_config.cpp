@@ -121,13 +121,16 @@ class QuantizationReader {
   // `at`: the object that they are of.
   void add_blocks(const JsonFields& fields, std::string_view at, const char* key) {
     QuantizationScheme scheme{true, 8, true, 128, 128};
-    if (fields.find(key) != nullptr) {
-      const auto sizes = fields.integers(key, limits::kIntermediate);
-      if (sizes && sizes->size() == 2 && std::ranges::min(*sizes) > 0) {
-        scheme.scale_rows = sizes->front();
-        scheme.scale_columns = sizes->back();
-      } else if (problems_.none()) {
-        fields.refuse(key, "it must be a list of two integers above 0");
+    if (const json* const sizes = fields.find(key)) {
+      const auto is_size = [](const json& size) {
+        return size.is_number_integer() && size > 0 && size <= limits::kIntermediate;
+      };
+      if (sizes->is_array() && sizes->size() == 2 && std::ranges::all_of(*sizes, is_size)) {
+        scheme.scale_rows = sizes->front().get<int>();
+        scheme.scale_columns = sizes->back().get<int>();
+      } else {
+        fields.refuse(key, fmt::format("it must be a list of two integers from 1 to {}",
+                                       +limits::kIntermediate));
       }
     }
     scheme.fields =

@@ -49,6 +49,7 @@ class Parts {
   size_t size() const { return stored_.size(); }
   const StoredTensor& operator[](size_t i) const { return stored_[i]; }
   void take(size_t i) { taken_[i] = true; }
+  bool taken(size_t i) const { return taken_[i]; }
 
   // Null where there is none.
   const StoredTensor* take(const std::string& name) {
@@ -89,9 +90,12 @@ class MatrixParts {
   }
   const StoredTensor& need(std::string_view part) {
     const StoredTensor* const tensor = find(part);
-    if (tensor == nullptr)
-      fail(main_, fmt::format("has no {}.{} beside it", printable(module_), part));
+    if (tensor == nullptr) fail(main_, fmt::format("has no {} beside it", name_of(part)));
     return *tensor;
+  }
+  // For people.
+  std::string name_of(std::string_view part) const {
+    return fmt::format("{}.{}", printable(module_), part);
   }
 
   // That its type is one of `types` and its shape one of `shapes`, the first of which is told.
@@ -329,8 +333,13 @@ std::shared_ptr<const Encoding> gptq_matrix(MatrixParts& parts) {
   from.matrix.columns = unpacked(main, words, scheme.bits);
   from.matrix.integers = {main.bytes.data(), scheme.bits, false, 1, static_cast<size_t>(rows)};
   from.matrix.zero_offset = quantization.zeros_less_one ? 1 : 0;
-  const StoredTensor& zeros = *from.zeros;
+  const StoredTensor &zeros = *from.zeros, &scales = *from.scales;
+  const bool in_order = from.groups == nullptr;
   const auto encoding = integer_matrix(parts, std::move(from));
+  if (in_order && !quantization.columns_in_order && scales.shape.front() > 1) {
+    fail(main, fmt::format("has no {} beside it, but quantization_config.desc_act in {} is true",
+                           parts.name_of("g_idx"), quantization.file));
+  }
   if (scheme.symmetric && !encoding->has_middle_zeros()) {
     fail(zeros,
          fmt::format("has zero points other than {}, but quantization_config.sym in {} is not "
@@ -400,6 +409,18 @@ MakeMatrix matrix_in(const StoredTensor& tensor, Method method) {
   return nullptr;
 }
 
+// Whether integers of this name lie beside those of a matrix, which are missing then.
+const char* missing_beside(const StoredTensor& tensor, Method method) {
+  if (tensor.type != "I32" && tensor.type != "I64") return nullptr;
+  const bool packed = method == Method::kCompressedTensors;
+  const std::initializer_list<std::string_view> of_packed = {".weight_shape", ".weight_zero_point",
+                                                             ".weight_g_idx"},
+                                                others = {".qzeros", ".g_idx"};
+  const auto is = [&](std::string_view part) { return tensor.name.ends_with(part); };
+  if (!std::ranges::any_of(packed ? of_packed : others, is)) return nullptr;
+  return packed ? "weight_packed" : "qweight";
+}
+
 // Of activations, keys and values, which are not quantized here, or not so.
 bool is_of_activations(std::string_view name) {
   constexpr std::string_view kParts[] = {".input_scale",       ".input_zero_point", ".output_scale",
@@ -427,6 +448,12 @@ std::vector<Tensor> resolve_quantized(std::vector<StoredTensor> stored,
                        nullptr,
                        encoding->bytes(),
                        std::move(encoding)});
+  }
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const char* const missing = missing_beside(parts[i], quantization.method);
+    if (missing == nullptr || parts.taken(i)) continue;
+    const std::string module = parts[i].name.substr(0, parts[i].name.rfind('.'));
+    fail(parts[i], fmt::format("has no {}.{} beside it", printable(module), missing));
   }
   std::ranges::move(std::move(parts).rest(), std::back_inserter(tensors));
   std::ranges::sort(tensors, {}, &Tensor::name);

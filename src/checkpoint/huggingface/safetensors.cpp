@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -124,10 +125,14 @@ void check_covers(std::span<const HeaderEntry> entries, size_t bytes, const std:
 
 [[noreturn]] void refuse_type(const std::string& file, const std::string& tensor,
                               const std::string& type) {
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("{}: dtype of tensor {} is {}; supported are \"F32\", \"F16\" and "
-                          "\"BF16\".",
-                          file, in_quotes(tensor), in_quotes(type)));
+  constexpr std::string_view kQuantized[] = {"F8_E4M3", "I32", "I64"};
+  const bool quantized = std::ranges::find(kQuantized, type) != std::end(kQuantized);
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("{}: dtype of tensor {} is {}; supported are \"F32\", \"F16\" and "
+                  "\"BF16\"{}.",
+                  file, in_quotes(tensor), in_quotes(type),
+                  quantized ? ", and what quantization_config in config.json describes" : ""));
 }
 
 // Bytes of an element of each type that safetensors has.
