@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -160,8 +161,10 @@ class Engine {
   // Error(kUsage) for a shape that the model has not: rows outside 1..max_position_embeddings (of
   // a draft: 1..block_size - 1), or a context that leaves no room for them; Error(kSystem), which
   // for a context names what it needs and what is there, or std::bad_alloc when memory is
-  // exhausted.
-  Roofline measure(std::span<const PassShape> shapes, int rounds) const;
+  // exhausted. `cancelled` is asked before each pass; once it says so there is no result: no
+  // passes.
+  Roofline measure(std::span<const PassShape> shapes, int rounds,
+                   const std::function<bool()>& cancelled = {}) const;
 
   // A conversation that keeps its keys and values from one generation to the next. Throws
   // Error(kSystem) or std::bad_alloc when there is no room for it.

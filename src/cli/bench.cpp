@@ -80,6 +80,7 @@ struct Options {
 struct EncodedPrompt {
   std::string text, label, kind;
   TokenIds ids;
+  std::string place = {};  // in a file, if it is of one
 };
 
 // kUnknown where the model's template is.
@@ -112,7 +113,7 @@ std::vector<EncodedPrompt> encoded_prompts(const Options& options, const Encode&
     const std::string text =
         messages ? render_chat(options.format.resolve(options.model.directory), *messages)
                  : std::get<std::string>(prompt.content);
-    prompts.push_back({prompt.text(), prompt.label(), prompt.kind, encode(text)});
+    prompts.push_back({prompt.text(), prompt.label(), prompt.kind, encode(text), prompt.place});
   }
   return prompts;
 }
@@ -136,7 +137,7 @@ class Bench {
   int run() {
     if (options_.roofline.wanted) {
       return run_roofline(engine_, model_settings(), options_.roofline, options_.repeat,
-                          options_.json);
+                          options_.json, interrupt_);
     }
     warm_up(prompts_.front());
     const bool kinds = std::any_of(prompts_.begin(), prompts_.end(),
@@ -189,6 +190,13 @@ class Bench {
     return Engine::synthetic(config, engine_options);
   }
 
+  void check(Request& request, const ModelConfig& config, const Tokenizer* tokenizer) const {
+    for (const GenerateOptions& o : {ar_, drafts_ ? drafting_ : ar_}) {
+      request.options = o;
+      validate(request, config, tokenizer);
+    }
+  }
+
   void make_requests(const ModelConfig& config, const Tokenizer* tokenizer, const Encode& encode) {
     // Without a diffusion view there is what the text itself gives, or nothing.
     drafts_ = config.has_diffusion_view() || (options_.mode == Mode::kAuto && options_.lookup);
@@ -205,12 +213,16 @@ class Bench {
     (drafts_ ? drafting_ : ar_).block_size = options_.block_size;
     (drafts_ ? drafting_ : ar_).tree_nodes = options_.tree_nodes;
     prompts_ = encoded_prompts(options_, encode);
+    Request request;
+    request.prompt = {0};  // what is wrong then is wrong with the options
+    check(request, config, tokenizer);
     for (const EncodedPrompt& prompt : prompts_) {
-      Request request;
       request.prompt = prompt.ids;
-      for (const GenerateOptions& o : {ar_, drafts_ ? drafting_ : ar_}) {
-        request.options = o;
-        validate(request, config, tokenizer);
+      try {
+        check(request, config, tokenizer);
+      } catch (const Error& error) {
+        if (prompt.place.empty()) throw;
+        throw Error(error.kind(), fmt::format("{}: {}", prompt.place, error.what()));
       }
     }
   }
@@ -288,7 +300,7 @@ class Bench {
     }
     const std::filesystem::path model = settings_["model"].get<std::string>();
     report_->write(engine_, results, model.has_filename() ? model.filename() : model, facts(),
-                   prompts_.size(), std::move(lengths), !interrupt_.requested());
+                   prompts_.size(), std::move(lengths), interrupt_);
   }
 
   // Of the page.

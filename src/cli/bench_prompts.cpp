@@ -126,6 +126,7 @@ std::vector<BenchPrompt> read_prompts(const std::string& file) {
                       "\"kind\": \"code\"}}, whose kind may be left out.",
                       without_controls(file), number, in_quotes(line)));
     }
+    prompt->place = fmt::format("{}: line {}", without_controls(file), number);
     prompts.push_back(*std::move(prompt));
   }
   if (prompts.empty()) {

@@ -12,6 +12,7 @@ namespace orthrus::cli {
 struct BenchPrompt {
   std::string kind;  // "code", "prose", "edit", or what a file says; empty: none
   std::variant<std::string, std::vector<ChatMessage>> content;  // a text to continue, or a chat
+  std::string place = {};  // "FILE: line 3", for people; or empty
 
   const std::string& text() const;  // that is to be continued, or the last message
   std::string label() const;        // the same, escaped

@@ -33,7 +33,7 @@ BenchReport::BenchReport(std::filesystem::path file) : file_(std::move(file)) {
 
 void BenchReport::write(const Engine& engine, const BenchResults& results, std::string model,
                         std::vector<std::pair<std::string, std::string>> facts, size_t asked,
-                        std::vector<double> prompt_tokens, bool measures) {
+                        std::vector<double> prompt_tokens, const Interrupt& interrupt) {
   bench_page::Content content{.model = std::move(model),
                               .facts = std::move(facts),
                               .asked = asked,
@@ -43,13 +43,15 @@ void BenchReport::write(const Engine& engine, const BenchResults& results, std::
                               .tokenizer = engine.tokenizer(),
                               .roofline = {},
                               .no_roofline = "the run was interrupted."};
-  if (measures) {
+  if (!interrupt.requested()) {
     constexpr int kRounds = 3;
     std::vector<double> generated;
     for (const BenchRow& row : results.rows()) generated.push_back(row.tokens);
     const double context = median(std::move(prompt_tokens)) + median(std::move(generated)) / 2;
     try {
-      content.roofline = engine.measure(passes_for(engine, static_cast<int>(context)), kRounds);
+      const Roofline roofline = engine.measure(passes_for(engine, static_cast<int>(context)),
+                                               kRounds, [&] { return interrupt.requested(); });
+      if (!roofline.passes.empty()) content.roofline = roofline;
     } catch (const Error& error) {  // of memory, mostly
       content.no_roofline = error.what();
     } catch (const std::bad_alloc&) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/bench_page/page.h"
+#include "cli/interrupt.h"
 
 namespace orthrus::cli {
 
@@ -20,11 +21,11 @@ class BenchReport {
   // The current prompt is done: its text and its last repetition.
   void add(bench_page::Prompt prompt) { prompts_.push_back(std::move(prompt)); }
 
-  // Measures passes that the prompts ran, where `measures`, and writes the page. `prompt_tokens`:
+  // Measures passes that the prompts ran, until `interrupt`, and writes the page. `prompt_tokens`:
   // of the prompts, `facts` and `asked` as in Content. Throws Error(kFile).
   void write(const Engine& engine, const BenchResults& results, std::string model,
              std::vector<std::pair<std::string, std::string>> facts, size_t asked,
-             std::vector<double> prompt_tokens, bool measures);
+             std::vector<double> prompt_tokens, const Interrupt& interrupt);
 
  private:
   std::filesystem::path file_;

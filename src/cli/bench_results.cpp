@@ -172,7 +172,7 @@ std::string BenchResults::line(const std::string& label, const std::string& kind
     return value ? fmt::format("{:.{}f}", *value, digits) : std::string("-");
   };
   std::string text = fmt::format("{:<{}}", cut(label, label_width_ - 1), label_width_);
-  if (kinds_) text += fmt::format("{:<7}", cut(kind, 6));
+  if (kinds_) text += fmt::format("{:<7}", cut(escaped(kind), 6));
   text += fmt::format("{:>7}{:>9.1f}", tokens, numbers.ar_speed);
   if (drafting_) {
     text += fmt::format("{:>11}{:>6}{:>6}{:>9}{:>6}", number(numbers.speed, 1),

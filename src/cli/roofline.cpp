@@ -78,10 +78,12 @@ CLI::Option* RooflineOptions::add_to(CLI::App& app) {
 }
 
 int run_roofline(const Engine& engine, nlohmann::ordered_json settings,
-                 const RooflineOptions& options, int rounds, bool json) {
+                 const RooflineOptions& options, int rounds, bool json,
+                 const Interrupt& interrupt) {
   const std::vector<PassShape> passes = passes_of(engine.config(), engine.device(), options.lists);
   if (options.acceptance) check_acceptance(*options.acceptance, passes);
-  const Roofline roofline = engine.measure(passes, rounds);
+  const Roofline roofline = engine.measure(passes, rounds, [&] { return interrupt.requested(); });
+  if (interrupt.requested()) return interrupt.exit_code();
   Output output;
   if (json) {
     add_roofline(settings, engine, roofline, options.acceptance);

@@ -135,7 +135,8 @@ MachineRates median_of(const std::vector<MachineRates>& samples) {
 
 }  // namespace
 
-Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
+Roofline Engine::measure(std::span<const PassShape> shapes, int rounds,
+                         const std::function<bool()>& cancelled) const {
   const FloatEnvironment ours;
   impl().check_process();
   if (rounds < 1) {
@@ -153,20 +154,24 @@ Roofline Engine::measure(std::span<const PassShape> shapes, int rounds) const {
   }
   std::vector<Samples> of_shape(shapes.size());
   std::vector<MachineRates> all;
+  bool complete = true;
+  const auto goes_on = [&] { return complete = !cancelled || !cancelled(); };
   impl().on_device([&] {
     PassRunner passes(model, impl().device, longest, most_rows);
     const std::unique_ptr<Yardstick> yardstick = model.yardstick();
     yardstick->measure();  // what is done once only
-    for (int round = 0; round < rounds; ++round) {
-      for (size_t i = 0; i < shapes.size(); ++i) {
+    for (int round = 0; round < rounds && complete; ++round) {
+      for (size_t i = 0; i < shapes.size() && goes_on(); ++i) {
         all.push_back(yardstick->measure());
         of_shape[i].machine.push_back(all.back());
         // What caches hold should be what a pass left there, as it is while decoding.
         passes.seconds_of(shapes[i]);
+        if (!goes_on()) break;
         of_shape[i].seconds.push_back(passes.seconds_of(shapes[i]));
       }
     }
   });
+  if (!complete) return {};
   result.machine = median_of(all);
   for (size_t i = 0; i < shapes.size(); ++i) {
     result.passes[i].machine = median_of(of_shape[i].machine);

@@ -122,6 +122,24 @@ TEST_F(BenchTest, MessagesHaveKinds) {
   }
 }
 
+TEST_F(BenchTest, WhatAFileSaysIsEscapedInTheTable) {
+  const std::string prompts =
+      write("prompts", R"({"messages": [{"role": "user", "content": "\u001b[1mhi"}],)"
+                       R"( "kind": "\u001b[41m"})"
+                       "\n");
+  const ProcessResult table = run_orthrus({"bench", "-m", chat_model(directory_.path()),
+                                           "--prompts", prompts, "-n", "2", "--repeat", "1"});
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_EQ(table.out.find('\x1b'), std::string::npos) << table.out;
+}
+
+TEST_F(BenchTest, APromptThatIsTooLongIsNamedByItsLine) {
+  const std::string file = write("prompts", "\"import \"\n\n\"" + std::string(5000, '(') + "\"\n");
+  const ProcessResult result = run_orthrus({"bench", "-m", kTinyCode, "--prompts", file});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find(file + ": line 3: The prompt has "), std::string::npos) << result.err;
+}
+
 TEST_F(BenchTest, AChatModelIsAskedQuestions) {
   const nlohmann::json json = run_for_json(
       {"bench", "-m", chat_model(directory_.path()), "-n", "2", "--repeat", "1", "--threads", "1"});

@@ -153,6 +153,19 @@ TEST(Measure, EachViewHasItsOwnWeights) {
   EXPECT_DOUBLE_EQ(roofline.passes[1].bytes - cache, 2 * (roofline.passes[0].bytes - cache));
 }
 
+// It is asked before each of two passes, warm and timed, of each shape.
+TEST(Measure, ThatIsCancelledHasNoResult) {
+  const Engine engine = Engine::synthetic(small());
+  const PassShape shapes[] = {{PassKind::kAr, 1, 0}, {PassKind::kAr, 2, 0}};
+  constexpr int kRounds = 2, kAsked = 2 * 2 * kRounds;
+  for (int last = 1; last <= kAsked + 1; ++last) {
+    int asked = 0;
+    const Roofline roofline = engine.measure(shapes, kRounds, [&] { return ++asked == last; });
+    EXPECT_EQ(asked, std::min(last, kAsked));
+    EXPECT_EQ(roofline.passes.size(), last <= kAsked ? 0u : 2u);
+  }
+}
+
 TEST(Measure, NothingToMeasureIsNothing) {
   EXPECT_TRUE(Engine::synthetic(small()).measure({}, 1).passes.empty());
 }
