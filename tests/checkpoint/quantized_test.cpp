@@ -349,6 +349,13 @@ TEST(Quantized, RefusesTypesThatAreNoPart) {
   std::mt19937 random(1);
   const QuantizedFormat format = test::awq({});
   QuantizedMatrix matrix = format.make("a", 16, 64, random);
+  // Of another method than config.json says.
+  expect_error(ErrorKind::kUnsupported,
+               R"(m.safetensors: dtype of tensor "a.qweight" is "I32"; supported are "F32", "F16" )"
+               R"(and "BF16", and what quantization_config in config.json describes.)",
+               [&] {
+                 resolve(test::safetensors_file(matrix.tensors), {{"quant_method", "fp8"}});
+               });
   matrix.tensors.push_back({"b.weight", "I8", {1}, "b"});
   const std::string file = test::safetensors_file(matrix.tensors);
   expect_error(ErrorKind::kUnsupported,

@@ -409,9 +409,10 @@ MakeMatrix matrix_in(const StoredTensor& tensor, Method method) {
   return nullptr;
 }
 
-// Whether integers of this name lie beside those of a matrix, which are missing then.
+// Which part of a matrix is missing where no matrix took a tensor of this name; null for tensors
+// that are no part.
 const char* missing_beside(const StoredTensor& tensor, Method method) {
-  if (tensor.type != "I32" && tensor.type != "I64") return nullptr;
+  if (method == Method::kFp8 || (tensor.type != "I32" && tensor.type != "I64")) return nullptr;
   const bool packed = method == Method::kCompressedTensors;
   const std::initializer_list<std::string_view> of_packed = {".weight_shape", ".weight_zero_point",
                                                              ".weight_g_idx"},
