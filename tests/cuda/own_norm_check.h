@@ -7,6 +7,7 @@
 
 #include "checks.h"
 #include "device.cuh"
+#include "kernels/cuda/device_features.h"
 #include "kernels/cuda/matmul.h"
 
 namespace orthrus::cuda {
@@ -16,7 +17,7 @@ inline void check_own_norm(Checks& checks, const MatrixView& w, const std::strin
   const auto cols = static_cast<size_t>(w.cols), rows = static_cast<size_t>(w.rows);
   constexpr int kRows = 3, kRow = 2;
   const Array<float> x(kRows * cols);
-  const Array<Bf16> weight(cols), room(cols);
+  const Array<Bf16> weight(cols), room(cols), own_room(cols);
   const Array<int> count(std::vector<int>{1}), row(std::vector<int>{kRow});
   Array<float> want(rows), got(rows);
   Array<Bf16> gated_want(rows / 2 + 1), gated_got(rows / 2 + 1);
@@ -30,8 +31,10 @@ inline void check_own_norm(Checks& checks, const MatrixView& w, const std::strin
                         count.data(), nullptr));
     const Tokens by_kernel = {room.data(), cols, 1, count.data()};
     Tokens own;
-    CHECK_CUDA(normed_tokens(x.data(), of_row, weight.data(), 1e-6f, w.cols, nullptr, 1,
-                             count.data(), &own, nullptr));
+    // Where products norm the row themselves, nothing else does.
+    CHECK_CUDA(normed_tokens(x.data(), of_row, weight.data(), 1e-6f, w.cols,
+                             has_wgmma() ? nullptr : own_room.data(), 1, count.data(), &own,
+                             nullptr));
     want.poison(), got.poison(), gated_want.poison(), gated_got.poison();
     CHECK_CUDA(matmul(by_kernel, w, want.data(), rows, nullptr));
     CHECK_CUDA(matmul(own, w, got.data(), rows, nullptr));
