@@ -2,7 +2,7 @@
 // captured in one graph each, as the decoder runs them, beside the device's copy bandwidth; passes
 // by how the weights are stored; and the choice of drafts from logits.
 //
-//   cuda_bench [8b] [1.7b] [0.6b] [0.5b] [drafts] [weights]
+//   cuda_bench [8b] [4b] [1.7b] [1.5b] [0.6b] [0.5b] [drafts] [weights]
 
 #include <algorithm>
 #include <array>
@@ -36,7 +36,9 @@ struct Shape {
 };
 
 constexpr Shape kShapes[] = {{"8b", 36, 4096, 12288, 151936, {32, 8, 128}},
+                             {"4b", 36, 2560, 9728, 151936, {32, 8, 128}},
                              {"1.7b", 28, 2048, 6144, 151936, {16, 8, 128}},
+                             {"1.5b", 28, 1536, 8960, 151936, {12, 2, 128}, true},
                              {"0.6b", 28, 1024, 3072, 151936, {16, 8, 128}},
                              {"0.5b", 24, 896, 4864, 151936, {14, 2, 64}, true}};
 

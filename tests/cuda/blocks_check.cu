@@ -325,7 +325,7 @@ void check_blocks(Checks& checks) {
     for (const auto& [rows, cols] : gated_shapes) {
       BlockCase(checks, format, form, rows, cols, true).run();
     }
-    if (format.type == DType::kQ4_K) BlockCase(checks, format, form, least, 4096, false).run();
+    if (format.type == DType::kQ4_K) BlockCase(checks, format, form, most, 4096, false).run();
     if (format.block_columns > 32) return;
     for (const auto& [rows, cols] : short_gated_shapes) {
       BlockCase(checks, format, form, rows, cols, true).run();

@@ -5,6 +5,7 @@
 
 #include "checks.h"
 #include "device.cuh"
+#include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul.h"
 #include "own_norm_check.h"
 
@@ -297,7 +298,14 @@ void check_matmul(Checks& checks) {
       if (exponents == 0) c.swiglu(), c.own_norm();
     }
   }
-  for (const auto& [rows, cols] : {std::pair{24576, 1024}, {9728, 896}, {352, 64}, {2304, 384}}) {
+  // gate and up: of 8B, 0.5B and small ones; and the least and the most rows that blocks of three
+  // warpgroups have.
+  int processors = 0;
+  CHECK_CUDA(count_multiprocessors(&processors));
+  const int least = processors * 128 + 2 * kGatedRows, most = processors * 192;
+  const int gated_shapes[][2] = {{24576, 1024}, {9728, 896},   {352, 64},
+                                 {2304, 384},   {least, 1088}, {most - 2 * kGatedRows, 72}};
+  for (const auto& [rows, cols] : gated_shapes) {
     Case c(checks, rows, cols, 0);
     c.make_base();
     c.swiglu(), c.own_norm();

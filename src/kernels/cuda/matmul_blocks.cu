@@ -51,7 +51,7 @@ struct Subtiles {
   template <int N, typename Ready>
   __device__ static void multiply(float (&acc)[kSums<N>], RingReader<Subtiles, N> ring, int group,
                                   int count, const Ready& ready) {
-    if constexpr (N <= 64) {
+    if constexpr (N <= 64 || kGroups == 3) {
       Operands a, b;
       ring.wait();
       widen_steps<Form>(Form::load(ring.weights() + group * Form::kBytes), a);
@@ -138,25 +138,11 @@ struct Subtiles {
   }
 };
 
-// gate and up: of 8B they have half as many blocks again as there are multiprocessors. Where two of
-// them are, widening takes twice as long, and all wait for those. Blocks of three warpgroups are
-// few enough to have a multiprocessor each. Up to 32 tokens one fits beside a block of o or down.
 template <typename Form>
-cudaError_t launch_form(const Tokens& x, const MatrixView& w, MatmulJob job, cudaStream_t stream) {
+cudaError_t launch_form(const Tokens& x, const MatrixView& w, const MatmulJob& job,
+                        cudaStream_t stream) {
   const auto* const data = static_cast<const uint8_t*>(w.data);
-  int processors = 0;
-  if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
-    return error;
-  }
-  using Three = Subtiles<Form, 3>;
-  constexpr int kRows = Three::kGroups * kSubtileRows;
-  const int tiles = (w.rows + kRows - 1) / kRows;
-  const bool whole = job.epilogue == Epilogue::kSwiglu && job.splits == 1;
-  if (whole && x.bucket <= kMostStreamed && job.row_tiles > processors && tiles <= processors) {
-    job.row_tiles = tiles;
-    return launch_stream(x, Three{data}, job, stream);
-  }
-  return launch_stream(x, Subtiles<Form, 2>{data}, job, stream);
+  return launch_stream(x, Subtiles<Form, 2>{data}, Subtiles<Form, 3>{data}, job, stream);
 }
 
 }  // namespace

@@ -3,12 +3,16 @@
 
 namespace orthrus::cuda {
 
+template <int kWarpgroups>
 struct Bf16Boxes {
-  static constexpr int kGroups = 2;
+  static constexpr int kGroups = kWarpgroups;
   static constexpr int kTileBytes = kGroups * kSubtileBytes;
   static constexpr bool kWidens = false;
   __device__ static constexpr float sum_factor() { return 1; }
-  static constexpr int most_blocks(int tokens) { return tokens <= 32 ? 4 : 2; }
+  static constexpr int most_blocks(int tokens) {
+    if (kGroups > 2) return 1;
+    return tokens <= 32 ? 4 : 2;
+  }
 
   CUtensorMap map;
 
@@ -16,21 +20,21 @@ struct Bf16Boxes {
    public:
     __device__ Tiles(const Bf16Boxes& weights, const MatmulJob& job, int tile, int k_block)
         : map_(&weights.map) {
-      for (int half = 0; half < 2; ++half) {
-        row_[half] = row_group_of(job, tile, half) * kSubtileRows;
-        column_[half] = k_block_of(job, k_block, half) * kBlockK;
+      for (int piece = 0; piece < kGroups; ++piece) {
+        row_[piece] = row_group_of(job, tile, piece, kGroups) * kSubtileRows;
+        column_[piece] = k_block_of(job, k_block, piece) * kBlockK;
       }
     }
     __device__ void fetch(uint32_t to, uint32_t barrier, uint64_t policy) {
-      for (int half = 0; half < 2; ++half) {
-        copy_box(to + half * kSubtileBytes, map_, column_[half], row_[half], barrier, policy);
-        column_[half] += kBlockK;
+      for (int piece = 0; piece < kGroups; ++piece) {
+        copy_box(to + piece * kSubtileBytes, map_, column_[piece], row_[piece], barrier, policy);
+        column_[piece] += kBlockK;
       }
     }
 
    private:
     const CUtensorMap* map_;
-    int column_[2], row_[2];
+    int column_[kGroups], row_[kGroups];
   };
 
   // Memory is what is waited for, so a tile's place is given back as soon as can be.
@@ -56,11 +60,9 @@ struct Bf16Boxes {
 
 cudaError_t matmul_stream(const Tokens& x, const MatrixView& w, const MatmulJob& job,
                           cudaStream_t stream) {
-  Bf16Boxes weights;
-  if (const cudaError_t error = make_weights_map(w, &weights.map); error != cudaSuccess) {
-    return error;
-  }
-  return launch_stream(x, weights, job, stream);
+  CUtensorMap map;
+  if (const cudaError_t error = make_weights_map(w, &map); error != cudaSuccess) return error;
+  return launch_stream(x, Bf16Boxes<2>{map}, Bf16Boxes<3>{map}, job, stream);
 }
 
 }  // namespace orthrus::cuda

@@ -1,11 +1,10 @@
 // Products for up to 128 tokens at a time, bound by streaming the weights.
 //
 // A block multiplies 128 weight rows by all tokens over one part of K, or 64 over two ("o and
-// down", below), or 192 over all of it ("gate and up", in matmul_blocks.cu). One warp keeps a ring
-// of tiles in flight; it fills the ring with weights before the previous kernel has finished, so
-// that memory is busy between kernels too. Two or three warpgroups multiply 64 rows each. The
-// blocks of a cluster hold the parts of K: each adds up a share of the outputs, through the others'
-// shared memory.
+// down", below), or 192 over all of it ("gate and up", below). One warp keeps a ring of tiles in
+// flight; it fills the ring with weights before the previous kernel has finished, so that memory is
+// busy between kernels too. Two or three warpgroups multiply 64 rows each. The blocks of a cluster
+// hold the parts of K: each adds up a share of the outputs, through the others' shared memory.
 //
 // How the weights are stored is the parameter `Weights`:
 //
@@ -46,10 +45,12 @@ template <typename Weights>
 inline constexpr int kStreamThreads = kConsumers<Weights> + 32;
 // Three warpgroups do nothing but SwiGLU, of all of K. Their blocks have idle warps, as many as
 // threads_alone (launch.h) finds, up to 640 threads: enough if each has more than 51 registers.
+// With more than 64 tokens a thread has 122, and none are needed.
 template <typename Weights>
 inline constexpr bool kGatedOnly = Weights::kGroups == 3;
-template <typename Weights>
-inline constexpr int kMostStreamThreads = kGatedOnly<Weights> ? 640 : kStreamThreads<Weights>;
+template <typename Weights, int N>
+inline constexpr int kMostStreamThreads =
+    N <= 64 && kGatedOnly<Weights> ? 640 : kStreamThreads<Weights>;
 inline constexpr int kMostStages = 24;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
@@ -275,7 +276,7 @@ __device__ void store_gated(const MatmulJob& job, int tile, int first_token, int
 
 // Registers for more blocks than memory has room for: other kernels start beside it.
 template <typename Weights, int N>
-__global__ void __launch_bounds__(kMostStreamThreads<Weights>, Weights::most_blocks(N))
+__global__ void __launch_bounds__((kMostStreamThreads<Weights, N>), Weights::most_blocks(N))
     stream_kernel(const __grid_constant__ Weights weights,
                   const __grid_constant__ CUtensorMap tokens, const __grid_constant__ MatmulJob job,
                   int stages) {
@@ -431,7 +432,9 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   if (job.token_tiles == 1) {
     job.pace = pace_of(Weights::kTileBytes, std::min(blocks, processors));
   }
-  const int ring = ring_bytes(job, blocks, processors, Weights::kWidens);
+  // Beside three warpgroups with many tokens registers leave no room for another block.
+  const bool full = N > 64 && kGatedOnly<Weights>;
+  const int ring = full ? kWholeRing : ring_bytes(job, blocks, processors, Weights::kWidens);
   const int stage = stage_bytes<Weights, N>(job.own_parts);
   // With one token its part, and what the ring is rounded up by.
   const int token = N == 1 ? own_k_blocks * kBlockK * 2 + kTokenBehind + 1024 : 0;
@@ -444,8 +447,8 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   const dim3 grid(static_cast<unsigned>(cluster), static_cast<unsigned>(job.token_tiles),
                   static_cast<unsigned>(job.row_tiles));
   int threads = kStreamThreads<Weights>;
-  if constexpr (kGatedOnly<Weights>) {
-    error = threads_alone(stream_kernel<Weights, N>, kMostStreamThreads<Weights>, &threads);
+  if (kGatedOnly<Weights> && ring < kWholeRing) {
+    error = threads_alone(stream_kernel<Weights, N>, kMostStreamThreads<Weights, N>, &threads);
     if (error != cudaSuccess) return error;
   }
   return launch(stream_kernel<Weights, N>, grid, threads, shared, cluster, stream, weights, tokens,
@@ -465,6 +468,29 @@ cudaError_t launch_stream(const Tokens& x, const Weights& weights, const MatmulJ
   if (x.bucket <= 32) return launch_stream_of<32>(x, weights, job, stream);
   if (x.bucket <= 64) return launch_stream_of<64>(x, weights, job, stream);
   return launch_stream_of<128>(x, weights, job, stream);
+}
+
+// gate and up: of 8B they have half as many blocks again as there are multiprocessors. Where two of
+// them are, those take longer, and all wait for them. Blocks of three warpgroups are few enough to
+// have a multiprocessor each. Where these would leave a quarter of them idle, as those of 1.5B do,
+// more and smaller blocks are faster for few tokens: one, and up to 8 where weights are widened.
+template <typename Two, typename Three>
+cudaError_t launch_stream(const Tokens& x, const Two& two, const Three& three, MatmulJob job,
+                          cudaStream_t stream) {
+  int processors = 0;
+  if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
+    return error;
+  }
+  constexpr int kRows = Three::kGroups * kSubtileRows, kFew = Three::kWidens ? 8 : 1;
+  const int tiles = (2 * job.out_rows + kRows - 1) / kRows;
+  const bool gated = job.epilogue == Epilogue::kSwiglu && job.splits == 1;
+  const bool one_each = job.row_tiles > processors && tiles <= processors;
+  const bool smaller = x.bucket <= kFew && 4 * tiles < 3 * processors;
+  if (gated && x.bucket <= kMostStreamed && one_each && !smaller) {
+    job.row_tiles = tiles;
+    return launch_stream(x, three, job, stream);
+  }
+  return launch_stream(x, two, job, stream);
 }
 
 }  // namespace orthrus::cuda
