@@ -298,13 +298,16 @@ void check_blocks(Checks& checks) {
                            {352, 160},   {130, 96},     {65, 32},     {2, 32}};
   const int long_shapes[][2] = {{4096, 4096}, {2048, 6144}, {896, 4864}, {512, 256},
                                 {130, 768},   {4170, 256},  {2250, 1792}};
-  // gate and up in blocks of three warpgroups: the least rows that have those, and the most. With
-  // more tiles of K than a ring has places, and with few and an odd number.
+  // gate and up in blocks of three warpgroups: the least rows that have those, for more than 8
+  // tokens, and the most. With more tiles of K than a ring has places, and with few; and with an
+  // odd number of either.
   int processors = 0;
   CHECK_CUDA(count_multiprocessors(&processors));
-  const int least = processors * 128 + 2 * kGatedRows, most = processors * 192;
+  const int least = std::max(processors, 127) * 128 + 2 * kGatedRows;  // of fewer K is split
+  const int most = processors * 192;
   const int gated_shapes[][2] = {{least, 2048}, {most, 1024}};
-  const int short_gated_shapes[][2] = {{least, 64}, {most - 2 * kGatedRows, 160}};
+  const int other_gated_shapes[][2] = {
+      {least, 64}, {most, 64}, {most, 1088}, {most - 2 * kGatedRows, 160}};
   const auto check = [&](const Format& format, WeightForm form) {
     const bool first_of_form =
         format.type == DType::kQ8_0 || format.type == DType::kF32 || format.block_columns > 32;
@@ -327,7 +330,7 @@ void check_blocks(Checks& checks) {
     }
     if (format.type == DType::kQ4_K) BlockCase(checks, format, form, most, 4096, false).run();
     if (format.block_columns > 32) return;
-    for (const auto& [rows, cols] : short_gated_shapes) {
+    for (const auto& [rows, cols] : other_gated_shapes) {
       BlockCase(checks, format, form, rows, cols, true).run();
     }
   };

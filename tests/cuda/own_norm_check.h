@@ -31,7 +31,8 @@ inline void check_own_norm(Checks& checks, const MatrixView& w, const std::strin
                         count.data(), nullptr));
     const Tokens by_kernel = {room.data(), cols, 1, count.data()};
     Tokens own;
-    // Where products norm the row themselves, nothing else does.
+    // Where products norm the row themselves, nothing else does. Elsewhere the kernel does, into
+    // own_room: then this says only that products are given that.
     CHECK_CUDA(normed_tokens(x.data(), of_row, weight.data(), 1e-6f, w.cols,
                              has_wgmma() ? nullptr : own_room.data(), 1, count.data(), &own,
                              nullptr));

@@ -78,14 +78,16 @@ template <typename Kernel>
 // `*threads`, and as many more as it takes to need more than half of a multiprocessor's registers,
 // up to `most`. So two blocks of the kernel don't share a multiprocessor, but one of another kernel
 // may be beside it. That holds while all warps run: each gives its registers back when it ends.
+// cudaErrorInvalidConfiguration where `most` are not enough.
 template <typename Kernel>
 [[nodiscard]] cudaError_t threads_alone(Kernel kernel, int most, int* threads) {
-  for (int blocks = 2; *threads < most; *threads += 32) {
+  for (; *threads <= most; *threads += 32) {
+    int blocks = 0;
     const cudaError_t error =
         cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, *threads, 0);
     if (error != cudaSuccess || blocks < 2) return error;
   }
-  return cudaSuccess;
+  return cudaErrorInvalidConfiguration;
 }
 
 // Clusters of the kernel that the device has room for at a time.

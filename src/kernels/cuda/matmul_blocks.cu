@@ -111,7 +111,8 @@ struct Subtiles {
     ring.give_back(ring.stage());
   }
 
-  // With registers for one step's operands: while one warpgroup widens, the other multiplies.
+  // With many tokens two blocks on a multiprocessor have registers for one step's operands only:
+  // while one warpgroup widens, the other multiplies.
   template <int N>
   __device__ static void multiply_by_steps(float (&acc)[kSums<N>], RingReader<Subtiles, N>& ring,
                                            int group, int count) {

@@ -43,14 +43,17 @@ template <typename Weights>
 inline constexpr int kConsumers = 128 * Weights::kGroups;
 template <typename Weights>
 inline constexpr int kStreamThreads = kConsumers<Weights> + 32;
-// Three warpgroups do nothing but SwiGLU, of all of K. Their blocks have idle warps, as many as
-// threads_alone (launch.h) finds, up to 640 threads: enough if each has more than 51 registers.
-// With more than 64 tokens a thread has 122, and none are needed.
+// Three warpgroups do nothing but SwiGLU, of all of K, and no two of their blocks are to share a
+// multiprocessor. Memory sees to that: they have all of it. But where weights are widened and
+// tokens are few, half of it is enough, and lets one block of o or down be beside them up to 32
+// tokens. There registers see to it: idle warps, as many as threads_alone (launch.h) finds. Up to
+// 640 threads are enough where each has more than 51 registers.
 template <typename Weights>
 inline constexpr bool kGatedOnly = Weights::kGroups == 3;
 template <typename Weights, int N>
-inline constexpr int kMostStreamThreads =
-    N <= 64 && kGatedOnly<Weights> ? 640 : kStreamThreads<Weights>;
+inline constexpr bool kIdleWarps = kGatedOnly<Weights>&& Weights::kWidens&& N <= 64;
+template <typename Weights, int N>
+inline constexpr int kMostStreamThreads = kIdleWarps<Weights, N> ? 640 : kStreamThreads<Weights>;
 inline constexpr int kMostStages = 24;
 // Two blocks, of this kernel or of this and the next, fit a multiprocessor; or one.
 inline constexpr int kHalfRing = 108 * 1024;
@@ -432,9 +435,8 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   if (job.token_tiles == 1) {
     job.pace = pace_of(Weights::kTileBytes, std::min(blocks, processors));
   }
-  // Beside three warpgroups with many tokens registers leave no room for another block.
-  const bool full = N > 64 && kGatedOnly<Weights>;
-  const int ring = full ? kWholeRing : ring_bytes(job, blocks, processors, Weights::kWidens);
+  const bool alone = kGatedOnly<Weights> && !kIdleWarps<Weights, N>;
+  const int ring = alone ? kWholeRing : ring_bytes(job, blocks, processors, Weights::kWidens);
   const int stage = stage_bytes<Weights, N>(job.own_parts);
   // With one token its part, and what the ring is rounded up by.
   const int token = N == 1 ? own_k_blocks * kBlockK * 2 + kTokenBehind + 1024 : 0;
@@ -447,7 +449,7 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
   const dim3 grid(static_cast<unsigned>(cluster), static_cast<unsigned>(job.token_tiles),
                   static_cast<unsigned>(job.row_tiles));
   int threads = kStreamThreads<Weights>;
-  if (kGatedOnly<Weights> && ring < kWholeRing) {
+  if constexpr (kIdleWarps<Weights, N>) {
     error = threads_alone(stream_kernel<Weights, N>, kMostStreamThreads<Weights, N>, &threads);
     if (error != cudaSuccess) return error;
   }
@@ -456,7 +458,7 @@ cudaError_t launch_stream_of(const Tokens& x, const Weights& weights, MatmulJob 
 }
 
 template <typename Weights>
-cudaError_t launch_stream(const Tokens& x, const Weights& weights, const MatmulJob& job,
+cudaError_t launch_bucket(const Tokens& x, const Weights& weights, const MatmulJob& job,
                           cudaStream_t stream) {
   // The one token's part of K is one box, if it is whole k-blocks.
   const bool box = job.cols % kBlockK == 0 && most_own_k_blocks(job) <= kMostBoxRows;
@@ -470,27 +472,27 @@ cudaError_t launch_stream(const Tokens& x, const Weights& weights, const MatmulJ
   return launch_stream_of<128>(x, weights, job, stream);
 }
 
-// gate and up: of 8B they have half as many blocks again as there are multiprocessors. Where two of
-// them are, those take longer, and all wait for them. Blocks of three warpgroups are few enough to
-// have a multiprocessor each. Where these would leave a quarter of them idle, as those of 1.5B do,
-// more and smaller blocks are faster for few tokens: one, and up to 8 where weights are widened.
+// gate and up: of 8B they have half as many blocks again as there are multiprocessors. Where two
+// blocks share one, they take longer, and all others wait for them. Blocks of three warpgroups are
+// few enough to have a multiprocessor each. But if these would leave more than a quarter of the
+// multiprocessors idle, as those of 1.5B do, smaller blocks are faster for few tokens: for one, and
+// for up to 8 where weights are widened.
 template <typename Two, typename Three>
 cudaError_t launch_stream(const Tokens& x, const Two& two, const Three& three, MatmulJob job,
                           cudaStream_t stream) {
+  const bool gated = job.epilogue == Epilogue::kSwiglu && job.splits == 1;
+  if (!gated || x.bucket > kMostStreamed) return launch_bucket(x, two, job, stream);
   int processors = 0;
   if (const cudaError_t error = count_multiprocessors(&processors); error != cudaSuccess) {
     return error;
   }
   constexpr int kRows = Three::kGroups * kSubtileRows, kFew = Three::kWidens ? 8 : 1;
   const int tiles = (2 * job.out_rows + kRows - 1) / kRows;
-  const bool gated = job.epilogue == Epilogue::kSwiglu && job.splits == 1;
   const bool one_each = job.row_tiles > processors && tiles <= processors;
   const bool smaller = x.bucket <= kFew && 4 * tiles < 3 * processors;
-  if (gated && x.bucket <= kMostStreamed && one_each && !smaller) {
-    job.row_tiles = tiles;
-    return launch_stream(x, three, job, stream);
-  }
-  return launch_stream(x, two, job, stream);
+  if (!one_each || smaller) return launch_bucket(x, two, job, stream);
+  job.row_tiles = tiles;
+  return launch_bucket(x, three, job, stream);
 }
 
 }  // namespace orthrus::cuda
