@@ -354,7 +354,7 @@ Command add_bench(CLI::App& root) {
   options->model.add_to(app, false);
   app.add_option("--synthetic", options->synthetic,
                  "In place of a checkpoint, random weights of a published shape: qwen3-0.6b, "
-                 "qwen3-1.7b, qwen3-4b, qwen3-8b or qwen2.5-coder-0.5b")
+                 "qwen3-1.7b, qwen3-4b, qwen3-8b, qwen2.5-coder-0.5b or qwen2.5-coder-1.5b")
       ->type_name("SHAPE");
   CLI::Option* const roofline = options->roofline.add_to(app);
   CLI::Option* const prompts =

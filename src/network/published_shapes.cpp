@@ -15,7 +15,8 @@ constexpr Shape kShapes[] = {{"qwen3-0.6b", false, 1024, 3072, 28, 16, 8, 128, t
                              {"qwen3-1.7b", false, 2048, 6144, 28, 16, 8, 128, true},
                              {"qwen3-4b", false, 2560, 9728, 36, 32, 8, 128, true},
                              {"qwen3-8b", false, 4096, 12288, 36, 32, 8, 128, false},
-                             {"qwen2.5-coder-0.5b", true, 896, 4864, 24, 14, 2, 64, true}};
+                             {"qwen2.5-coder-0.5b", true, 896, 4864, 24, 14, 2, 64, true},
+                             {"qwen2.5-coder-1.5b", true, 1536, 8960, 28, 12, 2, 128, true}};
 
 }  // namespace
 

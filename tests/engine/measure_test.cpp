@@ -30,11 +30,10 @@ ModelConfig small() {
 
 // As the published checkpoints' own headers count them, tied heads once.
 TEST(PublishedShapes, HaveThePublishedParameters) {
-  const std::pair<std::string_view, int64_t> cases[] = {{"qwen3-0.6b", 596049920},
-                                                        {"qwen3-1.7b", 1720574976},
-                                                        {"qwen3-4b", 4022468096},
-                                                        {"qwen3-8b", 8190735360},
-                                                        {"qwen2.5-coder-0.5b", 494032768}};
+  const std::pair<std::string_view, int64_t> cases[] = {
+      {"qwen3-0.6b", 596049920},         {"qwen3-1.7b", 1720574976},
+      {"qwen3-4b", 4022468096},          {"qwen3-8b", 8190735360},
+      {"qwen2.5-coder-0.5b", 494032768}, {"qwen2.5-coder-1.5b", 1543714304}};
   for (const auto& [name, want] : cases) {
     int64_t parameters = 0;
     for (const TensorSpec& spec : expected_tensors(*published_shape(name))) {
