@@ -51,7 +51,7 @@ inline constexpr int kStreamThreads = kConsumers<Weights> + 32;
 template <typename Weights>
 inline constexpr bool kGatedOnly = Weights::kGroups == 3;
 template <typename Weights, int N>
-inline constexpr bool kIdleWarps = kGatedOnly<Weights>&& Weights::kWidens&& N <= 64;
+inline constexpr bool kIdleWarps = (kGatedOnly<Weights> && Weights::kWidens && N <= 64);
 template <typename Weights, int N>
 inline constexpr int kMostStreamThreads = kIdleWarps<Weights, N> ? 640 : kStreamThreads<Weights>;
 inline constexpr int kMostStages = 24;
