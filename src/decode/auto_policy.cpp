@@ -28,6 +28,7 @@ constexpr int kFirstPatience = 24;  // most of a new text, which may be of anoth
 constexpr int kProbeDrafts = 2;
 // Plain steps whose time must have been seen before anything is held against it.
 constexpr int kLeastPlainSteps = 3;
+constexpr int kPassesBehindLookup = 4;  // of 2 to 16 the best where measured (docs/performance.md)
 
 double logit(double p) {
   p = std::clamp(p, 0.005, 0.995);
@@ -347,16 +348,19 @@ WholePlan AutoPolicy::plan_whole(int most, int most_nodes) {
   return plan;
 }
 
-CyclePlan AutoPolicy::plan_found(int most, int most_nodes, const Found& found) {
+std::optional<CyclePlan> AutoPolicy::plan_found(int most, int most_nodes, const Found& found) {
   constexpr double kLeastGain = 0.5;  // in tokens: no cycle begins before the pass is done
-  if (found.drafts == 0 || sequences_ > 1 || times_->seen(1) < kLeastPlainSteps) return {};
+  if (sequences_ > 1 || times_->seen(1) < kLeastPlainSteps) return std::nullopt;
+  const bool stays = most == 0 && passes_left_ > 0;
   probabilities_.clear();
   most_nodes_ = most_nodes;
   rate_ = plain_rate();
   if (most > 0 && !waits(1)) rate_ = std::max(rate_, best_whole(most).rate);
   const Prefix lookup = best_found(found);
-  if (lookup.drafts == 0 || lookup.gain < kLeastGain) return {};
-  return {.lookup = lookup.drafts, .expected_accepted = lookup.expected};
+  if (lookup.drafts > 0 && lookup.gain > (stays ? 0 : kLeastGain)) {
+    return CyclePlan{.lookup = lookup.drafts, .expected_accepted = lookup.expected};
+  }
+  return stays ? std::optional(CyclePlan()) : std::nullopt;
 }
 
 void AutoPolicy::observe_whole(const WholePlan& plan, const Outcome& outcome) {
@@ -384,7 +388,10 @@ void AutoPolicy::end_whole(const WholePlan& plan, const Outcome& outcome) {
 }
 
 void AutoPolicy::observe_accepted(const Outcome& outcome) {
-  if (probabilities_.empty()) return;  // a plain step
+  if (probabilities_.empty()) {  // a plain step, or of what was found
+    passes_left_ = outcome.verified > 0 ? kPassesBehindLookup : std::max(passes_left_ - 1, 0);
+    return;
+  }
   for (int place = 1; place <= outcome.compared(); ++place) {
     const bool right = place <= outcome.accepted;
     state_->calibration(misses_).observe(probabilities_[static_cast<size_t>(place) - 1], right);

@@ -99,7 +99,9 @@ struct PolicyState {
 // e(n) is. The less of the two is what is expected.
 //
 // What was found is then verified in a pass of the host's, for which cycles stop. That has to gain
-// a little more, and only one sequence alone does it: others would wait for its passes.
+// a little more, and only one sequence alone does it: others would wait for its passes. A copy that
+// breaks off often goes on a few tokens later, so without heads a few more passes follow before
+// cycles do. To those a lookup is a pass like any other.
 //
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
 // block is drafted as a probe, after 12 plain steps, then after twice as many, and so on to 128, so
@@ -129,7 +131,7 @@ class AutoPolicy : public Policy {
   void observe_path(std::span<const DraftNode> nodes, std::span<const int> path,
                     bool ended) override;
   WholePlan plan_whole(int most, int most_nodes) override;
-  CyclePlan plan_found(int most, int most_nodes, const Found& found) override;
+  std::optional<CyclePlan> plan_found(int most, int most_nodes, const Found& found) override;
   void observe_whole(const WholePlan& plan, const Outcome& outcome) override;
   void observe_whole_tree(const WholePlan& plan, std::span<const DraftNode> nodes,
                           std::span<const int> path, bool ended) override;
@@ -197,6 +199,7 @@ class AutoPolicy : public Policy {
   bool drafts_ = false;       // it has drafted
   bool probe_again_ = false;  // the last probe would have paid
   int last_drafts_ = 1;       // made in the last cycle that drafted
+  int passes_left_ = 0;       // of those behind what a lookup found
   int most_nodes_ = 0;        // of a tree, where cycles run whole
   double rate_ = 0;           // the best expected when the current cycle began
 

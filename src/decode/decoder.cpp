@@ -120,7 +120,7 @@ void Decoder::start_again() {
   flights_.clear();
   tree_.clear();
   found_ = {};
-  of_found_ = {};
+  of_found_.reset();
   chain_ = {};
   if (anchor_ < 0) prompt_logprobs_.clear();
   phase_ = Phase::kPrefill;
@@ -170,8 +170,10 @@ std::span<const float> Decoder::adjusted(const HeadRows& rows, int i) {
 void Decoder::begin_cycle() {
   const int most = std::min(params_.block_size, params_.max_tokens - generated_) - 1;
   const int left = std::min(static_cast<int>(drafts_.size()), most);
-  CyclePlan plan = std::exchange(of_found_, {});
-  if (plan.lookup == 0) {
+  CyclePlan plan;
+  if (of_found_) {
+    plan = *std::exchange(of_found_, std::nullopt);
+  } else {
     look_up();
     plan = policy_->plan(
         most, {std::span(probabilities_).first(static_cast<size_t>(left)), misses_}, found());
@@ -436,7 +438,7 @@ bool Decoder::prefers_pass() try {
   look_up();
   const int most = std::min(params_.block_size, params_.max_tokens - generated_) - 1;
   of_found_ = policy_->plan_found(most, by_trees() ? params_.tree_nodes - 1 : 0, found());
-  return of_found_.lookup > 0;
+  return of_found_.has_value();
 } catch (const std::bad_alloc&) {  // of the index: cycles need none
   return false;
 }
@@ -484,7 +486,7 @@ Status Decoder::take_cycle(const CycleResult& result) {
     anchor_ = token;
   }
   judge_found();
-  of_found_ = {};
+  of_found_.reset();
   sequence_->commit(static_cast<int>(result.tokens.size()));
   phase_ = more ? Phase::kCycle : Phase::kDone;
   return result.status;

@@ -104,8 +104,8 @@ class Decoder {
   int in_flight() const;
   bool flies() const { return !flights_.empty(); }
   Status take_cycle(const CycleResult& result);
-  // Whether the text itself has drafts that are better verified by the next pass than whatever the
-  // next cycle would do: once no cycle is in flight, next() is that pass.
+  // Whether a pass is better than the next cycle, since the text itself has drafts for it, or had
+  // some a few tokens ago: once no cycle is in flight, next() is that pass.
   bool prefers_pass();
   void leave_cycles() { flights_.clear(); }  // what is in flight does not count
 
@@ -170,23 +170,23 @@ class Decoder {
   std::vector<float> adjusted_;        // a row; rejection rule only
 
   Phase phase_ = Phase::kPrefill;
-  int32_t anchor_ = -1;               // the last emitted token, whose keys are not yet cached
-  std::vector<int32_t> block_;        // tokens of the span of the current pass
-  std::vector<int32_t> drafts_;       // d_1, d_2, ... of the last block, from the anchor on
-  std::vector<float> probabilities_;  // of the drafts, for the policy
-  std::vector<DraftNode> nodes_;      // of a tree: those that the cycle verifies
-  TreeRows tree_;                     // as rows; empty where it verifies a chain
-  std::vector<int> path_;             // of the nodes, those that were accepted
-  int misses_ = 0;                    // drafts of the block that were wrong, of those before
-  std::optional<Lookup> lookup_;      // once it is asked
-  LookupDrafts found_;                // by it, for the current cycle
-  CyclePlan of_found_;                // what the pass does that is preferred to a whole cycle
-  int prefilling_ = 0;                // prompt tokens of the span of the current pass
-  int drafting_ = 0;                  // drafts that the current cycle makes
-  int verified_ = 0;                  // n: those that it verifies
-  std::span<const int32_t> chain_;    // they, where they are a chain, wherever they are from
-  bool looked_up_ = false;            // from the text
-  double expected_accepted_ = 0;      // of these
+  int32_t anchor_ = -1;                // the last emitted token, whose keys are not yet cached
+  std::vector<int32_t> block_;         // tokens of the span of the current pass
+  std::vector<int32_t> drafts_;        // d_1, d_2, ... of the last block, from the anchor on
+  std::vector<float> probabilities_;   // of the drafts, for the policy
+  std::vector<DraftNode> nodes_;       // of a tree: those that the cycle verifies
+  TreeRows tree_;                      // as rows; empty where it verifies a chain
+  std::vector<int> path_;              // of the nodes, those that were accepted
+  int misses_ = 0;                     // drafts of the block that were wrong, of those before
+  std::optional<Lookup> lookup_;       // once it is asked
+  LookupDrafts found_;                 // by it, for the current cycle
+  std::optional<CyclePlan> of_found_;  // what the pass does that is preferred to a whole cycle
+  int prefilling_ = 0;                 // prompt tokens of the span of the current pass
+  int drafting_ = 0;                   // drafts that the current cycle makes
+  int verified_ = 0;                   // n: those that it verifies
+  std::span<const int32_t> chain_;     // they, where they are a chain, wherever they are from
+  bool looked_up_ = false;             // from the text
+  double expected_accepted_ = 0;       // of these
   std::vector<Distribution> draft_distributions_;  // what each was drawn from; rejection rule only
   std::vector<int32_t> emitted_;                   // by the last take()
   CycleRecord cycle_;                              // that emitted

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "decode/draft_tree.h"
@@ -100,9 +101,9 @@ class Policy {
   // `most` drafts, and trees of up to `most_nodes` nodes, or, with none, chains. And what became of
   // the next one to land, whose plan that is, with as many drafts as it made.
   virtual WholePlan plan_whole(int most, int most_nodes) = 0;
-  // Between two of those: how many of what was found to verify in a pass, which the host runs, in
-  // place of the next one. None: that one.
-  virtual CyclePlan plan_found(int most, int most_nodes, const Found& found) = 0;
+  // Between two of those: what a pass, which the host runs, does in place of the next one. It
+  // verifies some of what was found, or nothing. No plan: that cycle runs.
+  virtual std::optional<CyclePlan> plan_found(int most, int most_nodes, const Found& found) = 0;
   virtual void observe_whole(const WholePlan& plan, const Outcome& outcome) = 0;
   virtual void observe_whole_tree(const WholePlan& plan, std::span<const DraftNode> nodes,
                                   std::span<const int> path, bool ended) = 0;
@@ -134,7 +135,7 @@ class FixedPolicy : public Policy {
   WholePlan plan_whole(int most, int most_nodes) override {
     return {std::min(drafts_, most), most_nodes};
   }
-  CyclePlan plan_found(int, int, const Found&) override { return {}; }
+  std::optional<CyclePlan> plan_found(int, int, const Found&) override { return std::nullopt; }
   void observe_whole(const WholePlan&, const Outcome&) override {}
   void observe_whole_tree(const WholePlan&, std::span<const DraftNode>, std::span<const int>,
                           bool) override {}

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "decode/simulation.h"
@@ -115,9 +116,11 @@ TEST(AutoPolicy, LeavesWholeCyclesForWhatGainsMore) {
       policy.observe_whole(plan, {plan.drafts, std::min(plan.drafts, static_cast<int>(worth))});
     }
     policy.share_passes(sequences);
-    const CyclePlan plan = policy.plan_found(most, 0, found);
-    EXPECT_LE(plan.expected_accepted, plan.lookup);
-    return plan.lookup;
+    const std::optional<CyclePlan> plan = policy.plan_found(most, 0, found);
+    if (!plan) return 0;
+    EXPECT_GT(plan->lookup, 0);
+    EXPECT_LE(plan->expected_accepted, plan->lookup);
+    return plan->lookup;
   };
   const Found sure{31, 32}, doubtful{31, 2};
   EXPECT_GT(lookup(flat, 0, 0, sure), 20);  // no block to compare with
@@ -127,6 +130,40 @@ TEST(AutoPolicy, LeavesWholeCyclesForWhatGainsMore) {
   EXPECT_EQ(lookup(linear, 0, 0, doubtful), 0);
   EXPECT_EQ(lookup(flat, 0, 0, {}), 0);
   EXPECT_EQ(lookup(flat, 0, 0, sure, 2), 0);
+}
+
+// Behind a lookup the next few tokens are passes' too, unless there are heads: there another one is
+// begun for less, since no cycle need be waited for.
+TEST(AutoPolicy, PassesFollowALookupBeforeCyclesGoOn) {
+  Learnt state;
+  for (int rows = 1; rows <= 32; ++rows) {
+    for (int i = 0; i < 3; ++i) state.times.add({1e-3 * (1 + 0.02 * rows), rows, false});
+  }
+  const Found none, sure{31, 32}, doubtful{1, 2};
+  LearningPolicy policy(state);
+  const auto run = [&](const Found& found, int most = 0) {
+    const std::optional<CyclePlan> plan = policy.plan_found(most, 0, found);
+    if (!plan) return -1;  // a cycle
+    policy.observe_accepted({plan->lookup, plan->lookup});
+    return plan->lookup;
+  };
+  EXPECT_EQ(run(none), -1);
+  EXPECT_EQ(run(doubtful), -1);
+  for (const bool again : {false, true}) {
+    EXPECT_GT(run(sure), 0);
+    EXPECT_EQ(run(none, kMost), -1);
+    EXPECT_EQ(run(none), 0);
+    if (again) {
+      EXPECT_EQ(run(doubtful), 1);
+    }
+    int passes = again ? 0 : 1;
+    while (run(none) == 0) ++passes;
+    EXPECT_EQ(passes, 4);
+    EXPECT_EQ(run(doubtful), -1);
+  }
+  EXPECT_GT(run(sure), 0);
+  policy.share_passes(2);
+  EXPECT_EQ(run(none), -1);
 }
 
 // There a probe of one has all others wait for its draft pass.

@@ -390,8 +390,9 @@ class RandomPolicy final : public Policy {
   int tokens = 0;  // of all cycles
   int judged = 0;  // times that it heard what became of what was found
   WholePlan plan_whole(int most, int most_nodes) override { return {pick(most), pick(most_nodes)}; }
-  CyclePlan plan_found(int, int, const Found& found) override {
-    return {.lookup = pick(found.drafts)};
+  std::optional<CyclePlan> plan_found(int, int, const Found& found) override {
+    if (pick(3) == 0) return std::nullopt;
+    return CyclePlan{.lookup = pick(found.drafts)};
   }
   void observe_whole(const WholePlan&, const Outcome& outcome) override { told(outcome); }
   void observe_whole_tree(const WholePlan&, std::span<const DraftNode> nodes,
