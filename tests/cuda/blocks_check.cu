@@ -257,6 +257,7 @@ void check_runs(Checks& checks, const BlockCase& tokens, const Heads& heads, con
 void check_heads(Checks& checks, const Format& format, WeightForm form, const Heads& heads,
                  int cols) {
   const int rows = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
+  if (!checks.takes(rows, cols)) return;
   const BlockCase c(checks, format, form, rows, cols, false);
   const MatrixView blocks = c.blocks();
   check_runs(checks, c, heads, c.wide(), {&blocks, 1}, c.name);
@@ -308,30 +309,35 @@ void check_blocks(Checks& checks) {
   const int gated_shapes[][2] = {{least, 2048}, {most, 1024}};
   const int other_gated_shapes[][2] = {
       {least, 64}, {most, 64}, {most, 1088}, {most - 2 * kGatedRows, 160}};
+  const auto check_case = [&](const Format& format, WeightForm form, int rows, int cols,
+                              bool exponents) {
+    if (checks.takes(rows, cols)) BlockCase(checks, format, form, rows, cols, exponents).run();
+  };
   const auto check = [&](const Format& format, WeightForm form) {
     const bool first_of_form =
         format.type == DType::kQ8_0 || format.type == DType::kF32 || format.block_columns > 32;
     for (const bool exponents : {false, true}) {
+      if (checks.few && (!first_of_form || exponents)) continue;
       if (format.block_columns > 32) {
         for (const auto& [rows, cols] : long_shapes) {
-          BlockCase(checks, format, form, rows, cols, exponents).run();
+          check_case(format, form, rows, cols, exponents);
         }
         continue;
       }
       for (const auto& [rows, cols] : shapes) {
         if (!first_of_form && rows * cols > 1000000) continue;
-        BlockCase(checks, format, form, rows, cols, exponents).run();
+        check_case(format, form, rows, cols, exponents);
       }
     }
     if (!first_of_form) return;
     for (const Heads& heads : kHeads) check_heads(checks, format, form, heads, 512);
     for (const auto& [rows, cols] : gated_shapes) {
-      BlockCase(checks, format, form, rows, cols, true).run();
+      check_case(format, form, rows, cols, true);
     }
-    if (format.type == DType::kQ4_K) BlockCase(checks, format, form, most, 4096, false).run();
+    if (format.type == DType::kQ4_K) check_case(format, form, most, 4096, false);
     if (format.block_columns > 32) return;
     for (const auto& [rows, cols] : other_gated_shapes) {
-      BlockCase(checks, format, form, rows, cols, true).run();
+      check_case(format, form, rows, cols, true);
     }
   };
   for (const WeightForm form : kBlockForms) {

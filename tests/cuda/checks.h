@@ -8,13 +8,17 @@ namespace orthrus::cuda {
 // Counts what was checked and what failed; prints the failures.
 class Checks {
  public:
-  explicit Checks(uint64_t seed) : seed(seed) {}
+  Checks(uint64_t seed, bool few) : seed(seed), few(few) {}
 
   void expect(bool good, const char* format, ...) __attribute__((format(printf, 3, 4)));
   int failed() const { return failed_; }
   int total() const { return total_; }
 
+  // Of products: under a sanitizer large matrices take hours.
+  bool takes(int rows, int cols) const { return !few || rows * cols <= 4'500'000; }
+
   const uint64_t seed;
+  const bool few;
 
  private:
   int failed_ = 0, total_ = 0;

@@ -1,9 +1,11 @@
 // Compares every CUDA kernel with a plain reference in double, on fresh random inputs, and asserts
 // that an output has the same bits whatever the number of rows and whatever stands beside it.
 //
-//   kernels_check [SEED [rows|attention|matmul|blocks|pass|select|pairwise|trees|roofline]...]
+//   kernels_check [SEED [rows|attention|matmul|blocks|pass|select|pairwise|trees|roofline]...
+//                       [--few]]
 //
-// With no SEED it takes one at random; with no subject it checks them all.
+// With no SEED it takes one at random; with no subject it checks them all; with --few, products of
+// small matrices only.
 // Exits with 77 where there is no device.
 #include <algorithm>
 #include <cstdarg>
@@ -44,7 +46,9 @@ int main(int argc, char** argv) {
   CHECK_CUDA(cudaGetDeviceProperties(&device, 0));
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 0) : std::random_device{}();
   std::printf("%s, seed %llu\n", device.name, static_cast<unsigned long long>(seed));
-  Checks checks(seed);
+  const bool few = argc > 2 && std::strcmp(argv[argc - 1], "--few") == 0;
+  if (few) --argc;
+  Checks checks(seed, few);
   const struct {
     const char* name;
     void (*check)(Checks&);
