@@ -20,7 +20,6 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/amx_products-inl.h"
 #include "kernels/cpu/block_weights-inl.h"
 #include "kernels/cpu/products.h"
 
@@ -45,6 +44,19 @@ HWY_INLINE void add_quads(const uint8_t* planes, const ActivationBlock* x, VI (&
       add(bytes);
     }
     add_quads<L, Q + 1, kEnd, T>(planes, x, dots);
+  }
+}
+
+// Where the dot product of group G begins.
+template <BlockLayout L, int G>
+HWY_INLINE VI start(const ActivationBlock& x) {
+  if constexpr (L.offset == 0 || (L.eight_bits() && kWideOffset == 0)) {
+    return hn::Zero(DI());
+  } else if constexpr (L.groups() == 1) {
+    return hn::Set(DI(), x.starts[start_of(L.offset)]);
+  } else {
+    static_assert(L.offset == kHalfOffset);
+    return hn::Set(DI(), x.half_starts[G]);
   }
 }
 
@@ -116,34 +128,20 @@ MultiplyPanel multiply_for(int tokens) {
   return multiply_panel<L, 1>;
 }
 
-// The strip's products with the tile of tokens that begins with `first` of them.
-template <BlockLayout L>
-void multiply_tile(const Operand& x, const Matrix& matrix, const StripPlace& place, int first,
-                   MultiplyPanel multiply, Strip& strip) {
-  const size_t blocks = blocks_of(matrix.cols);
-  const size_t panel_bytes = L.panel_bytes(blocks);
-  for (int p = 0; p < place.panels; ++p) {
-    const int at = place.panel + p;
-    const bool last = at + 1 == place.end || first > 0;
-    multiply(x.blocks(place.first + first), tile_rows(x.rows),
-             static_cast<const std::byte*>(matrix.data) + panel_bytes * at, blocks,
-             last ? 0 : panel_bytes, strip.of[first] + p * kPanelRows);
-  }
-}
-
 template <BlockLayout L>
 void multiply_blocks(const Operand& x, const Matrix& matrix, const StripPlace& place,
                      Strip& strip) {
+  const size_t blocks = blocks_of(matrix.cols);
+  const size_t panel_bytes = L.panel_bytes(blocks);
   for (int t = 0; t < place.tokens; t += kTileTokens) {
-    const int tokens = std::min(kTileTokens, place.tokens - t);
-#if HWY_TARGET == HWY_AVX3_DL
-    if (takes_amx(tokens)) {
-      const TileShapes<L> shapes(kTileTokens);  // tokens that there are not cost nothing
-      multiply_tile<L>(x, matrix, place, t, multiply_panel_amx<L, kTileTokens>, strip);
-      continue;
+    const MultiplyPanel multiply = multiply_for<L>(std::min(kTileTokens, place.tokens - t));
+    for (int p = 0; p < place.panels; ++p) {
+      const int at = place.panel + p;
+      const bool last = at + 1 == place.end || t > 0;
+      multiply(x.blocks(place.first + t), tile_rows(x.rows),
+               static_cast<const std::byte*>(matrix.data) + panel_bytes * at, blocks,
+               last ? 0 : panel_bytes, strip.of[t] + p * kPanelRows);
     }
-#endif
-    multiply_tile<L>(x, matrix, place, t, multiply_for<L>(tokens), strip);
   }
 }
 
@@ -152,9 +150,7 @@ void multiply_blocks(const Operand& x, const Matrix& matrix, const StripPlace& p
 template <BlockLayout L>
 const Products& block_products() {
   static_assert(kStripTokens % kMostTileRows == 0 && kMostTileRows % kTileTokens == 0);
-  constexpr auto panels = [](int tokens) {
-    return tokens > kMostTileRows || takes_amx(tokens) ? kStripPanels : 1;
-  };
+  constexpr auto panels = [](int tokens) { return tokens > kMostTileRows ? kStripPanels : 1; };
   static constexpr Products kProducts{panels, multiply_blocks<L>};
   return kProducts;
 }

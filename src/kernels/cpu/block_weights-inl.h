@@ -129,19 +129,6 @@ HWY_INLINE VF block_minimum(const PanelPlace& w, const SharedScales& shared) {
   return hn::Mul(shared.minimum, load_integers<uint8_t>(w.integers + kPanelRows));
 }
 
-// Where the dot product of group G begins.
-template <BlockLayout L, int G>
-HWY_INLINE VI start(const ActivationBlock& x) {
-  if constexpr (L.offset == 0 || (L.eight_bits() && kWideOffset == 0)) {
-    return hn::Zero(DI());
-  } else if constexpr (L.groups() == 1) {
-    return hn::Set(DI(), x.starts[start_of(L.offset)]);
-  } else {
-    static_assert(L.offset == kHalfOffset);
-    return hn::Set(DI(), x.half_starts[G]);
-  }
-}
-
 // A group of columns enters the sum of an output: its dot product of integers, then its minimum.
 HWY_INLINE void add_group(VI dot, VF scale, const ActivationBlock& x, VF& sum) {
   const VF both = hn::Mul(scale, hn::Set(kF, x.scale));
