@@ -28,7 +28,7 @@ constexpr int kFirstPatience = 24;  // most of a new text, which may be of anoth
 constexpr int kProbeDrafts = 2;
 // Plain steps whose time must have been seen before anything is held against it.
 constexpr int kLeastPlainSteps = 3;
-constexpr int kPassesBehindLookup = 4;  // of 2 to 16 the best where measured (docs/performance.md)
+constexpr int kPassesBehindLookup = 4;  // 2 gave less, 8 and 16 no more (docs/performance.md)
 
 double logit(double p) {
   p = std::clamp(p, 0.005, 0.995);
@@ -316,6 +316,7 @@ AutoPolicy::Block AutoPolicy::best_whole(int most) const {
 // What a block costs hardly depends on its size where cycles run whole, and that is what a probe of
 // the largest shows.
 WholePlan AutoPolicy::plan_whole(int most, int most_nodes) {
+  passes_left_ = 0;
   if (most == 0 || times_->seen(sequences_) < kLeastPlainSteps) return {};
   most_nodes_ = most_nodes;
   const bool waiting = waits(sequences_);
@@ -351,7 +352,8 @@ WholePlan AutoPolicy::plan_whole(int most, int most_nodes) {
 std::optional<CyclePlan> AutoPolicy::plan_found(int most, int most_nodes, const Found& found) {
   constexpr double kLeastGain = 0.5;  // in tokens: no cycle begins before the pass is done
   if (sequences_ > 1 || times_->seen(1) < kLeastPlainSteps) return std::nullopt;
-  const bool stays = most == 0 && passes_left_ > 0;
+  const bool stays = most == 0 && passes_left_ > 0;  // no heads, or one token left
+  if (found.drafts == 0) return stays ? std::optional(CyclePlan()) : std::nullopt;
   probabilities_.clear();
   most_nodes_ = most_nodes;
   rate_ = plain_rate();

@@ -100,8 +100,8 @@ struct PolicyState {
 //
 // What was found is then verified in a pass of the host's, for which cycles stop. That has to gain
 // a little more, and only one sequence alone does it: others would wait for its passes. A copy that
-// breaks off often goes on a few tokens later, so without heads a few more passes follow before
-// cycles do. To those a lookup is a pass like any other.
+// breaks off often goes on a few tokens later. So without heads a few more passes follow each
+// lookup before cycles go on. Among them a lookup begins for any gain, since no cycle is in flight.
 //
 // While plain steps are the better choice nothing is learnt of drafts, so now and then a small
 // block is drafted as a probe, after 12 plain steps, then after twice as many, and so on to 128, so
@@ -199,7 +199,7 @@ class AutoPolicy : public Policy {
   bool drafts_ = false;       // it has drafted
   bool probe_again_ = false;  // the last probe would have paid
   int last_drafts_ = 1;       // made in the last cycle that drafted
-  int passes_left_ = 0;       // of those behind what a lookup found
+  int passes_left_ = 0;       // of the host's, behind a lookup, before cycles go on
   int most_nodes_ = 0;        // of a tree, where cycles run whole
   double rate_ = 0;           // the best expected when the current cycle began
 

@@ -32,7 +32,8 @@ struct ScheduleLimits {
 // - A sequence that finds no room takes it from what the cache remembers, then from the request
 //   that would go last, which forgets its keys and values, waits, and computes them again.
 // - Where the device runs whole cycles, sequences join them when their prompt is done. One alone
-//   leaves them for passes while its own text has better drafts than they make.
+//   leaves them for passes while its own text has better drafts than they make, and without heads
+//   for a few passes more.
 //
 // There is no thread in it. Those who wait for news run passes, one of them at a time, on behalf of
 // all: "it leads".

@@ -85,7 +85,7 @@ class Task {
 
   int slot_ = -1;              // of the whole cycles that it is in
   bool takes_cycles_ = true;   // the device can run its cycles
-  bool prefers_pass_ = false;  // but its text has drafts for a pass, or had
+  bool prefers_pass_ = false;  // for its text's drafts, or behind them
   bool finished_ = false;      // its end has been told
   uint64_t waits_for_ = 0;     // the task that computes what it begins with, too
   int shared_ = 0;             // tokens that both begin with

@@ -31,7 +31,8 @@ Decoded decode(const CpuWeights& model, std::span<const int32_t> prompt, const D
   CpuForwardPass pass(model, ops);
   Decoder decoder(model.config, s.sequence, prompt, policy, params);
   Decoded run;
-  while (!decoder.done()) {
+  for (int step = 0; !decoder.done(); ++step) {
+    if (step % 3 != 0 && decoder.can_cycle()) decoder.prefers_pass();  // as if cycles had landed
     Span span = decoder.next();
     if (span.view == View::kDiffusion)
       run.block_sizes.push_back(static_cast<int>(span.tokens.size()));
@@ -392,6 +393,7 @@ class RandomPolicy final : public Policy {
   WholePlan plan_whole(int most, int most_nodes) override { return {pick(most), pick(most_nodes)}; }
   std::optional<CyclePlan> plan_found(int, int, const Found& found) override {
     if (pick(3) == 0) return std::nullopt;
+    found_ = found;
     return CyclePlan{.lookup = pick(found.drafts)};
   }
   void observe_whole(const WholePlan&, const Outcome& outcome) override { told(outcome); }

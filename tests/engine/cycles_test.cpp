@@ -59,6 +59,18 @@ class CycleModel final : public WrappedModel {
   mutable PassCycles* cycles = nullptr;  // of the last lane
 };
 
+class WithoutHeads final : public WrappedModel {
+ public:
+  explicit WithoutHeads(const DeviceModel& model) : WrappedModel(model), config_(model.config()) {
+    config_.block_size = 0;
+    config_.mask_token_id = -1;
+  }
+  const ModelConfig& config() const override { return config_; }
+
+ private:
+  ModelConfig config_;
+};
+
 // An engine on a processor that runs whole cycles.
 class CycleEngine {
  public:
@@ -378,6 +390,42 @@ TEST_F(WholeCycles, AreLeftForWhatTheTextItselfHas) {
   EXPECT_GT(by_pass, 0);
   EXPECT_GT(by_cycle, 0);
   EXPECT_EQ(most_in_flight, CycleRunner::kMostInFlight);
+}
+
+// Where it has no other drafts, four passes more than those follow before cycles go on.
+TEST_F(WholeCycles, GoOnAFewPassesBehindALookupWithoutHeads) {
+  std::mt19937 random(test::fresh_seed());
+  const WithoutHeads model(*model_);
+  int behind = 0, cycles = 0;
+  for (int round = 0; round < 6; ++round) {
+    CycleEngine engine(model);
+    Request asked;
+    const size_t period = 5 + random() % 20;
+    for (size_t i = 0; i < 4 * period; ++i) {
+      asked.prompt.push_back(i < period ? static_cast<int32_t>(4 + random() % 4000)
+                                        : asked.prompt[i - period]);
+    }
+    asked.options.max_tokens = 120;
+    asked.options.ignore_eos = true;
+    const Generation want = by_passes(std::span(&asked, 1))[0];
+    int left = 0, started = 0;
+    asked.on_step = [&](const Step& step) {
+      const int now = engine.fake().started;
+      if (step.source == DraftSource::kLookup) {
+        left = 4;
+        started = now;
+      } else if (left > 0) {
+        EXPECT_EQ(now, started);
+        --left;
+        ++behind;
+      }
+      return true;
+    };
+    EXPECT_EQ(generate(engine, std::span(&asked, 1))[0].output_ids, want.output_ids);
+    cycles += engine.fake().started;
+  }
+  EXPECT_GT(behind, 0);
+  EXPECT_GT(cycles, 0);
 }
 
 // What it has is asked for before the first of them, too.

@@ -53,6 +53,7 @@ class PassCycles final : public CycleRunner {
   Status start(std::span<const CycleRequest> by_slot) override {
     if (cycles_until_no_room == 0) return Status::kOutOfMemory;
     --cycles_until_no_room;
+    ++started;
     std::vector<Part>& parts = flights_.emplace_back(tenants_.size());
     for (size_t s = 0; s < parts.size(); ++s) {
       if (by_slot[s].drafts < 0) continue;
@@ -93,6 +94,7 @@ class PassCycles final : public CycleRunner {
   bool no_room_for_sequences = false;
   int cycles_until_no_room = -1;  // -1: never
   int most_stops = 64;
+  int started = 0;  // cycles
   int most_in_flight = 0;
   int most_sequences = 0;
   int most_nodes = 0;  // of a tree
