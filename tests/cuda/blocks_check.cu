@@ -257,7 +257,6 @@ void check_runs(Checks& checks, const BlockCase& tokens, const Heads& heads, con
 void check_heads(Checks& checks, const Format& format, WeightForm form, const Heads& heads,
                  int cols) {
   const int rows = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
-  if (!checks.takes(rows, cols)) return;
   const BlockCase c(checks, format, form, rows, cols, false);
   const MatrixView blocks = c.blocks();
   check_runs(checks, c, heads, c.wide(), {&blocks, 1}, c.name);

@@ -14,7 +14,7 @@ class Checks {
   int failed() const { return failed_; }
   int total() const { return total_; }
 
-  // Of products: under a sanitizer large matrices take hours.
+  // Of products: under a sanitizer large matrices take hours. The largest of a 0.5B is in.
   bool takes(int rows, int cols) const { return !few || rows * cols <= 4'500'000; }
 
   const uint64_t seed;
