@@ -114,6 +114,42 @@ TEST(Quantized, WordsMayHavePadding) {
   EXPECT_EQ(widened(*tensors[0].encoding, 0, 13), matrix.numbers);
 }
 
+// An index of groups that was never filled, and other words for an order.
+TEST(Quantized, ColumnsMayBeInOrderThoughTheyNeedNot) {
+  std::mt19937 random(1);
+  json config = test::pack_quantized({}).config;
+  QuantizedMatrix matrix = test::pack_quantized({}).make("a", 8, 64, random);
+  json& order = config["config_groups"]["group_0"]["weights"]["actorder"];
+  for (const json& none : {json(), json(false), json("weight"), json("static")}) {
+    order = none;
+    const std::string file = test::safetensors_file(matrix.tensors);
+    EXPECT_EQ(widened(*resolve(file, config)[0].encoding, 0, 8), matrix.numbers) << none;
+  }
+  RawTensor groups{"a.weight_g_idx", "I32", {64}, std::string(64 * 4, '\xff')};
+  matrix.tensors.push_back(std::move(groups));
+  for (const json& by_activation : {json("group"), json("dynamic"), json(true)}) {
+    order = by_activation;
+    const std::string file = test::safetensors_file(matrix.tensors);
+    const std::vector<Tensor> tensors = resolve(file, config);
+    ASSERT_EQ(tensors.size(), 1u);
+    EXPECT_EQ(tensors[0].type, DType::kQ4_0);
+    EXPECT_EQ(widened(*tensors[0].encoding, 0, 8), matrix.numbers) << by_activation;
+  }
+}
+
+// A norm, for one: what is wrong is not that it is no matrix.
+TEST(Quantized, RefusesFp8WhereThereAreNoMatrices) {
+  std::mt19937 random(1);
+  const QuantizedFormat format = test::fp8_blocks(8, 32, "F32");
+  QuantizedMatrix matrix = format.make("a", 16, 64, random);
+  matrix.tensors.push_back({"norm.weight", "F8_E4M3", {64}, std::string(64, '8')});
+  const std::string file = test::safetensors_file(matrix.tensors);
+  expect_error(ErrorKind::kUnsupported,
+               R"(m.safetensors: dtype of tensor "norm.weight" is "F8_E4M3"; supported are "F32", )"
+               R"("F16" and "BF16", and what quantization_config in config.json describes.)",
+               [&] { resolve(file, format.config); });
+}
+
 TEST(Quantized, ScalesThatF16HasNotGiveFloats) {
   std::mt19937 random(1);
   const QuantizedFormat format = test::pack_quantized({4, 32, false, false, "F32"});
@@ -223,6 +259,11 @@ TEST(Quantized, RefusesPartsThatDoNotFit) {
   const auto said = [](const char* key, json value) {
     return [=](QuantizedMatrix&, json& config) { config[key] = value; };
   };
+  const auto actorder = [](json value) {
+    return [=](QuantizedMatrix&, json& config) {
+      config["config_groups"]["group_0"]["weights"]["actorder"] = value;
+    };
+  };
   // All of 16 rows and 64 columns in groups of 32.
   const Broken kCases[] = {
       {test::awq({}), without(".qzeros"), R"(tensor "a.qweight" has no a.qzeros beside it.)"},
@@ -294,6 +335,20 @@ TEST(Quantized, RefusesPartsThatDoNotFit) {
        "c.json it must have integers of 4 bits, scales [16, 2], zero points, where "
        "quantization_config.config_groups.group_0.weights has num_bits 4, group_size 32, symmetric "
        "false."},
+      {test::pack_quantized({4, 32, false, true}), without(".weight_g_idx"),
+       R"(tensor "a.weight_packed" has integers of 4 bits, scales F16 [16, 2], no zero points; by )"
+       "c.json it must have integers of 4 bits, scales [16, 2], no zero points, weight_g_idx, "
+       "where "
+       "quantization_config.config_groups.group_0.weights has num_bits 4, group_size 32, symmetric "
+       "true, actorder \"group\"."},
+      {test::pack_quantized({4, 32, false, true}), actorder("weight"),
+       R"(tensor "a.weight_packed" has integers of 4 bits, scales F16 [16, 2], no zero points, )"
+       "weight_g_idx; by c.json it must have integers of 4 bits, scales [16, 2], no zero points, "
+       "no "
+       "weight_g_idx, where quantization_config.config_groups.group_0.weights has num_bits 4, "
+       "group_size 32, symmetric true."},
+      {test::pack_quantized({4, 32, false, true}), word(".weight_g_idx", 3, -1),
+       R"(tensor "a.weight_g_idx" has -1 for column 3; it must be 0 to 1.)"},
       {test::pack_quantized({4, 32, true}), typed(".weight_zero_point", "F32"),
        R"(tensor "a.weight_zero_point" is F32 [2, 2]; it must be I32 [2, 2].)"},
       {test::pack_quantized({}), scale(".weight_scale", kInfinity),
@@ -438,6 +493,15 @@ TEST(Quantized, RefusesConfigurationsThatItDoesNotRead) {
       {packed, "/format", "int-quantized", kUnsupported,
        R"(format is "int-quantized"; supported are "pack-quantized", "float-quantized" and )"
        R"("mixed-precision".)"},
+      {packed, "/format", "float-quantized", kFile,
+       R"(format is "float-quantized"; quantization_config.config_groups.group_0.weights.type is )"
+       R"("int", so it must be "pack-quantized".)"},
+      {floats, "/config_groups/group_0/format", "pack-quantized", kFile,
+       kGroup + R"(format is "pack-quantized"; quantization_config.config_groups.group_0.weights.)"
+                R"(type is "float", so it must be "float-quantized".)"},
+      {packed, "/config_groups/group_0/weights/actorder", "column", kUnsupported,
+       kGroup + R"(weights.actorder is "column"; supported are "weight", "static", "group" and )"
+                R"("dynamic".)"},
       {packed, "/quantization_status", "frozen", kUnsupported,
        R"(quantization_status is "frozen"; supported is "compressed".)"},
       {packed,

@@ -181,7 +181,7 @@ class QuantizationReader {
     read_.method = Method::kCompressedTensors;
     read_.columns_in_order = false;  // weight_g_idx says it
     choice(fields_, "quantization_status", {"compressed"});
-    read_format(fields_);
+    const std::optional<size_t> format = read_format(fields_);
     refuse_sparsity();
     refuse_unless_empty(fields_, "transform_config");
     const json* const groups = fields_.find("config_groups");
@@ -197,12 +197,15 @@ class QuantizationReader {
                                   at.substr(0, at.size() - 1), shown(group)));
         continue;
       }
-      read_group(JsonFields(group, read_.file, at, problems_), at);
+      read_group(JsonFields(group, read_.file, at, problems_), at, format);
     }
   }
 
-  static void read_format(const JsonFields& fields) {
-    choice(fields, "format", {"pack-quantized", "float-quantized", "mixed-precision"});
+  // How a group's matrices are stored, where `fields` say it.
+  static std::optional<size_t> read_format(const JsonFields& fields) {
+    const size_t format =
+        choice(fields, "format", {"pack-quantized", "float-quantized", "mixed-precision"});
+    return fields.find("format") == nullptr ? std::nullopt : std::optional(format);
   }
 
   void refuse_sparsity() {
@@ -216,8 +219,9 @@ class QuantizationReader {
            "format", {"dense"});
   }
 
-  void read_group(const JsonFields& group, const std::string& at) {
-    read_format(group);
+  void read_group(const JsonFields& group, const std::string& at,
+                  std::optional<size_t> format_of_all) {
+    const std::optional<size_t> format = read_format(group);
     for (const char* key : {"input_activations", "output_activations"}) {
       const json* const activations = group.find(key);
       if (activations == nullptr) continue;
@@ -236,7 +240,16 @@ class QuantizationReader {
       group.refuse("weights", "it must be an object");
       return;
     }
+    const size_t schemes = read_.schemes.size();
     read_weights(JsonFields(*weights, read_.file, at + "weights.", problems_), at + "weights");
+    if (read_.schemes.size() == schemes) return;  // and it is told why
+    const bool is_float = read_.schemes.back().is_float;
+    const size_t other = is_float ? 0 : 1;
+    if (format.value_or(format_of_all.value_or(2)) != other) return;
+    (format ? group : fields_)
+        .refuse("format", fmt::format("{}weights.type is \"{}\", so it must be \"{}\"", at,
+                                      is_float ? "float" : "int",
+                                      is_float ? "float-quantized" : "pack-quantized"));
   }
 
   void read_weights(const JsonFields& weights, const std::string& at) {
@@ -246,10 +259,12 @@ class QuantizationReader {
       const int of_integer = bits(weights, "num_bits", {4, 8});
       const bool has_groups = choice(weights, "strategy", {"group", "channel"}) == 0;
       const int columns = has_groups ? group_columns(weights) : 0;
-      add_integers(
-          at, "num_bits", of_integer, symmetric, columns,
-          fmt::format("{}, symmetric {}", has_groups ? group_size(columns) : "strategy \"channel\"",
-                      symmetric));
+      const bool by_activation = is_by_activation(weights);
+      add_integers(at, "num_bits", of_integer, symmetric, columns,
+                   fmt::format("{}, symmetric {}{}",
+                               has_groups ? group_size(columns) : "strategy \"channel\"", symmetric,
+                               by_activation ? ", actorder \"group\"" : ""));
+      read_.schemes.back().by_activation = by_activation && columns > 0;
       return;
     }
     bits(weights, "num_bits", {8});
@@ -262,6 +277,14 @@ class QuantizationReader {
       default:
         return add_blocks(weights, at, "block_structure");
     }
+  }
+
+  // Whether columns share scales out of order: "dynamic" is another name of "group", which true
+  // meant once; "static" is another one of "weight".
+  static bool is_by_activation(const JsonFields& weights) {
+    const json* const order = weights.find("actorder");
+    if (order != nullptr && order->is_boolean()) return order->get<bool>();
+    return choice(weights, "actorder", {"weight", "static", "group", "dynamic"}) >= 2;
   }
 
   const json& object_;

@@ -17,7 +17,8 @@ struct QuantizationScheme {
   bool symmetric = true;  // all zero points are the middle
   // Of the rectangles that share a scale; 0: all that there are.
   int scale_rows = 0, scale_columns = 0;
-  std::string fields{};  // that say so, for messages
+  std::string fields{};        // that say so, for messages
+  bool by_activation = false;  // compressed-tensors: weight_g_idx says which columns share a scale
 };
 
 struct Quantization {

@@ -207,6 +207,9 @@ std::vector<int> groups_of_columns(MatrixParts& parts, const StoredTensor& indic
   MatrixParts::check(indices, kWords, {{columns}});
   std::vector<int> of_column(static_cast<size_t>(columns));
   std::memcpy(of_column.data(), indices.bytes.data(), indices.bytes.size());
+  // What compressed-tensors writes where no order was found.
+  const bool unset = std::ranges::all_of(of_column, [](int group) { return group == -1; });
+  if (unset && parts.quantization().method == Method::kCompressedTensors) return {};
   bool in_order = true;
   for (int k = 0; k < columns; ++k) {
     const int group = of_column[static_cast<size_t>(k)];
@@ -254,18 +257,24 @@ void place_scales(MatrixParts& parts, IntegerParts& from) {
   const auto zeros = [&](bool any) {
     return from.by_group ? "" : any ? ", zero points" : ", no zero points";
   };
+  const bool ordered = from.groups != nullptr;
+  const auto order = [&](bool any) {
+    return from.by_group ? "" : any ? ", weight_g_idx" : ordered ? ", no weight_g_idx" : "";
+  };
   parts.scheme(
-      fmt::format("integers of {} bits, scales {}{}", matrix.integers.bits, text_of(scales),
-                  zeros(from.zeros != nullptr)),
+      fmt::format("integers of {} bits, scales {}{}{}", matrix.integers.bits, text_of(scales),
+                  zeros(from.zeros != nullptr), order(ordered)),
       [&](const QuantizationScheme& scheme) {
         return !scheme.is_float && scheme.bits == matrix.integers.bits &&
-               (from.by_group || scheme.symmetric == (from.zeros == nullptr)) &&
+               (from.by_group ||
+                (scheme.symmetric == (from.zeros == nullptr) && scheme.by_activation == ordered)) &&
                groups == groups_of(scheme);
       },
       [&](const QuantizationScheme& scheme) -> std::string {
         if (scheme.is_float) return "floats of 8 bits";
-        return fmt::format("integers of {} bits, scales {}{}", scheme.bits,
-                           text_of(shape(groups_of(scheme))), zeros(!scheme.symmetric));
+        return fmt::format("integers of {} bits, scales {}{}{}", scheme.bits,
+                           text_of(shape(groups_of(scheme))), zeros(!scheme.symmetric),
+                           order(scheme.by_activation));
       });
   MatrixParts::check(scales, kFloats, {shape(groups)});
   matrix.scales = scale_grid(scales, matrix.rows, static_cast<int>(groups), from.by_group);
@@ -404,7 +413,9 @@ MakeMatrix matrix_in(const StoredTensor& tensor, Method method) {
       if (is(".weight_packed")) return packed_matrix;
       [[fallthrough]];
     case Method::kFp8:
-      return is(".weight") && tensor.type == "F8_E4M3" ? fp8_matrix : nullptr;
+      // Others that are FP8, norms and biases, are refused as what they are.
+      return is(".weight") && tensor.type == "F8_E4M3" && tensor.shape.size() != 1 ? fp8_matrix
+                                                                                   : nullptr;
   }
   return nullptr;
 }
