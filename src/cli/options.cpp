@@ -48,7 +48,8 @@ CLI::Option* add_size(CLI::App& app, const std::string& flags, uint64_t& bytes,
     const std::optional<uint64_t> size = bytes_in(text);
     if (!size || *size == 0) {
       throw Error(ErrorKind::kUsage,
-                  fmt::format("{} is {}; valid is a size above 0, as 4GiB, 512MiB or 1000000.",
+                  fmt::format("{} is {}; valid is a size above 0 and below 16777216TiB, as 4GiB, "
+                              "512MiB or 1000000.",
                               name, in_quotes(text)));
     }
     bytes = *size;
