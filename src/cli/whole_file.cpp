@@ -32,10 +32,8 @@ mode_t usual_mode() {
 // Who is about to be written, and the file beside it that becomes it.
 class WholeFile {
  public:
-  explicit WholeFile(const std::filesystem::path& file) : file_(file) {
-    std::error_code missing;
-    const std::filesystem::path found = std::filesystem::canonical(file, missing);
-    target_ = missing ? file : found;
+  explicit WholeFile(const std::filesystem::path& file) : file_(file), target_(file) {
+    follow_links();
     // Devices and pipes cannot be replaced by a file, directories must not be.
     std::error_code ignored;
     if (std::filesystem::exists(target_, ignored) &&
@@ -65,6 +63,18 @@ class WholeFile {
   }
 
  private:
+  // Also one to a file that is yet to be made: what replaces a link is not seen through it.
+  void follow_links() {
+    constexpr int kMost = 40;  // as many as Linux follows
+    std::error_code error;
+    for (int links = 0; std::filesystem::is_symlink(target_, error); ++links) {
+      if (links == kMost) fail(ELOOP);
+      const std::filesystem::path next = std::filesystem::read_symlink(target_, error);
+      if (error) fail(error.value());
+      target_ = target_.parent_path() / next;
+    }
+  }
+
   int make_temporary() {
     temporary_ = target_.string() + ".XXXXXX";
     const int descriptor = ::mkstemp(temporary_.data());

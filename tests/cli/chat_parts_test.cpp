@@ -256,6 +256,17 @@ TEST(WholeFile, ReplacesOrLeavesTheFile) {
   EXPECT_EQ(error_of([] { write_whole_file("/dev/null", "x"); }),
             "Cannot write /dev/null: not a regular file.");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 2);
+  // A link to what is not there yet, by way of another one; and links that lead nowhere.
+  std::filesystem::create_symlink("new", directory / "next");
+  std::filesystem::create_symlink(directory / "next", directory / "first");
+  write_whole_file(directory / "first", "made");
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "first"));
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "next"));
+  EXPECT_EQ(contents(directory / "new"), "made");
+  std::filesystem::create_symlink("loop", directory / "loop");
+  const std::string error = error_of([&] { write_whole_file(directory / "loop", "x"); });
+  EXPECT_NE(error.find("Too many levels of symbolic links"), std::string::npos) << error;
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "loop"));
 }
 
 TEST(TerminalSignals, AreEventsWhileOneLives) {
