@@ -179,7 +179,7 @@ class QuantizationReader {
 
   void read_compressed_tensors() {
     read_.method = Method::kCompressedTensors;
-    read_.columns_in_order = false;  // weight_g_idx says it
+    read_.columns_in_order = false;  // or not: a scheme says it
     choice(fields_, "quantization_status", {"compressed"});
     const std::optional<size_t> format = read_format(fields_);
     refuse_sparsity();
