@@ -110,10 +110,11 @@ size_t packed_bytes(const ModelConfig& config, NetworkWeights& weights, const We
 
 // Packs the matrices of the layers and the LM head in memory that `storage` gets. Tables stay as
 // they are; a tied head becomes a copy of the embedding. Throws
-// Error(kFile) naming a matrix that its type cannot hold, and std::bad_alloc.
+// Error(kFile) naming a matrix of `checkpoint` that its type cannot hold, and std::bad_alloc.
 // `progress(done, total)` is told of weights packed.
 void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
-                  const Ops& ops, const std::string& model_name, std::vector<Buffer>& storage,
+                  const Ops& ops, const Checkpoint& checkpoint, const std::string& model_name,
+                  std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress);
 
 // Throws Error(kFile) naming the first tensor with a weight too large for `type`.

@@ -20,9 +20,9 @@ namespace {
 }
 
 // Heads have a file of their own.
-std::string file_of(const Tensor& tensor, const Checkpoint& checkpoint,
+std::string file_of(std::string_view tensor, const Checkpoint& checkpoint,
                     const std::string& model_name) {
-  const bool of_heads = checkpoint.heads() && tensor.name.find("_diff.") != std::string::npos;
+  const bool of_heads = checkpoint.heads() && tensor.find("_diff.") != std::string_view::npos;
   return of_heads ? checkpoint.heads()->name : model_name;
 }
 
@@ -136,7 +136,8 @@ size_t packed_bytes(const ModelConfig& config, NetworkWeights& weights, const We
 }
 
 void pack_weights(const ModelConfig& config, NetworkWeights& weights, const WeightTypes& types,
-                  const Ops& ops, const std::string& model_name, std::vector<Buffer>& storage,
+                  const Ops& ops, const Checkpoint& checkpoint, const std::string& model_name,
+                  std::vector<Buffer>& storage,
                   const std::function<void(size_t, size_t)>& progress) {
   const Plan plan(types, ops);
   const Amount amount = amount_of(config, weights, plan);
@@ -157,7 +158,7 @@ void pack_weights(const ModelConfig& config, NetworkWeights& weights, const Weig
             matrix = *places.ar;
           } else {
             if (!fits(matrix.type, matrix.data, matrix.encoding, size(matrix), to)) {
-              refuse_large(model_name, spec.name, to);
+              refuse_large(file_of(spec.name, checkpoint, model_name), spec.name, to);
             }
             std::byte* const place = next;
             next += plan.packed_bytes(matrix, to);
@@ -175,7 +176,7 @@ void check_fits(const Checkpoint& checkpoint, DType type, const std::string& mod
     const size_t count = tensor.bytes / static_cast<size_t>(format.block_bytes) *
                          static_cast<size_t>(format.block_columns);
     if (!fits(tensor.type, tensor.data, tensor.encoding.get(), count, type)) {
-      refuse_large(file_of(tensor, checkpoint, model_name), printable(tensor.name), type);
+      refuse_large(file_of(tensor.name, checkpoint, model_name), printable(tensor.name), type);
     }
   }
 }
@@ -203,9 +204,10 @@ void check_finite(const Checkpoint& checkpoint, const std::string& model_name,
                          });
     }
     if (!finite) {
-      throw Error(ErrorKind::kFile,
-                  fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
-                              file_of(tensor, checkpoint, model_name), printable(tensor.name)));
+      throw Error(
+          ErrorKind::kFile,
+          fmt::format("{}: tensor {} holds NaN or infinity; weights must be finite.",
+                      file_of(tensor.name, checkpoint, model_name), printable(tensor.name)));
     }
   }
 }

@@ -359,6 +359,23 @@ TEST_F(ModelHeads, WithABrokenTableAreRefused) {
   }
 }
 
+// Their file is named, not the model's.
+TEST_F(ModelHeads, TooLargeForTheTypeTheyAreConvertedToAreRefused) {
+  Files files(false);
+  std::string name;
+  for (TensorToWrite& tensor : files.heads) {
+    if (tensor.name.find("q_proj_diff.weight") == std::string::npos) continue;
+    tensor.bytes.replace(0, 4, std::string("\xf9\x02\x15\x50", 4));  // 1e10
+    if (name.empty()) name = tensor.name;
+  }
+  const fs::path heads = directory_ / "x";
+  gguf_of(files.plain, files.base).write(model_);
+  files.gguf_heads().write(heads);
+  const EngineOptions options{.threads = 1, .weights = DType::kQ8_0, .heads = heads};
+  expect_error_parts([&] { Engine::load(model_, options); }, ErrorKind::kFile,
+                     {heads.string() + ": " + name + " has weights above"});
+}
+
 TEST_F(ModelHeads, AreNotForASyntheticModel) {
   expect_error(ErrorKind::kUsage, "A synthetic model has its own diffusion view; give no heads.",
                [] { Engine::synthetic(dual_config(true), {.threads = 1, .heads = "x"}); });

@@ -64,7 +64,7 @@ CpuWeights::CpuWeights(ModelConfig model_config, Checkpoint model_checkpoint,
   network = bind_weights(config, *checkpoint, model_name);
   check_room(*this, static_cast<double>(packed_bytes(config, network, types, ops)));
   check_finite(*checkpoint, model_name, of_stage(progress, LoadStage::kChecking));
-  pack_weights(config, network, types, ops, model_name, packed,
+  pack_weights(config, network, types, ops, *checkpoint, model_name, packed,
                of_stage(progress, LoadStage::kConverting));
 }
 
