@@ -123,7 +123,7 @@ std::string tokenizer(const CheckpointInfo& info) {
 
 std::string heads(const HeadsInfo& heads) {
   return fmt::format("{}{}: {} parameters, {}", without_controls(heads.file),
-                     heads.base.empty() ? "" : ", for " + without_controls(heads.base),
+                     heads.base.empty() ? "" : ", for " + as_typed(heads.base),
                      with_commas(heads.parameters), bytes_in_words(heads.bytes));
 }
 

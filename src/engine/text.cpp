@@ -30,7 +30,7 @@ std::optional<Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
 
 std::vector<int32_t> encode_with(const Tokenizer* tokenizer, std::string_view text) {
   if (tokenizer == nullptr) {
-    throw Error(ErrorKind::kUsage, "This model has no tokenizer; give the prompt as token ids.");
+    throw Error(ErrorKind::kUsage, "This model has no tokenizer, so it takes token ids only.");
   }
   return tokenizer->encode_prompt(text);
 }

@@ -1,4 +1,5 @@
 // Bodies of /v1/messages: what the model is to see of them, and what is refused.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -297,6 +298,33 @@ TEST(AnthropicRequest, WhatIsOutOfRangeIsRefusedByName) {
   }
   EXPECT_NE(refusal(R"({"messages": [{"role": "user", "content": "q"}]})").find("max_tokens"),
             std::string::npos);
+}
+
+// Of a model that has the AR view only.
+TEST(AnthropicRequest, DraftsOfAViewThatIsNotThereAreRefusedByName) {
+  ModelConfig plain = config();
+  plain.block_size = 0;
+  const auto refusal_of = [&](const char* own) {
+    const Json json =
+        parse_body(R"({"max_tokens": 9, "messages": [{"role": "user", "content": "q"}],
+                                     "orthrus": )" +
+                   std::string(own) + "}");
+    try {
+      read_request(Fields(json), server_info(), plain, "toolu_");
+    } catch (const ApiError& error) {
+      return error.message;
+    }
+    return std::string();
+  };
+  EXPECT_TRUE(refusal_of(R"({"mode": "dual"})")
+                  .starts_with("orthrus.mode is \"dual\"; it must be \"ar\" or"))
+      << refusal_of(R"({"mode": "dual"})");
+  for (const char* field : {"block_size", "tree_nodes"}) {
+    const std::string message = refusal_of(fmt::format("{{\"{}\": 8}}", field).c_str());
+    EXPECT_TRUE(message.starts_with(fmt::format("orthrus.{} is 8; it must be left out", field)))
+        << message;
+  }
+  EXPECT_EQ(refusal_of(R"({"mode": "auto", "tree_nodes": 0, "lookup": false})"), "");
 }
 
 TEST(AnthropicRequest, MessagesOfOtherShapesAreRefusedByName) {

@@ -112,7 +112,7 @@ std::vector<ChatMessage> read_messages(const Fields& body) {
   if (!list.is_array() || list.empty()) body.refuse("messages", "a list of at least one message");
   for (size_t i = 0; i < list.size(); ++i) {
     const Fields fields(list[i], fmt::format("messages[{}]", i));
-    fields.required("role", "\"user\" or \"assistant\"");
+    fields.required("role", "\"user\", \"assistant\" or \"system\"");
     const std::string role = *fields.choice("role", {"user", "assistant", "system"});
     const Json& content = fields.required("content", "a string or a list of content blocks");
     const std::string field = fields.path_of("content");

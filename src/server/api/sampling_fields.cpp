@@ -132,6 +132,9 @@ bool read_own(const Fields& body, const ModelConfig& config, GenerateOptions& op
   if (!own) return false;
   if (const auto mode = own->choice("mode", {"ar", "dual", "auto"})) {
     options.mode = read_mode(*mode);
+    if (options.mode == Mode::kDual && !config.has_diffusion_view()) {
+      own->refuse("mode", "\"ar\" or \"auto\": this model has no diffusion view");
+    }
     options.block_size = 0;
     options.tree_nodes.reset();
   }

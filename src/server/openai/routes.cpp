@@ -43,7 +43,7 @@ void check_fits(size_t tokens, const ServerInfo& info, const std::string& field)
 const Tokenizer& tokenizer_of(const Dispatcher& dispatcher) {
   const Tokenizer* tokenizer = dispatcher.engine().tokenizer();
   if (tokenizer != nullptr) return *tokenizer;
-  throw invalid_request("This model has no tokenizer; give the prompt as token ids.");
+  throw invalid_request("This model has no tokenizer, so it takes token ids only.");
 }
 
 }  // namespace orthrus::server::openai
