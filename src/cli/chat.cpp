@@ -154,6 +154,7 @@ int run(Options& options) {
     throw Error(ErrorKind::kFile, fmt::format("{} comes without a tokenizer; chat needs one.",
                                               without_controls(options.model.directory)));
   }
+  warn(options.format.warning(files.tokenizer()));
   const GenerateOptions generate = options.settings.resolve(files.config());
   validate(request_for(chat, messages, generate, files.config(), *files.tokenizer()),
            files.config(), files.tokenizer());

@@ -51,6 +51,18 @@ ChatFormat ChatFormatOption::resolve(const std::string& model) const {
   return found;
 }
 
+std::optional<std::string> ChatFormatOption::warning(const Tokenizer* tokenizer) const {
+  if (!forced || tokenizer == nullptr) return std::nullopt;
+  for (const char* mark : {"<|im_start|>", "<|im_end|>"}) {  // of all formats
+    if (tokenizer->find_added(mark)) continue;
+    return fmt::format(
+        "--chat-format {}: this model's vocabulary has no token {}, which marks turns there; to "
+        "the model it is text like any other.",
+        name_of(*forced), mark);
+  }
+  return std::nullopt;
+}
+
 Thinking thinking_of(ChatFormat format) {
   for (const ChatFormatInfo& info : chat_formats()) {
     if (info.format == format) return info.thinking;

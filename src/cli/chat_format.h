@@ -6,6 +6,7 @@
 #include <string>
 
 #include "orthrus/chat.h"
+#include "orthrus/tokenizer.h"
 
 namespace orthrus::cli {
 
@@ -17,6 +18,9 @@ struct ChatFormatOption {
   // Throws Error(kUnsupported), saying which formats there are, when none was forced and the model
   // brings no template or an unknown one.
   ChatFormat resolve(const std::string& model) const;
+
+  // Of a forced one: that the vocabulary has no token for a mark of its turns.
+  std::optional<std::string> warning(const Tokenizer* tokenizer) const;
 };
 
 Thinking thinking_of(ChatFormat format);

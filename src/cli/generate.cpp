@@ -88,6 +88,7 @@ class GenerateCommand {
   // Makes the request, too: what is wrong with it is told before the weights are read.
   Engine checked_engine(const Options& options) {
     ModelFiles files = open_model(options.model);
+    if (options.chat) warn(options.format.warning(files.tokenizer()));
     request_.options = options.decoding.resolve(files.config());
     request_.options.max_tokens = options.max_tokens;
     // The checkpoint's stop strings end a text as its end tokens do.

@@ -83,10 +83,12 @@ ModelFiles open_model(const ModelOptions& options) {
 
 ModelFiles open_model(const std::string& model, const EngineOptions& options) {
   ModelFiles files = ModelFiles::open(model, options);
-  for (const std::string& warning : files.config().warnings) {
-    write_error_stream(fmt::format("warning: {}\n", warning));
-  }
+  for (const std::string& warning : files.config().warnings) warn(warning);
   return files;
+}
+
+void warn(const std::optional<std::string>& warning) {
+  if (warning) write_error_stream(fmt::format("warning: {}\n", *warning));
 }
 
 Engine load_engine(ModelFiles files) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "cli/interrupt.h"
@@ -13,6 +14,8 @@ namespace orthrus::cli {
 // With the model's warnings, and progress later, on standard error.
 ModelFiles open_model(const ModelOptions& options);
 ModelFiles open_model(const std::string& model, const EngineOptions& options);
+// On standard error, where there is one.
+void warn(const std::optional<std::string>& warning);
 // With progress on standard error.
 Engine load_engine(ModelFiles files);
 Engine load_engine(const ModelOptions& options);

@@ -66,6 +66,9 @@ class ServeCommand {
     for (const std::string& problem : unknown) log_.write(LogLevel::kWarning, problem);
     try {
       ModelFiles files = open();
+      if (const auto warning = options_.format.warning(files.tokenizer())) {
+        log_.write(LogLevel::kWarning, *warning);
+      }
       // Listens before it loads: a port that is in use is told at once, and health checks are
       // answered meanwhile.
       server::Server server(http_options(), version_number());

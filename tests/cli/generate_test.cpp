@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "cli/run_orthrus.h"
@@ -301,6 +302,27 @@ TEST(Generate, TheCheckpointsPenaltiesSuppressedTokensAndStopStringsAreTheDefaul
   EXPECT_EQ(run(stopped.path(), {})["text"], text.substr(0, text.find(stop)));
   EXPECT_EQ(run(stopped.path(), {"--ignore-eos"})["output_ids"],
             run(kTinyCode, {"--ignore-eos"})["output_ids"]);
+}
+
+TEST(Generate, AChatFormatWhoseMarksAreNoTokensIsAWarning) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    std::filesystem::create_symlink(kTinyCode + "/" + name, directory / name);
+  }
+  std::stringstream text;
+  text << std::ifstream(kTinyCode + "/tokenizer.json").rdbuf();
+  std::string json = text.str();
+  const std::string mark = "<|im_end|>";
+  for (size_t at = 0; (at = json.find(mark, at)) != std::string::npos;) json[at + 2] = 'o';
+  std::ofstream(directory / "tokenizer.json") << json;
+  const auto said = [&](const std::string& model) {
+    return run_orthrus(
+               {"generate", "-m", model, "--chat", "--chat-format", "chatml", "-p", "x", "-n", "1"})
+        .err;
+  };
+  EXPECT_EQ(said(kTinyCode).find("warning"), std::string::npos);
+  expect_contains(said(directory.path().string()),
+                  "warning: --chat-format chatml: this model's vocabulary has no token <|im_end|>");
 }
 
 TEST(Generate, WhatTheCheckpointAsksForInVainIsAWarning) {
