@@ -138,6 +138,18 @@ class WholeCycles : public testing::Test {
     return request;
   }
 
+  static Request request_that_repeats_itself(std::mt19937& random) {
+    Request request;
+    const size_t period = 5 + random() % 20;
+    for (size_t i = 0; i < 4 * period; ++i) {
+      request.prompt.push_back(i < period ? static_cast<int32_t>(4 + random() % 4000)
+                                          : request.prompt[i - period]);
+    }
+    request.options.max_tokens = 120;
+    request.options.ignore_eos = true;
+    return request;
+  }
+
   static inline std::unique_ptr<CpuModel> model_;
 };
 
@@ -367,14 +379,7 @@ TEST_F(WholeCycles, AreLeftForWhatTheTextItselfHas) {
   int by_pass = 0, by_cycle = 0, most_in_flight = 0;
   for (int round = 0; round < 6; ++round) {
     CycleEngine engine(*model_);
-    Request asked;
-    const size_t period = 5 + random() % 20;
-    for (size_t i = 0; i < 4 * period; ++i) {
-      asked.prompt.push_back(i < period ? static_cast<int32_t>(4 + random() % 4000)
-                                        : asked.prompt[i - period]);
-    }
-    asked.options.max_tokens = 120;
-    asked.options.ignore_eos = true;
+    Request asked = request_that_repeats_itself(random);
     if (random() % 2 == 0) {
       asked.options.sampling = {.temperature = 0.5f, .seed = random()};
       asked.options.sampling.frequency_penalty = 0.1f;
@@ -399,14 +404,7 @@ TEST_F(WholeCycles, GoOnAFewPassesBehindALookupWithoutHeads) {
   int behind = 0, cycles = 0;
   for (int round = 0; round < 6; ++round) {
     CycleEngine engine(model);
-    Request asked;
-    const size_t period = 5 + random() % 20;
-    for (size_t i = 0; i < 4 * period; ++i) {
-      asked.prompt.push_back(i < period ? static_cast<int32_t>(4 + random() % 4000)
-                                        : asked.prompt[i - period]);
-    }
-    asked.options.max_tokens = 120;
-    asked.options.ignore_eos = true;
+    Request asked = request_that_repeats_itself(random);
     const Generation want = by_passes(std::span(&asked, 1))[0];
     int left = 0, started = 0;
     asked.on_step = [&](const Step& step) {
