@@ -207,7 +207,7 @@ std::vector<int> groups_of_columns(MatrixParts& parts, const StoredTensor& indic
   MatrixParts::check(indices, kWords, {{columns}});
   std::vector<int> of_column(static_cast<size_t>(columns));
   std::memcpy(of_column.data(), indices.bytes.data(), indices.bytes.size());
-  // What compressed-tensors writes where no order was found.
+  // To compressed-tensors an index with -1 is one that was never filled.
   const bool unset = std::ranges::all_of(of_column, [](int group) { return group == -1; });
   if (unset && parts.quantization().method == Method::kCompressedTensors) return {};
   bool in_order = true;
